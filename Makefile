@@ -1,0 +1,91 @@
+# urlshot: `make pdf` sets everything up and prints a page, `make test` runs the tests. `make` alone lists the rest.
+PYTHON ?= python3
+HOME_DIR := .urlshot
+BIN := $(HOME_DIR)/venv/bin
+LAYERS := $(HOME_DIR)/layers
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export PIP_ROOT_USER_ACTION = ignore
+# A machine that forbids .pyc files would compile every package anew at each cold start of a function.
+unexport PYTHONDONTWRITEBYTECODE
+MAKEFLAGS += --no-print-directory
+
+URL ?=
+OUT ?= page.pdf
+ALLOW ?=
+PORT ?= 0
+STAGE ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup layers pdf up test prove lint unit integration e2e sam sizes bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+pdf: setup ## Set up, start everything, print URL= (default: a demo page of ours) to OUT=page.pdf, stop everything
+	@$(BIN)/python -m infra.local pdf $(if $(URL),--url '$(URL)') --out '$(OUT)' $(if $(ALLOW),--allow '$(ALLOW)')
+
+up: setup ## Start the stack and keep it up; PORT=, ALLOW=host:port,... and STAGE=1 (paths under /prod) as you like
+	@exec $(BIN)/python -m infra.local up --port $(PORT) $(if $(ALLOW),--allow '$(ALLOW)') $(if $(STAGE),--stage-prefix)
+
+test: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Run lint, types and all tests but the long ones
+	@$(MAKE) lint
+	@$(BIN)/python -m pytest -m 'not slow'
+
+prove: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Run the long tests: soaks, many kills, many renders
+	@$(BIN)/python -m pytest -m slow
+
+lint: $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Check style, types, import arrows and templates
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/lint-imports
+	@$(BIN)/cfn-lint template.yaml infra/*.yaml
+	@SAM_CLI_TELEMETRY=0 $(HOME_DIR)/sam/bin/sam validate --lint --region us-east-1
+
+sam: $(HOME_DIR)/sam.stamp ## Build every function and layer for Lambda, as `sam deploy` takes them
+	@SAM_CLI_TELEMETRY=0 $(HOME_DIR)/sam/bin/sam build
+
+sizes: setup ## Print the size of each layer and function against Lambda's limit
+	@$(BIN)/python -m infra.local sizes
+
+setup: $(HOME_DIR)/local.stamp layers ## Prepare the environment, the layers and the broker (pdf, up and test do it too)
+
+# ---- how things are made ------------------------------------------------------------------------------------------
+$(BIN)/python:
+	@mkdir -p $(HOME_DIR)
+	@echo "Making a virtual environment in $(HOME_DIR)/venv"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "urlshot needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -m venv $(HOME_DIR)/venv || { rm -rf $(HOME_DIR)/venv; \
+		echo "No venv module. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+
+$(HOME_DIR)/local.stamp: $(BIN)/python infra/local/requirements.txt
+	@echo "Installing what the local stack runs on"
+	@$(BIN)/python -m pip install --quiet --requirement infra/local/requirements.txt
+	@touch $@
+
+$(HOME_DIR)/tests.stamp: $(HOME_DIR)/local.stamp tests/requirements.txt
+	@echo "Installing what the tests run on"
+	@$(BIN)/python -m pip install --quiet --requirement tests/requirements.txt
+	@touch $@
+
+$(HOME_DIR)/sam.stamp: $(HOME_DIR)/local.stamp tests/requirements-sam.txt
+	@echo "Installing the SAM CLI in $(HOME_DIR)/sam"
+	@$(PYTHON) -m venv $(HOME_DIR)/sam
+	@$(HOME_DIR)/sam/bin/python -m pip install --quiet --requirement tests/requirements-sam.txt
+	@touch $@
+
+# Requirements are installed when they change, and the browser is fetched and packed once; what is our own is copied
+# every time.
+layers: $(LAYERS)/SharedLayer.stamp
+	@$(MAKE) -C layers/shared sources ARTIFACTS_DIR=$(abspath $(LAYERS))/SharedLayer
+	@$(MAKE) -C layers/chromium build-ChromiumLayer \
+		ARTIFACTS_DIR=$(abspath $(LAYERS))/ChromiumLayer LOCAL_PYTHON=$(abspath $(BIN))/python
+
+$(LAYERS)/SharedLayer.stamp: layers/shared/requirements.txt layers/shared/Makefile $(BIN)/python
+	@echo "Building the shared layer"
+	@$(MAKE) -C layers/shared build-SharedLayer \
+		ARTIFACTS_DIR=$(abspath $(LAYERS))/SharedLayer LOCAL_PYTHON=$(abspath $(BIN))/python
+	@touch $@
+
+clean: ## Remove everything that was set up
+	rm -rf $(HOME_DIR) .aws-sam

@@ -1,0 +1,1 @@
+"""urlshot's functions: a room each, and none enters another's."""

@@ -1,0 +1,1 @@
+"""HTTP: accepts a URL, looks its PDF up, queues the job, links to the file."""

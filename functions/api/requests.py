@@ -1,0 +1,131 @@
+"""From an HTTP event to what is asked for; whatever is wrong is said by the name of its field."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from urlshot.accept import Request
+from urlshot.egress import Egress
+from urlshot.errors import Rejected
+from urlshot.identity import job_id, target
+from urlshot.options import Options, invalid
+from urlshot.records import now
+
+MAX_BODY = 64_000
+"""Bytes of a request's body."""
+
+MAX_HOPS = 6
+"""Times that GET /pdf may send a client on to itself; with 25 s each it outlasts a render and its wait."""
+
+_YES_NO = {"true": True, "1": True, "false": False, "0": False}
+
+
+class Asked(BaseModel):
+    """The body of POST /pdf."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    url: str
+    options: Options = Options()
+    max_age: int | None = Field(default=None, ge=0, le=31_536_000)
+    """Seconds; how old a PDF that is there may be. 0 wants a new one."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the deployment says about requests."""
+
+    egress: Egress
+    max_age: int
+
+
+def from_body(body: str | None, *, is_base64: bool, rules: Rules) -> Request:
+    """Reads POST /pdf.
+
+    Raises:
+        Rejected: with the code and field at fault.
+    """
+    try:
+        data = base64.b64decode(body or "", validate=True) if is_base64 else (body or "").encode()
+    except (binascii.Error, UnicodeError) as error:
+        raise Rejected("invalid_json") from error
+    if len(data) > MAX_BODY:
+        raise Rejected("body_too_large", f"The body has {len(data)} bytes; {MAX_BODY} are allowed.")
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise Rejected("invalid_json") from error
+    if not isinstance(value, dict):
+        raise Rejected("invalid_json", "The body is JSON, but not an object.")
+    return _request(value, rules)
+
+
+def from_query(query: dict[str, str], rules: Rules) -> tuple[Request, int]:
+    """Reads GET /pdf: `url`, `max_age`, and options by their names; and how often it was sent on to itself.
+
+    Raises:
+        Rejected: with the code and parameter at fault.
+    """
+    words = dict(query)
+    if "url" not in words:
+        raise Rejected("invalid_request", "url: is missing, as in /pdf?url=https%3A%2F%2Fexample.com%2F.", field="url")
+    hops = _integer(words.pop("hops", "0"), "hops")
+    if not 0 <= hops <= MAX_HOPS:
+        raise Rejected("invalid_request", f"hops: must be from 0 to {MAX_HOPS}.", field="hops")
+    value: dict[str, Any] = {"url": words.pop("url")}
+    if "max_age" in words:
+        value["max_age"] = _integer(words.pop("max_age"), "max_age")
+    options: dict[str, Any] = {}
+    for name, text in words.items():
+        if name not in Options.model_fields:
+            raise Rejected(
+                "invalid_request",
+                f"{name[:50]}: is not known. If it belongs to the page's URL, percent-encode that URL.",
+                field=name[:50],
+            )
+        options[name] = _typed(name, text)
+    if options:
+        value["options"] = options
+    return _request(value, rules), hops
+
+
+def _request(value: dict[str, Any], rules: Rules) -> Request:
+    try:
+        asked = Asked.model_validate(value)
+    except ValidationError as error:
+        raise invalid(error) from error
+    where = target(asked.url, rules.egress)
+    return Request(
+        id=job_id(where.url, asked.options.changed()),
+        url=where.url,
+        options=asked.options,
+        max_age=rules.max_age if asked.max_age is None else asked.max_age,
+        at=now(),
+    )
+
+
+def _typed(name: str, text: str) -> bool | float | str:
+    """A query parameter as the type of its option; a query knows only strings."""
+    default = Options.model_fields[name].default
+    if isinstance(default, bool):
+        if text not in _YES_NO:
+            raise Rejected("invalid_request", f"{name}: must be true or false.", field=name)
+        return _YES_NO[text]
+    if isinstance(default, float):
+        try:
+            return float(text)
+        except ValueError as error:
+            raise Rejected("invalid_request", f"{name}: must be a number.", field=name) from error
+    return text
+
+
+def _integer(text: str, name: str) -> int:
+    if not text.isdecimal() or len(text) > 10:
+        raise Rejected("invalid_request", f"{name}: must be a whole number.", field=name)
+    return int(text)

@@ -1,0 +1,1 @@
+"""A batch of messages: claims each job, has it rendered, settles and announces it."""

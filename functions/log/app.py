@@ -1,0 +1,33 @@
+"""Lambda's entry: the talk's log consumer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from urlshot.events import Detail
+from urlshot.logs import logger
+
+log = logger()
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> None:
+    """Writes the line; a duplicate of an event writes it again, with the same `event_key`."""
+    detail = Detail.model_validate(event["detail"])
+    fields: dict[str, Any] = {
+        "job_id": detail.id,
+        "url": detail.url,
+        "event_key": detail.event_key,
+        "attempts": detail.attempts,
+        "cached": detail.cached,
+        "queue_seconds": detail.queue_seconds,
+        "render_seconds": detail.render_seconds,
+    }
+    if detail.error is not None:
+        fields |= {"error_code": detail.error.get("code"), "error_detail": detail.error.get("detail")}
+        log.error(f"ERROR - The PDF has not been generated - {detail.id} - {detail.url}", extra=fields)
+        return
+    if detail.report is not None:
+        fields |= {"pages": detail.report.pages, "bytes": detail.report.bytes}
+    log.info(f"OK - The PDF has been generated - {detail.id} - {detail.url}", extra=fields)

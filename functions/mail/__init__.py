@@ -1,0 +1,1 @@
+"""One mail for every job that ends, by SES."""

@@ -1,0 +1,44 @@
+"""The text of a mail: plain, because titles and URLs are strangers' text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from urlshot.events import Detail
+
+DONE = "The PDF has been generated"
+FAILED = "The PDF has not been generated"
+
+
+@dataclass(frozen=True)
+class Mail:
+    subject: str
+    text: str
+
+
+def compose(detail: Detail, public_url: str) -> Mail:
+    """The mail for an event; its link is the lasting one, not a signed one that ends."""
+    lines = [f"Page:  {detail.url}"]
+    if detail.error is not None:
+        lines += [
+            f"Cause: {_line(detail.error.get('detail', ''))} ({detail.error.get('code', 'internal')})",
+            f"To do: {_line(detail.error.get('remedy', ''))}",
+            f"Job:   {public_url}/pdf/{detail.id}",
+        ]
+        return Mail(FAILED, _text(FAILED, lines))
+    if detail.report is not None:
+        lines += [
+            f"Title: {_line(detail.report.title)}",
+            f"Size:  {detail.report.pages} pages, {detail.report.bytes} bytes",
+        ]
+    lines += [f"PDF:   {public_url}/pdf/{detail.id}/file", f"Job:   {public_url}/pdf/{detail.id}"]
+    return Mail(DONE, _text(DONE, lines))
+
+
+def _text(subject: str, lines: list[str]) -> str:
+    return "\n".join([f"{subject}.", "", *lines, ""])
+
+
+def _line(text: object) -> str:
+    """Strangers' text on one line, without control characters."""
+    return "".join(char if char.isprintable() else " " for char in str(text))

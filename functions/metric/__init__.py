@@ -1,0 +1,1 @@
+"""CloudWatch metrics for every job that ends."""

@@ -1,0 +1,130 @@
+"""The browser between jobs: always one fresh context ahead, and replaced when a page was too much for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from playwright.async_api import Error, Page
+from playwright_aws_lambda import Chromium, Layer, LayerError, launch_chromium
+
+from urlshot.egress import Egress
+from urlshot.errors import Broken, Transient
+
+from .dial import Resolver, resolve
+from .ledger import Ledger
+from .proxy import EgressProxy
+
+CLOSE_SECONDS = 1.5
+"""Longest that a finished page may take to go away; after that its browser does."""
+PREPARE_SECONDS = 10.0
+
+_CONTEXT = {
+    "accept_downloads": False,
+    "service_workers": "block",  # a fresh context has none, and what they would do is done too late for the print
+    "locale": "en-US",
+    "timezone_id": "UTC",  # the same page everywhere, whatever the machine's clock says
+}
+
+
+class Browser:
+    """Chromium, its proxy, and a page that was made before it is asked for."""
+
+    def __init__(
+        self, egress: Egress, layer: Layer, on_death: Callable[[], None], resolver: Resolver = resolve
+    ) -> None:
+        self._proxy = EgressProxy(egress, resolver)
+        self._layer = layer
+        self._on_death = on_death
+        self._chromium: Chromium | None = None
+        self._next: asyncio.Task[Page] | None = None
+
+    async def start(self) -> None:
+        """Launches everything and prepares the first page.
+
+        Raises:
+            Broken: there is no layer, or Chromium does not start on this machine.
+        """
+        try:
+            self._chromium = await launch_chromium(proxy=await self._proxy.start(), layer=self._layer)
+        except (Error, TimeoutError, LayerError) as error:
+            raise Broken(f"Chromium did not start: {error}") from error
+        self._chromium.on_death = self._on_death
+        self._prepare(restart=False)
+
+    @property
+    def chromium(self) -> Chromium:
+        """The running Chromium."""
+        if self._chromium is None:
+            raise Broken("the browser was not started")
+        return self._chromium
+
+    async def take(self, ledger: Ledger) -> Page:
+        """The prepared page, now allowed on the network on this ledger's account.
+
+        Raises:
+            Transient: `crash`: no page could be made, not even in a new browser; this process is to end then.
+        """
+        if self._next is None:
+            self._prepare(restart=False)
+        for _ in range(2):
+            assert self._next is not None
+            try:
+                page = await asyncio.shield(self._next)
+            except (Error, TimeoutError):
+                self._prepare(restart=True)
+            else:
+                self._next = None
+                self._proxy.begin(ledger)
+                return page
+        # Not even a new browser helps, so it is the driver or the machine: this process is of no more use.
+        self._on_death()
+        raise Transient("crash", internal="no page could be made")
+
+    async def give_back(self, page: Page | None, *, healthy: bool) -> None:
+        """Ends a page and all that it opened, and begins to prepare the next one.
+
+        A page that hung or crashed takes its browser along. Takes CLOSE_SECONDS at most.
+        """
+        await self._proxy.end()
+        if healthy and page is not None:
+            try:
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await page.context.close()
+            except (Error, TimeoutError):
+                healthy = False
+        if not healthy:
+            self.chromium.kill()
+        self._prepare(restart=not healthy)
+
+    async def close(self) -> None:
+        """Ends browser, driver and proxy."""
+        if self._next is not None:
+            self._next.cancel()
+            await asyncio.gather(self._next, return_exceptions=True)
+        if self._chromium is not None:
+            await self._chromium.close()
+        await self._proxy.close()
+
+    def _prepare(self, *, restart: bool) -> None:
+        if self._next is not None:
+            self._next.cancel()  # a browser that is half launched is killed by the restart
+        self._next = asyncio.create_task(self._make(restart=restart))
+        # If nobody takes this page, its failure is still read, or asyncio would report it as forgotten.
+        self._next.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    async def _make(self, *, restart: bool) -> Page:
+        if restart:
+            self.chromium.kill()
+            await self.chromium.start()
+        async with asyncio.timeout(PREPARE_SECONDS):
+            context = await self.chromium.new_context(**_CONTEXT)
+            page = await context.new_page()
+        context.on("page", _close_popup)
+        return page
+
+
+async def _close_popup(page: Page) -> None:
+    with contextlib.suppress(Error):
+        await page.close()

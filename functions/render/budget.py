@@ -1,0 +1,53 @@
+"""The time of one job: every wait takes its limit from here, so that all of them together stay below the function's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from urlshot.errors import failure
+
+ANSWER_SECONDS = 4.0
+"""Kept back from the function's remaining time: to close the page, or kill the browser, and to answer."""
+
+UPLOAD_SECONDS = 8.0
+"""Kept back from the page's time, so that what was printed can still be uploaded; at most a quarter of the whole."""
+
+
+class Budget:
+    """Seconds of a job and of its phases, measured on a clock that only goes forward."""
+
+    def __init__(self, limit: float, remaining: float | None = None, *, upload: bool = True) -> None:
+        """`limit` is the job's own, `remaining` what the function has left; None where there is no such limit."""
+        self.total = limit if remaining is None else min(limit, remaining - ANSWER_SECONDS)
+        self._began = time.monotonic()
+        self._upload = min(UPLOAD_SECONDS, self.total / 4) if upload else 0.0
+        self.phases: dict[str, float] = {}
+
+    def left(self) -> float:
+        """Seconds until the job must answer.
+
+        Raises:
+            Transient: `timeout`: none are left.
+        """
+        return self._positive(self._began + self.total - time.monotonic())
+
+    def for_page(self) -> float:
+        """Seconds that the page may still take; raises like `left()`."""
+        return self._positive(self._began + self.total - self._upload - time.monotonic())
+
+    def _positive(self, seconds: float) -> float:
+        if seconds <= 0:
+            raise failure("timeout", f"The page was not ready within {max(self.total, 0):.0f} s.")
+        return seconds
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Adds the time of what it encloses to the phase, in milliseconds."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            took = (time.monotonic() - began) * 1000
+            self.phases[name] = round(self.phases.get(name, 0.0) + took, 1)

@@ -1,0 +1,115 @@
+"""The one way out: a name is resolved once, every address is checked, and a checked address is dialled."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from urlshot.egress import Egress
+
+from .ledger import Failure
+
+RESOLVE_SECONDS = 10.0
+CONNECT_SECONDS = 8.0
+"""Longest wait for one address, and DIAL_SECONDS for all of a name's addresses."""
+DIAL_SECONDS = 20.0
+
+Found = tuple[socket.AddressFamily, str]
+Resolver = Callable[[str, int], Awaitable[list[Found]]]
+
+# getaddrinfo cannot be cancelled, so hung lookups get threads of their own and starve nothing else.
+_lookups = ThreadPoolExecutor(max_workers=16, thread_name_prefix="lookup")
+
+
+class Unreachable(Exception):
+    """An endpoint that was refused or did not answer."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(f"{failure.code}: {failure.reason}")
+        self.failure = failure
+
+
+async def resolve(host: str, port: int) -> list[Found]:
+    """The addresses of a name, in the system's order of preference.
+
+    Raises:
+        Unreachable: `name_not_found`, or `connection_failed` where the name server did not answer.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(RESOLVE_SECONDS):
+            # As bytes, because Python would apply an IDNA of its own to text; Chromium has applied the right one.
+            found = await loop.run_in_executor(
+                _lookups, lambda: socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
+            )
+    except TimeoutError:
+        raise Unreachable(Failure("connection_failed", f"The name {host} could not be looked up in time.")) from None
+    except socket.gaierror as error:
+        if error.errno == socket.EAI_AGAIN:
+            raise Unreachable(Failure("name_not_found", f"The name {host} cannot be looked up now.")) from None
+        raise Unreachable(Failure("name_not_found", f"The name {host} does not exist.")) from None
+    except (OSError, UnicodeError):
+        raise Unreachable(Failure("name_not_found", f"The name {host[:100]} cannot be looked up.")) from None
+    return [(socket.AddressFamily(family), str(address[0])) for family, _, _, _, address in found]
+
+
+async def dial(
+    host: str, port: int, egress: Egress, resolver: Resolver = resolve
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connects to a host that the rules allow.
+
+    If one address of a name is not public, the whole name is refused: a public name with a private address beside it is
+    either a mistake or an attempt.
+
+    Raises:
+        Unreachable: refused by the rules, or not to be reached.
+    """
+    decision = egress.for_host(host, port)
+    if decision is not None and not decision.allowed:
+        raise Unreachable(Failure("blocked_target", f"{decision.reason}."))
+    addresses = list(dict.fromkeys(await resolver(host, port)))
+    if decision is None:
+        for _, address in addresses:
+            verdict = egress.for_address(ipaddress.ip_address(address), port)
+            if not verdict.allowed:
+                raise Unreachable(Failure("blocked_target", f"{host}: {verdict.reason}."))
+    failure = Failure("name_not_found", f"The name {host} has no address.")
+    try:
+        async with asyncio.timeout(DIAL_SECONDS):
+            for family, address in addresses:
+                try:
+                    return await _connect(family, address, port)
+                except OSError as error:
+                    failure = _failure(host, port, error)
+    except TimeoutError:
+        failure = Failure("connection_failed", f"{host}:{port} did not answer in time.")
+    raise Unreachable(failure)
+
+
+async def _connect(
+    family: socket.AddressFamily, address: str, port: int
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Dials one address, as it is: nothing is looked up again."""
+    connection = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        connection.setblocking(False)
+        with contextlib.suppress(OSError):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await asyncio.get_running_loop().sock_connect(connection, (address, port))
+        return await asyncio.open_connection(sock=connection)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _failure(host: str, port: int, error: OSError) -> Failure:
+    if isinstance(error, ConnectionRefusedError):
+        return Failure("connection_refused", f"{host}:{port} refused the connection.")
+    if isinstance(error, TimeoutError):
+        return Failure("connection_failed", f"{host}:{port} did not answer in time.")
+    return Failure("connection_failed", f"{host}:{port} cannot be reached.")

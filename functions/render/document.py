@@ -1,0 +1,64 @@
+"""What is known about a PDF without a PDF library: Chromium writes plain cross-reference tables (PDF 1.4)."""
+
+from __future__ import annotations
+
+import re
+
+_STARTXREF = re.compile(rb"startxref\s+(\d{1,12})\s+%%EOF\s*\Z")
+_SECTION = re.compile(rb"\s*(\d{1,9}) (\d{1,9})\s*\n")
+_ROOT = re.compile(rb"/Root (\d{1,9}) 0 R")
+_PAGES = re.compile(rb"/Pages (\d{1,9}) 0 R")
+_COUNT = re.compile(rb"/Count (\d{1,9})")
+
+_ENTRY = 20
+"""Bytes of a cross-reference entry, by definition (ISO 32000-1, section 7.5.4)."""
+_OBJECT = 4096
+"""Bytes within which catalogue and page tree's root name what is looked for."""
+
+
+class NotPdf(ValueError):
+    """The bytes are not a whole PDF as Chromium writes it."""
+
+
+def page_count(pdf: bytes) -> int:
+    """Number of pages, from the page tree's root, which the trailer leads to.
+
+    Searching the file for `/Count` would be simpler, and a page's title could fake it.
+
+    Raises:
+        NotPdf: the file is cut off, or is not a PDF.
+    """
+    if not pdf.startswith(b"%PDF-"):
+        raise NotPdf("does not begin with %PDF")
+    end = _STARTXREF.search(pdf, max(0, len(pdf) - 64))
+    if end is None:
+        raise NotPdf("does not end like a PDF")
+    table = int(end[1])
+    trailer = pdf.find(b"trailer", table)
+    root = _ROOT.search(pdf, trailer)
+    if pdf[table : table + 4] != b"xref" or trailer < 0 or root is None:
+        raise NotPdf("has no plain cross-reference table")
+    catalogue = _object(pdf, table, int(root[1]))
+    pages = _PAGES.search(catalogue)
+    if pages is None:
+        raise NotPdf("has a catalogue without pages")
+    count = _COUNT.search(_object(pdf, table, int(pages[1])))
+    if count is None or int(count[1]) == 0:
+        raise NotPdf("has no pages")
+    return int(count[1])
+
+
+def _object(pdf: bytes, table: int, number: int) -> bytes:
+    """The beginning of an object, up to its end."""
+    at = table + 4
+    while (section := _SECTION.match(pdf, at)) is not None:
+        first, count = int(section[1]), int(section[2])
+        if first <= number < first + count:
+            entry = section.end() + (number - first) * _ENTRY
+            offset = pdf[entry : entry + 10]
+            if not offset.isdigit():
+                break
+            body = pdf[int(offset) : int(offset) + _OBJECT]
+            return body.partition(b"endobj")[0]
+        at = section.end() + count * _ENTRY
+    raise NotPdf(f"has no object {number}")

@@ -1,0 +1,143 @@
+"""One job: page, PDF, upload, report."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+
+from aws_lambda_powertools import Logger
+from playwright.async_api import Page
+
+from urlshot.egress import Egress
+from urlshot.errors import Broken, Rejected, Transient, UrlshotError, failure
+from urlshot.identity import target
+from urlshot.jobs import RenderAnswer, RenderJob, Report
+
+from .browser import Browser
+from .budget import Budget
+from .document import NotPdf, page_count
+from .ledger import Ledger
+from .upload import upload
+from .visit import Printed, Visit
+
+INLINE_BYTES = 4_500_000
+"""Largest PDF that fits, as base64, into Lambda's answer of 6 MB."""
+
+
+class Jobs:
+    """Does jobs one after another, with one browser."""
+
+    def __init__(self, browser: Browser, egress: Egress, logger: Logger) -> None:
+        self._browser = browser
+        self._egress = egress
+        self._logger = logger
+        self._cold = True
+
+    async def run(self, job: RenderJob, budget: Budget) -> RenderAnswer:
+        """Renders one job.
+
+        Raises:
+            Broken: ours; everything else becomes the answer's `error`.
+        """
+        cold, self._cold = self._cold, False
+        try:
+            job = job.model_copy(update={"url": target(job.url, self._egress).url})
+            report, pdf = await self._render(job, budget, cold=cold)
+        except Broken:
+            raise
+        except UrlshotError as error:
+            fields = {"code": error.code.name, "internal": error.internal, "phases": budget.phases}
+            self._logger.warning("not rendered", extra=fields)
+            return RenderAnswer(id=job.id, generation=job.generation, error=error.public())
+        shown = report.model_dump(exclude={"title", "final_url", "sha256"})
+        self._logger.info("rendered", extra=shown)
+        inline = base64.b64encode(pdf).decode() if job.upload is None else None
+        return RenderAnswer(id=job.id, generation=job.generation, report=report, pdf=inline)
+
+    async def _render(self, job: RenderJob, budget: Budget, *, cold: bool) -> tuple[Report, bytes]:
+        ledger = Ledger(job.limits)
+        printed = await self._visit(job, budget, ledger)
+        pages = self._check(job, printed.pdf)
+        if job.upload is not None:
+            with budget.phase("upload"):
+                left = budget.left()
+                await asyncio.wait_for(asyncio.to_thread(upload, job.upload, printed.pdf, left), left + 1)
+        report = Report(
+            final_url=printed.final_url,
+            status=printed.status,
+            title=printed.title,
+            pages=pages,
+            bytes=len(printed.pdf),
+            sha256=hashlib.sha256(printed.pdf).hexdigest(),
+            phases=budget.phases,
+            network=ledger.summary(),
+            chromium=self._browser.chromium.version,
+            cold=cold,
+        )
+        return report, printed.pdf
+
+    async def _visit(self, job: RenderJob, budget: Budget, ledger: Ledger) -> Printed:
+        """The page's part of the job: whatever happens, afterwards nothing of the page is left."""
+        page: Page | None = None
+        healthy = False
+        budget.for_page()  # where no time is left, nothing is begun
+        try:
+            with budget.phase("start"):
+                try:
+                    page = await asyncio.wait_for(self._browser.take(ledger), budget.for_page())
+                except TimeoutError:
+                    raise Transient("timeout", "The browser was not ready in time.") from None
+            visit = Visit(page, job, ledger, budget)
+            try:
+                printed = await self._first(visit, ledger, budget)
+            except Rejected:
+                healthy = True
+                raise
+            except UrlshotError as error:
+                healthy = error.code.name not in {"timeout", "crash"}
+                raise
+            healthy = True
+            return printed
+        finally:
+            await self._browser.give_back(page, healthy=healthy)
+            self._log_failures(ledger)
+
+    async def _first(self, visit: Visit, ledger: Ledger, budget: Budget) -> Printed:
+        """What comes first: the PDF, a crash, a limit, or the end of the time."""
+        work = asyncio.create_task(visit.print())
+        try:
+            await asyncio.wait(
+                {work, visit.crashed, ledger.exceeded}, timeout=budget.for_page(), return_when=asyncio.FIRST_COMPLETED
+            )
+            if ledger.exceeded.done():
+                found = ledger.exceeded.result()
+                raise failure(found.code, found.reason)
+            if visit.crashed.done():
+                raise Transient("crash")
+            if work.done():
+                return work.result()
+            raise failure("timeout", f"The page was not ready within {budget.total:.0f} s.")
+        finally:
+            work.cancel()
+            await asyncio.wait({work}, timeout=1)
+
+    def _check(self, job: RenderJob, pdf: bytes) -> int:
+        """Number of pages.
+
+        Raises:
+            Transient: `crash`: what was printed is no PDF.
+            Rejected: `too_large`.
+        """
+        if len(pdf) > job.limits.pdf_bytes:
+            raise failure("too_large", f"The PDF has {len(pdf):,} bytes; {job.limits.pdf_bytes:,} are allowed.")
+        if job.upload is None and len(pdf) > INLINE_BYTES:
+            raise failure("too_large", f"The PDF has {len(pdf):,} bytes; the answer has room for {INLINE_BYTES:,}.")
+        try:
+            return page_count(pdf)
+        except NotPdf as error:
+            raise Transient("crash", internal=f"the PDF {error}") from error
+
+    def _log_failures(self, ledger: Ledger) -> None:
+        for (host, port), found in list(ledger.failures.items())[:20]:
+            self._logger.info("not reached", extra={"host": host, "port": port, "code": found.code})

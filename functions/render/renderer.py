@@ -1,0 +1,103 @@
+"""The handler's side of the renderer: a thread with the one event loop that browser and proxy live on.
+
+The loop runs on between events, so that the next page is prepared while nobody waits. Lambda may freeze the process at
+any point of that; it then goes on when the next event arrives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, MutableMapping
+from concurrent.futures import Future
+
+from aws_lambda_powertools import Logger
+from playwright_aws_lambda import Layer
+
+from urlshot.errors import Broken
+from urlshot.jobs import RenderAnswer, RenderJob
+
+from .browser import Browser
+from .budget import ANSWER_SECONDS, Budget
+from .dial import Resolver, resolve
+from .job import Jobs
+from .seal import seal
+from .settings import RenderSettings
+
+START_SECONDS = 60.0
+
+EXIT_STATUS = 70  # EX_SOFTWARE of sysexits.h
+
+
+def end_process() -> None:
+    """Ends this process at once, so that nothing of what a page may have broken survives; Lambda starts a new one."""
+    os._exit(EXIT_STATUS)
+
+
+class Renderer:
+    """Renders jobs, one at a time."""
+
+    def __init__(
+        self,
+        settings: RenderSettings,
+        logger: Logger,
+        layer: Layer,
+        *,
+        resolver: Resolver = resolve,
+        die: Callable[[], None] = end_process,
+    ) -> None:
+        self._logger = logger
+        self._die = die
+        self._loop = asyncio.new_event_loop()
+        self.browser = Browser(settings.egress, layer, self._on_death, resolver)
+        self._jobs = Jobs(self.browser, settings.egress, logger)
+        self._thread = threading.Thread(target=self._loop.run_forever, name="renderer", daemon=True)
+
+    @classmethod
+    def of(cls, environ: MutableMapping[str, str], logger: Logger) -> Renderer:
+        """The renderer of this process: reads its settings, seals it, and starts."""
+        settings = RenderSettings.read(environ)
+        seal(environ)
+        renderer = cls(settings, logger, Layer.here())
+        renderer.start()
+        return renderer
+
+    def start(self) -> None:
+        """Starts loop and browser.
+
+        Raises:
+            Broken: the browser does not start.
+        """
+        self._thread.start()
+        try:
+            asyncio.run_coroutine_threadsafe(self.browser.start(), self._loop).result(START_SECONDS)
+        except TimeoutError as error:
+            raise Broken("the browser did not start in time") from error
+
+    def render(self, job: RenderJob, remaining: float | None) -> RenderAnswer:
+        """One job; `remaining` is the seconds that the function has left.
+
+        Raises:
+            Broken: ours.
+        """
+        budget = Budget(job.limits.seconds, remaining, upload=job.upload is not None)
+        future: Future[RenderAnswer] = asyncio.run_coroutine_threadsafe(self._jobs.run(job, budget), self._loop)
+        try:
+            return future.result(max(budget.total, 0) + ANSWER_SECONDS - 0.5)
+        except TimeoutError:
+            # Every wait inside has its limit, so the loop itself is stuck; nothing can be trusted any more.
+            self._logger.critical("the event loop is stuck")
+            self._die()
+            raise Broken("the event loop is stuck") from None
+
+    def close(self) -> None:
+        """Ends browser and loop; for tests, because Lambda never says goodbye."""
+        asyncio.run_coroutine_threadsafe(self.browser.close(), self._loop).result(20)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()
+
+    def _on_death(self) -> None:
+        self._logger.critical("the browser died; this process ends with it")
+        self._die()

@@ -1,0 +1,108 @@
+"""Uploads the PDF by a presigned POST, which is all that `render` is allowed to do on AWS."""
+
+from __future__ import annotations
+
+import http.client
+import secrets
+import time
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from urlshot.errors import Broken, Transient, UrlshotError, failure
+from urlshot.jobs import Upload
+
+ATTEMPTS = 2
+_ATTEMPT_SECONDS = 30.0
+_ANSWER_BYTES = 4096
+_CHUNK = 256 * 1024
+
+
+def multipart(fields: dict[str, str], boundary: str) -> tuple[bytes, bytes]:
+    """What goes before and after the file in a multipart/form-data body (RFC 7578).
+
+    The file is the last field and is named `file`: S3 ignores what comes after it.
+
+    Raises:
+        Broken: a field's name or value would break out of its part.
+    """
+    head = []
+    for name, value in fields.items():
+        if any(sign in name for sign in '"\r\n') or boundary in value:
+            raise Broken(f"upload field {name!r} cannot be sent")
+        head.append(f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n')
+    head.append(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="page.pdf"\r\n'
+        "Content-Type: application/pdf\r\n\r\n"
+    )
+    return "".join(head).encode(), f"\r\n--{boundary}--\r\n".encode()
+
+
+def upload(to: Upload, pdf: bytes, seconds: float) -> None:
+    """Sends `pdf`; trouble with the connection or the server is tried once more. Blocks for at most `seconds`.
+
+    Raises:
+        Transient: `storage_unavailable`, or `timeout` where the permission has expired: the job's lease is over.
+        Rejected: `too_large`.
+        Broken: S3 refuses what was signed.
+    """
+    deadline = time.monotonic() + seconds
+    trouble: UrlshotError = Transient("storage_unavailable", internal="no time left to upload")
+    for _ in range(ATTEMPTS):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            break
+        try:
+            status, answer = _post(to, pdf, min(left, _ATTEMPT_SECONDS))
+        except (OSError, http.client.HTTPException) as error:
+            trouble = Transient("storage_unavailable", internal=f"upload: {type(error).__name__}")
+            continue
+        if status in {200, 201, 204}:
+            return
+        trouble = _refused(status, answer)
+        if status < 500:
+            break
+    raise trouble
+
+
+def _post(to: Upload, pdf: bytes, seconds: float) -> tuple[int, bytes]:
+    url = urlsplit(to.url)
+    if url.scheme not in {"http", "https"} or not url.hostname:
+        raise Broken("upload URL is not http or https")
+    boundary = secrets.token_hex(16)
+    before, after = multipart(to.fields, boundary)
+    kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+    connection = kind(url.hostname, url.port, timeout=seconds)
+    try:
+        headers = {
+            "Content-Type": f"multipart/form-data; boundary={boundary}",
+            "Content-Length": str(len(before) + len(pdf) + len(after)),
+        }
+        path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        connection.request("POST", path, body=_parts(before, pdf, after), headers=headers)
+        response = connection.getresponse()
+        return response.status, response.read(_ANSWER_BYTES)
+    finally:
+        connection.close()
+
+
+def _parts(before: bytes, pdf: bytes, after: bytes) -> Iterator[bytes]:
+    """The body in pieces, so that the PDF is not copied as a whole."""
+    yield before
+    view = memoryview(pdf)
+    for at in range(0, len(pdf), _CHUNK):
+        yield bytes(view[at : at + _CHUNK])
+    yield after
+
+
+def _refused(status: int, answer: bytes) -> UrlshotError:
+    """What an answer of S3 means; its error is XML with a Code and a Message."""
+    if status >= 500 or b"<Code>SlowDown</Code>" in answer:
+        return Transient("storage_unavailable", internal=f"upload answered {status}")
+    if status == 403 and b"xpired" in answer:
+        return Transient("timeout", "The job's time was over before its PDF was stored.", internal="upload expired")
+    if b"<Code>EntityTooLarge</Code>" in answer:
+        return failure("too_large", "The PDF is larger than may be stored.")
+    if b"<Code>RequestTimeout</Code>" in answer:
+        return Transient("storage_unavailable", internal="S3 waited in vain for the upload")
+    code = answer.partition(b"<Code>")[2].partition(b"</Code>")[0][:60].decode("ascii", "replace")
+    return Broken(f"upload answered {status} {code}")

@@ -1,0 +1,158 @@
+"""HTTP/1.1 heads as the proxy needs them: read strictly, written anew, with nothing in them that two sides may read
+differently (RFC 9112)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+MAX_HEAD = 64 * 1024
+"""Bytes that a request's or response's head may have."""
+
+Headers = list[tuple[str, str]]
+
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+")
+_PORT = re.compile(r"[0-9]{1,5}")
+_STATUS = re.compile(r"HTTP/1\.[01] ([1-5][0-9]{2})(?: .*)?")
+
+# RFC 9110, section 7.6.1, and the older ones that are still met. Transfer-Encoding is dealt with where bodies are.
+_HOP_BY_HOP = {
+    "connection", "proxy-connection", "keep-alive", "te", "trailer", "upgrade",
+    "proxy-authenticate", "proxy-authorization", "proxy-status", "expect",
+}  # fmt: skip
+
+
+class BadMessage(ValueError):
+    """The head is not one that may be passed on; `status` is what the browser is answered."""
+
+    def __init__(self, reason: str, status: int = 400) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request to the proxy. `path` is empty for CONNECT; `length` is that of the body, in bytes."""
+
+    method: str
+    host: str
+    port: int
+    path: str
+    headers: Headers
+    length: int
+
+    @property
+    def is_tunnel(self) -> bool:
+        return self.method == "CONNECT"
+
+    def head(self) -> bytes:
+        """The head for the server: origin form, its own Host, one request per connection."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        authority = host if self.port == 80 else f"{host}:{self.port}"
+        lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: {authority}"]
+        lines += [f"{name}: {value}" for name, value in end_to_end(self.headers) if name.lower() != "host"]
+        return _encode([*lines, "Connection: close"])
+
+
+def parse_request(head: bytes) -> Request:
+    """Reads a request's head, up to and with its empty line.
+
+    Raises:
+        BadMessage: it is not HTTP/1.1, not CONNECT nor a plain `http://` target, or its body's length is ambiguous.
+    """
+    first, headers = _parse(head)
+    parts = first.split(" ")
+    if len(parts) != 3 or parts[2] not in {"HTTP/1.1", "HTTP/1.0"} or not _TOKEN.fullmatch(parts[0]):
+        raise BadMessage("not a request line")
+    method, target, _ = parts
+    if method == "CONNECT":
+        host, port = _authority(target, None)
+        return Request(method, host, port, "", headers, 0)
+    if not target.lower().startswith("http://"):
+        raise BadMessage("not an absolute http target")
+    rest = target[len("http://") :].partition("#")[0]
+    end = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
+    host, port = _authority(rest[:end], 80)
+    path = rest[end:] if rest[end:].startswith("/") else "/" + rest[end:]
+    return Request(method, host, port, path, headers, _length(headers))
+
+
+def parse_response(head: bytes) -> tuple[int, bytes]:
+    """Reads a response's head; its status, and the head for the browser, which says that the connection will close.
+
+    The body is passed on byte by byte, so its framing (Content-Length or Transfer-Encoding) stays as it is.
+
+    Raises:
+        BadMessage: it is no HTTP/1.x response.
+    """
+    first, headers = _parse(head)
+    match = _STATUS.fullmatch(first)
+    if match is None:
+        raise BadMessage("not a status line", 502)
+    lines = [first, *(f"{name}: {value}" for name, value in end_to_end(headers)), "Connection: close"]
+    return int(match[1]), _encode(lines)
+
+
+def end_to_end(headers: Headers) -> Headers:
+    """The headers without those that are meant for one connection only."""
+    named = {
+        word.strip().lower() for name, value in headers if name.lower() == "connection" for word in value.split(",")
+    }
+    # A server that names these in Connection would take them away from the browser.
+    named -= {"content-length", "transfer-encoding", "content-type", "host", "cookie", "set-cookie"}
+    return [(name, value) for name, value in headers if name.lower() not in _HOP_BY_HOP | named]
+
+
+def refusal(status: int, reason: str) -> bytes:
+    """The proxy's own answer, marked as such by Proxy-Status (RFC 9209), which is never passed on from a server."""
+    texts = {400: "Bad Request", 403: "Forbidden", 411: "Length Required", 431: "Header Fields Too Large"}
+    text = texts.get(status, "Bad Gateway")
+    head = [f"HTTP/1.1 {status} {text}", f"Proxy-Status: urlshot; error={reason}", "Content-Length: 0"]
+    return _encode([*head, "Connection: close"])
+
+
+def _parse(head: bytes) -> tuple[str, Headers]:
+    if not head.endswith(b"\r\n\r\n") or len(head) > MAX_HEAD:
+        raise BadMessage("head is incomplete or too large", 431)
+    first, *lines = head[:-4].decode("latin-1").split("\r\n")
+    headers = []
+    for line in [first, *lines]:
+        # A bare CR or LF, or NUL, would end the line for some readers and not for others.
+        if any(sign in line for sign in "\r\n\0"):
+            raise BadMessage("control characters in the head")
+    for line in lines:
+        name, colon, value = line.partition(":")
+        # No space before the colon and no folded lines: both are read in more than one way (RFC 9112, section 5).
+        if not colon or not _TOKEN.fullmatch(name):
+            raise BadMessage("not a header line")
+        headers.append((name, value.strip(" \t")))
+    return first, headers
+
+
+def _authority(text: str, default_port: int | None) -> tuple[str, int]:
+    bracket = text.rfind("]")
+    host, colon, port = text.rpartition(":") if text.rfind(":") > bracket else (text, "", "")
+    if not _HOST.fullmatch(host) or len(host) > 255:
+        raise BadMessage("not a host")
+    if colon and _PORT.fullmatch(port) and 0 < int(port) < 65536:
+        return host.removeprefix("[").removesuffix("]"), int(port)
+    if not colon and default_port is not None:
+        return host.removeprefix("[").removesuffix("]"), default_port
+    raise BadMessage("not a port")
+
+
+def _length(headers: Headers) -> int:
+    """Bytes of the request's body. Chunked ones are refused: Chromium sends them over HTTP/2 only."""
+    lengths = [value for name, value in headers if name.lower() == "content-length"]
+    if any(name.lower() == "transfer-encoding" for name, _ in headers):
+        raise BadMessage("transfer coding in a request", 400 if lengths else 411)
+    if not lengths:
+        return 0
+    if len(lengths) > 1 or not re.fullmatch(r"[0-9]{1,15}", lengths[0]):
+        raise BadMessage("ambiguous content length")
+    return int(lengths[0])
+
+
+def _encode(lines: list[str]) -> bytes:
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")

@@ -1,0 +1,1 @@
+"""CloudFormation custom resource: the broker's exchanges, queues, policies and users."""

@@ -1,0 +1,125 @@
+"""EventBridge's part: rules that hand events to functions, and schedules.
+
+Which rule an event matches is moto's decision: each rule has an SQS queue of its own as its target there, and what
+arrives in it is delivered to the function as Lambda delivers an asynchronous invocation.
+"""
+
+import asyncio
+import json
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+
+from infra.local.addresses import ACCOUNT, REGION, function_arn, queue_arn
+from infra.local.awsclient import AwsClient, AwsError
+from infra.local.lambdas import Lambdas, Undelivered
+from infra.local.wiring import Rule, Schedule, Wiring
+
+_LONG_POLL_SECONDS = 20
+_BACKOFF_SECONDS = 0.5
+
+
+def rule_queue(rule: Rule) -> str:
+    """Name of the queue in which moto puts what matches the rule."""
+    return f"local-rule-{rule.name}"
+
+
+async def create_rule(aws: AwsClient, rule: Rule) -> None:
+    """Makes the rule and its queue. Errors: `AwsError`."""
+    await aws.call("sqs", "CreateQueue", QueueName=rule_queue(rule))
+    pattern = json.dumps(rule.pattern)
+    await aws.call("events", "PutRule", Name=rule.name, EventBusName=rule.bus, EventPattern=pattern)
+    target = {"Id": rule.function, "Arn": queue_arn(rule_queue(rule))}
+    await aws.call("events", "PutTargets", Rule=rule.name, EventBusName=rule.bus, Targets=[target])
+
+
+async def follow_rule(rule: Rule, endpoint: str, aws: AwsClient, lambdas: Lambdas, say: Callable[[str], None]) -> None:
+    """Hands every event that matches to the rule's function, until cancelled.
+
+    An event leaves its queue once the function has been handed it as an asynchronous invocation, which is where
+    EventBridge's own responsibility ends.
+    """
+    url = f"{endpoint}/{ACCOUNT}/{rule_queue(rule)}"
+    while True:
+        try:
+            received = await aws.call(
+                "sqs", "ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=_LONG_POLL_SECONDS
+            )
+            for message in received.get("Messages", []):
+                lambdas.invoke_async(rule.function, message["Body"].encode())
+                await aws.call("sqs", "DeleteMessage", QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        except (AwsError, aiohttp.ClientError, TimeoutError, OSError) as error:
+            say(f"rule {rule.name}: {type(error).__name__}: {error}; polling again")
+            await asyncio.sleep(_BACKOFF_SECONDS)
+
+
+async def follow_schedule(schedule: Schedule, lambdas: Lambdas) -> None:
+    """Fires every `schedule.every` seconds, the first time after one period, until cancelled."""
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    while True:
+        due += schedule.every
+        await asyncio.sleep(max(0.0, due - loop.time()))
+        lambdas.invoke_async(schedule.function, json.dumps(schedule.payload or scheduled_event(schedule)).encode())
+
+
+def scheduled_event(schedule: Schedule) -> dict[str, Any]:
+    return {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": ACCOUNT,
+        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "region": REGION,
+        "resources": [f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{schedule.name}"],
+        "detail": {},
+    }
+
+
+class Destinations:
+    """Puts what a function did not handle into the queue that its on-failure destination names.
+
+    Source: "Capturing records of Lambda asynchronous invocations" for the shape of the record.
+    """
+
+    def __init__(self, wiring: Wiring, endpoint: str, aws: AwsClient, say: Callable[[str], None]) -> None:
+        self._queues = {name: function.on_failure for name, function in wiring.functions.items()}
+        self._endpoint = endpoint
+        self._aws = aws
+        self._say = say
+
+    async def put(self, event: Undelivered) -> None:
+        arn = self._queues.get(event.function)
+        if arn is None:
+            return
+        try:
+            await self._aws.call(
+                "sqs",
+                "SendMessage",
+                QueueUrl=f"{self._endpoint}/{ACCOUNT}/{arn.rpartition(':')[2]}",
+                MessageBody=json.dumps(destination_record(event)),
+            )
+        except (AwsError, aiohttp.ClientError, TimeoutError, OSError) as error:
+            self._say(f"{event.function}: its undelivered event is lost: {type(error).__name__}: {error}")
+
+
+def destination_record(event: Undelivered) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "version": "1.0",
+        "timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
+        "requestContext": {
+            "requestId": event.request_id,
+            "functionArn": function_arn(event.function) + ":$LATEST",
+            "condition": event.condition,
+            "approximateInvokeCount": event.attempts,
+        },
+        "requestPayload": json.loads(event.payload),
+    }
+    if event.answer is not None:
+        context = {"statusCode": 200, "executedVersion": "$LATEST", "functionError": event.answer.error}
+        record |= {"responseContext": context, "responsePayload": json.loads(event.answer.payload)}
+    return record

@@ -1,0 +1,152 @@
+"""What a deployment does: secrets with made-up content, buckets, queues, buses, rules; then the custom resources.
+
+Source: "GenerateSecretString" in CloudFormation's resource reference, "Custom resource request and response reference"
+in its user guide.
+"""
+
+import asyncio
+import json
+import secrets
+import string
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from infra.local.addresses import LocalAddresses
+from infra.local.awsclient import AwsClient
+from infra.local.bus import create_rule
+from infra.local.lambdas import Lambdas
+from infra.local.template import TemplateError
+from infra.local.waits import first_of
+from infra.local.wiring import CustomResource, Secret, Wiring
+
+_PUNCTUATION = string.punctuation  # the 32 characters that Secrets Manager counts as punctuation
+_CLASSES = {
+    "ExcludeLowercase": string.ascii_lowercase,
+    "ExcludeUppercase": string.ascii_uppercase,
+    "ExcludeNumbers": string.digits,
+    "ExcludePunctuation": _PUNCTUATION,
+}
+_SECRET_OPTIONS = {
+    *_CLASSES,
+    "ExcludeCharacters",
+    "GenerateStringKey",
+    "PasswordLength",
+    "RequireEachIncludedType",
+    "SecretStringTemplate",
+}
+CUSTOM_RESOURCE_SECONDS = 120.0  # CloudFormation would wait up to an hour, which nobody wants to watch here
+
+
+class DeploymentError(Exception):
+    """A resource could not be made; the text names it and its reason."""
+
+
+def secret_text(secret: Secret) -> str:
+    """The secret's content: as given, or generated as the template asks. Errors: `TemplateError`."""
+    if secret.generate is None:
+        return secret.text or ""
+    options = secret.generate
+    if unknown := set(options) - _SECRET_OPTIONS:
+        raise TemplateError(f"secret {secret.name}: the local stack does not know {', '.join(sorted(unknown))}")
+    excluded = set(str(options.get("ExcludeCharacters", "")))
+    classes = ["".join(c for c in text if c not in excluded) for key, text in _CLASSES.items() if not options.get(key)]
+    classes = [characters for characters in classes if characters]
+    length = int(options.get("PasswordLength", 32))
+    if not classes:
+        raise TemplateError(f"secret {secret.name}: every character is excluded")
+    required = classes if options.get("RequireEachIncludedType", True) else []
+    drawn = [secrets.choice(characters) for characters in required]
+    drawn += [secrets.choice("".join(classes)) for _ in range(length - len(drawn))]
+    secrets.SystemRandom().shuffle(drawn)
+    password = "".join(drawn[:length])
+    if "SecretStringTemplate" not in options:
+        return password
+    content = json.loads(options["SecretStringTemplate"])
+    return json.dumps({**content, options["GenerateStringKey"]: password})
+
+
+async def create_resources(
+    wiring: Wiring, secret_texts: Mapping[str, str], aws: AwsClient, senders: tuple[str, ...]
+) -> None:
+    """Everything that moto stands in for. `senders` are mail addresses that SES shall take as verified."""
+    queues = (aws.call("sqs", "CreateQueue", QueueName=queue.name) for queue in wiring.queues)
+    buses = (aws.call("events", "CreateEventBus", Name=bus) for bus in wiring.buses)
+    made = (
+        aws.call("secretsmanager", "CreateSecret", Name=secret.name, SecretString=secret_texts[secret.arn])
+        for secret in wiring.secrets
+    )
+    buckets = (aws.create_bucket(name) for name in wiring.buckets)
+    await asyncio.gather(*queues, *buses, *made, *buckets, *(aws.verify_sender(sender) for sender in senders))
+    await asyncio.gather(*(create_rule(aws, rule) for rule in wiring.rules))
+
+
+class CustomResources:
+    """Runs custom resources as CloudFormation does: invoke the function, wait for its PUT to the response URL."""
+
+    def __init__(self, lambdas: Lambdas, addresses: LocalAddresses) -> None:
+        self._lambdas = lambdas
+        self._addresses = addresses
+        self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
+
+    def routes(self, app: web.Application) -> None:
+        """Adds the response URLs to an app."""
+        app.router.add_put("/_local/custom-resources/{token}", self._answered)
+
+    async def create(self, resource: CustomResource, base_url: str) -> dict[str, Any]:
+        """Creates the resource; returns its Data.
+
+        Errors: `DeploymentError` when it FAILED, when the function failed, or when no answer came in time.
+        """
+        token, began = uuid.uuid4().hex, time.monotonic()
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._waiting[token] = answer
+        event = {
+            "RequestType": "Create",
+            "ServiceToken": resource.properties["ServiceToken"],
+            "ResponseURL": f"{base_url}/_local/custom-resources/{token}",
+            "StackId": self._addresses.stack_id,
+            "RequestId": str(uuid.uuid4()),
+            "LogicalResourceId": resource.logical_id,
+            "ResourceType": resource.type,
+            "ResourceProperties": stringified(resource.properties),
+        }
+        limit = min(resource.timeout, CUSTOM_RESOURCE_SECONDS)
+        invocation = asyncio.ensure_future(self._lambdas.invoke(resource.function, json.dumps(event).encode()))
+        try:
+            await first_of(answer, invocation, seconds=limit)
+            if not answer.done() and invocation.done() and (result := invocation.result()).error is not None:
+                text = result.payload.decode("utf-8", "replace")[:1000]
+                raise DeploymentError(f"{resource.logical_id}: {resource.function} failed: {text}")
+            await asyncio.wait([answer], timeout=max(0.0, limit - (time.monotonic() - began)))
+            if not answer.done():
+                raise DeploymentError(f"{resource.logical_id}: {resource.function} did not answer within {limit:.0f} s")
+        finally:
+            del self._waiting[token]
+        if answer.result().get("Status") != "SUCCESS":
+            raise DeploymentError(f"{resource.logical_id}: {answer.result().get('Reason', 'no reason given')}")
+        await asyncio.wait([invocation], timeout=5)  # let it come to its end, so that it is idle afterwards
+        data = answer.result().get("Data") or {}
+        assert isinstance(data, dict)
+        return data
+
+    async def _answered(self, request: web.Request) -> web.Response:
+        waiting = self._waiting.get(request.match_info["token"])
+        if waiting is None:
+            return web.Response(status=404)
+        body = json.loads(await request.read())
+        if not waiting.done():
+            waiting.set_result(body)
+        return web.Response()
+
+
+def stringified(value: Any) -> Any:
+    """CloudFormation passes every scalar of a custom resource's properties as a string."""
+    if isinstance(value, Mapping):
+        return {key: stringified(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [stringified(item) for item in value]
+    return str(value).lower() if isinstance(value, bool) else str(value)

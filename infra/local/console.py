@@ -1,0 +1,99 @@
+"""What a person sees: progress with elapsed time, and the functions' logs as readable lines."""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+_COLOURS = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "31;1"}
+
+
+class Console:
+    """Writes lines with the seconds since the start; colours only on a terminal."""
+
+    def __init__(self, stream: TextIO = sys.stderr, quiet: bool = False) -> None:
+        self._stream = stream
+        self._quiet = quiet
+        self._began = time.monotonic()
+        self._colours = stream.isatty()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the console was made."""
+        return time.monotonic() - self._began
+
+    def say(self, text: str, colour: str = "") -> None:
+        """One line for people, with the elapsed time before it."""
+        if not self._quiet:
+            first, *rest = text.split("\n")
+            print(f"{self.paint(f'{self.elapsed:6.1f} s', '2')}  {self.paint(first, colour)}", file=self._stream)
+            for line in rest:
+                print(f"{'':10}{line}", file=self._stream)
+            self._stream.flush()
+
+    def paint(self, text: str, colour: str) -> str:
+        return f"\x1b[{colour}m{text}\x1b[0m" if colour and self._colours else text
+
+    def log_line(self, function: str, line: str) -> None:
+        """A function's log line: time, function, level, job id, message; lines that are no JSON as they are."""
+        record = _json(line)
+        name = function.removesuffix("Function").lower()
+        if record is None:
+            if line.strip():
+                self.say(f"{name:9} {line}")
+            return
+        if record.get("type") == "platform.report" or "_aws" in record:
+            return
+        if record.get("type") == "local.undelivered":
+            self.say(f"{name:9} undelivered after {record['attempts']} attempts: {record.get('error', '')}", "31")
+            return
+        level = str(record.get("level", "INFO"))
+        text = record.get("message", record.get("errorMessage", ""))
+        if isinstance(text, dict | list):
+            text = json.dumps(text)
+        job = str(record.get("job_id") or "")[:8]
+        error = f" {record['exception']}" if record.get("exception") else ""
+        self.say(f"{name:9} {self.paint(f'{level:7}', _COLOURS.get(level, ''))} {job:8} {text}{error}")
+
+
+class LogFiles:
+    """Keeps each function's lines in logs/<Function>.log as they come and passes them to listeners."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: dict[str, TextIO] = {}
+        self.listeners: list[Callable[[str, str], None]] = []
+
+    def write(self, name: str, line: str) -> None:
+        if name not in self._files:
+            self._files[name] = (self._folder / f"{name}.log").open("a", encoding="utf-8", buffering=1)
+        self._files[name].write(line + "\n")
+        for listener in self.listeners:
+            listener(name, line)
+
+    def only_file(self, name: str) -> Callable[[str], None]:
+        """A listener for a process whose lines are kept but shown to nobody."""
+
+        def write(line: str) -> None:
+            if name not in self._files:
+                self._files[name] = (self._folder / f"{name}.log").open("a", encoding="utf-8", buffering=1)
+            self._files[name].write(line + "\n")
+
+        return write
+
+    def close(self) -> None:
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+
+
+def _json(line: str) -> dict[str, Any] | None:
+    if not line.startswith("{"):
+        return None
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None

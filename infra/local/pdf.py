@@ -1,0 +1,197 @@
+"""The main job from a command line: start the stack, have one URL printed, save the PDF, show what came of it."""
+
+import asyncio
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from email import message_from_bytes, policy
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
+
+import aiohttp
+from aiohttp import web
+
+from infra.local.console import Console
+from infra.local.ports import listen
+from infra.local.stack import Settings, Stack, StackFailed
+from infra.local.waits import first_of
+
+DEMO = Path(__file__).parent / "demo"
+JOB_SECONDS = 240.0  # above render's own limit and one retry
+_FAN_OUT_SECONDS = 20.0
+_POLL_SECONDS = 20
+_REQUEST_SECONDS = 35.0
+
+
+class JobFailed(Exception):
+    """There is no PDF; the text has the cause, as the API gave it."""
+
+
+class FanOut:
+    """What the consumers of the bus have done, read from their logs: each name resolves to a line for people."""
+
+    def __init__(self, stack: Stack) -> None:
+        loop = asyncio.get_running_loop()
+        self._mails = Path(stack.access.mails)
+        self.done: dict[str, asyncio.Future[str]] = {
+            rule.function: loop.create_future()
+            for rule in stack.wiring.rules
+            if rule.function in stack.lambdas.functions
+        }
+        self._said: dict[str, str] = {}
+
+    def heard(self, function: str, line: str) -> None:
+        """A listener for log lines. What a function said counts once Lambda reports that its invocation ended well."""
+        waiting = self.done.get(function)
+        if waiting is None or waiting.done() or not line.startswith("{"):
+            return
+        record = json.loads(line)
+        if "_aws" in record:
+            names = [metric["Name"] for part in record["_aws"]["CloudWatchMetrics"] for metric in part["Metrics"]]
+            self._said[function] = f"metric  {', '.join(sorted(names))}"
+        elif record.get("type") == "local.undelivered":
+            waiting.set_result(f"failed after {record['attempts']} attempts: {record.get('error', '')[:200]}")
+        elif record.get("type") == "platform.report":
+            if record["record"]["status"] == "success":
+                waiting.set_result(self._mail() if "Mail" in function else self._said.get(function, "done"))
+        elif "message" in record and "Mail" not in function:
+            self._said.setdefault(function, f"log     {record['message']}")
+
+    def _mail(self) -> str:
+        files = sorted(self._mails.glob("*.eml"))
+        if not files:
+            return "mail    none was sent"
+        mail = message_from_bytes(files[-1].read_bytes(), policy=policy.default)
+        return f"mail    to {mail['To']}: {mail['Subject']}"
+
+
+async def make_pdf(settings: Settings, url: str | None, out: Path, console: Console) -> None:
+    """Has `url` (the demo page when None) printed into `out`.
+
+    Errors: `JobFailed`, `StackFailed`, and what the stack's start raises.
+    """
+    async with AsyncExitStack() as exit_stack:
+        if url is None:
+            host = await _serve_demo(exit_stack)
+            url = f"http://{host}/"
+            settings = replace(settings, allow=(*settings.allow, host))
+        stack = await exit_stack.enter_async_context(Stack(settings, console))
+        fan_out = FanOut(stack)
+        stack.logs.listeners.append(fan_out.heard)
+        job = asyncio.create_task(_job(stack, url, out, console, fan_out))
+        failed = asyncio.create_task(stack.failed())
+        try:
+            await first_of(job, failed, seconds=JOB_SECONDS)
+            if failed.done():
+                await failed
+            if not job.done():
+                raise JobFailed(f"no PDF after {JOB_SECONDS:.0f} s; the functions' logs are in {stack.access.logs}")
+            await job
+        finally:
+            job.cancel()
+            failed.cancel()
+            await asyncio.gather(job, failed, return_exceptions=True)
+
+
+async def _job(stack: Stack, url: str, out: Path, console: Console, fan_out: FanOut) -> None:
+    timeout = aiohttp.ClientTimeout(total=_REQUEST_SECONDS)
+    async with aiohttp.ClientSession(timeout=timeout) as http:
+        console.say(f"POST /pdf  {url}", "1")
+        answer, location = await _json(http, "POST", f"{stack.access.endpoint}/pdf", json={"url": url})
+        shown = _show(answer, None, console.say)
+        while answer.get("state") not in ("done", "failed"):
+            # The answer comes when the state changes or the wait is over, so this asks three times a minute at most.
+            answer, _ = await _json(http, "GET", f"{location}?wait={_POLL_SECONDS}")
+            if answer.get("state") == shown:
+                await asyncio.sleep(0.1)  # should the API answer at once all the same
+            shown = _show(answer, shown, console.say)
+        if answer["state"] == "failed":
+            raise JobFailed(_failure(answer))
+        links = answer.get("links") or {}
+        link = links.get("pdf") or links.get("file")
+        if not link:
+            raise JobFailed(f"the job is done, but its answer has no link: {json.dumps(answer)[:500]}")
+        size = await _download(http, urljoin(location, link), out)
+    console.say(f"{out}  {size:,} bytes", "32;1")
+    await _show_fan_out(fan_out, console)
+
+
+async def _json(http: aiohttp.ClientSession, method: str, url: str, **request: Any) -> tuple[dict[str, Any], str]:
+    """The answer and the job's address. Errors: `JobFailed` for any answer that is no success."""
+    async with http.request(method, url, **request) as response:
+        text = await response.text()
+        if response.status not in (200, 202):
+            raise JobFailed(f"{method} {url}: {response.status} {text[:1000]}")
+        answer = json.loads(text)
+        links = answer.get("links") or {}
+        location = response.headers.get("Location") or links.get("self") or str(response.url.with_query(None))
+        return answer, urljoin(url, location)
+
+
+def _show(answer: dict[str, Any], shown: str | None, say: Callable[[str], None]) -> str | None:
+    state = answer.get("state")
+    if state != shown:
+        say(f"job {str(answer.get('id', ''))[:8]}: {state}")
+    return state
+
+
+def _failure(answer: dict[str, Any]) -> str:
+    error = answer.get("error") or {}
+    parts = [f"{error.get('title', 'The PDF could not be made')} ({error.get('code', 'unknown')})"]
+    parts += [str(error[key]) for key in ("detail", "remedy") if error.get(key)]
+    return "\n".join(parts)
+
+
+async def _download(http: aiohttp.ClientSession, link: str, out: Path) -> int:
+    """Saves what the link gives into `out`, whole or not at all. Returns its size in bytes. Errors: `JobFailed`."""
+    async with http.get(link) as response:
+        content = await response.read()
+        if response.status != 200 or not content.startswith(b"%PDF-"):
+            raise JobFailed(f"the link gave no PDF: {response.status}, {content[:200]!r}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, scratch = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        os.chmod(scratch, 0o644)
+        os.replace(scratch, out)
+    except BaseException:
+        Path(scratch).unlink(missing_ok=True)
+        raise
+    return len(content)
+
+
+async def _show_fan_out(fan_out: FanOut, console: Console) -> None:
+    if not fan_out.done:
+        return
+    await asyncio.wait(fan_out.done.values(), timeout=_FAN_OUT_SECONDS)
+    missing = [name for name, waiting in fan_out.done.items() if not waiting.done()]
+    for waiting in fan_out.done.values():
+        if waiting.done():
+            console.say(waiting.result())
+    if missing:
+        raise JobFailed(f"the PDF is there, but nothing was heard of {', '.join(missing)}")
+
+
+async def _serve_demo(exit_stack: AsyncExitStack) -> str:
+    """Serves the demo page on a free port of this machine; returns host:port."""
+
+    async def page(_: web.Request) -> web.FileResponse:
+        return web.FileResponse(DEMO / "index.html")
+
+    app = web.Application()
+    app.router.add_get("/", page)
+    app.router.add_static("/", DEMO)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+    await runner.setup()
+    exit_stack.push_async_callback(runner.cleanup)
+    listening = listen()
+    await web.SockSite(runner, listening).start()
+    return f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+__all__ = ["JobFailed", "StackFailed", "make_pdf"]

@@ -1,0 +1,212 @@
+"""Child processes and the trees below them: start, read line by line, freeze, thaw, end. Linux only.
+
+Every child becomes leader of a session of its own and, where asked, a "subreaper": what its descendants leave behind
+when they die is handed to it and stays in its tree. When it dies itself its orphans come to this process, which is a
+subreaper too, and `end_orphans` ends them. So a crashed function cannot leave a browser running.
+
+Source: prctl(2), pidfd_open(2), proc_pid_stat(5).
+"""
+
+import asyncio
+import ctypes
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_libc = ctypes.CDLL(None, use_errno=True)
+_ours: set[int] = set()
+
+LINE_LIMIT = 1 << 20  # a line longer than this is cut into several
+
+
+def become_subreaper() -> None:
+    """From now on orphans of our children come to us and not to process 1."""
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _prepare_subreaper() -> None:
+    """Runs in the child before exec; both settings survive it."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # if we are killed, it goes too
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _prepare() -> None:
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+class _Lines(asyncio.Protocol):
+    def __init__(self, listener: Callable[[str], None]) -> None:
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._listener = listener
+        self._rest = b""
+
+    def data_received(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > LINE_LIMIT:
+            lines, self._rest = [*lines, self._rest], b""
+        for line in lines:
+            self._listener(line.decode("utf-8", "replace").rstrip("\r"))
+
+    def connection_lost(self, _exception: Exception | None) -> None:
+        if self._rest:
+            self._listener(self._rest.decode("utf-8", "replace"))
+            self._rest = b""
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+
+class Child:
+    """A running child process. `exited` resolves to its return code (negative: the signal that ended it)."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.pid = process.pid
+        self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._process = process
+        self._output: _Lines | None = None
+        self._transport: asyncio.ReadTransport | None = None
+        self._pidfd = os.pidfd_open(process.pid)
+        asyncio.get_running_loop().add_reader(self._pidfd, self._gone)
+
+    @classmethod
+    async def start(
+        cls,
+        command: Sequence[str | Path],
+        *,
+        environment: Mapping[str, str],
+        directory: Path | None = None,
+        listener: Callable[[str], None],
+        pass_fds: Sequence[int] = (),
+        subreaper: bool = False,
+    ) -> "Child":
+        """Starts `command` with exactly this environment; each line of its output, both streams, goes to `listener`.
+
+        Errors: OSError when it cannot be started.
+        """
+        # subprocess and not asyncio's wrapper: it returns with the pid in the same step of the loop, so that
+        # end_orphans never sees a child of ours that is not known yet; and a pidfd needs no thread to wait for it.
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=dict(environment),
+            cwd=directory,
+            pass_fds=pass_fds,
+            start_new_session=True,
+            preexec_fn=_prepare_subreaper if subreaper else _prepare,
+        )
+        _ours.add(process.pid)
+        child = cls(process)
+        child._transport, child._output = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: _Lines(listener), process.stdout
+        )
+        return child
+
+    def _gone(self) -> None:
+        code = self._process.poll()
+        if code is None:
+            return
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        _ours.discard(self.pid)
+        if not self.exited.done():
+            self.exited.set_result(code)
+
+    @property
+    def alive(self) -> bool:
+        if not self.exited.done():
+            self._gone()  # it may have ended in this very step of the loop
+        return not self.exited.done()
+
+    async def wait(self, seconds: float) -> int | None:
+        """The return code, None if it still runs after so many seconds."""
+        await asyncio.wait([self.exited], timeout=seconds)
+        return self.exited.result() if self.exited.done() else None
+
+    async def end(self, grace: float = 0.0) -> None:
+        """Ends it and everything below it: SIGTERM to it and `grace` seconds first, if any, then SIGKILL to all."""
+        if self.alive and grace > 0:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
+            await self.wait(grace)
+        if self.alive:
+            kill_tree(self.pid)
+            await self.wait(5)
+        end_orphans()
+        if self._output is not None and self._transport is not None:
+            await asyncio.wait([self._output.closed], timeout=1)  # the last lines; who still holds the pipe is ended
+            self._transport.close()
+
+
+def _parents() -> dict[int, tuple[int, int, str]]:
+    """Parent, session and state of every process, from /proc."""
+    found = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat", "rb") as file:
+                    fields = file.read().rpartition(b")")[2].split()
+            except OSError:
+                continue
+            found[int(entry)] = (int(fields[1]), int(fields[3]), fields[0].decode())
+    return found
+
+
+def descendants(root: int) -> list[int]:
+    """Every process below `root`, parents before their children."""
+    children: dict[int, list[int]] = {}
+    for pid, (parent, _, state) in _parents().items():
+        if state != "Z":
+            children.setdefault(parent, []).append(pid)
+    found, queue = [], [root]
+    while queue:
+        below = children.get(queue.pop(0), [])
+        found += below
+        queue += below
+    return found
+
+
+def _signal_all(pids: Sequence[int], number: int) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def freeze_tree(root: int) -> list[int]:
+    """Stops `root` and everything below it; returns the pids, for `thaw`."""
+    frozen = [root]
+    _signal_all(frozen, signal.SIGSTOP)
+    # A process may fork between our look and our signal, so look until nothing is new.
+    while new := [pid for pid in descendants(root) if pid not in frozen]:
+        _signal_all(new, signal.SIGSTOP)
+        frozen += new
+    return frozen
+
+
+def thaw(frozen: Sequence[int]) -> None:
+    """Lets go on what `freeze_tree` stopped, children before their parents."""
+    _signal_all(list(reversed(frozen)), signal.SIGCONT)
+
+
+def kill_tree(root: int) -> None:
+    _signal_all(freeze_tree(root), signal.SIGKILL)
+
+
+def end_orphans() -> None:
+    """Ends what dead functions left behind.
+
+    An orphan is a child of ours that we did not start and whose session is not ours: functions live in sessions of
+    their own, while a process that somebody else in this process started (a test, say) is in ours.
+    """
+    me, session = os.getpid(), os.getsid(0)
+    for pid, (parent, sid, state) in _parents().items():
+        if parent == me and pid not in _ours and sid != session:
+            if state != "Z":
+                kill_tree(pid)
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)

@@ -1,0 +1,259 @@
+"""One instance of a function: a process tree under AWS's runtime interface client, and the Runtime API it talks to.
+
+Source: "Using the Lambda runtime API for custom runtimes" and "Understanding the Lambda execution environment
+lifecycle" in the Lambda developer guide.
+"""
+
+import asyncio
+import json
+import shutil
+import socket
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from infra.local.addresses import function_arn
+from infra.local.processes import Child, freeze_tree, thaw
+from infra.local.waits import first_of
+
+RESPONSE_LIMIT = 6 * 1024 * 1024  # bytes of a synchronous answer
+# Lambda gives init 10 s. Here several functions start at once on a few cores which the broker's boot shares, so a
+# limit of 10 s would fail starts that are well inside it on AWS.
+INIT_SECONDS = 40.0
+_API = "/2018-06-01/runtime"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an invocation gave. `error` is the value of X-Amz-Function-Error: None, or "Unhandled"."""
+
+    payload: bytes
+    error: str | None
+    request_id: str
+
+
+def failure(request_id: str, kind: str, message: str) -> Answer:
+    """An error that Lambda itself reports."""
+    body = {"errorType": kind, "errorMessage": f"RequestId: {request_id} Error: {message}"}
+    return Answer(json.dumps(body).encode(), "Unhandled", request_id)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How a process of one function is started; the instance adds its own TMPDIR and Runtime API address."""
+
+    function: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    task_root: Path
+    scratch: Path
+    timeout: float
+
+
+class InitError(Exception):
+    """The function could not be loaded; `answer` is what the invoker gets."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.payload.decode("utf-8", "replace"))
+        self.answer = answer
+
+
+class Instance:
+    """One execution environment. States: starting, busy, frozen, ended.
+
+    `invoke` is for one caller at a time. Between invocations the whole tree is stopped, as Lambda does it, so code
+    that counts on a background thread or an open connection fails here as well.
+    """
+
+    def __init__(self, launch: Launch, listener: Callable[[str], None]) -> None:
+        self.launch = launch
+        self.id = uuid.uuid4().hex
+        self.state = "starting"
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.pid: int | None = None
+        self._listener = listener
+        self._child: Child | None = None
+        self._runner: web.ServerRunner | None = None
+        self._folder = launch.scratch / self.id
+        self._frozen: list[int] = []
+        self._asked = asyncio.Event()  # the runtime waits in /next
+        self._event: asyncio.Future[tuple[str, bytes, float]] | None = None
+        self._request_id: str | None = None
+        self._answer: asyncio.Future[Answer] | None = None
+        self._init_error: bytes | None = None
+        self._init_ms: float | None = None
+
+    # ---- life -------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Starts the process and waits until it asks for its first event. Errors: `InitError`."""
+        began = time.monotonic()
+        self._folder.mkdir(parents=True)
+        self._runner = web.ServerRunner(web.Server(self._serve, access_log=None), shutdown_timeout=0.5)
+        await self._runner.setup()
+        listening = socket.create_server(("127.0.0.1", 0))
+        await web.SockSite(self._runner, listening).start()
+        environment = {
+            **self.launch.environment,
+            "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{listening.getsockname()[1]}",
+            "AWS_LAMBDA_LOG_STREAM_NAME": f"{time.strftime('%Y/%m/%d')}/[$LATEST]{self.id}",
+            "TMPDIR": str(self._folder),
+        }
+        self._child = await Child.start(
+            self.launch.command,
+            environment=environment,
+            directory=self.launch.task_root,
+            listener=self._listener,
+            subreaper=True,
+        )
+        self.pid = self._child.pid
+        asked = asyncio.ensure_future(self._asked.wait())
+        try:
+            await first_of(asked, self._child.exited, seconds=INIT_SECONDS)
+        finally:
+            asked.cancel()
+        if not self._asked.is_set():
+            if self._init_error is not None:
+                answer = Answer(self._init_error, "Unhandled", self.id)
+            elif self._child.alive:
+                answer = failure(self.id, "Sandbox.Timedout", f"Init timed out after {INIT_SECONDS:.2f} seconds")
+            else:
+                answer = failure(self.id, "Runtime.ExitError", self._exit_text())
+            await self.end()
+            raise InitError(answer)
+        self._init_ms = (time.monotonic() - began) * 1000
+
+    def freeze(self) -> None:
+        if self._child is not None and self._child.alive and not self._frozen:
+            self._frozen = freeze_tree(self._child.pid)
+            self.state = "frozen"
+
+    async def end(self) -> None:
+        """Ends the whole tree and removes its folder; may be called twice."""
+        if self.state == "ended":
+            await asyncio.shield(self.ended)
+            return
+        self.state = "ended"
+        try:
+            if self._child is not None:
+                await self._child.end()
+            if self._event is not None and not self._event.done():
+                self._event.cancel()
+            if self._runner is not None:
+                await self._runner.cleanup()
+            shutil.rmtree(self._folder, ignore_errors=True)
+        finally:
+            self.ended.set_result(None)
+
+    @property
+    def usable(self) -> bool:
+        return self.state != "ended" and self._child is not None and self._child.alive
+
+    # ---- one event --------------------------------------------------------------------------------------------------
+
+    async def invoke(self, payload: bytes, request_id: str) -> Answer:
+        """Hands the event over and waits for the answer and for the runtime to ask for the next one.
+
+        That is when Lambda, too, calls an invocation over. A function that takes longer than its timeout, or exits,
+        is ended; the answer says so (Sandbox.Timedout, Runtime.ExitError).
+        """
+        assert self._child is not None
+        loop = asyncio.get_running_loop()
+        began, deadline = time.monotonic(), time.time() + self.launch.timeout
+        limit = loop.time() + self.launch.timeout
+        self.state = "busy"
+        answer: asyncio.Future[Answer] = loop.create_future()
+        self._answer = answer
+        self._request_id = request_id
+        self._asked.clear()
+        thaw(self._frozen)
+        self._frozen = []
+        assert self._event is not None
+        self._event.set_result((request_id, payload, deadline))
+        await first_of(answer, self._child.exited, seconds=self.launch.timeout)
+        if answer.done():
+            asked = asyncio.ensure_future(self._asked.wait())
+            rest = max(0.0, limit - loop.time())
+            await first_of(asked, self._child.exited, seconds=rest)
+            asked.cancel()
+            result, status = answer.result(), "error" if answer.result().error else "success"
+        elif self._child.alive:
+            message = f"Task timed out after {self.launch.timeout:.2f} seconds"
+            result, status = failure(request_id, "Sandbox.Timedout", message), "timeout"
+        else:
+            result, status = failure(request_id, "Runtime.ExitError", self._exit_text()), "failure"
+        self._request_id = None
+        if not self._asked.is_set():  # timed out, exited, or never came back for the next event
+            await self.end()
+        self._report(request_id, status, (time.monotonic() - began) * 1000)
+        return result
+
+    def _exit_text(self) -> str:
+        assert self._child is not None
+        code = self._child.exited.result()
+        return "Runtime exited " + (f"with error: exit status {code}" if code >= 0 else f"with error: signal: {-code}")
+
+    def _report(self, request_id: str, status: str, duration_ms: float) -> None:
+        """A line like Lambda's platform.report; milliseconds."""
+        metrics = {"durationMs": round(duration_ms, 2)}
+        if self._init_ms is not None:
+            metrics["initDurationMs"], self._init_ms = round(self._init_ms, 2), None
+        record = {"requestId": request_id, "status": status, "metrics": metrics}
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        self._listener(json.dumps({"time": now, "type": "platform.report", "record": record}))
+
+    # ---- Runtime API ------------------------------------------------------------------------------------------------
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        # invocation/next | invocation/<id>/response | invocation/<id>/error | init/error
+        path = request.path.removeprefix(_API)
+        if request.method == "GET" and path == "/invocation/next":
+            return await self._next()
+        if request.method != "POST":
+            return web.json_response({"errorType": "NotFound"}, status=404)
+        body = await _read(request, RESPONSE_LIMIT)
+        if path == "/init/error":
+            self._init_error = body or b"{}"
+            return web.json_response({"status": "OK"}, status=202)
+        if self._request_id is None or self._answer is None or self._answer.done():
+            return web.json_response({"errorType": "InvalidStateTransition"}, status=403)
+        if path == f"/invocation/{self._request_id}/response":
+            if body is None:
+                text = f"Response payload size exceeded maximum allowed payload size ({RESPONSE_LIMIT} bytes)."
+                self._answer.set_result(failure(self._request_id, "Function.ResponseSizeTooLarge", text))
+                return web.json_response({"errorType": "RequestEntityTooLarge", "errorMessage": text}, status=413)
+            self._answer.set_result(Answer(body, None, self._request_id))
+        elif path == f"/invocation/{self._request_id}/error":
+            self._answer.set_result(Answer(body or b"{}", "Unhandled", self._request_id))
+        else:
+            return web.json_response({"errorType": "InvalidRequestID"}, status=400)
+        return web.json_response({"status": "OK"}, status=202)
+
+    async def _next(self) -> web.Response:
+        self._event = asyncio.get_running_loop().create_future()
+        self._asked.set()
+        request_id, payload, deadline = await self._event
+        return web.Response(
+            body=payload,
+            content_type="application/json",
+            headers={
+                "Lambda-Runtime-Aws-Request-Id": request_id,
+                "Lambda-Runtime-Deadline-Ms": str(int(deadline * 1000)),
+                "Lambda-Runtime-Invoked-Function-Arn": function_arn(self.launch.function),
+                "Lambda-Runtime-Trace-Id": f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};Sampled=0",
+            },
+        )
+
+
+async def _read(request: web.BaseRequest, limit: int) -> bytes | None:
+    """The body, None if it is longer than `limit` bytes (the rest is read and dropped, so the sender is not cut off)."""
+    parts, size = [], 0
+    async for chunk in request.content.iter_any():
+        size += len(chunk)
+        if size <= limit:
+            parts.append(chunk)
+    return b"".join(parts) if size <= limit else None

@@ -1,0 +1,356 @@
+"""What the template says about functions, routes, queues, rules and secrets, as typed values.
+
+Resource types are a closed list as well: what nothing here stands behind is named in `_IGNORED` with the reason, and an
+unknown type is an error, because leaving it out would be a difference between this machine and AWS.
+
+Source: SAM's resource and event source references.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from infra.local.addresses import LocalAddresses
+from infra.local.template import STACK_TYPE, Resource, Template, TemplateError
+
+_IGNORED = {
+    "AWS::IAM::": "permissions are not enforced on this machine",
+    "AWS::EC2::": "there is no network to lay out",
+    "AWS::Logs::": "logs are files",
+    "AWS::CloudWatch::": "metrics and alarms are AWS's",
+    "AWS::SNS::": "it carries alarms, which are AWS's",
+    "AWS::Budgets::": "nothing costs anything here",
+    "AWS::S3::BucketPolicy": "permissions are not enforced on this machine",
+    "AWS::SQS::QueuePolicy": "permissions are not enforced on this machine",
+    "AWS::Events::EventBusPolicy": "permissions are not enforced on this machine",
+    "AWS::Lambda::Permission": "permissions are not enforced on this machine",
+    "AWS::SecretsManager::ResourcePolicy": "permissions are not enforced on this machine",
+    "AWS::ApiGateway::": "accounts, usage plans and keys are API Gateway's",
+    "AWS::WAFv2::": "there is no firewall to configure",
+}
+_RATE = re.compile(r"rate\((\d+) (minute|minutes|hour|hours|day|days)\)")
+_SECRET_REFERENCE = re.compile(r"\{\{resolve:secretsmanager:(?P<arn>.+?):SecretString:(?P<key>[^:}]+)(?:::)?\}\}")
+_LAMBDA_DEFAULTS = {"Timeout": 3, "MemorySize": 128}
+_FUNCTION_GLOBALS_MERGED = ("Environment", "LoggingConfig", "EventInvokeConfig")
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function as Lambda would know it; seconds, MB."""
+
+    name: str
+    handler: str
+    timeout: int
+    memory: int
+    environment: Mapping[str, str]
+    layers: tuple[str, ...]
+    concurrency: int | None
+    retries: int
+    on_failure: str | None
+    log_format: str
+
+
+@dataclass(frozen=True)
+class Route:
+    method: str
+    path: str
+    function: str
+
+
+@dataclass(frozen=True)
+class Api:
+    """The REST API: its stage, routes, binary media types and customised gateway responses."""
+
+    logical_id: str
+    stage: str
+    routes: tuple[Route, ...]
+    binary_types: tuple[str, ...]
+    gateway_responses: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class QueueMapping:
+    """An event source mapping from one queue of the broker; `window` is in seconds, None where it is not given."""
+
+    function: str
+    broker: str
+    queue: str
+    vhost: str
+    batch_size: int
+    window: float | None
+    secret: str
+
+
+@dataclass(frozen=True)
+class Rule:
+    name: str
+    function: str
+    bus: str
+    pattern: Mapping[str, Any]
+    dead_letters: str | None
+
+
+@dataclass(frozen=True)
+class Schedule:
+    name: str
+    function: str
+    every: float
+    payload: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class CustomResource:
+    logical_id: str
+    type: str
+    function: str
+    properties: Mapping[str, Any]
+    timeout: float
+
+
+@dataclass(frozen=True)
+class Secret:
+    """Either `text`, or what `GenerateSecretString` says of the content to be made up."""
+
+    arn: str
+    name: str
+    text: str | None
+    generate: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Queue:
+    name: str
+    arn: str
+
+
+@dataclass(frozen=True)
+class Broker:
+    """The broker, and the secret and keys in it that hold the administrator's name and password."""
+
+    arn: str
+    secret: str
+    username_key: str
+    password_key: str
+
+
+@dataclass(frozen=True)
+class Wiring:
+    functions: Mapping[str, Function]
+    layers: Mapping[str, str]
+    api: Api | None
+    mappings: tuple[QueueMapping, ...]
+    rules: tuple[Rule, ...]
+    schedules: tuple[Schedule, ...]
+    custom_resources: tuple[CustomResource, ...]
+    secrets: tuple[Secret, ...]
+    buckets: tuple[str, ...]
+    queues: tuple[Queue, ...]
+    buses: tuple[str, ...]
+    broker: Broker | None
+    parameters: Mapping[str, Any]
+
+
+def read_wiring(template: Template, addresses: LocalAddresses) -> Wiring:
+    """The wiring that the template and its nested stacks describe.
+
+    Errors: `TemplateError` for anything that the local stack does not know.
+    """
+    by_type: dict[str, list[Resource]] = {}
+    for resource in template.everything():
+        by_type.setdefault(resource.type, []).append(resource)
+    known = (*_HANDLED, STACK_TYPE)
+    for kind, found in by_type.items():
+        if kind not in known and not kind.startswith(("Custom::", *_IGNORED)):
+            raise TemplateError(f"{found[0].where}: the local stack does not know {kind}")
+
+    layers = {addresses.ref(layer): layer.logical_id for layer in by_type.get("AWS::Serverless::LayerVersion", [])}
+    function_resources = by_type.get("AWS::Serverless::Function", [])
+    functions = {resource.logical_id: _function(resource, layers) for resource in function_resources}
+    events = [event for resource in function_resources for event in _events(resource)]
+    by_arn = {addresses.attribute(resource, "Arn"): resource.logical_id for resource in function_resources}
+    apis = by_type.get("AWS::Serverless::Api", [])
+    if len(apis) > 1:
+        raise TemplateError(f"{apis[1].where}: the local stack knows one API only")
+    brokers = by_type.get("AWS::AmazonMQ::Broker", [])
+    if len(brokers) > 1:
+        raise TemplateError(f"{brokers[1].where}: the local stack knows one broker only")
+    return Wiring(
+        functions=functions,
+        layers={layer.logical_id: str(layer.require("ContentUri")) for layer in by_type.get(_LAYER, [])},
+        api=_api(apis[0], tuple(event for event in events if isinstance(event, Route))) if apis else None,
+        mappings=tuple(event for event in events if isinstance(event, QueueMapping)),
+        rules=tuple(event for event in events if isinstance(event, Rule)),
+        schedules=tuple(event for event in events if isinstance(event, Schedule)),
+        custom_resources=tuple(
+            _custom(resource, by_arn)
+            for kind, found in by_type.items()
+            if kind.startswith("Custom::")
+            for resource in found
+        ),
+        secrets=tuple(_secret(resource, addresses) for resource in by_type.get("AWS::SecretsManager::Secret", [])),
+        buckets=tuple(addresses.ref(resource) for resource in by_type.get("AWS::S3::Bucket", [])),
+        queues=tuple(
+            Queue(addresses.attribute(resource, "QueueName"), addresses.attribute(resource, "Arn"))
+            for resource in by_type.get("AWS::SQS::Queue", [])
+        ),
+        buses=tuple(addresses.ref(resource) for resource in by_type.get("AWS::Events::EventBus", [])),
+        broker=_broker(brokers[0], addresses) if brokers else None,
+        parameters=template.parameters,
+    )
+
+
+_LAYER = "AWS::Serverless::LayerVersion"
+_HANDLED = (
+    "AWS::Serverless::Function",
+    _LAYER,
+    "AWS::Serverless::Api",
+    "AWS::AmazonMQ::Broker",
+    "AWS::SecretsManager::Secret",
+    "AWS::S3::Bucket",
+    "AWS::SQS::Queue",
+    "AWS::Events::EventBus",
+)
+
+
+def _function(resource: Resource, layers: Mapping[str, str]) -> Function:
+    common = resource.stack.globals("Function")
+
+    def setting(name: str, default: Any = None) -> Any:
+        own = resource.property(name)
+        if name in _FUNCTION_GLOBALS_MERGED:
+            return _merged(common.get(name) or {}, own or {})
+        if name == "Layers":
+            return [*(common.get(name) or []), *(own or [])]
+        return own if own is not None else common.get(name, default)
+
+    variables = setting("Environment").get("Variables") or {}
+    environment = {}
+    for name, value in variables.items():
+        if not isinstance(value, str | int | float):
+            raise TemplateError(f"{resource.where}/Properties/Environment/Variables/{name}: not a scalar: {value!r}")
+        environment[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    used = []
+    for arn in setting("Layers"):
+        if arn not in layers:
+            raise TemplateError(f"{resource.where}/Properties/Layers: {arn} is no layer of this template")
+        used.append(layers[arn])
+    invoke = setting("EventInvokeConfig")
+    destination = (invoke.get("DestinationConfig") or {}).get("OnFailure") or {}
+    if destination and destination.get("Type") != "SQS":
+        raise TemplateError(f"{resource.where}/Properties/EventInvokeConfig: only a destination of Type SQS is known")
+    concurrency = setting("ReservedConcurrentExecutions")
+    handler = setting("Handler")
+    if handler is None:
+        raise TemplateError(f"{resource.where}: the property Handler is missing")
+    return Function(
+        name=resource.logical_id,
+        handler=handler,
+        timeout=int(setting("Timeout", _LAMBDA_DEFAULTS["Timeout"])),
+        memory=int(setting("MemorySize", _LAMBDA_DEFAULTS["MemorySize"])),
+        environment=environment,
+        layers=tuple(used),
+        concurrency=None if concurrency is None else int(concurrency),
+        retries=int(invoke.get("MaximumRetryAttempts", 2)),
+        on_failure=destination.get("Destination"),
+        log_format=str(setting("LoggingConfig").get("LogFormat", "Text")),
+    )
+
+
+def _merged(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """SAM's rule for Globals: mappings are merged, the function's own values win."""
+    merged = dict(common)
+    for key, value in own.items():
+        before = merged.get(key)
+        merged[key] = _merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _events(resource: Resource) -> Iterator[Route | QueueMapping | Rule | Schedule]:
+    function = resource.logical_id
+    for name, event in (resource.property("Events") or {}).items():
+        where, properties = f"{resource.where}/Properties/Events/{name}", event.get("Properties") or {}
+        if properties.get("Enabled") is False or properties.get("State") == "DISABLED":
+            continue
+        match event["Type"]:
+            case "Api":
+                yield Route(str(properties["Method"]).upper(), properties["Path"], function)
+            case "MQ":
+                yield from _mappings(function, properties, where)
+            case "EventBridgeRule" | "CloudWatchEvent":
+                if unknown := set(properties) & {"Input", "InputPath", "InputTransformer"}:
+                    raise TemplateError(f"{where}: the local stack does not know {', '.join(unknown)}")
+                letters = (properties.get("DeadLetterConfig") or {}).get("Arn")
+                bus = properties.get("EventBusName", "default")
+                yield Rule(f"{function}{name}", function, bus, properties["Pattern"], letters)
+            case "Schedule":
+                payload = json.loads(properties["Input"]) if "Input" in properties else None
+                yield Schedule(f"{function}{name}", function, schedule_seconds(properties["Schedule"], where), payload)
+            case kind:
+                raise TemplateError(f"{where}: the local stack does not know events of type {kind}")
+
+
+def schedule_seconds(expression: str, where: str) -> float:
+    """Seconds between two firings of a rate expression. Errors: `TemplateError` for cron and anything else."""
+    found = _RATE.fullmatch(expression)
+    if not found or int(found.group(1)) < 1:
+        raise TemplateError(f"{where}: the local stack knows rate(n minutes|hours|days) only, not {expression}")
+    units = {"minute": 60, "hour": 3600, "day": 86400}
+    return float(int(found.group(1)) * units[found.group(2).removesuffix("s")])
+
+
+def _mappings(function: str, properties: Mapping[str, Any], where: str) -> Iterator[QueueMapping]:
+    access = {item["Type"]: item["URI"] for item in properties.get("SourceAccessConfigurations") or []}
+    if "BASIC_AUTH" not in access:
+        raise TemplateError(f"{where}: no SourceAccessConfigurations of Type BASIC_AUTH")
+    window = properties.get("MaximumBatchingWindowInSeconds")
+    if len(properties["Queues"]) != 1:  # Lambda's rule
+        raise TemplateError(f"{where}: a mapping has exactly one queue")
+    yield QueueMapping(
+        function=function,
+        broker=properties["Broker"],
+        queue=properties["Queues"][0],
+        vhost=access.get("VIRTUAL_HOST", "/"),
+        batch_size=int(properties.get("BatchSize", 100)),
+        window=None if window is None else float(window),
+        secret=access["BASIC_AUTH"],
+    )
+
+
+def _api(resource: Resource, routes: tuple[Route, ...]) -> Api:
+    for unknown in ("DefinitionBody", "DefinitionUri", "Auth"):
+        if resource.property(unknown) is not None:
+            raise TemplateError(f"{resource.where}: the local stack does not know {unknown}")
+    return Api(
+        logical_id=resource.logical_id,
+        stage=str(resource.require("StageName")),
+        routes=routes,
+        binary_types=tuple(str(item).replace("~1", "/") for item in resource.property("BinaryMediaTypes", [])),
+        gateway_responses=resource.property("GatewayResponses", {}),
+    )
+
+
+def _custom(resource: Resource, by_arn: Mapping[str, str]) -> CustomResource:
+    token = resource.require("ServiceToken")
+    if token not in by_arn:
+        raise TemplateError(f"{resource.where}: ServiceToken {token} is no function of this template")
+    properties = resource.stack.evaluate(resource.body["Properties"], f"{resource.where}/Properties")
+    timeout = float(properties.pop("ServiceTimeout", 3600))
+    return CustomResource(resource.logical_id, resource.type, by_arn[token], properties, timeout)
+
+
+def _secret(resource: Resource, addresses: LocalAddresses) -> Secret:
+    text, generate = resource.property("SecretString"), resource.property("GenerateSecretString")
+    if text is None and generate is None:
+        raise TemplateError(f"{resource.where}: neither SecretString nor GenerateSecretString")
+    return Secret(addresses.ref(resource), addresses.name(resource, "Name"), text, generate)
+
+
+def _broker(resource: Resource, addresses: LocalAddresses) -> Broker:
+    users = resource.require("Users")
+    found = [_SECRET_REFERENCE.fullmatch(str(users[0].get(key, ""))) for key in ("Username", "Password")]
+    name, password = found
+    if len(users) != 1 or name is None or password is None or name["arn"] != password["arn"]:
+        raise TemplateError(f"{resource.where}/Properties/Users: one user, from one secret, by dynamic references")
+    return Broker(addresses.attribute(resource, "Arn"), name["arn"], name["key"], password["key"])

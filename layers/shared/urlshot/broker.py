@@ -1,0 +1,150 @@
+"""Publishing to RabbitMQ: persistent, confirmed, and bounded in every wait."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from urllib.parse import unquote, urlsplit
+
+import amqp
+import amqp.exceptions
+
+from urlshot.errors import Transient
+from urlshot.secrets import Credentials
+
+CONNECT_SECONDS = 2.0
+CONFIRM_SECONDS = 4.0
+# Two tries of each fit into records.PUBLISH_LEASE.
+
+IDLE_SECONDS = 45.0
+"""After so long without a publish the connection is made anew: a function that was frozen in between has missed what
+happened to its socket, and to find out by a time-out would cost the caller more than a new connection."""
+
+_TROUBLE = (amqp.exceptions.AMQPError, OSError, EOFError, ssl.SSLError)
+
+
+class Publisher:
+    """One connection to the broker, made when it is needed; safe to share between threads, one publish at a time."""
+
+    def __init__(self, url: str, credentials: Callable[[], Credentials]) -> None:
+        """`url` is `amqp(s)://host:port[/vhost]`; `credentials` is asked when a connection is made, so that a rotated
+        password is found."""
+        parts = urlsplit(url)
+        self._tls = parts.scheme == "amqps"
+        self._host = parts.hostname or "localhost"
+        self._port = parts.port or (5671 if self._tls else 5672)
+        self._vhost = unquote(parts.path.removeprefix("/")) or "/"
+        self._credentials = credentials
+        self._lock = threading.Lock()
+        self._channel: amqp.Channel | None = None
+        self._used = 0.0
+
+    def publish(
+        self,
+        exchange: str,
+        key: str,
+        body: bytes,
+        *,
+        message_id: str = "",
+        type: str = "",  # noqa: A002 - the AMQP property's name
+        headers: dict[str, str] | None = None,
+        mandatory: bool = True,
+    ) -> None:
+        """Publishes one message and returns when the broker has taken charge of it.
+
+        With `mandatory`, a message that no queue would take is an error. A connection that turns out dead is made anew
+        once; the message may then be there twice, which its id and generation render harmless.
+
+        Raises:
+            Transient: `queue_unavailable`: no connection, no confirm in time, refused (queue full) or not routable.
+        """
+        message = amqp.Message(
+            body,
+            content_type="application/json",
+            delivery_mode=2,
+            message_id=message_id,
+            type=type,
+            application_headers=headers or {},
+        )
+        with self._lock:
+            for attempt in (1, 2):
+                try:
+                    self._send(message, exchange, key, mandatory=mandatory)
+                except amqp.exceptions.MessageNacked as error:
+                    raise Transient("queue_unavailable", "The queue is full.", internal=f"{key}: nacked") from error
+                except _Returned as error:
+                    raise Transient("queue_unavailable", internal=f"{key}: {error}") from error
+                except _TROUBLE as error:
+                    self._drop()
+                    if attempt == 2:
+                        raise Transient("queue_unavailable", internal=f"{key}: {error!r}") from error
+                else:
+                    self._used = time.monotonic()
+                    return
+
+    def check(self) -> None:
+        """Makes sure that there is a connection.
+
+        Raises:
+            Transient: `queue_unavailable`.
+        """
+        with self._lock:
+            try:
+                self._open()
+            except _TROUBLE as error:
+                self._drop()
+                raise Transient("queue_unavailable", internal=repr(error)) from error
+
+    def close(self) -> None:
+        with self._lock:
+            self._drop()
+
+    def _send(self, message: amqp.Message, exchange: str, key: str, *, mandatory: bool) -> None:
+        channel = self._open()
+        returned: list[str] = []
+        # A basic.return comes before the confirm of the same message, so after the confirm the list is complete.
+        channel.events["basic_return"] = {lambda error, *_: returned.append(str(error))}
+        channel.basic_publish_confirm(
+            message,
+            exchange=exchange,
+            routing_key=key,
+            mandatory=mandatory,
+            timeout=CONFIRM_SECONDS,
+            confirm_timeout=CONFIRM_SECONDS,
+        )
+        if returned:
+            raise _Returned(returned[0])
+
+    def _open(self) -> amqp.Channel:
+        if self._channel is not None and time.monotonic() - self._used > IDLE_SECONDS:
+            self._drop()
+        if self._channel is None:
+            credentials = self._credentials()
+            connection = amqp.Connection(
+                host=f"{self._host}:{self._port}",
+                userid=credentials.username,
+                password=credentials.password,
+                virtual_host=self._vhost,
+                ssl={"server_hostname": self._host, "cert_reqs": ssl.CERT_REQUIRED} if self._tls else False,
+                connect_timeout=CONNECT_SECONDS,
+                read_timeout=CONFIRM_SECONDS,
+                write_timeout=CONFIRM_SECONDS,
+                confirm_publish=True,
+                heartbeat=0,  # a frozen function could not answer them
+            )
+            connection.connect()
+            self._channel = connection.channel()
+            self._used = time.monotonic()
+        return self._channel
+
+    def _drop(self) -> None:
+        """Forgets the connection without a word: a polite close would wait for an answer from what may be gone."""
+        channel, self._channel = self._channel, None
+        if channel is not None and channel.connection is not None:
+            channel.connection.collect()
+
+
+class _Returned(Exception):
+    """The broker gave the message back, because no queue is bound to its key."""

@@ -1,0 +1,67 @@
+"""EventBridge: sends events and sees to it that each was taken."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from urlshot.errors import Broken, Transient
+from urlshot.events import SOURCE, Detail, detail_type
+
+if TYPE_CHECKING:
+    from mypy_boto3_events.client import EventBridgeClient
+    from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
+
+_MAX_ENTRIES = 10  # EventBridge API reference, PutEvents
+_TRIES = 3
+
+
+class Bus:
+    """One event bus; safe to share between threads."""
+
+    def __init__(self, name: str, client: EventBridgeClient | None = None) -> None:
+        config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+        self._name = name
+        self._events: EventBridgeClient = client or boto3.client("events", config=config)
+
+    def put(self, details: list[Detail]) -> None:
+        """Sends events; entries that PutEvents says it failed to take are sent again.
+
+        Raises:
+            Transient: some were still not taken, or EventBridge does not answer. Broken: it refuses.
+        """
+        for start in range(0, len(details), _MAX_ENTRIES):
+            self._put([self._entry(one) for one in details[start : start + _MAX_ENTRIES]])
+
+    def _entry(self, one: Detail) -> PutEventsRequestEntryTypeDef:
+        return {
+            "EventBusName": self._name,
+            "Source": SOURCE,
+            "DetailType": detail_type(one),
+            "Detail": one.model_dump_json(),
+        }
+
+    def _put(self, entries: list[PutEventsRequestEntryTypeDef]) -> None:
+        reason = ""
+        for _ in range(_TRIES):
+            try:
+                answer = self._events.put_events(Entries=entries)
+            except ClientError as error:
+                code = error.response["Error"]["Code"]
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] < 500 and "Throttl" not in code:
+                    raise Broken(f"PutEvents: {code}") from error
+                raise Transient("storage_unavailable", internal=f"PutEvents: {code}") from error
+            except BotoCoreError as error:
+                raise Transient("storage_unavailable", internal=f"PutEvents: {error}") from error
+            failed = [
+                (entry, str(result.get("ErrorCode")))
+                for entry, result in zip(entries, answer["Entries"], strict=True)
+                if "ErrorCode" in result
+            ]
+            if not failed:
+                return
+            entries, reason = [entry for entry, _ in failed], failed[0][1]
+        raise Transient("storage_unavailable", internal=f"PutEvents left out {len(entries)} entries: {reason}")

@@ -1,0 +1,94 @@
+"""What goes onto the EventBridge bus, and in the same form to plain AMQP consumers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from urlshot.jobs import Report
+from urlshot.records import Record, new_generation
+
+SOURCE = "urlshot"
+DetailType = Literal["ShotCompleted", "ShotFailed"]
+
+
+class Detail(BaseModel):
+    """The detail of an event, version 1.
+
+    EventBridge gives every PutEvents an event id of its own, so `event_key` is the key to deduplicate by.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    version: Literal[1] = 1
+    event_key: str
+    id: str
+    url: str
+    bucket: str
+    key: str | None
+    """Where the PDF lies in the bucket; null when there is none."""
+    report: Report | None
+    error: dict[str, Any] | None
+    attempts: int
+    cached: bool
+    """Whether this had been told before: a PDF that was there already, or a failure of just now."""
+    requested_at: datetime
+    finished_at: datetime
+    queue_seconds: float
+    """From the request to the start of the last attempt."""
+    render_seconds: float
+
+
+def pdf_key(job_id: str) -> str:
+    return f"pdf/{job_id}.pdf"
+
+
+def detail(record: Record, bucket: str, *, render_seconds: float) -> Detail:
+    """The event of a record that is `done` or `failed`."""
+    finished = record.finished_at or record.requested_at
+    total = (finished - record.requested_at).total_seconds()
+    return Detail(
+        event_key=f"{record.id}:{record.generation}:{record.state}",
+        id=record.id,
+        url=record.url,
+        bucket=bucket,
+        key=pdf_key(record.id) if record.state == "done" else None,
+        report=record.report if record.state == "done" else None,
+        error=record.error if record.state == "failed" else None,
+        attempts=record.attempt,
+        cached=False,
+        requested_at=record.requested_at,
+        finished_at=finished,
+        queue_seconds=round(max(0.0, total - render_seconds), 3),
+        render_seconds=round(render_seconds, 3),
+    )
+
+
+def cached(job_id: str, url: str, bucket: str, at: datetime, report: Report | None) -> Detail:
+    """The event for a message that asked for a PDF which was there already, under a key of its own."""
+    return Detail(
+        event_key=f"{job_id}:{new_generation()}:cached",
+        id=job_id,
+        url=url,
+        bucket=bucket,
+        key=pdf_key(job_id),
+        report=report,
+        error=None,
+        attempts=0,
+        cached=True,
+        requested_at=at,
+        finished_at=at,
+        queue_seconds=0.0,
+        render_seconds=0.0,
+    )
+
+
+def told_again(event: Detail) -> Detail:
+    """The event for a message that asked for what has just failed, under a key of its own."""
+    return event.model_copy(update={"event_key": f"{event.id}:{new_generation()}:failed", "cached": True})
+
+
+def detail_type(event: Detail) -> DetailType:
+    return "ShotFailed" if event.error else "ShotCompleted"

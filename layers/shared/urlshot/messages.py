@@ -1,0 +1,118 @@
+"""What travels on RabbitMQ, and the names of what it travels through.
+
+These names are the contract with plain AMQP clients: any of them may publish `{"url": "https://…"}` to `shot_direct`
+with the key `shot_direct.start`, and bind a queue of its own to `shot_direct.completed` and `shot_direct.failed`.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from urlshot.errors import Rejected
+from urlshot.identity import is_job_id
+from urlshot.options import Options, invalid, parse_options
+
+EXCHANGE = "shot_direct"
+START = "shot_direct.start"
+COMPLETED = "shot_direct.completed"
+FAILED = "shot_direct.failed"
+QUEUE = "generate_shot"
+DEAD = "generate_shot_dead"
+TYPE = "url_shot"
+
+MAX_BODY = 1_000_000
+"""Bytes of a message's body; ours have a few hundred."""
+
+
+def shard_of(job_id: str, shards: int) -> int:
+    """The shard of a job, which its id alone decides."""
+    return zlib.crc32(job_id.encode()) % shards
+
+
+def queue_of(shard: int) -> str:
+    return QUEUE if shard == 0 else f"{QUEUE}_{shard}"
+
+
+def start_key(shard: int) -> str:
+    return START if shard == 0 else f"{START}.{shard}"
+
+
+def delay_queue(queue: str, seconds: int) -> str:
+    """The queue in which a message of `queue` waits for `seconds`."""
+    return f"{queue}_retry_{seconds}s"
+
+
+def parse_delays(text: str) -> tuple[int, ...]:
+    """Delay steps in seconds, such as `5,30,120`.
+
+    Raises:
+        ValueError: not ascending whole seconds from 1 to 86,400.
+    """
+    delays = tuple(int(part) for part in text.split(","))
+    if list(delays) != sorted(set(delays)) or delays[0] < 1 or delays[-1] > 86_400:
+        raise ValueError("must be ascending whole seconds such as 5,30,120, from 1 to 86400")
+    return delays
+
+
+Delays = Annotated[
+    tuple[int, ...], BeforeValidator(lambda value: parse_delays(value) if isinstance(value, str) else value)
+]
+
+
+class StartMessage(BaseModel):
+    """Our own message: one generation of one job, to be rendered."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    version: Literal[1] = 1
+    id: str
+    generation: str
+    url: str
+    options: Options
+    requested_at: datetime
+
+    def body(self) -> bytes:
+        values = self.model_dump(mode="json", exclude={"options"})
+        return json.dumps({**values, "options": self.options.changed()}).encode()
+
+
+class BareMessage(BaseModel):
+    """What any AMQP client may send: a URL, and options if it likes. Other names are its own and are left alone."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    url: str
+    options: Options = Options()
+
+    def body(self) -> bytes:
+        return json.dumps({"url": self.url, "options": self.options.changed()}).encode()
+
+
+def parse_message(data: bytes) -> StartMessage | BareMessage:
+    """Reads the body of a message from the work queue.
+
+    Raises:
+        Rejected: `invalid_json`, `body_too_large` or `invalid_request`: it can never be done.
+    """
+    if len(data) > MAX_BODY:
+        raise Rejected("body_too_large", f"The message has {len(data)} bytes.")
+    try:
+        value: Any = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise Rejected("invalid_json", "The message is not JSON.") from error
+    if not isinstance(value, dict) or not isinstance(value.get("url"), str):
+        raise Rejected("invalid_request", "The message has no url.", field="url")
+    if "generation" not in value:
+        return BareMessage(url=value["url"], options=parse_options(value.get("options", {})))
+    try:
+        message = StartMessage.model_validate_json(data)
+    except ValidationError as error:
+        raise invalid(error) from error
+    if not is_job_id(message.id):
+        raise Rejected("invalid_request", "The message's id is not an id.", field="id")
+    return message

@@ -1,0 +1,103 @@
+"""The options of a render: one strict model for the API, the queue and the renderer."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from urlshot.errors import Rejected
+
+_MM = {"mm": 1.0, "cm": 10.0, "in": 25.4, "pt": 25.4 / 72, "px": 25.4 / 96}
+_LENGTH = re.compile(r"(\d{1,5}(?:\.\d{1,4})?)(mm|cm|in|pt|px)")
+_RANGE = re.compile(r"([1-9]\d{0,4})(?:-([1-9]\d{0,4}))?")
+
+MAX_MARGIN_MM = 100.0
+
+
+def _length(value: object) -> str:
+    """A length such as `10mm`, `0.5in`, `2cm`, `24px` or `36pt`, in millimetres, so that equal lengths are equal."""
+    match = _LENGTH.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("must be a length with a unit: mm, cm, in, pt or px, such as '10mm'")
+    millimetres = round(float(match[1]) * _MM[match[2]], 2)
+    if millimetres > MAX_MARGIN_MM:
+        raise ValueError(f"must be at most {MAX_MARGIN_MM:g}mm")
+    return f"{millimetres:g}mm"
+
+
+def _page_ranges(value: object) -> str:
+    """Pages such as `1-3,5`; the empty string is all of them."""
+    if not isinstance(value, str) or len(value) > 200:
+        raise ValueError("must be a string such as '1-3,5', of at most 200 characters")
+    parts = []
+    for part in filter(None, re.sub(r"\s", "", value).split(",")):
+        match = _RANGE.fullmatch(part)
+        if match is None or (match[2] and int(match[2]) < int(match[1])):
+            raise ValueError(f"has {part!r}, which is neither a page nor an ascending range such as '2-4'")
+        parts.append(part)
+    return ",".join(parts)
+
+
+Length = Annotated[str, BeforeValidator(_length)]
+
+
+class Margin(BaseModel):
+    """White space around the printed page; one length in place of the object sets all four."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    top: Length = "10mm"
+    right: Length = "10mm"
+    bottom: Length = "10mm"
+    left: Length = "10mm"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_for_all(cls, value: object) -> object:
+        return dict.fromkeys(("top", "right", "bottom", "left"), value) if isinstance(value, str) else value
+
+
+class Options(BaseModel):
+    """How a page is printed. Unknown names are refused, and nothing is coerced."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    format: Literal["A0", "A1", "A2", "A3", "A4", "A5", "A6", "Letter", "Legal", "Tabloid", "Ledger"] = Field(
+        default="A4", description="Paper format."
+    )
+    landscape: bool = Field(default=False, description="Paper on its side.")
+    margin: Margin = Field(default=Margin(), description="White space around the printed page.")
+    background: bool = Field(default=True, description="Print background colours and images.")
+    scale: float = Field(default=1.0, ge=0.1, le=2.0, description="Scale of the page's content.")
+    page_ranges: Annotated[str, BeforeValidator(_page_ranges)] = Field(
+        default="", description="Pages to print, such as 1-3,5; empty for all."
+    )
+    wait_until: Literal["load", "domcontentloaded", "networkidle"] = Field(
+        default="load", description="Event after which the page is printed."
+    )
+
+    def changed(self) -> dict[str, Any]:
+        """What differs from the defaults, as JSON values: with the URL it makes the job's id."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+
+def parse_options(value: object) -> Options:
+    """Reads options.
+
+    Raises:
+        Rejected: `invalid_request`, with the first wrong field's path and what it should be.
+    """
+    try:
+        return Options.model_validate(value)
+    except ValidationError as error:
+        raise invalid(error, "options") from error
+
+
+def invalid(error: ValidationError, prefix: str = "") -> Rejected:
+    """A pydantic error as `invalid_request`, which names the first wrong field by its path."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    field = ".".join(filter(None, (prefix, *map(str, first["loc"]))))
+    message = "is not known" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+    return Rejected("invalid_request", f"{field or 'The body'}: {message}.", field=field or None)

@@ -1,0 +1,40 @@
+"""Broker credentials from Secrets Manager."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from urlshot.errors import Broken, Transient
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A user of the broker; the password stays out of every repr."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+def read_credentials(arn: str) -> Credentials:
+    """Reads a secret of the form `{"username": …, "password": …}`.
+
+    Raises:
+        Transient: Secrets Manager does not answer. Broken: no such secret, no permission, or another form.
+    """
+    config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+    try:
+        text = boto3.client("secretsmanager", config=config).get_secret_value(SecretId=arn)["SecretString"]
+    except ClientError as error:
+        raise Broken(f"secret {arn}: {error.response['Error']['Code']}") from error
+    except BotoCoreError as error:
+        raise Transient("queue_unavailable", internal=f"secret {arn}: {error}") from error
+    try:
+        value = json.loads(text)
+        return Credentials(value["username"], value["password"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise Broken(f"secret {arn} is not {{username, password}}") from error

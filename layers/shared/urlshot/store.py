@@ -1,0 +1,197 @@
+"""The bucket: PDFs and job records in S3.
+
+Every write of a record is conditional, so that of any number of writers exactly one wins. A write whose answer was lost
+is sent again by the SDK and then refused because of itself; the generation in the record tells that case from a real
+conflict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import ValidationError
+
+from urlshot.errors import Broken, Transient
+from urlshot.events import pdf_key
+from urlshot.records import Record
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+# Conditional writes answer 409 while another write of the same key is under way (S3 API reference, PutObject).
+_TRIES_ON_409 = 5
+
+
+class Conflict(Exception):
+    """The record is not what it was when it was read, or is there already."""
+
+
+class Gone(Exception):
+    """The record was deleted after it was read."""
+
+
+@dataclass(frozen=True)
+class Pdf:
+    """A PDF that is there: its size in bytes, when it was stored, and the generation that made it."""
+
+    bytes: int
+    modified: datetime
+    generation: str
+
+
+def job_key(job_id: str) -> str:
+    return f"job/{job_id}.json"
+
+
+def s3_client(pool: int = 10) -> S3Client:
+    """An S3 client whose waits are short and whose links a browser can follow.
+
+    Presigning would default to SigV2 and the global endpoint in the oldest regions.
+    """
+    config = Config(
+        signature_version="s3v4",
+        s3={"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"},
+        connect_timeout=2,
+        read_timeout=5,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        max_pool_connections=pool,
+        tcp_keepalive=True,
+    )
+    return boto3.client("s3", config=config)
+
+
+class Store:
+    """Records and PDFs of one bucket; safe to share between threads.
+
+    Raises `Transient` (`storage_unavailable`) when S3 does not answer, from every method.
+    """
+
+    def __init__(self, bucket: str, client: S3Client) -> None:
+        self.bucket = bucket
+        self._s3 = client
+
+    def head_pdf(self, job_id: str) -> Pdf | None:
+        """What PDF is there."""
+        with _vendor("head"):
+            try:
+                head = self._s3.head_object(Bucket=self.bucket, Key=pdf_key(job_id))
+            except ClientError as error:
+                if _status(error) == 404:
+                    return None
+                raise
+        return Pdf(head["ContentLength"], head["LastModified"], head["Metadata"].get("generation", ""))
+
+    def read(self, job_id: str) -> tuple[Record, str] | None:
+        """A job's record and the ETag to change it by; None if there is none."""
+        with _vendor("read"):
+            try:
+                answer = self._s3.get_object(Bucket=self.bucket, Key=job_key(job_id))
+                body = answer["Body"].read()
+            except ClientError as error:
+                if _status(error) == 404:
+                    return None
+                raise
+        try:
+            return Record.model_validate_json(body), answer["ETag"]
+        except ValidationError as error:
+            raise Broken(f"record {job_key(job_id)} is not of a version that is known here: {error}") from error
+
+    def create(self, record: Record) -> str:
+        """Writes a record where none may be, and returns its ETag.
+
+        Raises:
+            Conflict: there is one.
+        """
+        return self._put(record, {"IfNoneMatch": "*"})
+
+    def change(self, record: Record, etag: str) -> str:
+        """Writes a record in place of the one with `etag`, and returns its new ETag.
+
+        Raises:
+            Conflict: it is another by now. Gone: it was deleted.
+        """
+        return self._put(record, {"IfMatch": etag})
+
+    def _put(self, record: Record, condition: dict[str, Any]) -> str:
+        for _ in range(_TRIES_ON_409):
+            with _vendor("write"):
+                try:
+                    answer = self._s3.put_object(
+                        Bucket=self.bucket,
+                        Key=job_key(record.id),
+                        Body=record.model_dump_json(exclude_none=True).encode(),
+                        ContentType="application/json",
+                        **condition,
+                    )
+                except ClientError as error:
+                    match _status(error):
+                        case 409:
+                            continue
+                        case 412:
+                            pass
+                        case 404:
+                            raise Gone from None
+                        case _:
+                            raise
+                else:
+                    return answer["ETag"]
+            # Refused. If the record is what was to be written, a retry of this very write had already won.
+            found = self.read(record.id)
+            if found is not None and found[0] == record:
+                return found[1]
+            raise Conflict
+        raise Transient("storage_unavailable", internal=f"write of {job_key(record.id)}: 409 again and again")
+
+    def delete_pdf(self, job_id: str) -> None:
+        with _vendor("delete"):
+            self._s3.delete_object(Bucket=self.bucket, Key=pdf_key(job_id))
+
+    def link(self, job_id: str, seconds: int, file_name: str) -> str:
+        """A presigned link that downloads the PDF under `file_name`, for `seconds`."""
+        return self._s3.generate_presigned_url(
+            "get_object",
+            Params={
+                "Bucket": self.bucket,
+                "Key": pdf_key(job_id),
+                "ResponseContentDisposition": f'inline; filename="{file_name}"',
+                "ResponseContentType": "application/pdf",
+            },
+            ExpiresIn=seconds,
+        )
+
+    def upload_form(self, record: Record, max_bytes: int, lifetime: timedelta) -> dict[str, Any]:
+        """A presigned POST (`url`, `fields`) for exactly this record's PDF, that ends after `lifetime`."""
+        fields = {"Content-Type": "application/pdf", "x-amz-meta-generation": record.generation}
+        conditions: list[Any] = [{name: value} for name, value in fields.items()]
+        return self._s3.generate_presigned_post(
+            Bucket=self.bucket,
+            Key=pdf_key(record.id),
+            Fields=dict(fields),
+            Conditions=[*conditions, ["content-length-range", 1, max_bytes]],
+            ExpiresIn=int(lifetime.total_seconds()),
+        )
+
+
+@contextmanager
+def _vendor(doing: str) -> Iterator[None]:
+    """Translates what botocore raises; what the caller's code handles itself does not get here."""
+    try:
+        yield
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if _status(error) in (400, 401, 403) and code not in ("RequestTimeout", "SlowDown"):
+            raise Broken(f"S3 {doing}: {code}") from error
+        raise Transient("storage_unavailable", internal=f"S3 {doing}: {code}") from error
+    except BotoCoreError as error:
+        raise Transient("storage_unavailable", internal=f"S3 {doing}: {error}") from error
+
+
+def _status(error: ClientError) -> int:
+    return error.response["ResponseMetadata"]["HTTPStatusCode"]

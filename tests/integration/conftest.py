@@ -1,0 +1,177 @@
+"""A real broker and moto's server, started once for all integration tests; a bucket and empty queues for each."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import amqp
+import boto3
+import pytest
+
+from functions.topology.description import describe
+from functions.topology.management import Management
+from infra.local.rabbitmq import Rabbit
+from urlshot.accept import Door
+from urlshot.broker import Publisher
+from urlshot.jobs import Report
+from urlshot.messages import DEAD, delay_queue, queue_of
+from urlshot.secrets import Credentials
+from urlshot.store import Store, s3_client
+
+PROJECT = Path(__file__).resolve().parents[2]
+ADMIN = Credentials("urlshot_admin", "admin-password")
+API = Credentials("urlshot_api", "api-password")
+DISPATCH = Credentials("urlshot_dispatch", "dispatch-password")
+DELAYS = (1, 2)
+
+
+@dataclass(frozen=True)
+class Broker:
+    """A broker with urlshot's topology, and an administrator's channel to look at it."""
+
+    url: str
+    channel: amqp.Channel
+    restart_channel: Callable[[], amqp.Channel]
+
+    def publisher(self, user: Credentials = DISPATCH) -> Publisher:
+        return Publisher(self.url, lambda: user)
+
+    def take(self, queue: str) -> list[amqp.Message]:
+        """All messages of a queue, acknowledged."""
+        found = []
+        while (message := self.channel.basic_get(queue, no_ack=True)) is not None:
+            found.append(message)
+        return found
+
+
+@pytest.fixture(scope="session")
+def loop_in_background() -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
+    """Runs coroutines on a loop of its own, for what must outlive a single test's loop."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    yield lambda coroutine: asyncio.run_coroutine_threadsafe(coroutine, loop).result(100)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(5)
+    loop.close()
+
+
+@pytest.fixture(scope="session")
+def rabbit(
+    tmp_path_factory: pytest.TempPathFactory, loop_in_background: Callable[[Coroutine[Any, Any, Any]], Any]
+) -> Iterator[Rabbit]:
+    async def start() -> Rabbit:
+        node = Rabbit(tmp_path_factory.mktemp("broker") / "node", lambda _: None)
+        await node.start(ADMIN.username, ADMIN.password)
+        return node
+
+    node = loop_in_background(start())
+    yield node
+    loop_in_background(node.stop())
+
+
+@pytest.fixture(scope="session")
+def topology(rabbit: Rabbit) -> Rabbit:
+    """The broker, with what the topology function declares on it."""
+    management = Management(rabbit.console, ADMIN)
+    for call in describe(2, DELAYS, API, DISPATCH):
+        management.carry_out(call)
+    return rabbit
+
+
+@pytest.fixture
+def broker(topology: Rabbit) -> Iterator[Broker]:
+    """The broker with empty queues."""
+
+    def open_channel() -> amqp.Channel:
+        connection = amqp.Connection(
+            f"127.0.0.1:{topology.amqp_port}", ADMIN.username, ADMIN.password, confirm_publish=True
+        )
+        connection.connect()
+        return connection.channel()
+
+    channel = open_channel()
+    for queue in (DEAD, *(name for shard in (0, 1) for name in (queue_of(shard), *delays_of(shard)))):
+        channel.queue_purge(queue)
+    yield Broker(topology.amqp, channel, open_channel)
+    channel.connection.close()
+
+
+def delays_of(shard: int) -> list[str]:
+    return [delay_queue(queue_of(shard), seconds) for seconds in DELAYS]
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[str]:
+    """moto's server, and an environment in which boto3 finds it and nothing else."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "infra.local.aws", "--port", "0"], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+    )
+    assert server.stdout is not None
+    endpoint = f"http://127.0.0.1:{json.loads(server.stdout.readline())['port']}"
+    settings = {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        yield endpoint
+    server.terminate()
+    server.wait(10)
+
+
+@pytest.fixture
+def store(aws: str) -> Store:
+    """A bucket of the test's own."""
+    bucket = f"test-{uuid.uuid4().hex}"
+    client = s3_client(pool=50)
+    client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    return Store(bucket, client)
+
+
+@pytest.fixture
+def door(store: Store, broker: Broker) -> Iterator[Door]:
+    publisher = broker.publisher(API)
+    yield Door(store, publisher, shards=1)
+    publisher.close()
+
+
+@pytest.fixture
+def put_pdf(store: Store) -> Callable[[str], None]:
+    """Puts some bytes where a job's PDF would be."""
+
+    def put(job_id: str) -> None:
+        boto3.client("s3").put_object(Bucket=store.bucket, Key=f"pdf/{job_id}.pdf", Body=b"%PDF-1.4")
+
+    return put
+
+
+@pytest.fixture
+def report() -> Report:
+    return Report(
+        final_url="https://example.com/",
+        status=200,
+        title="Example",
+        pages=1,
+        bytes=8,
+        sha256="",
+        phases={},
+        network={},
+        chromium="",
+        cold=False,
+    )

@@ -1,0 +1,44 @@
+"""One handler that does what its event says, to see how the local Lambda takes it. Standard library only."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+
+def handler(event: dict[str, Any], context: Any) -> Any:
+    match event.get("do", "echo"):
+        case "echo":
+            return {"event": event, "pid": os.getpid(), "remaining_ms": context.get_remaining_time_in_millis()}
+        case "environment":
+            return {"environment": dict(os.environ), "path": sys.path, "cwd": os.getcwd()}
+        case "sleep":
+            print("going to sleep")
+            time.sleep(event["seconds"])
+            return {"pid": os.getpid()}
+        case "child":  # a detached child with a child of its own, as a browser is
+            script = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); time.sleep(600)"
+            child = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
+            Path(event["pids"]).write_text(str(child.pid), "utf-8")
+            if "seconds" in event:
+                time.sleep(event["seconds"])
+            if event.get("crash"):
+                os._exit(7)
+            return {"pid": os.getpid(), "child": child.pid}
+        case "crash":
+            os._exit(event.get("code", 1))
+        case "big":
+            return "x" * event["bytes"]
+        case "fail":
+            raise ValueError("as told")
+        case "count":  # fails as often as it is told, counting in a file that outlives the instance
+            file = Path(event["file"])
+            count = int(file.read_text("utf-8") or 0) + 1 if file.exists() else 1
+            file.write_text(str(count), "utf-8")
+            if count <= event["failures"]:
+                raise ValueError(f"failure {count}")
+            return {"count": count}
+        case other:
+            raise ValueError(other)

@@ -1,0 +1,167 @@
+"""Functions run as on Lambda: the same limits, errors and life cycle, shown with the real runtime interface client."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.local.lambdas import Lambdas, Throttled, TooLarge, UnknownFunction
+from infra.local.runtime import Answer
+
+
+async def call(lambdas: Lambdas, **event: Any) -> Answer:
+    return await lambdas.invoke("Probe", json.dumps(event).encode())
+
+
+def body(answer: Answer) -> Any:
+    return json.loads(answer.payload)
+
+
+def state(pid: int) -> str | None:
+    """The state letter in /proc, None when the process is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
+    except OSError:
+        return None
+
+
+async def gone(pid: int) -> bool:
+    async with asyncio.timeout(5):
+        while state(pid) not in (None, "Z"):
+            await asyncio.sleep(0.01)
+    return True
+
+
+async def test_an_answer_comes_back_and_the_instance_is_used_again(harness: Any) -> None:
+    lambdas = harness.lambdas()
+    first, second = body(await call(lambdas, n=1)), body(await call(lambdas, n=2))
+    assert first["event"] == {"n": 1}
+    assert 9000 < first["remaining_ms"] <= 10_000
+    assert first["pid"] == second["pid"]
+
+
+async def test_between_events_the_whole_tree_is_stopped(harness: Any, tmp_path: Path) -> None:
+    lambdas = harness.lambdas()
+    pids = body(await call(lambdas, do="child", pids=str(tmp_path / "pid")))
+    assert state(pids["pid"]) == "T"
+    assert state(pids["child"]) == "T"
+    assert body(await call(lambdas, do="echo"))["pid"] == pids["pid"]
+    await lambdas.end()
+    assert await gone(pids["pid"]) and await gone(pids["child"])
+
+
+async def test_a_timeout_ends_the_whole_tree_and_the_next_event_gets_a_new_instance(
+    harness: Any, tmp_path: Path
+) -> None:
+    lambdas = harness.lambdas(timeout=1.0)
+    before = body(await call(lambdas))["pid"]
+    answer = await call(lambdas, do="child", pids=str(tmp_path / "pid"), seconds=60)
+    assert answer.error == "Unhandled"
+    assert body(answer)["errorType"] == "Sandbox.Timedout"
+    assert "Task timed out after 1.00 seconds" in body(answer)["errorMessage"]
+    assert await gone(before) and await gone(int((tmp_path / "pid").read_text("utf-8")))
+    assert body(await call(lambdas))["pid"] != before
+
+
+async def test_a_crash_is_an_error_its_orphans_are_ended_and_it_is_replaced(harness: Any, tmp_path: Path) -> None:
+    lambdas = harness.lambdas()
+    answer = await call(lambdas, do="child", pids=str(tmp_path / "pid"), crash=True)
+    assert body(answer)["errorType"] == "Runtime.ExitError"
+    assert "exit status 7" in body(answer)["errorMessage"]
+    assert await gone(int((tmp_path / "pid").read_text("utf-8")))
+    assert (await call(lambdas)).error is None
+
+
+async def test_an_idle_instance_that_is_killed_is_replaced(harness: Any) -> None:
+    lambdas = harness.lambdas()
+    first = body(await call(lambdas))["pid"]
+    os.kill(first, 9)
+    await gone(first)
+    assert body(await call(lambdas))["pid"] != first
+
+
+async def test_an_exception_is_an_unhandled_error(harness: Any) -> None:
+    answer = await call(harness.lambdas(), do="fail")
+    assert answer.error == "Unhandled"
+    assert body(answer)["errorType"] == "ValueError"
+    assert body(answer)["errorMessage"] == "as told"
+
+
+async def test_instances_stand_side_by_side_up_to_the_limit(harness: Any) -> None:
+    lambdas = harness.lambdas(limit=2)
+    both = [asyncio.create_task(call(lambdas, do="sleep", seconds=0.5)) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(Throttled):
+        await call(lambdas)
+    answers = await asyncio.gather(*both)
+    assert len({body(answer)["pid"] for answer in answers}) == 2
+
+
+async def test_a_module_that_does_not_load_is_the_answer_to_every_event(harness: Any) -> None:
+    lambdas = harness.lambdas("broken.handler")
+    for _ in range(2):
+        answer = await call(lambdas)
+        assert answer.error == "Unhandled"
+        assert body(answer)["errorType"] == "RuntimeError"
+        assert "not today" in body(answer)["errorMessage"]
+
+
+async def test_sizes_are_limited_both_ways(harness: Any) -> None:
+    lambdas = harness.lambdas()
+    assert len((await call(lambdas, do="big", bytes=5_000_000)).payload) == 5_000_002
+    answer = await call(lambdas, do="big", bytes=7_000_000)
+    assert body(answer)["errorType"] == "Function.ResponseSizeTooLarge"
+    with pytest.raises(TooLarge):
+        await lambdas.invoke("Probe", b'"' + b"x" * 6_300_000 + b'"')
+    with pytest.raises(TooLarge):
+        lambdas.invoke_async("Probe", b'"' + b"x" * 1_050_000 + b'"')
+    assert (await call(lambdas)).error is None
+
+
+async def test_nothing_of_this_process_reaches_a_function(harness: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_OF_THE_SHELL", "x")
+    seen = body(await call(harness.lambdas(), do="environment"))
+    assert "SECRET_OF_THE_SHELL" not in seen["environment"]
+    assert seen["environment"]["GIVEN"] == "by the template"
+    assert seen["environment"]["AWS_LAMBDA_FUNCTION_NAME"] == "Probe"
+    assert "HOME" not in seen["environment"] and "LOCAL_ALLOW" not in seen["environment"]
+    assert not [entry for entry in seen["path"] if "site-packages" in entry]
+
+
+async def test_an_instance_has_a_folder_of_its_own_that_goes_with_it(harness: Any) -> None:
+    lambdas = harness.lambdas()
+    folder = Path(body(await call(lambdas, do="environment"))["environment"]["TMPDIR"])
+    assert folder.is_dir()
+    await lambdas.end()
+    assert not folder.exists()
+
+
+async def test_an_asynchronous_event_is_tried_three_times_and_then_given_up(
+    harness: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.local.lambdas.ASYNC_BACKOFF", (0.01, 0.01))
+    lambdas = harness.lambdas()
+    good, bad = ({"do": "count", "file": str(tmp_path / name), "failures": n} for name, n in (("a", 2), ("b", 9)))
+    await lambdas.deliver("Probe", json.dumps(good).encode(), "one")
+    assert harness.undelivered == []
+    await lambdas.deliver("Probe", json.dumps(bad).encode(), "two")
+    assert [(event.request_id, event.attempts) for event in harness.undelivered] == [("two", 3)]
+    assert any("local.undelivered" in line for _, line in harness.lines)
+
+
+async def test_lines_and_reports_are_heard(harness: Any) -> None:
+    lambdas = harness.lambdas()
+    await call(lambdas, do="sleep", seconds=0)
+    texts = [line for _, line in harness.lines]
+    assert "going to sleep" in texts
+    reports = [json.loads(line) for line in texts if "platform.report" in line]
+    assert reports[0]["record"]["status"] == "success"
+    assert reports[0]["record"]["metrics"]["initDurationMs"] > 0
+
+
+async def test_an_unknown_function_is_said_to_be_unknown(harness: Any) -> None:
+    with pytest.raises(UnknownFunction):
+        await harness.lambdas().invoke("Other", b"{}")

@@ -1,0 +1,74 @@
+"""What a page cannot reach, whatever it tries."""
+
+from __future__ import annotations
+
+import socket
+
+from .conftest import Bench, Site, text_of
+
+
+def test_a_private_page_is_a_blocked_target(render: Bench, neighbour: Site) -> None:
+    assert render.error(neighbour.url()) == "blocked_target"
+    assert render.error(neighbour.url(host="localhost")) == "blocked_target"
+    assert neighbour.hits == []
+
+
+def test_a_redirect_to_a_private_page_is_blocked(render: Bench, site: Site, neighbour: Site) -> None:
+    for address in (
+        neighbour.url(),
+        f"https://127.0.0.1:{neighbour.port}/",
+        "http://169.254.169.254/latest/meta-data/",
+    ):
+        assert render.error(site.page("/r", "", 302, Location=address)) == "blocked_target"
+        assert render.error(site.page("/s", f"<script>location='{address}'</script>")) == "blocked_target"
+    assert neighbour.hits == []
+
+
+def test_a_pages_every_way_to_a_private_neighbour_is_closed(render: Bench, site: Site, neighbour: Site) -> None:
+    """Each of these reached 127.0.0.1 in a browser without the proxy."""
+    host = f"127.0.0.1:{neighbour.port}"
+    ways = "".join(
+        f"""<img src="http://{address}/img"><iframe src="http://{address}/frame"></iframe>
+        <link rel=stylesheet href="http://{address}/css"><link rel=preconnect href="http://{address}">
+        <link rel=prefetch href="http://{address}/pre"><script src="https://{address}/js"></script>
+        <object data="http://{address}/object"></object><video src="http://{address}/video" autoplay></video>
+        <script>
+          fetch("http://{address}/fetch", {{mode: "no-cors", method: "POST", body: "x"}}).catch(() => 0);
+          navigator.sendBeacon("http://{address}/beacon", "x");
+          new WebSocket("ws://{address}/ws"); new WebSocket("wss://{address}/wss");
+          new EventSource("http://{address}/events"); open("http://{address}/popup");
+          new Worker(URL.createObjectURL(new Blob(["fetch('http://{address}/worker')"])));
+        </script>"""
+        for address in (host, f"localhost:{neighbour.port}", f"[::1]:{neighbour.port}", f"2130706433:{neighbour.port}")
+    )
+    answer = render(site.page("/ways", f"<p>printed</p>{ways}"))
+    assert "printed" in text_of(answer)
+    assert neighbour.hits == []
+    assert answer.report is not None
+    assert answer.report.network["refused"] > 10
+
+
+def test_webrtc_sends_no_datagram(render: Bench, site: Site) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stun:
+        stun.bind(("127.0.0.1", 0))
+        stun.settimeout(0.2)
+        script = f"""<p>asked</p><script>
+          const peer = new RTCPeerConnection({{iceServers: [
+            {{urls: "stun:127.0.0.1:{stun.getsockname()[1]}"}},
+            {{urls: "turn:127.0.0.1:{stun.getsockname()[1]}", username: "u", credential: "p"}}]}});
+          peer.createDataChannel("x"); peer.createOffer().then(offer => peer.setLocalDescription(offer));
+        </script><img src="/hold">"""
+        assert render.error(site.page("/rtc", script), limits={"seconds": 1.5}) == "timeout"
+        try:
+            received = stun.recv(100)
+        except TimeoutError:
+            received = b""
+    assert received == b""
+
+
+def test_between_jobs_nothing_gets_through(render: Bench, site: Site) -> None:
+    script = "<p>first</p><script>setInterval(() => fetch('/tick'), 20)</script>"
+    assert "first" in text_of(render(site.page("/first", script)))
+    before = len(site.hits)
+    assert "second" in text_of(render(site.page("/second", "second")))
+    assert [path for path in site.paths()[before:] if path == "/tick"] == []

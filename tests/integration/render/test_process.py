@@ -1,0 +1,177 @@
+"""The function as Lambda runs it: awslambdaric, the built layer on its path, a runtime API of ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright_aws_lambda import Layer
+
+ROOT = Path(__file__).parents[3]
+SECRET = "made-up-secret-a7f3"
+
+
+class Runtime:
+    """A Lambda runtime API for one process: events in, answers out."""
+
+    def __init__(self, layer: Layer, log: Path) -> None:
+        self.events: queue.Queue[dict[str, Any]] = queue.Queue()
+        self.answers: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue()
+        runtime = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def do_GET(self) -> None:
+                body = json.dumps(runtime.events.get()).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")  # without it awslambdaric 4.2 is a segfault
+                self.send_header("Lambda-Runtime-Aws-Request-Id", "request-1")
+                self.send_header("Lambda-Runtime-Deadline-Ms", str(int((time.time() + 30) * 1000)))
+                self.send_header("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-west-1:1:function:render")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_POST(self) -> None:
+                body = b""
+                if self.headers["Content-Length"] is not None:
+                    body = self.rfile.read(int(self.headers["Content-Length"]))
+                else:  # chunked, as awslambdaric sends what is large
+                    while size := int(self.rfile.readline(), 16):
+                        body += self.rfile.read(size)
+                        self.rfile.readline()
+                    self.rfile.readline()
+                runtime.answers.put((self.path.rpartition("/")[2], json.loads(body)))
+                self.send_response(202)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.server.handle_error = lambda *_: None  # type: ignore[method-assign] # a client that leaves is no news
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+        path = [ROOT, ROOT / "layers" / "shared", layer.root / "python"]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "awslambdaric", "functions.render.app.handler"],
+            stdout=log.open("wb"),
+            stderr=subprocess.STDOUT,
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONUNBUFFERED": "1",
+                "PYTHONPATH": os.pathsep.join(map(str, path)),
+                "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{self.server.server_address[1]}",
+                "AWS_LAMBDA_FUNCTION_NAME": "render",
+                "AWS_ACCESS_KEY_ID": SECRET,
+                "AWS_SECRET_ACCESS_KEY": SECRET,
+                "AWS_SESSION_TOKEN": SECRET,
+                "AWS_REGION": "eu-west-1",
+                "DENY_HOSTS": "api.example.com",
+            },
+        )
+
+    def invoke(self, event: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        self.events.put(event)
+        return self.answers.get(timeout=20)
+
+    def children(self) -> list[int]:
+        """All processes below the function's."""
+        parents = {}
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+        found = [self.process.pid]
+        for pid in found:
+            found += [child for child, parent in parents.items() if parent == pid]
+        return found[1:]
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.server.shutdown()
+
+
+@pytest.fixture
+def runtime(layer: Layer, tmp_path: Path) -> Iterator[Runtime]:
+    started = Runtime(layer, tmp_path / "log")
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def event() -> dict[str, Any]:
+    """The event that ships with urlshot."""
+    loaded: dict[str, Any] = json.loads((ROOT / "tests" / "events" / "render.json").read_text())
+    return loaded
+
+
+def test_the_shipped_event_renders_and_nothing_secret_reaches_a_child(
+    runtime: Runtime, event: dict[str, Any], layer: Layer, tmp_path: Path
+) -> None:
+    kind, answer = runtime.invoke(event)
+    assert kind == "response", answer
+    assert answer["pdf"].startswith("JVBERi")  # %PDF in base64
+    assert answer["report"]["cold"] is True
+
+    environments = {}
+    for pid in runtime.children():
+        environments[pid] = Path(f"/proc/{pid}/environ").read_bytes()
+        assert SECRET.encode() not in environments[pid]
+        assert b"AWS_" not in environments[pid]
+    binary = layer.inflate("chromium")
+    browser = min(pid for pid in environments if os.readlink(f"/proc/{pid}/exe") == str(binary))
+    names = {entry.partition(b"=")[0].decode() for entry in environments[browser].split(b"\0") if entry}
+    assert names == {"LD_LIBRARY_PATH", "FONTCONFIG_PATH", "HOME", "TMPDIR"}
+
+    denied = {**event, "html": None, "url": "https://api.example.com/prod/pdf?url=x"}
+    assert runtime.invoke(denied)[1]["error"]["code"] == "blocked_target"
+    kind, error = runtime.invoke({"not": "a job"})
+    assert kind == "error"
+    assert error["errorType"] == "Broken"
+    log = (tmp_path / "log").read_text()
+    assert SECRET not in log
+
+
+def test_a_dead_browser_ends_the_process(runtime: Runtime, event: dict[str, Any], layer: Layer, tmp_path: Path) -> None:
+    assert runtime.invoke(event)[0] == "response"
+    binary = str(layer.inflate("chromium"))
+    browser = min(pid for pid in runtime.children() if os.readlink(f"/proc/{pid}/exe") == binary)
+    os.kill(browser, signal.SIGKILL)
+    assert runtime.process.wait(5) == 70
+    assert "the browser died" in (tmp_path / "log").read_text()
+
+
+def test_when_the_function_is_killed_so_is_its_browser(runtime: Runtime, event: dict[str, Any], layer: Layer) -> None:
+    assert runtime.invoke(event)[0] == "response"
+    children = runtime.children()
+    assert children
+    runtime.process.kill()
+    runtime.process.wait()
+    deadline = time.monotonic() + 10
+    while any(_runs(pid) for pid in children) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [pid for pid in children if _runs(pid)]
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except OSError:
+        return False

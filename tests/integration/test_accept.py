@@ -1,0 +1,243 @@
+"""One job per id, whoever asks: real S3 calls against moto, real publishes to RabbitMQ."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.integration.conftest import API, Broker
+from urlshot import records
+from urlshot.accept import Door, Outcome, Request
+from urlshot.broker import Publisher
+from urlshot.errors import Transient
+from urlshot.identity import job_id
+from urlshot.messages import FAILED, QUEUE
+from urlshot.options import Options
+from urlshot.secrets import Credentials
+from urlshot.store import Store
+
+URL = "https://example.com/"
+ID = job_id(URL, {})
+PATIENCE = 20.0
+
+
+def ask(max_age: int = 600, at: datetime | None = None) -> Request:
+    return Request(ID, URL, Options(), max_age, at or records.now())
+
+
+def state(store: Store) -> records.Record:
+    found = store.read(ID)
+    assert found is not None
+    return found[0]
+
+
+def write(store: Store, record: records.Record) -> records.Record:
+    """Puts a record there as it is, whatever was there."""
+    store._s3.put_object(Bucket=store.bucket, Key=f"job/{record.id}.json", Body=record.model_dump_json().encode())
+    return record
+
+
+def test_a_miss_makes_a_record_and_a_persistent_message(door: Door, store: Store, broker: Broker) -> None:
+    accepted = door.accept(ask(), PATIENCE)
+    assert accepted.outcome is Outcome.QUEUED
+    record = state(store)
+    assert (record.state, record.attempt, record.url) == ("queued", 0, URL)
+    [message] = broker.take(QUEUE)
+    body = json.loads(message.body)
+    assert (body["id"], body["generation"], body["url"]) == (ID, record.generation, URL)
+    properties = message.properties
+    assert (properties["message_id"], properties["type"], properties["delivery_mode"]) == (ID, "url_shot", 2)
+
+
+def test_a_fresh_pdf_is_a_hit_and_publishes_nothing(
+    door: Door, store: Store, broker: Broker, put_pdf: Callable[[str], None]
+) -> None:
+    put_pdf(ID)
+    accepted = door.accept(ask(), PATIENCE)
+    assert accepted.outcome is Outcome.HIT
+    assert accepted.pdf is not None
+    assert accepted.pdf.bytes == 8
+    assert store.read(ID) is None
+    assert broker.take(QUEUE) == []
+
+
+def test_a_pdf_that_is_too_old_is_made_again(door: Door, broker: Broker, put_pdf: Callable[[str], None]) -> None:
+    put_pdf(ID)
+    later = records.now() + timedelta(seconds=700)
+    assert door.accept(ask(max_age=600, at=later), PATIENCE).outcome is Outcome.QUEUED
+    assert len(broker.take(QUEUE)) == 1
+
+
+@pytest.mark.parametrize("max_age", [600, 0])
+def test_a_hundred_at_once_make_one_message(door: Door, store: Store, broker: Broker, max_age: int) -> None:
+    doors = [Door(store, broker.publisher(API), 1) for _ in range(8)]
+    gate = threading.Barrier(50)
+
+    def one(number: int) -> Outcome:
+        if number < 50:
+            gate.wait(10)
+        return doors[number % 8].accept(ask(max_age), PATIENCE).outcome
+
+    with ThreadPoolExecutor(50) as threads:
+        outcomes = list(threads.map(one, range(100)))
+    assert outcomes.count(Outcome.QUEUED) == 1
+    assert outcomes.count(Outcome.JOINED) == 99
+    assert len(broker.take(QUEUE)) == 1
+
+
+def test_a_lease_long_past_is_taken_over_by_exactly_one(store: Store, broker: Broker) -> None:
+    old = records.create(ID, URL, Options(), records.now() - timedelta(hours=3))
+    write(store, records.running(old, timedelta(0), records.now() - timedelta(hours=2)))
+    doors = [Door(store, broker.publisher(API), 1) for _ in range(8)]
+    with ThreadPoolExecutor(20) as threads:
+        outcomes = list(threads.map(lambda number: doors[number % 8].accept(ask(), PATIENCE).outcome, range(20)))
+    assert outcomes.count(Outcome.QUEUED) == 1
+    [message] = broker.take(QUEUE)
+    assert json.loads(message.body)["generation"] == state(store).generation != old.generation
+
+
+def test_who_finds_a_dead_publisher_waits_for_its_lease_and_takes_over(
+    store: Store, broker: Broker, door: Door
+) -> None:
+    dead = records.create(ID, URL, Options(), records.now())
+    write(store, dead.with_(lease_until=records.now() + timedelta(seconds=1)))
+    assert door.accept(ask(), PATIENCE).outcome is Outcome.QUEUED
+    assert records.now() >= dead.requested_at + timedelta(seconds=1)
+    assert len(broker.take(QUEUE)) == 1
+
+
+def test_who_runs_out_of_patience_is_told_so_and_not_202(store: Store, door: Door) -> None:
+    write(store, records.create(ID, URL, Options(), records.now()))
+    with pytest.raises(Transient, match="busy"):
+        door.accept(ask(), patience=0.2)
+
+
+def test_the_broker_away_is_an_error_that_the_record_tells_and_the_next_request_mends(
+    store: Store, broker: Broker, door: Door
+) -> None:
+    away = Door(store, Publisher("amqp://127.0.0.1:1", lambda: API), 1)
+    with pytest.raises(Transient, match="queue_unavailable"):
+        away.accept(ask(), PATIENCE)
+    record = state(store)
+    assert (record.state, record.error and record.error["code"]) == ("failed", "queue_unavailable")
+    assert door.accept(ask(), PATIENCE).outcome is Outcome.QUEUED
+    assert state(store).generation != record.generation
+    assert len(broker.take(QUEUE)) == 1
+
+
+def test_a_wrong_password_is_the_broker_away(store: Store, broker: Broker) -> None:
+    locked_out = Door(store, broker.publisher(Credentials("urlshot_api", "wrong")), 1)
+    with pytest.raises(Transient, match="queue_unavailable"):
+        locked_out.accept(ask(), PATIENCE)
+    assert state(store).state == "failed"
+
+
+def test_a_message_that_no_queue_takes_is_no_confirmed_publish(store: Store, broker: Broker) -> None:
+    with pytest.raises(Transient, match="queue_unavailable"):
+        Door(store, broker.publisher(API), shards=64).accept(ask(), PATIENCE)  # its shard's key is not bound
+    assert state(store).state == "failed"
+
+
+def test_a_message_may_overtake_its_own_record(store: Store, broker: Broker) -> None:
+    class Overtaken(Publisher):
+        def publish(self, *args: Any, **more: Any) -> None:
+            super().publish(*args, **more)
+            found = store.read(ID)
+            assert found is not None
+            store.change(records.running(found[0], timedelta(seconds=60), records.now()), found[1])
+
+    accepted = Door(store, Overtaken(broker.url, lambda: API), 1).accept(ask(), PATIENCE)
+    assert accepted.outcome is Outcome.QUEUED
+    assert accepted.record is not None
+    assert accepted.record.state == "running"
+    assert state(store).state == "running"
+
+
+def test_a_publisher_that_lost_its_job_meanwhile_answers_for_the_one_that_is(
+    store: Store, broker: Broker, door: Door
+) -> None:
+    class Slow(Publisher):
+        def publish(self, *args: Any, **more: Any) -> None:
+            found = store.read(ID)
+            assert found is not None
+            write(store, found[0].with_(lease_until=records.now() - timedelta(seconds=1)))
+            assert door.accept(ask(), PATIENCE).outcome is Outcome.QUEUED
+            super().publish(*args, **more)
+
+    accepted = Door(store, Slow(broker.url, lambda: API), 1).accept(ask(), PATIENCE)
+    assert accepted.outcome is Outcome.JOINED
+    assert accepted.record == state(store)
+    generations = [json.loads(message.body)["generation"] for message in broker.take(QUEUE)]
+    assert generations[0] == state(store).generation  # the other message is of an old generation, and is dropped
+
+
+def test_a_write_whose_answer_was_lost_is_recognised(
+    store: Store, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK sends it again and is refused because of itself."""
+    client = store._s3
+    put = client.put_object
+
+    def put_twice(**arguments: Any) -> Any:
+        put(**arguments)
+        return put(**arguments)
+
+    monkeypatch.setattr(client, "put_object", put_twice)
+    assert Door(store, broker.publisher(API), 1).accept(ask(), PATIENCE).outcome is Outcome.QUEUED
+    assert state(store).state == "queued"
+    assert len(broker.take(QUEUE)) == 1
+
+
+@pytest.mark.parametrize(("max_age", "outcome"), [(600, Outcome.FAILED), (0, Outcome.QUEUED)])
+def test_a_recent_failure_is_the_answer_unless_a_new_render_is_asked_for(
+    store: Store, broker: Broker, door: Door, max_age: int, outcome: Outcome
+) -> None:
+    record = records.create(ID, URL, Options(), records.now())
+    write(store, records.failed(record, {"code": "page_status", "retryable": False}, records.now()))
+    assert door.accept(ask(max_age), PATIENCE).outcome is outcome
+
+
+def test_of_many_who_want_it_anew_those_who_look_late_find_the_new_one(
+    store: Store, broker: Broker, door: Door, put_pdf: Callable[[str], None], report: Any
+) -> None:
+    asked = records.now()
+    put_pdf(ID)
+    record = records.create(ID, URL, Options(), asked)
+    write(store, records.done(record, report, records.now()))
+    assert door.accept(ask(max_age=0, at=asked), PATIENCE).outcome is Outcome.HIT
+    assert door.accept(ask(max_age=0, at=records.now() + timedelta(seconds=1)), PATIENCE).outcome is Outcome.QUEUED
+    last_good = state(store).last_good
+    assert last_good is not None
+    assert last_good.generation == record.generation
+
+
+def test_a_job_that_was_done_and_cleared_away_is_made_again(
+    store: Store, broker: Broker, door: Door, report: Any
+) -> None:
+    write(store, records.done(records.create(ID, URL, Options(), records.now()), report, records.now()))
+    assert door.accept(ask(), PATIENCE).outcome is Outcome.QUEUED
+
+
+def test_the_publisher_survives_its_connection(broker: Broker) -> None:
+    publisher = broker.publisher(API)
+    publisher.publish("shot_direct", FAILED, b"{}", mandatory=False)
+    publisher._channel.connection.transport.sock.close()  # type: ignore[union-attr]
+    publisher.publish("shot_direct", "shot_direct.start", b'{"url": "x"}')
+    assert [message.body for message in broker.take(QUEUE)] == [b'{"url": "x"}'] or broker.take(QUEUE)
+
+
+def test_the_api_user_may_publish_and_nothing_else(broker: Broker) -> None:
+    publisher = broker.publisher(API)
+    with pytest.raises(Transient, match="queue_unavailable"):
+        publisher.publish("", QUEUE, b"{}")  # past the exchange, straight into a queue
+    assert broker.take(QUEUE) == []
+
+
+def test_times_are_utc() -> None:
+    assert records.now().tzinfo is UTC

@@ -1,0 +1,157 @@
+"""The URL as a browser reads it, and the id that follows from it."""
+
+import hashlib
+
+import ada_url
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from urlshot.egress import Egress
+from urlshot.errors import Rejected
+from urlshot.identity import MAX_URL, file_name, is_job_id, job_id, target
+
+CLOSED = Egress()
+
+
+@pytest.mark.parametrize(
+    ("url", "canonical", "host", "port"),
+    [
+        ("http://example.com", "http://example.com/", "example.com", 80),
+        ("HTTPS://Example.COM:443/a/../b", "https://example.com/b", "example.com", 443),
+        ("https://example.com:8443/?q=a b#part", "https://example.com:8443/?q=a%20b#part", "example.com", 8443),
+        ("  https://example.com/\n", "https://example.com/", "example.com", 443),
+        ("https:example.com", "https://example.com/", "example.com", 443),
+        ("https://münchen.de/ü", "https://xn--mnchen-3ya.de/%C3%BC", "xn--mnchen-3ya.de", 443),
+        ("https://example.com\\path", "https://example.com/path", "example.com", 443),
+        ("http://8.8.8.8/", "http://8.8.8.8/", "8.8.8.8", 80),
+        ("http://[2606:4700::1111]/", "http://[2606:4700::1111]/", "2606:4700::1111", 80),
+    ],
+)
+def test_a_url_is_read_as_a_browser_reads_it(url: str, canonical: str, host: str, port: int) -> None:
+    found = target(url, CLOSED)
+    assert (found.url, found.host, found.port) == (canonical, host, port)
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("", "invalid_url"),
+        ("example.com", "invalid_url"),
+        ("/path", "invalid_url"),
+        ("http://", "invalid_url"),
+        ("http://exa mple/", "invalid_url"),
+        ("http://h:99999/", "invalid_url"),
+        ("http://[::1", "invalid_url"),
+        ("\ud800", "invalid_url"),
+        ("ftp://example.com/", "unsupported_scheme"),
+        ("file:///etc/passwd", "unsupported_scheme"),
+        ("data:text/html,x", "unsupported_scheme"),
+        ("javascript:alert(1)", "unsupported_scheme"),
+        ("view-source:http://example.com/", "unsupported_scheme"),
+        ("https://user@example.com/", "url_has_credentials"),
+        ("https://user:pass@example.com/", "url_has_credentials"),
+        ("https://:pass@example.com/", "url_has_credentials"),
+        ("https://example.com/" + "a" * MAX_URL, "url_too_long"),
+        ("https://example.com/" + "ü" * 1000, "url_too_long"),
+        ("http://127.0.0.1/", "blocked_target"),
+        ("http://127.1/", "blocked_target"),
+        ("http://0x7f000001/", "blocked_target"),
+        ("http://2130706433/", "blocked_target"),
+        ("http://0177.0.0.1/", "blocked_target"),
+        ("http://127.0.0.1./", "blocked_target"),
+        ("http://１２７.0.0.1/", "blocked_target"),
+        ("http://169.254.169.254/latest/", "blocked_target"),
+        ("http://10.0.0.1/", "blocked_target"),
+        ("http://[::1]/", "blocked_target"),
+        ("http://[::ffff:8.8.8.8]/", "blocked_target"),
+        ("http://[64:ff9b::7f00:1]/", "blocked_target"),
+        ("http://localhost/", "blocked_target"),
+        ("http://LOCALHOST.:80/", "blocked_target"),
+        ("http://a.localhost/", "blocked_target"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused_by_its_code(url: str, code: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        target(url, CLOSED)
+    assert caught.value.code.name == code
+    assert caught.value.field == "url"
+
+
+def test_an_opened_pair_opens_that_pair_and_no_neighbour() -> None:
+    egress = Egress.of("127.0.0.1:8000")
+    assert target("http://127.0.0.1:8000/x", egress).port == 8000
+    for neighbour in ("http://127.0.0.1:8001/", "http://127.0.0.2:8000/", "http://localhost:8000/"):
+        with pytest.raises(Rejected):
+            target(neighbour, egress)
+
+
+def test_the_length_is_bounded_to_the_character() -> None:
+    url = "https://example.com/"
+    assert target(url + "a" * (MAX_URL - len(url)), CLOSED)
+    with pytest.raises(Rejected):
+        target(url + "a" * (MAX_URL - len(url) + 1), CLOSED)
+
+
+@given(st.text(max_size=80) | st.text(max_size=60).map(lambda text: "http://" + text))
+def test_any_text_is_a_canonical_url_or_a_refusal(text: str) -> None:
+    try:
+        found = target(text, CLOSED)
+    except Rejected as error:
+        assert error.detail
+        return
+    # Canonical is a fixed point: asking for what the answer shows is asking for the same.
+    assert target(found.url, CLOSED) == found
+    assert found.url.isascii()
+    assert ada_url.URL(found.url).href == found.url
+
+
+def test_the_id_of_a_plain_request_is_the_talks() -> None:
+    url = "https://example.com/"
+    assert job_id(url, {}) == hashlib.sha1(url.encode()).hexdigest()  # noqa: S324
+
+
+def test_options_make_another_job_whatever_their_order() -> None:
+    url = "https://example.com/"
+    first = job_id(url, {"landscape": True, "format": "A5"})
+    assert first == job_id(url, {"format": "A5", "landscape": True})
+    assert first == hashlib.sha1((url + '\n{"format":"A5","landscape":true}').encode()).hexdigest()  # noqa: S324
+    assert first != job_id(url, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("a" * 40, True),
+        ("0" * 32, True),
+        ("a" * 39, False),
+        ("A" * 40, False),
+        ("g" * 40, False),
+        ("a" * 40 + "\n", False),
+    ],
+)
+def test_the_form_of_an_id(text: str, is_one: bool) -> None:
+    assert is_job_id(text) is is_one
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://example.com/", "example.com.pdf"),
+        ("https://example.com/a/b.html?token=secret#x", "example.com-a-b.html.pdf"),
+        ("https://example.com/%22%0d%0aX-Evil:1", "example.com-22-0d-0aX-Evil-1.pdf"),
+        ("https://example.com/" + "a" * 300, ("example.com-" + "a" * 300)[:100] + ".pdf"),
+    ],
+)
+def test_the_files_name_comes_from_host_and_path(url: str, name: str) -> None:
+    assert file_name(url) == name
+
+
+@given(st.text(max_size=200))
+def test_the_files_name_is_safe_in_a_header(path: str) -> None:
+    url = ada_url.URL("https://example.com/")
+    url.pathname = path
+    name = file_name(url.href)
+    assert name.isascii()
+    assert not set(name) & set('"\\/\r\n;%')
+    assert len(name) <= 104

@@ -1,0 +1,47 @@
+"""The text of the mails."""
+
+import pytest
+
+from functions.mail.text import compose
+from urlshot.events import Detail
+from urlshot.jobs import Report
+
+REPORT = Report(
+    final_url="https://example.com/", status=200, title="Evil\r\nBcc: all@example.com\u2028<b>", pages=2, bytes=1234,
+    sha256="", phases={}, network={}, chromium="", cold=False,
+)  # fmt: skip
+
+
+def detail(**changes: object) -> Detail:
+    values: dict[str, object] = {
+        "event_key": "x:y:done", "id": "x", "url": "https://example.com/", "bucket": "b", "key": "pdf/x.pdf",
+        "report": REPORT, "error": None, "attempts": 1, "cached": False, "requested_at": "2026-01-02T03:04:05Z",
+        "finished_at": "2026-01-02T03:04:06Z", "queue_seconds": 0.5, "render_seconds": 0.5,
+    }  # fmt: skip
+    return Detail.model_validate(values | changes)
+
+
+def test_the_talks_mail_of_a_pdf_that_was_made() -> None:
+    mail = compose(detail(), "https://api.example.com/prod")
+    assert mail.subject == "The PDF has been generated"
+    assert mail.text == (
+        "The PDF has been generated.\n\n"
+        "Page:  https://example.com/\n"
+        "Title: Evil  Bcc: all@example.com <b>\n"
+        "Size:  2 pages, 1234 bytes\n"
+        "PDF:   https://api.example.com/prod/pdf/x/file\n"
+        "Job:   https://api.example.com/prod/pdf/x\n"
+    )
+
+
+def test_the_talks_mail_of_a_pdf_that_was_not_made() -> None:
+    error = {"code": "page_status", "detail": "The page answered 404.", "remedy": "Check the URL."}
+    mail = compose(detail(error=error, report=None, key=None), "https://api.example.com")
+    assert mail.subject == "The PDF has not been generated"
+    assert "Cause: The page answered 404. (page_status)\nTo do: Check the URL.\n" in mail.text
+    assert "/file" not in mail.text
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_a_pdf_without_a_report_is_mailed_all_the_same(cached: bool) -> None:
+    assert "/pdf/x/file" in compose(detail(report=None, cached=cached), "https://a").text

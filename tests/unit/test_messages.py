@@ -1,0 +1,106 @@
+"""What travels on the queue: ours, any AMQP client's, and what is neither."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from urlshot import messages
+from urlshot.errors import Rejected
+from urlshot.messages import BareMessage, StartMessage, parse_message
+from urlshot.options import Options
+
+OURS = StartMessage(
+    id="a" * 40,
+    generation="0123456789abcdef",
+    url="https://example.com/",
+    options=Options(landscape=True),
+    requested_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+)
+
+
+def test_our_message_is_what_the_contract_says() -> None:
+    assert json.loads(OURS.body()) == {
+        "version": 1,
+        "id": "a" * 40,
+        "generation": "0123456789abcdef",
+        "url": "https://example.com/",
+        "options": {"landscape": True},
+        "requested_at": "2026-01-02T03:04:05Z",
+    }
+    assert parse_message(OURS.body()) == OURS
+
+
+@pytest.mark.parametrize(
+    ("body", "options"),
+    [
+        ({"url": "https://example.com/"}, Options()),
+        ({"url": "https://example.com/", "options": {"format": "A5"}}, Options(format="A5")),
+        ({"url": "https://example.com/", "id": 7, "their": "own"}, Options()),
+    ],
+)
+def test_any_client_may_send_a_bare_url(body: dict[str, object], options: Options) -> None:
+    message = parse_message(json.dumps(body).encode())
+    assert message == BareMessage(url="https://example.com/", options=options)
+    assert parse_message(message.body()) == message
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "field"),
+    [
+        (b"", "invalid_json", None),
+        (b"not json", "invalid_json", None),
+        (b"\xff\xfe", "invalid_json", None),
+        (b"[" * 100_000, "invalid_json", None),
+        (b'{"url": "' + b"a" * 1_000_000 + b'"}', "body_too_large", None),
+        (b"null", "invalid_request", "url"),
+        (b'"https://example.com/"', "invalid_request", "url"),
+        (b"{}", "invalid_request", "url"),
+        (b'{"url": 1}', "invalid_request", "url"),
+        (b'{"url": "https://example.com/", "options": {"x": 1}}', "invalid_request", "options.x"),
+        (OURS.body().replace(b'"version": 1', b'"version": 2'), "invalid_request", "version"),
+        (OURS.body().replace(b"a" * 40, b"../../etc"), "invalid_request", "id"),
+        (OURS.body().replace(b"2026", b"soon"), "invalid_request", "requested_at"),
+    ],
+)
+def test_what_can_never_be_done_is_refused_with_its_reason(body: bytes, code: str, field: str | None) -> None:
+    with pytest.raises(Rejected) as caught:
+        parse_message(body)
+    assert (caught.value.code.name, caught.value.field) == (code, field)
+
+
+@given(
+    st.binary(max_size=300)
+    | st.recursive(
+        st.none() | st.booleans() | st.text(),
+        lambda x: st.lists(x) | st.dictionaries(st.sampled_from(["url", "generation", "id", "options", "version"]), x),
+    ).map(lambda value: json.dumps(value).encode())
+)
+def test_any_bytes_are_a_message_or_a_refusal(body: bytes) -> None:
+    try:
+        message = parse_message(body)
+    except Rejected as error:
+        assert error.detail
+        return
+    assert isinstance(message.url, str)
+
+
+def test_names() -> None:
+    assert [messages.queue_of(n) for n in (0, 1, 2)] == ["generate_shot", "generate_shot_1", "generate_shot_2"]
+    assert [messages.start_key(n) for n in (0, 1)] == ["shot_direct.start", "shot_direct.start.1"]
+    assert messages.delay_queue("generate_shot_1", 30) == "generate_shot_1_retry_30s"
+
+
+@given(st.text(alphabet="0123456789abcdef", min_size=40, max_size=40), st.integers(1, 64))
+def test_a_jobs_shard_follows_from_its_id(job_id: str, shards: int) -> None:
+    assert 0 <= messages.shard_of(job_id, shards) < shards
+    assert messages.shard_of(job_id, shards) == messages.shard_of(job_id, shards)
+    assert messages.shard_of(job_id, 1) == 0
+
+
+@pytest.mark.parametrize("text", ["", "0", "5,5", "30,5", "x", "5,", "90000"])
+def test_delays_that_are_none_are_an_error(text: str) -> None:
+    with pytest.raises(ValueError):
+        messages.parse_delays(text)
