@@ -41,11 +41,11 @@ lint: $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Check style, types, impor
 	@$(BIN)/cfn-lint template.yaml infra/*.yaml
 	@SAM_CLI_TELEMETRY=0 $(HOME_DIR)/sam/bin/sam validate --lint --region us-east-1
 
-sam: $(HOME_DIR)/sam.stamp ## Build every function and layer for Lambda, as `sam deploy` takes them
+sam: setup $(HOME_DIR)/sam.stamp ## Build every function and layer for Lambda, as `sam deploy` takes them
 	@SAM_CLI_TELEMETRY=0 $(HOME_DIR)/sam/bin/sam build
 
-sizes: setup ## Print the size of each layer and function against Lambda's limit
-	@$(BIN)/python -m infra.local sizes
+sizes: sam ## Build for Lambda, and check the size of each function with its layers against Lambda's limit
+	@$(BIN)/python -m infra.local.sizes
 
 setup: $(HOME_DIR)/local.stamp layers ## Prepare the environment, the layers and the broker (pdf, up and test do it too)
 

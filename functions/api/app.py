@@ -172,7 +172,7 @@ def get_health() -> Response[str]:
 @app.exception_handler(UrlshotError)
 def on_error(error: UrlshotError) -> Response[str]:
     level = log.info if isinstance(error, Rejected) else log.error
-    level("request: not served", extra=error_fields(error))
+    level(f"request: {error.code.name}", extra=error_fields(error))
     return answers.problem(error)
 
 

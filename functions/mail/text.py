@@ -29,7 +29,7 @@ def compose(detail: Detail, public_url: str) -> Mail:
     if detail.report is not None:
         lines += [
             f"Title: {_line(detail.report.title)}",
-            f"Size:  {detail.report.pages} pages, {detail.report.bytes} bytes",
+            f"Size:  {_pages(detail.report.pages)}, {detail.report.bytes:,} bytes",
         ]
     lines += [f"PDF:   {public_url}/pdf/{detail.id}/file", f"Job:   {public_url}/pdf/{detail.id}"]
     return Mail(DONE, _text(DONE, lines))
@@ -42,3 +42,7 @@ def _text(subject: str, lines: list[str]) -> str:
 def _line(text: object) -> str:
     """Strangers' text on one line, without control characters."""
     return "".join(char if char.isprintable() else " " for char in str(text))
+
+
+def _pages(count: int) -> str:
+    return f"{count} page" if count == 1 else f"{count} pages"

@@ -28,7 +28,7 @@ def test_the_talks_mail_of_a_pdf_that_was_made() -> None:
         "The PDF has been generated.\n\n"
         "Page:  https://example.com/\n"
         "Title: Evil  Bcc: all@example.com <b>\n"
-        "Size:  2 pages, 1234 bytes\n"
+        "Size:  2 pages, 1,234 bytes\n"
         "PDF:   https://api.example.com/prod/pdf/x/file\n"
         "Job:   https://api.example.com/prod/pdf/x\n"
     )

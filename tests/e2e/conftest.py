@@ -1,0 +1,218 @@
+"""The whole local stack as `make up` starts it, pages of our own for it to print, and eyes on what comes out."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import amqp
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+PATIENCE = 60.0
+"""Seconds for anything to happen that takes a second or two; generous, because machines stall."""
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: Message
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
+
+
+def call(method: str, url: str, body: object = None, data: bytes | None = None) -> Answer:
+    """One HTTP request as it is, redirects not followed, errors as answers."""
+    if body is not None:
+        data = json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+    try:
+        with _OPENER.open(request, timeout=PATIENCE) as response:
+            return Answer(response.status, response.headers, response.read())
+    except urllib.error.HTTPError as error:
+        return Answer(error.code, error.headers, error.read())
+
+
+def eventually(look: Callable[[], Any], what: str) -> Any:
+    """The first true value of `look`. For what ends up in a file or a queue and tells nobody."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := look()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"still not there after {PATIENCE:g} s: {what}")
+        time.sleep(0.05)
+    return found
+
+
+class Pages:
+    """A web server with a page for every path; some of them wait until they are told to go on."""
+
+    def __init__(self) -> None:
+        self.hits: Counter[str] = Counter()
+        self._gates: dict[str, threading.Event] = {}
+        self._arrived: dict[str, threading.Event] = {}
+        pages = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                pages.hits[self.path] += 1
+                if self.path in pages._gates:
+                    pages._arrived[self.path].set()
+                    pages._gates[self.path].wait(PATIENCE)
+                status = int(match[1]) if (match := re.match(r"/status/(\d+)", self.path)) else 200
+                body = f"<!doctype html><title>Page {self.path}</title><h1>This is {self.path}</h1>".encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "text/html; charset=utf-8")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.host = f"127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def url(self, path: str) -> str:
+        return f"http://{self.host}{path}"
+
+    def hold(self, path: str) -> tuple[threading.Event, threading.Event]:
+        """Makes a page wait: returns what is set when it was asked for, and what to set to let it go."""
+        self._arrived[path], self._gates[path] = threading.Event(), threading.Event()
+        return self._arrived[path], self._gates[path]
+
+    def close(self) -> None:
+        for gate in self._gates.values():
+            gate.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@dataclass
+class Stack:
+    """A running stack: its addresses as the ready file gives them, and its process."""
+
+    ready: dict[str, Any]
+    process: subprocess.Popen[bytes]
+    pages: Pages
+    _read: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def endpoint(self) -> str:
+        return str(self.ready["endpoint"])
+
+    def post(self, url: str, **more: Any) -> Answer:
+        return call("POST", f"{self.endpoint}/pdf", {"url": url, **more})
+
+    def ended(self, job_id: str) -> dict[str, Any]:
+        """The job once it has ended."""
+
+        def look() -> dict[str, Any] | None:
+            job = call("GET", f"{self.endpoint}/pdf/{job_id}?wait=20").json()
+            return job if job["state"] in ("done", "failed") else None
+
+        return eventually(look, f"the end of job {job_id}")
+
+    def log_lines(self, function: str, job_id: str) -> list[dict[str, Any]]:
+        """The JSON lines of a function that are about a job."""
+        file = Path(self.ready["logs"]) / f"{function}.log"
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [json.loads(line) for line in lines if job_id in line and line.startswith("{")]
+
+    def mails(self, job_id: str) -> list[str]:
+        return [
+            text for file in sorted(Path(self.ready["mails"]).glob("*.eml")) if job_id in (text := file.read_text())
+        ]
+
+    def instances(self, function: str) -> list[dict[str, Any]]:
+        found = call("GET", f"{self.ready['invoke_endpoint']}/_local/instances").json()
+        return [one for one in found if one["function"] == function]
+
+    def channel(self) -> amqp.Channel:
+        """A plain AMQP client."""
+        match = re.fullmatch(r"amqp://([^:]+):([^@]+)@([^/]+)/", self.ready["amqp_url"])
+        assert match is not None
+        connection = amqp.Connection(match[3], match[1], match[2], confirm_publish=True)
+        connection.connect()
+        return connection.channel()
+
+
+def descendants_of_the_run(folder: str) -> list[str]:
+    """Command lines of processes that were started for this run, whoever their parent is by now."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            text = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+        except OSError:
+            continue
+        if folder.encode() in text:
+            found.append((process / "cmdline").read_text().replace("\0", " "))
+    return found
+
+
+def start(pages: Pages, ready_file: Path, *arguments: str) -> Stack:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "infra.local", "up", "--ready-file", str(ready_file), "--allow", pages.host, *arguments],
+        cwd=PROJECT,
+        stdout=(output := ready_file.with_suffix(".out").open("wb")),
+        stderr=subprocess.STDOUT,
+    )
+    output.close()
+    deadline = time.monotonic() + 120
+    while not ready_file.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            pytest.fail("the stack did not start:\n" + ready_file.with_suffix(".out").read_text()[-3000:])
+        time.sleep(0.1)
+    return Stack(json.loads(ready_file.read_text()), process, pages)
+
+
+def stop(stack: Stack) -> None:
+    """Ends a stack as a supervisor would, and sees that nothing of it is left."""
+    stack.process.terminate()
+    assert stack.process.wait(PATIENCE) == 0
+    assert descendants_of_the_run(str(Path(stack.ready["logs"]).parent)) == []
+
+
+@pytest.fixture(scope="session")
+def pages() -> Iterator[Pages]:
+    pages = Pages()
+    yield pages
+    pages.close()
+
+
+@pytest.fixture(scope="session")
+def stack(pages: Pages, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    stack = start(pages, tmp_path_factory.mktemp("stack") / "ready.json", "--param", "RetryDelays=1,2")
+    yield stack
+    stop(stack)
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, 9)
