@@ -7,8 +7,8 @@ import contextlib
 from collections.abc import Callable
 
 from playwright.async_api import Error, Page
-from playwright_aws_lambda import Chromium, Layer, LayerError, launch_chromium
 
+from playwright_aws_lambda import Chromium, Layer, LayerError, launch_chromium
 from urlshot.egress import Egress
 from urlshot.errors import Broken, Transient
 
@@ -66,14 +66,12 @@ class Browser:
         Raises:
             Transient: `crash`: no page could be made, not even in a new browser; this process is to end then.
         """
-        if self._next is None:
-            self._prepare(restart=False)
+        coming = self._next or self._prepare(restart=False)
         for _ in range(2):
-            assert self._next is not None
             try:
-                page = await asyncio.shield(self._next)
+                page = await asyncio.shield(coming)
             except (Error, TimeoutError):
-                self._prepare(restart=True)
+                coming = self._prepare(restart=True)
             else:
                 self._next = None
                 self._proxy.begin(ledger)
@@ -107,12 +105,13 @@ class Browser:
             await self._chromium.close()
         await self._proxy.close()
 
-    def _prepare(self, *, restart: bool) -> None:
+    def _prepare(self, *, restart: bool) -> asyncio.Task[Page]:
         if self._next is not None:
             self._next.cancel()  # a browser that is half launched is killed by the restart
         self._next = asyncio.create_task(self._make(restart=restart))
         # If nobody takes this page, its failure is still read, or asyncio would report it as forgotten.
         self._next.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return self._next
 
     async def _make(self, *, restart: bool) -> Page:
         if restart:

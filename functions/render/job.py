@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+from typing import Any
 
 from aws_lambda_powertools import Logger
 from playwright.async_api import Page
@@ -107,9 +108,8 @@ class Jobs:
         """What comes first: the PDF, a crash, a limit, or the end of the time."""
         work = asyncio.create_task(visit.print())
         try:
-            await asyncio.wait(
-                {work, visit.crashed, ledger.exceeded}, timeout=budget.for_page(), return_when=asyncio.FIRST_COMPLETED
-            )
+            ends: set[asyncio.Future[Any]] = {work, visit.crashed, ledger.exceeded}
+            await asyncio.wait(ends, timeout=budget.for_page(), return_when=asyncio.FIRST_COMPLETED)
             if ledger.exceeded.done():
                 found = ledger.exceeded.result()
                 raise failure(found.code, found.reason)

@@ -1,11 +1,12 @@
 """The egress proxy: the only way by which Chromium reaches anything.
 
-It knows CONNECT, for https and WebSockets, and absolute-form requests, for plain http. Every connection belongs to the
-job that is under way; without one, nothing gets through, and when a job ends, so do its connections. Plain http is one
-request per connection: a connection more for each resource, on pages that are rare today, and in return no state in which
-one message could be taken for two.
+It knows CONNECT, for https and WebSockets, and absolute-form requests, for plain http. Every connection belongs to
+the job that is under way; without one, nothing gets through, and when a job ends, so do its connections. Plain http is
+one request per connection: a connection more for each resource, on pages that are rare today, and in return no state in
+which one message could be taken for two.
 
-It asks for no password: on Lambda nobody else is on the machine, and locally it lets through only what anyone may reach.
+It asks for no password: on Lambda nobody else is on the machine, and locally it lets through only what anyone may
+reach.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from collections.abc import Callable, MutableMapping
 from concurrent.futures import Future
 
 from aws_lambda_powertools import Logger
-from playwright_aws_lambda import Layer
 
+from playwright_aws_lambda import Layer
 from urlshot.errors import Broken
 from urlshot.jobs import RenderAnswer, RenderJob
 

@@ -16,9 +16,9 @@ def seal(environ: MutableMapping[str, str]) -> None:
     """Closes this process's /proc entries and drops its AWS credentials. Call before anything is started.
 
     A child of the same user can read its parent's /proc/<pid>/environ, and the first environment stays readable there
-    even after it was changed; a process that is not dumpable keeps that, its memory and its open files to itself (prctl(2),
-    PR_SET_DUMPABLE). The credentials are dropped besides, so that no child inherits them. What Lambda's runtime client
-    reads for every event (AWS_LAMBDA_*) is no secret and stays.
+    even after it was changed; a process that is not dumpable keeps that, its memory and its open files to itself
+    (prctl(2), PR_SET_DUMPABLE). The credentials are dropped besides, so that no child inherits them. What Lambda's
+    runtime client reads for every event (AWS_LAMBDA_*) is no secret and stays.
 
     Raises:
         Broken: the kernel refuses.

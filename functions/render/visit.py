@@ -73,7 +73,7 @@ class Visit:
         page.on("request", self._on_request)
         page.on("requestfailed", self._on_failure)
         page.on("response", self._on_response)
-        page.on("crash", lambda _: self.crashed.done() or self.crashed.set_result(None))
+        page.on("crash", self._on_crash)
 
     async def print(self) -> Printed:
         """Opens, settles and prints the page.
@@ -159,6 +159,10 @@ class Visit:
             if "content area" in error.message or "print parameters" in error.message:
                 raise Rejected("invalid_option", "margin and scale leave no room on the paper.") from error
             raise
+
+    def _on_crash(self, _: Page) -> None:
+        if not self.crashed.done():
+            self.crashed.set_result(None)
 
     def _on_request(self, request: Request) -> None:
         if self._is_document(request):

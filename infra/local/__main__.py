@@ -14,7 +14,8 @@ from infra.local.console import Console
 from infra.local.pdf import JobFailed, make_pdf
 from infra.local.rabbitmq import BrokerError, ExistingBroker
 from infra.local.rabbitmq_install import ensure_installed
-from infra.local.stack import Settings, Stack, StackFailed
+from infra.local.settings import Settings
+from infra.local.stack import Stack, StackFailed
 from infra.local.template import TemplateError
 
 _EXPECTED = (BrokerError, DeploymentError, JobFailed, MissingArtefact, StackFailed, TemplateError, OSError)
@@ -26,7 +27,8 @@ def main() -> int:
     try:
         if ExistingBroker.from_environment() is None:
             ensure_installed(console.say)
-        return asyncio.run(_until_signal(lambda: _run(arguments, console)))
+        told = asyncio.run(_until_signal(lambda: _run(arguments, console)))
+        return 0 if not told or arguments.command == "up" else 128 + told  # a PDF that was broken off is none
     except _EXPECTED as error:
         console.say(f"{type(error).__name__}: {error}", "31;1")
         return 1
@@ -108,7 +110,10 @@ def _announce(stack: Stack, console: Console) -> None:
 
 
 async def _until_signal(work: Callable[[], Awaitable[None]]) -> int:
-    """Runs the work; the first Ctrl-C or SIGTERM lets it end in order (exit code 0), further ones are ignored."""
+    """Runs the work; the first Ctrl-C or SIGTERM lets it end in order, further ones are ignored.
+
+    Returns the signal's number, 0 when the work ended by itself.
+    """
     task = asyncio.ensure_future(work())
     told: list[int] = []
 
@@ -125,7 +130,7 @@ async def _until_signal(work: Callable[[], Awaitable[None]]) -> int:
     except asyncio.CancelledError:
         if not told:
             raise
-    return 0
+    return told[0] if told else 0
 
 
 if __name__ == "__main__":

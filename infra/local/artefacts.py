@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.local.addresses import REGION
+from infra.local.model import Function
 from infra.local.processes import Child
 from infra.local.runtime import Launch
-from infra.local.wiring import Function
 
 _RUNTIME_CLIENT = ("awslambdaric", "simplejson", "snapshot-restore-py")
 _BUILD_SECONDS = 120.0

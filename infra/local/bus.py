@@ -16,7 +16,7 @@ import aiohttp
 from infra.local.addresses import ACCOUNT, REGION, function_arn, queue_arn
 from infra.local.awsclient import AwsClient, AwsError
 from infra.local.lambdas import Lambdas, Undelivered
-from infra.local.wiring import Rule, Schedule, Wiring
+from infra.local.model import Rule, Schedule, Wiring
 
 _LONG_POLL_SECONDS = 20
 _BACKOFF_SECONDS = 0.5

@@ -19,9 +19,9 @@ from infra.local.addresses import LocalAddresses
 from infra.local.awsclient import AwsClient
 from infra.local.bus import create_rule
 from infra.local.lambdas import Lambdas
+from infra.local.model import CustomResource, Secret, Wiring
 from infra.local.template import TemplateError
 from infra.local.waits import first_of
-from infra.local.wiring import CustomResource, Secret, Wiring
 
 _PUNCTUATION = string.punctuation  # the 32 characters that Secrets Manager counts as punctuation
 _CLASSES = {
@@ -129,9 +129,7 @@ class CustomResources:
         if answer.result().get("Status") != "SUCCESS":
             raise DeploymentError(f"{resource.logical_id}: {answer.result().get('Reason', 'no reason given')}")
         await asyncio.wait([invocation], timeout=5)  # let it come to its end, so that it is idle afterwards
-        data = answer.result().get("Data") or {}
-        assert isinstance(data, dict)
-        return data
+        return dict(answer.result().get("Data") or {})
 
     async def _answered(self, request: web.Request) -> web.Response:
         waiting = self._waiting.get(request.match_info["token"])

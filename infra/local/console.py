@@ -44,7 +44,10 @@ class Console:
             if line.strip():
                 self.say(f"{name:9} {line}")
             return
-        if record.get("type") == "platform.report" or "_aws" in record:
+        if record.get("type") == "platform.report":
+            return
+        if "_aws" in record:
+            self.say(f"{name:9} {'METRIC':7} {str(record.get('job_id') or '')[:8]:8} {_metrics(record)}")
             return
         if record.get("type") == "local.undelivered":
             self.say(f"{name:9} undelivered after {record['attempts']} attempts: {record.get('error', '')}", "31")
@@ -87,6 +90,13 @@ class LogFiles:
         for file in self._files.values():
             file.close()
         self._files.clear()
+
+
+def _metrics(record: dict[str, Any]) -> str:
+    """The metrics of a line of CloudWatch's embedded metric format, such as `pdf.generated.success 1`."""
+    names = [one["Name"] for group in record["_aws"]["CloudWatchMetrics"] for one in group["Metrics"]]
+    values = {name: record.get(name) for name in names}
+    return ", ".join(f"{name} {value[0] if isinstance(value, list) else value:g}" for name, value in values.items())
 
 
 def _json(line: str) -> dict[str, Any] | None:

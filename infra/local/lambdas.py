@@ -57,6 +57,12 @@ class Function:
         self._idle_ends: dict[str, asyncio.TimerHandle] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._listener = listener
+        self._freed = asyncio.Event()
+
+    async def room(self) -> None:
+        """Returns when an instance has come free since a `Throttled`; another may take it first."""
+        self._freed.clear()
+        await self._freed.wait()
 
     async def invoke(self, payload: bytes, request_id: str) -> Answer:
         """Runs the event on an idle instance or a new one. Errors: `Throttled`; a function's error is an answer."""
@@ -64,8 +70,7 @@ class Function:
             instance = self._take() or await self._new()
         except InitError as error:
             return Answer(error.answer.payload, error.answer.error, request_id)
-        answer = await self._shielded(instance, payload, request_id)
-        return answer
+        return await self._shielded(instance, payload, request_id)
 
     async def warm(self) -> None:
         """Has one instance initialised before the first event, as Lambda sometimes does of itself."""
@@ -117,6 +122,7 @@ class Function:
             return
         instance.freeze()
         self._idle.append(instance)
+        self._freed.set()
         loop = asyncio.get_running_loop()
         self._idle_ends[instance.id] = loop.call_later(IDLE_SECONDS, self._retire, instance)
 
@@ -129,6 +135,7 @@ class Function:
     def _drop(self, instance: Instance) -> None:
         if instance in self.instances:
             self.instances.remove(instance)
+            self._freed.set()
         task = asyncio.ensure_future(instance.end())
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
@@ -165,6 +172,14 @@ class Lambdas:
         if len(payload) > SYNC_LIMIT:
             raise TooLarge(f"Request must be smaller than {SYNC_LIMIT} bytes for the InvokeFunction operation")
         return await function.invoke(payload, str(uuid.uuid4()))
+
+    async def invoke_in_turn(self, name: str, payload: bytes) -> Answer:
+        """Like `invoke`, but waits while all instances are busy; bounded by the caller. Errors: as there."""
+        while True:
+            try:
+                return await self.invoke(name, payload)
+            except Throttled:
+                await self._function(name).room()
 
     def invoke_async(self, name: str, payload: bytes) -> str:
         """Event: accepted now, delivered at once, up to two retries. Errors: `UnknownFunction`, `TooLarge`."""

@@ -17,7 +17,8 @@ from aiohttp import web
 
 from infra.local.console import Console
 from infra.local.ports import listen
-from infra.local.stack import Settings, Stack, StackFailed
+from infra.local.settings import Settings
+from infra.local.stack import Stack, StackFailed
 from infra.local.waits import first_of
 
 DEMO = Path(__file__).parent / "demo"
@@ -125,11 +126,18 @@ async def _json(http: aiohttp.ClientSession, method: str, url: str, **request: A
     async with http.request(method, url, **request) as response:
         text = await response.text()
         if response.status not in (200, 202):
-            raise JobFailed(f"{method} {url}: {response.status} {text[:1000]}")
+            raise JobFailed(_problem(method, url, response, text))
         answer = json.loads(text)
         links = answer.get("links") or {}
         location = response.headers.get("Location") or links.get("self") or str(response.url.with_query(None))
         return answer, urljoin(url, location)
+
+
+def _problem(method: str, url: str, response: aiohttp.ClientResponse, text: str) -> str:
+    """An answer that is no success, for people: the API's problem details (RFC 9457), or its text."""
+    if response.content_type == "application/problem+json":
+        return _failure({"error": json.loads(text)})
+    return f"{method} {url}: {response.status} {text[:1000]}"
 
 
 def _show(answer: dict[str, Any], shown: str | None, say: Callable[[str], None]) -> str | None:
@@ -152,6 +160,11 @@ async def _download(http: aiohttp.ClientSession, link: str, out: Path) -> int:
         content = await response.read()
         if response.status != 200 or not content.startswith(b"%PDF-"):
             raise JobFailed(f"the link gave no PDF: {response.status}, {content[:200]!r}")
+    _write_whole(out, content)
+    return len(content)
+
+
+def _write_whole(out: Path, content: bytes) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     descriptor, scratch = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
     try:
@@ -162,7 +175,6 @@ async def _download(http: aiohttp.ClientSession, link: str, out: Path) -> int:
     except BaseException:
         Path(scratch).unlink(missing_ok=True)
         raise
-    return len(content)
 
 
 async def _show_fan_out(fan_out: FanOut, console: Console) -> None:

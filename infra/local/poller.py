@@ -7,6 +7,7 @@ import asyncio
 import base64
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +16,9 @@ import aiormq
 from aio_pika.abc import AbstractIncomingMessage
 
 from infra.local.lambdas import Lambdas, Throttled, TooLarge
-from infra.local.wiring import QueueMapping
+from infra.local.model import QueueMapping
+from infra.local.runtime import Answer
+from infra.local.waits import first_of
 
 BATCH_BYTES = 6 * 1024 * 1024
 # Lambda's default window for Amazon MQ is 0.5 s. Here one person waits for one PDF most of the time, so a batch closes
@@ -24,6 +27,7 @@ WINDOW_SECONDS = 0.05
 RETRY_BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0)  # after a batch that failed or was throttled
 RECONNECT_BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0)
 CONNECT_SECONDS = 10.0
+_CLOSE_SECONDS = 3.0
 _LOST = (aiormq.exceptions.AMQPError, aio_pika.exceptions.AMQPError, OSError, TimeoutError)
 
 
@@ -41,6 +45,7 @@ class Poller:
         self._url = url
         self._lambdas = lambdas
         self._say = say
+        self._running: asyncio.Task[Answer] | None = None
 
     async def run(self) -> None:
         """Polls for ever; connects again when the connection is lost."""
@@ -52,6 +57,8 @@ class Poller:
                 self._say(f"mapping on {self.mapping.queue}: {type(error).__name__}: {error}; connecting again")
             failures = 0 if self.consuming.is_set() else failures + 1
             self.consuming.clear()
+            if self._running is not None:  # one batch at a time, also across connections
+                await asyncio.wait([self._running])
             await asyncio.sleep(_step(RECONNECT_BACKOFF, failures))
 
     async def _session(self) -> None:
@@ -70,20 +77,21 @@ class Poller:
 
             channel.close_callbacks.add(on_close)
             connection.close_callbacks.add(on_close)
-            # The queue may end under us (deleted): the broker then cancels the consumer, and the channel stays open.
-            (await channel.get_underlay_channel()).closing.add_done_callback(on_close)
+            # When the queue is deleted the broker cancels the consumer, and connection and channel stay open.
+            (await channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(on_close)
             await queue.consume(arrived.put, timeout=CONNECT_SECONDS)
             self.consuming.set()
             work = asyncio.ensure_future(self._batches(arrived))
             try:
-                await asyncio.wait([work, closed], return_when=asyncio.FIRST_COMPLETED)
+                await first_of(work, closed, seconds=None)
                 if work.done():
                     await work
             finally:
                 work.cancel()
                 await asyncio.gather(work, return_exceptions=True)
         finally:
-            await asyncio.wait_for(asyncio.shield(connection.close()), timeout=5)
+            with suppress(*_LOST):
+                await asyncio.wait_for(connection.close(), timeout=_CLOSE_SECONDS)
 
     async def _batches(self, arrived: "asyncio.Queue[AbstractIncomingMessage]") -> None:
         failures, held = 0, None
@@ -91,7 +99,7 @@ class Poller:
             batch, held = await self._batch(arrived, held)
             if await self._invoke(batch):
                 # Everything up to this tag is this batch or has been settled; `held` came later.
-                await batch[-1].channel.basic_ack(_tag(batch[-1]), multiple=True)
+                await batch[-1].channel.basic_ack(batch[-1].delivery_tag or 0, multiple=True)
                 failures = 0
                 continue
             for message in batch:
@@ -121,7 +129,9 @@ class Poller:
     async def _invoke(self, batch: list[AbstractIncomingMessage]) -> bool:
         event = batch_event(self.mapping, batch)
         try:
-            answer = await self._lambdas.invoke(self.mapping.function, json.dumps(event).encode())
+            invocation = self._lambdas.invoke(self.mapping.function, json.dumps(event).encode())
+            self._running = asyncio.create_task(invocation)
+            answer = await asyncio.shield(self._running)
         except Throttled:
             return False
         except TooLarge:  # base64 made it larger than Lambda takes; Lambda drops such records
@@ -196,11 +206,6 @@ def _timestamp(value: Any) -> str | None:
 def _event_size(message: AbstractIncomingMessage) -> int:
     """Bytes that the message takes in the event: base64, and the properties around it, roughly."""
     return len(message.body) * 4 // 3 + 1024
-
-
-def _tag(message: AbstractIncomingMessage) -> int:
-    assert message.delivery_tag is not None
-    return message.delivery_tag
 
 
 def _step(steps: tuple[float, ...], failures: int) -> float:

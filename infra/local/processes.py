@@ -12,6 +12,7 @@ import ctypes
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -141,6 +142,25 @@ class Child:
         if self._output is not None and self._transport is not None:
             await asyncio.wait([self._output.closed], timeout=1)  # the last lines; who still holds the pipe is ended
             self._transport.close()
+
+
+def start_warden(folder: Path) -> Callable[[], None]:
+    """Has what names `folder` ended should this process be killed outright; returns what calls the warden off.
+
+    It stays in our session, so `end_orphans` leaves it alone, and has no death signal: it is there to outlive us.
+    """
+    script = Path(__file__).with_name("warden.py")
+    warden = subprocess.Popen(
+        [sys.executable, "-S", "-E", script, folder], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
+
+    def call_off() -> None:
+        warden.kill()
+        warden.wait(5)
+        if warden.stdin is not None:
+            warden.stdin.close()
+
+    return call_off
 
 
 def _parents() -> dict[int, tuple[int, int, str]]:

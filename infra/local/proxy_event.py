@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from infra.local.addresses import ACCOUNT
+from infra.local.runtime import Answer
 
 
 class MalformedAnswer(Exception):
@@ -105,10 +106,12 @@ def proxy_event(
     }
 
 
-def proxy_answer(payload: bytes, *, accept: str, binary_types: Sequence[str]) -> HttpAnswer:
-    """The response that a function's answer asks for. Errors: `MalformedAnswer`."""
+def proxy_answer(given: Answer, *, accept: str, binary_types: Sequence[str]) -> HttpAnswer:
+    """The response that a function's answer asks for. Errors: `MalformedAnswer`, for a function's error too."""
+    if given.error is not None:
+        raise MalformedAnswer(given.payload.decode("utf-8", "replace")[:500])
     try:
-        answer = json.loads(payload)
+        answer = json.loads(given.payload)
     except ValueError as error:
         raise MalformedAnswer("not JSON") from error
     known = {"statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"}

@@ -70,7 +70,8 @@ class Rabbit:
 
     @property
     def died(self) -> "asyncio.Future[int]":
-        assert self._node is not None
+        if self._node is None:
+            raise BrokerError("RabbitMQ has not been started")
         return self._node.exited
 
     async def start(self, user: str, password: str) -> None:
@@ -109,7 +110,7 @@ class Rabbit:
         }
         try:
             self._epmd = await Child.start(["epmd"], environment=environment, listener=self._listener)
-            await self._epmd_answers()
+            await self._epmd_answers(self._epmd)
             self._node = await Child.start(
                 [SERVER, "-noinput"],
                 environment=environment,
@@ -145,11 +146,10 @@ class Rabbit:
         if "Server startup complete" in line and self._ready is not None and not self._ready.done():
             self._ready.set_result(None)
 
-    async def _epmd_answers(self) -> None:
+    async def _epmd_answers(self, epmd: Child) -> None:
         """epmd says nothing when it is up, so ask; without it the node would start one of its own, and leave it."""
-        assert self._epmd is not None
         async with asyncio.timeout(_EPMD_SECONDS):
-            while self._epmd.alive:
+            while epmd.alive:
                 with suppress(OSError):
                     _, writer = await asyncio.open_connection("127.0.0.1", self._epmd_port)
                     writer.close()

@@ -29,10 +29,11 @@ def ensure_installed(say: Callable[[str], None], server: Path = SERVER) -> None:
         raise BrokerError(f"RabbitMQ is not installed. As root: apt-get install --no-install-recommends {_PACKAGE}")
     with _no_service_starts(become_root):
         install = ["apt-get", "install", "-y", "--no-install-recommends", _PACKAGE]
-        if not _known_to_apt() or not _run([*become_root, *install], say):
-            # package lists that are missing or out of date
-            if not _run([*become_root, "apt-get", "update"], say) or not _run([*become_root, *install], say):
-                raise BrokerError(f"installing RabbitMQ failed; try `{' '.join([*become_root, *install])}` yourself")
+        done = _known_to_apt() and _run([*become_root, *install], say)
+        if not done:  # package lists that are missing or out of date
+            done = _run([*become_root, "apt-get", "update"], say) and _run([*become_root, *install], say)
+        if not done:
+            raise BrokerError(f"installing RabbitMQ failed; try `{' '.join([*become_root, *install])}` yourself")
     if not server.exists():
         raise BrokerError(f"{_PACKAGE} is installed, but there is no {server}")
 

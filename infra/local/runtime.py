@@ -122,7 +122,7 @@ class Instance:
             elif self._child.alive:
                 answer = failure(self.id, "Sandbox.Timedout", f"Init timed out after {INIT_SECONDS:.2f} seconds")
             else:
-                answer = failure(self.id, "Runtime.ExitError", self._exit_text())
+                answer = failure(self.id, "Runtime.ExitError", _exit_text(self._child.exited.result()))
             await self.end()
             raise InitError(answer)
         self._init_ms = (time.monotonic() - began) * 1000
@@ -161,7 +161,9 @@ class Instance:
         That is when Lambda, too, calls an invocation over. A function that takes longer than its timeout, or exits,
         is ended; the answer says so (Sandbox.Timedout, Runtime.ExitError).
         """
-        assert self._child is not None
+        child, event = self._child, self._event
+        if child is None or event is None:
+            raise RuntimeError("the instance has not been started")
         loop = asyncio.get_running_loop()
         began, deadline = time.monotonic(), time.time() + self.launch.timeout
         limit = loop.time() + self.launch.timeout
@@ -172,30 +174,24 @@ class Instance:
         self._asked.clear()
         thaw(self._frozen)
         self._frozen = []
-        assert self._event is not None
-        self._event.set_result((request_id, payload, deadline))
-        await first_of(answer, self._child.exited, seconds=self.launch.timeout)
+        event.set_result((request_id, payload, deadline))
+        await first_of(answer, child.exited, seconds=self.launch.timeout)
         if answer.done():
             asked = asyncio.ensure_future(self._asked.wait())
             rest = max(0.0, limit - loop.time())
-            await first_of(asked, self._child.exited, seconds=rest)
+            await first_of(asked, child.exited, seconds=rest)
             asked.cancel()
             result, status = answer.result(), "error" if answer.result().error else "success"
-        elif self._child.alive:
+        elif child.alive:
             message = f"Task timed out after {self.launch.timeout:.2f} seconds"
             result, status = failure(request_id, "Sandbox.Timedout", message), "timeout"
         else:
-            result, status = failure(request_id, "Runtime.ExitError", self._exit_text()), "failure"
+            result, status = failure(request_id, "Runtime.ExitError", _exit_text(child.exited.result())), "failure"
         self._request_id = None
         if not self._asked.is_set():  # timed out, exited, or never came back for the next event
             await self.end()
         self._report(request_id, status, (time.monotonic() - began) * 1000)
         return result
-
-    def _exit_text(self) -> str:
-        assert self._child is not None
-        code = self._child.exited.result()
-        return "Runtime exited " + (f"with error: exit status {code}" if code >= 0 else f"with error: signal: {-code}")
 
     def _report(self, request_id: str, status: str, duration_ms: float) -> None:
         """A line like Lambda's platform.report; milliseconds."""
@@ -249,8 +245,12 @@ class Instance:
         )
 
 
+def _exit_text(code: int) -> str:
+    return "Runtime exited with error: " + (f"exit status {code}" if code >= 0 else f"signal: {-code}")
+
+
 async def _read(request: web.BaseRequest, limit: int) -> bytes | None:
-    """The body, None if it is longer than `limit` bytes (the rest is read and dropped, so the sender is not cut off)."""
+    """The body, None if it is longer than `limit` bytes; then it is read to its end all the same and dropped."""
     parts, size = [], 0
     async for chunk in request.content.iter_any():
         size += len(chunk)

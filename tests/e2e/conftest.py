@@ -57,12 +57,12 @@ def call(method: str, url: str, body: object = None, data: bytes | None = None) 
         return Answer(error.code, error.headers, error.read())
 
 
-def eventually(look: Callable[[], Any], what: str) -> Any:
+def eventually(look: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
     """The first true value of `look`. For what ends up in a file or a queue and tells nobody."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + seconds
     while not (found := look()):
         if time.monotonic() > deadline:
-            pytest.fail(f"still not there after {PATIENCE:g} s: {what}")
+            pytest.fail(f"still not there after {seconds:g} s: {what}")
         time.sleep(0.05)
     return found
 

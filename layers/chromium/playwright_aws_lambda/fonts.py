@@ -15,8 +15,8 @@ def load_font(font: Path | str | bytes, layer: Layer | None = None) -> Path:
     """
     content = font if isinstance(font, bytes) else Path(font).read_bytes()
     name = font_name(content) if isinstance(font, bytes) else Path(font).name
-    # fonts.conf names this folder by `prefix="xdg"`, which is below HOME while XDG_DATA_HOME is unset.
-    folder = (layer or Layer.here()).workspace() / "home" / ".local" / "share" / "fonts"
+    # fonts.conf names this folder as ~/.fonts, and `home` is Chromium's HOME.
+    folder = (layer or Layer.here()).workspace() / "home" / ".fonts"
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / name
     scratch = folder / f".{os.getpid()}-{name}"

@@ -45,8 +45,9 @@ def chromium_args() -> list[str]:
 class Chromium:
     """One running Chromium.
 
-    It runs as several processes where the machine lets it. Where it does not, which is what reports of Lambda in the wild
-    say, it runs as a single one: then Chromium allows only one context, and each `new_context()` starts a process anew.
+    It runs as several processes where the machine lets it. Where it does not, which is what reports of Lambda in the
+    wild say, it runs as a single one: then Chromium allows only one context, and each `new_context()` starts a process
+    anew. There is one of them in a process of ours: `kill()` ends whatever runs the binary below it.
     """
 
     def __init__(self, playwright: Playwright, binary: Path, layer: Layer, proxy: str | None) -> None:
@@ -180,7 +181,7 @@ async def launch_chromium(*, proxy: str | None = None, layer: Layer | None = Non
 
 @contextlib.contextmanager
 def _driver_environment(node: Path, layer: Layer) -> Iterator[None]:
-    """Lets the driver start with an environment of three variables: it copies `os.environ`, and is no place for secrets."""
+    """Lets the driver start with three variables only: it copies `os.environ`, and is no place for secrets."""
     kept = dict(os.environ)
     os.environ.clear()
     os.environ.update(PLAYWRIGHT_NODEJS_PATH=str(node), HOME=str(layer.workspace() / "home"), TMPDIR=str(layer.scratch))

@@ -5,11 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from infra.local.artefacts import Endpoints, launch, runtime_client
 from infra.local.lambdas import Lambdas, Undelivered
+from infra.local.model import Function
 from infra.local.processes import become_subreaper
-from infra.local.wiring import Function
 
 PROJECT = Path(__file__).resolve().parents[3]
 HANDLERS = Path(__file__).parent / "handlers"
@@ -64,6 +65,15 @@ class Harness:
 
 @pytest.fixture
 async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
+    become_subreaper()
+    harness = Harness(tmp_path)
+    yield harness
+    await harness.end()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def module_harness(tmp_path: Path) -> AsyncIterator[Harness]:
+    """The same in the loop of a module whose tests share a server."""
     become_subreaper()
     harness = Harness(tmp_path)
     yield harness

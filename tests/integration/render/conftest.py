@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 from aws_lambda_powertools import Logger
-from playwright_aws_lambda import Layer
 from pypdf import PdfReader
 
 from functions.render.renderer import Renderer
 from functions.render.settings import RenderSettings
+from playwright_aws_lambda import Layer
 from urlshot.jobs import RenderAnswer, RenderJob
 
 ROOT = Path(__file__).parents[3]

@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from pypdf import PageObject
 
 from .conftest import Bench, Site, read_pdf, text_of
 
@@ -75,7 +76,15 @@ def test_html_that_comes_with_the_job_needs_no_network(render: Bench) -> None:
     assert answer.report.network["connections"] == 0
 
 
-@pytest.mark.parametrize(("status", "code"), [(404, "page_status"), (403, "page_status"), (500, "page_unavailable"), (429, "page_unavailable")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (404, "page_status"),
+        (403, "page_status"),
+        (500, "page_unavailable"),
+        (429, "page_unavailable"),
+    ],
+)
 def test_an_error_status_is_not_printed(render: Bench, site: Site, status: int, code: str) -> None:
     assert render.error(site.page("/s", "sorry", status)) == code
 
@@ -196,7 +205,25 @@ def test_the_fallback_of_a_single_process_renders_too(single_process_render: Ben
         assert "had:undefined" in text_of(answer)
         assert answer.report is not None
         assert answer.report.chromium.startswith("147.")
-    assert len(render.renderer.browser.chromium.processes()) == 1
+    deadline = time.monotonic() + 5
+    while len(render.renderer.browser.chromium.processes()) != 1:  # the next one may just be starting
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
     assert render.error(site.page("/hung", "<script>while(true){}</script>"), limits={"seconds": 1.5}) == "timeout"
     assert "fine" in text_of(render(site.page("/fine", "fine")))
     assert not render.deaths
+
+
+def test_fonts_come_from_the_layer_and_fit_the_generic_families(render: Bench, site: Site) -> None:
+    families = {"serif": "DejaVuSerif", "sans-serif": "OpenSans", "monospace": "DejaVuSansMono", "Arial": "OpenSans"}
+    for family, expected in families.items():
+        page = read_pdf(render(site.page("/font", f"<p style='font-family:{family}'>text"))).pages[0]
+        assert {name.removesuffix("-Regular") for name in _fonts(page)} == {expected}
+    page = read_pdf(render(site.page("/signs", "<p>Ελληνικά Кириллица ←→ ✓ ∑ 日本"))).pages[0]
+    assert {name.partition("-")[0] for name in _fonts(page)} <= {"DejaVuSerif", "OpenSans", "DejaVuSans"}
+
+
+def _fonts(page: PageObject) -> set[str]:
+    """Names of a page's fonts, without the tags that mark them as subsets."""
+    fonts = page["/Resources"]["/Font"].values()  # type: ignore[index]
+    return {str(font.get_object()["/BaseFont"]).lstrip("/").partition("+")[2] for font in fonts}

@@ -37,20 +37,22 @@ def test_a_job_uploads_its_pdf_as_the_last_field(render: Bench, site: Site) -> N
     assert answer.report is not None
     assert "upload" in answer.report.phases
     parts = _parts(site)
-    assert [part.get_param("name", header="content-disposition") for part in parts] == ["key", "Content-Type", "policy", "file"]  # fmt: skip
+    names = ["key", "Content-Type", "policy", "file"]
+    assert [part.get_param("name", header="content-disposition") for part in parts] == names
     body = parts[-1].get_payload(decode=True)
     assert isinstance(body, bytes)
     assert hashlib.sha256(body).hexdigest() == answer.report.sha256
     assert len(body) == answer.report.bytes
 
 
+EXPIRED = b"<Error><Code>AccessDenied</Code><Message>Invalid according to Policy: Policy expired.</Message></Error>"
 ANSWERS = [
-    (403, b"<Error><Code>AccessDenied</Code><Message>Invalid according to Policy: Policy expired.</Message></Error>", "timeout"),
+    (403, EXPIRED, "timeout"),
     (400, b"<Error><Code>EntityTooLarge</Code></Error>", "too_large"),
     (503, b"<Error><Code>SlowDown</Code></Error>", "storage_unavailable"),
     (500, b"", "storage_unavailable"),
     (403, b"<Error><Code>SignatureDoesNotMatch</Code></Error>", "internal"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("status", "answer", "code"), ANSWERS)

@@ -1,9 +1,11 @@
 """One handler that does what its event says, to see how the local Lambda takes it. Standard library only."""
 
+import json
 import os
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,8 @@ def handler(event: dict[str, Any], context: Any) -> Any:
             time.sleep(event["seconds"])
             return {"pid": os.getpid()}
         case "child":  # a detached child with a child of its own, as a browser is
-            script = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); time.sleep(600)"
+            sleep = "import time; time.sleep(600)"
+            script = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {sleep!r}]); {sleep}"
             child = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
             Path(event["pids"]).write_text(str(child.pid), "utf-8")
             if "seconds" in event:
@@ -42,3 +45,23 @@ def handler(event: dict[str, Any], context: Any) -> Any:
             return {"count": count}
         case other:
             raise ValueError(other)
+
+
+def detail(event: dict[str, Any], context: Any) -> Any:
+    """Does what an EventBridge event's detail says."""
+    return handler(event["detail"], context)
+
+
+def custom(event: dict[str, Any], context: Any) -> None:
+    """A custom resource that answers with what its property `Answer` holds."""
+    properties = event["ResourceProperties"]
+    if properties["N"] != "1":
+        raise ValueError(properties)
+    body = json.dumps(properties["Answer"]).encode()
+    request = urllib.request.Request(event["ResponseURL"], data=body, method="PUT")
+    urllib.request.urlopen(request, timeout=10).close()
+
+
+def proxy(event: dict[str, Any], context: Any) -> Any:
+    """Answers an API's request with its own body."""
+    return json.loads(event["body"])

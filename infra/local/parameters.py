@@ -1,0 +1,40 @@
+"""A template's parameters: defaults and overrides, checked as CloudFormation checks them."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+
+class TemplateError(Exception):
+    """The template says something that this machine cannot do, or that CloudFormation would refuse."""
+
+
+def scalar_text(value: Any) -> str:
+    """A scalar as CloudFormation writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def given_parameters(declared: Mapping[str, Any], given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Defaults and overrides, checked as CloudFormation checks them. Scalars are strings, lists are lists."""
+    if unknown := sorted(set(given) - set(declared)):
+        raise TemplateError(f"{where}: unknown parameters: {', '.join(unknown)}; there are {', '.join(declared)}")
+    values: dict[str, Any] = {}
+    for name, rules in declared.items():
+        if name not in given and "Default" not in rules:
+            raise TemplateError(f"{where}: the parameter {name} has no default and was not given")
+        value = scalar_text(given[name] if name in given else rules["Default"])
+        place = f"{where}: parameter {name} = {value!r}"
+        if "AllowedValues" in rules and value not in map(scalar_text, rules["AllowedValues"]):
+            raise TemplateError(f"{place}: must be one of {rules['AllowedValues']}")
+        if "AllowedPattern" in rules and not re.fullmatch(rules["AllowedPattern"], value):
+            raise TemplateError(f"{place}: must match {rules['AllowedPattern']}")
+        if rules["Type"] == "Number":
+            try:
+                number = float(value)
+            except ValueError as error:
+                raise TemplateError(f"{place}: is not a number") from error
+            if number < float(rules.get("MinValue", number)) or number > float(rules.get("MaxValue", number)):
+                raise TemplateError(f"{place}: outside {rules.get('MinValue')}..{rules.get('MaxValue')}")
+        is_list = rules["Type"] == "CommaDelimitedList" or str(rules["Type"]).startswith("List<")
+        values[name] = [item.strip() for item in value.split(",") if item.strip()] if is_list else value
+    return values

@@ -1,0 +1,68 @@
+"""What a person can choose, and where everything is once it runs."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a person can choose.
+
+    parameters     the template's, like `sam deploy --parameter-overrides`
+    allow          host:port pairs of this machine that pages may load from
+    port           of the API; 0 takes a free one
+    stage_in_path  whether the API's paths start with the stage, as at an execute-api address
+    concurrency    instances of one function side by side, where the template reserves none
+    keep_records   whether mails/ and logs/ stay after the end
+    """
+
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    allow: tuple[str, ...] = ()
+    port: int = 0
+    stage_in_path: bool = False
+    concurrency: int = 20
+    keep_records: bool = True
+    project: Path = PROJECT
+    state: Path = PROJECT / ".urlshot"
+
+    @property
+    def layers(self) -> Path:
+        return self.state / "layers"
+
+
+@dataclass(frozen=True)
+class Access:
+    """Where everything can be reached; the ready file is this as JSON."""
+
+    endpoint: str
+    amqp_url: str
+    amqp_endpoint: str
+    management_url: str
+    aws_endpoint: str
+    invoke_endpoint: str
+    bucket: str
+    bus: str
+    queues: list[str]
+    mails: str
+    logs: str
+    pid: int
+
+
+def default_parameters() -> dict[str, str]:
+    """Parameters of a run on this machine, each of which may be overridden.
+
+    Renders side by side: two a core, because a page waits for its network half of the time. A batch is as large, so
+    that its messages never wait for a free render inside a running batch.
+    """
+    renders = str(2 * (os.cpu_count() or 1))
+    return {
+        "Stage": "local",
+        "MailFrom": "urlshot@example.com",
+        "MailTo": "you@example.com",
+        "RenderConcurrency": renders,
+        "BatchSize": renders,
+    }

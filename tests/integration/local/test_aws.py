@@ -1,0 +1,163 @@
+"""The AWS stand-in and what delivers its events: atomic writes, mails as files, rules that reach functions."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import pytest_asyncio
+from botocore.exceptions import ClientError
+
+from infra.local.addresses import ACCOUNT
+from infra.local.aws_process import AwsProcess
+from infra.local.awsclient import AwsClient
+from infra.local.bus import Destinations, create_rule, follow_rule, follow_schedule
+from infra.local.lambdas import Undelivered
+from infra.local.model import Rule, Schedule
+from infra.local.processes import become_subreaper
+from infra.local.runtime import Answer
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@dataclass
+class Aws:
+    url: str
+    mails: Path
+    client: AwsClient
+
+    def boto(self, service: Any) -> Any:
+        session = boto3.session.Session(
+            aws_access_key_id="AKIALOCAL", aws_secret_access_key="local", region_name="us-east-1"
+        )
+        return session.client(service, endpoint_url=self.url)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def aws(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Aws]:
+    become_subreaper()
+    mails = tmp_path_factory.mktemp("mails")
+    process = AwsProcess(mails, lambda _line: None)
+    await process.start()
+    client = AwsClient(process.url)
+    yield Aws(process.url, mails, client)
+    await client.close()
+    await process.end()
+
+
+async def test_of_many_conditional_creations_one_wins(aws: Aws) -> None:
+    await aws.client.create_bucket("conditional")
+    clients = [await asyncio.to_thread(aws.boto, "s3") for _ in range(6)]
+
+    def create(client: Any) -> int:
+        won = 0
+        for key in range(10):
+            try:
+                client.put_object(Bucket="conditional", Key=f"k{key}", Body=b"x", IfNoneMatch="*")
+                won += 1
+            except ClientError as error:
+                assert error.response["Error"]["Code"] == "PreconditionFailed"
+        return won
+
+    with ThreadPoolExecutor(6) as pool:
+        wins = await asyncio.gather(
+            *(asyncio.get_running_loop().run_in_executor(pool, create, item) for item in clients)
+        )
+    assert sum(wins) == 10
+
+
+async def test_a_long_poll_does_not_hold_up_anybody(aws: Aws) -> None:
+    url = (await aws.client.call("sqs", "CreateQueue", QueueName="empty"))["QueueUrl"]
+    poll = asyncio.create_task(aws.client.call("sqs", "ReceiveMessage", QueueUrl=url, WaitTimeSeconds=20))
+    await asyncio.wait_for(aws.client.create_bucket("meanwhile"), 5)
+    assert not poll.done()
+    await aws.client.call("sqs", "SendMessage", QueueUrl=url, MessageBody="now")
+    assert (await asyncio.wait_for(poll, 10))["Messages"][0]["Body"] == "now"
+
+
+async def test_a_mail_is_a_file_when_its_sender_has_the_answer(aws: Aws) -> None:
+    await aws.client.verify_sender("from@example.com")
+    ses = await asyncio.to_thread(aws.boto, "sesv2")
+    await asyncio.to_thread(
+        ses.send_email,
+        FromEmailAddress="from@example.com",
+        Destination={"ToAddresses": ["to@example.com"]},
+        Content={"Simple": {"Subject": {"Data": "Zoë's page"}, "Body": {"Text": {"Data": "It is thére."}}}},
+    )
+    (file,) = aws.mails.glob("*.eml")
+    text = file.read_text("utf-8")
+    assert "To: to@example.com" in text
+    assert "Subject: Zoë's page" in text
+    assert "It is thére." in text
+
+
+async def test_a_sender_that_was_not_verified_is_refused(aws: Aws) -> None:
+    ses = await asyncio.to_thread(aws.boto, "sesv2")
+    with pytest.raises(ClientError):
+        await asyncio.to_thread(
+            ses.send_email,
+            FromEmailAddress="stranger@example.com",
+            Destination={"ToAddresses": ["to@example.com"]},
+            Content={"Simple": {"Subject": {"Data": "s"}, "Body": {"Text": {"Data": "b"}}}},
+        )
+
+
+async def test_an_event_that_matches_reaches_the_function_and_is_tried_again(
+    aws: Aws, module_harness: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.local.lambdas.ASYNC_BACKOFF", (0.01, 0.01))
+    lambdas = module_harness.lambdas("probe.detail")
+    await aws.client.call("events", "CreateEventBus", Name="bus")
+    rule = Rule("ProbeEnded", "Probe", "bus", {"source": ["urlshot"], "detail-type": ["ShotCompleted"]}, None)
+    await create_rule(aws.client, rule)
+    following = asyncio.create_task(follow_rule(rule, aws.url, aws.client, lambdas, print))
+    entries = [
+        {"EventBusName": "bus", "Source": source, "DetailType": "ShotCompleted", "Detail": json.dumps(detail)}
+        for source, detail in (
+            ("somebody else", {"do": "count", "file": str(tmp_path / "other"), "failures": 0}),
+            ("urlshot", {"do": "count", "file": str(tmp_path / "ours"), "failures": 1}),
+        )
+    ]
+    put = await aws.client.call("events", "PutEvents", Entries=entries)
+    assert put["FailedEntryCount"] == 0
+    async with asyncio.timeout(15):
+        while not (tmp_path / "ours").exists() or (tmp_path / "ours").read_text("utf-8") != "2":
+            await asyncio.sleep(0.02)
+    following.cancel()
+    assert not (tmp_path / "other").exists()
+    assert module_harness.undelivered == []
+
+
+async def test_what_a_function_gives_up_goes_to_its_destination(aws: Aws) -> None:
+    await aws.client.call("sqs", "CreateQueue", QueueName="letters")
+
+    class Wired:
+        functions = {"Probe": type("F", (), {"on_failure": f"arn:aws:sqs:us-east-1:{ACCOUNT}:letters"})()}  # noqa: RUF012
+
+    destinations = Destinations(Wired(), aws.url, aws.client, print)  # type: ignore[arg-type]
+    answer = Answer(b'{"errorType": "X"}', "Unhandled", "r-1")
+    await destinations.put(Undelivered("Probe", "r-1", b'{"a": 1}', answer, 3, "RetriesExhausted"))
+    received = await aws.client.call("sqs", "ReceiveMessage", QueueUrl=f"{aws.url}/{ACCOUNT}/letters")
+    record = json.loads(received["Messages"][0]["Body"])
+    assert record["requestPayload"] == {"a": 1}
+    assert record["requestContext"]["approximateInvokeCount"] == 3
+    assert record["responsePayload"] == {"errorType": "X"}
+
+
+async def test_a_schedule_fires() -> None:
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+    class Ear:
+        def invoke_async(self, _name: str, payload: bytes) -> str:
+            heard.put_nowait(payload)
+            return "r"
+
+    task = asyncio.create_task(follow_schedule(Schedule("S", "Probe", 0.05, {"k": "v"}), Ear()))  # type: ignore[arg-type]
+    for _ in range(2):
+        assert json.loads(await asyncio.wait_for(heard.get(), 5)) == {"k": "v"}
+    task.cancel()

@@ -1,0 +1,142 @@
+"""Lambda's Invoke API as boto3 sees it, and custom resources as CloudFormation runs them."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import boto3
+import pytest
+from aiohttp import web
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from infra.local.addresses import LocalAddresses, function_arn
+from infra.local.cloudformation import CustomResources, DeploymentError
+from infra.local.gateway import gateway_app
+from infra.local.invoke import invoke_app
+from infra.local.model import Api, CustomResource, Route
+from infra.local.ports import listen
+
+
+class Server:
+    """Serves apps for one test."""
+
+    def __init__(self) -> None:
+        self._runners: list[web.AppRunner] = []
+
+    async def start(self, app: web.Application) -> str:
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        await runner.setup()
+        self._runners.append(runner)
+        listening = listen()
+        await web.SockSite(runner, listening).start()
+        return f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+    async def end(self) -> None:
+        for runner in self._runners:
+            await runner.cleanup()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    server = Server()
+    yield server
+    await server.end()
+
+
+def client(url: str) -> Any:
+    config = Config(retries={"total_max_attempts": 1})
+    session = boto3.session.Session(aws_access_key_id="a", aws_secret_access_key="b", region_name="us-east-1")
+    return session.client("lambda", endpoint_url=url, config=config)
+
+
+async def test_boto3_gets_answers_errors_and_exceptions(harness: Any, server: Server) -> None:
+    lambdas = harness.lambdas(limit=1)
+    boto = await asyncio.to_thread(client, await server.start(invoke_app(lambdas)))
+
+    def invoke(name: str, kind: str = "RequestResponse", **event: Any) -> Any:
+        return boto.invoke(FunctionName=name, InvocationType=kind, Payload=json.dumps(event))
+
+    answer = await asyncio.to_thread(invoke, function_arn("Probe"), do="echo", n=1)
+    assert (answer["StatusCode"], "FunctionError" in answer) == (200, False)
+    assert json.loads(answer["Payload"].read())["event"]["n"] == 1
+    failed = await asyncio.to_thread(invoke, "Probe", do="fail")
+    assert (failed["StatusCode"], failed["FunctionError"]) == (200, "Unhandled")
+    assert (await asyncio.to_thread(invoke, "Probe", "Event"))["StatusCode"] == 202
+    with pytest.raises(ClientError) as caught:
+        await asyncio.to_thread(invoke, "Nobody")
+    assert caught.value.response["Error"]["Code"] == "ResourceNotFoundException"
+    both = await asyncio.gather(
+        *(asyncio.to_thread(invoke, "Probe", do="sleep", seconds=0.5) for _ in range(2)), return_exceptions=True
+    )
+    (throttled,) = [item for item in both if isinstance(item, ClientError)]
+    assert throttled.response["Error"]["Code"] == "TooManyRequestsException"
+    assert throttled.response["ResponseMetadata"]["HTTPStatusCode"] == 429
+
+
+async def test_running_instances_are_listed(harness: Any, server: Server) -> None:
+    lambdas = harness.lambdas()
+    url = await server.start(invoke_app(lambdas))
+    pid = json.loads((await lambdas.invoke("Probe", b"{}")).payload)["pid"]
+    async with aiohttp.ClientSession() as http, http.get(f"{url}/_local/instances") as answer:
+        (instance,) = await answer.json()
+    assert (instance["function"], instance["pid"], instance["state"]) == ("Probe", pid, "frozen")
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [({"Status": "SUCCESS", "Data": {"k": "v"}}, None), ({"Status": "FAILED", "Reason": "no!"}, "no!")],
+)
+async def test_a_custom_resource_answers_at_its_url(
+    harness: Any, server: Server, answers: dict[str, Any], told: str | None
+) -> None:
+    lambdas = harness.lambdas("probe.custom")
+    custom = CustomResources(lambdas, LocalAddresses("http://a", "amqp://b", "http://c"))
+    app = invoke_app(lambdas)
+    custom.routes(app)
+    url = await server.start(app)
+    resource = CustomResource("Topology", "Custom::X", "Probe", {"ServiceToken": "arn", "N": 1, "Answer": answers}, 20)
+    if told is None:
+        assert await custom.create(resource, url) == {"k": "v"}
+    else:
+        with pytest.raises(DeploymentError, match=told):
+            await custom.create(resource, url)
+
+
+async def test_a_custom_resource_whose_function_fails_is_a_failure(harness: Any, server: Server) -> None:
+    lambdas = harness.lambdas("broken.handler")
+    custom = CustomResources(lambdas, LocalAddresses("http://a", "amqp://b", "http://c"))
+    with pytest.raises(DeploymentError, match="not today"):
+        await custom.create(
+            CustomResource("T", "Custom::X", "Probe", {"ServiceToken": "arn"}, 20), "http://127.0.0.1:1"
+        )
+
+
+async def test_the_gateway_answers_for_itself_as_api_gateway_does(harness: Any, server: Server) -> None:
+    routes = (Route("POST", "/run", "Probe"),)
+    api = Api("Api", "prod", routes, (), {"MISSING_AUTHENTICATION_TOKEN": {
+        "StatusCode": 404,
+        "ResponseTemplates": {"application/problem+json": '{"title": $context.error.messageString}'},
+    }})  # fmt: skip
+    lambdas = harness.lambdas("probe.proxy")
+    url = await server.start(gateway_app(api, lambdas, stage_in_path=True, say=lambda _text: None))
+    async with aiohttp.ClientSession() as http:
+
+        async def post(path: str, body: Any) -> tuple[int, str, str]:
+            async with http.post(url + path, json=body) as answer:
+                return answer.status, answer.content_type, await answer.text()
+
+        assert await post("/prod/run", {"statusCode": 201, "body": "made"}) == (201, "application/json", "made")
+        assert await post("/prod/run", {"nothing": 1}) == (
+            502,
+            "application/json",
+            '{"message":"Internal server error"}',
+        )
+        assert (await post("/run", {}))[0] == 403
+        status, kind, text = await post("/prod/other", {})
+        assert (status, kind) == (404, "application/problem+json")
+        assert json.loads(text)["title"] == "Missing Authentication Token"
+        async with http.post(url + "/prod/run", data=b"x" * 10_500_000) as answer:
+            assert answer.status == 413

@@ -1,0 +1,179 @@
+"""Templates are evaluated as CloudFormation would, and whatever this machine does not know fails loudly."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.local.addresses import LocalAddresses
+from infra.local.template import OMITTED, Template, TemplateError
+from infra.local.wiring import read_wiring, schedule_seconds
+
+PROJECT = Path(__file__).resolve().parents[3]
+ADDRESSES = LocalAddresses("http://127.0.0.1:1", "amqp://127.0.0.1:2", "http://127.0.0.1:3")
+
+HEAD = """
+Parameters:
+  Stage: {Type: String, Default: prod, AllowedPattern: "[a-z]+"}
+  Count: {Type: Number, Default: 3, MinValue: 1, MaxValue: 5}
+  Names: {Type: CommaDelimitedList, Default: "a, b"}
+  Kind: {Type: String, Default: x, AllowedValues: [x, y]}
+Conditions:
+  IsProd: !Equals [!Ref Stage, prod]
+  IsThree: !Equals [!Ref Count, 3]
+  Both: !And [!Condition IsProd, !Condition IsThree]
+  Neither: !Not [!Or [!Condition IsProd, !Equals [a, a]]]
+Resources:
+  Bus: {Type: AWS::Events::EventBus, Properties: {Name: !Sub "${AWS::StackName}-bus"}}
+  Gone: {Type: AWS::SQS::Queue, Condition: Neither}
+  Letters: {Type: AWS::SQS::Queue}
+"""
+
+
+def template(tmp_path: Path, text: str = HEAD, **given: Any) -> Template:
+    file = tmp_path / "template.yaml"
+    file.write_text(text, "utf-8")
+    return Template(file, ADDRESSES, given)
+
+
+@pytest.mark.parametrize(
+    ("node", "expected"),
+    [
+        ({"Ref": "Stage"}, "prod"),
+        ({"Ref": "Count"}, "3"),
+        ({"Ref": "Names"}, ["a", "b"]),
+        ({"Ref": "AWS::Region"}, "us-east-1"),
+        ({"Ref": "Bus"}, "urlshot-bus"),
+        ({"Ref": "Letters"}, "http://127.0.0.1:1/123456789012/urlshot-Letters"),
+        ({"Ref": "AWS::NoValue"}, OMITTED),
+        ({"Fn::GetAtt": ["Letters", "Arn"]}, "arn:aws:sqs:us-east-1:123456789012:urlshot-Letters"),
+        ({"Fn::GetAtt": "Bus.Arn"}, "arn:aws:events:us-east-1:123456789012:event-bus/urlshot-bus"),
+        ({"Fn::Sub": "${Stage}/${Bus.Name}/${!Stage}"}, "prod/urlshot-bus/${Stage}"),
+        ({"Fn::Sub": ["${own}-${Stage}", {"own": {"Ref": "Count"}}]}, "3-prod"),
+        ({"Fn::If": ["IsProd", "yes", "no"]}, "yes"),
+        ({"Fn::If": ["Neither", "yes", "no"]}, "no"),
+        ({"Fn::If": ["Both", [1, {"Ref": "AWS::NoValue"}], 2]}, [1]),
+        ({"a": {"Ref": "AWS::NoValue"}, "b": 1}, {"b": 1}),
+        ({"Fn::Select": [1, {"Ref": "Names"}]}, "b"),
+        ({"Fn::Select": ["0", ["x"]]}, "x"),
+        ({"Fn::Join": ["-", ["a", {"Ref": "Stage"}, 1]]}, "a-prod-1"),
+        ({"Fn::Equals": [3, "3"]}, True),
+        (
+            {"Effect": "Allow", "Condition": {"StringEquals": {}}},
+            {"Effect": "Allow", "Condition": {"StringEquals": {}}},
+        ),
+    ],
+)
+def test_known_intrinsics_give_what_cloudformation_gives(tmp_path: Path, node: Any, expected: Any) -> None:
+    assert template(tmp_path).evaluate(node, "here") == expected
+
+
+@pytest.mark.parametrize(
+    ("node", "told"),
+    [
+        ({"Fn::ImportValue": "x"}, "here: the local stack does not know Fn::ImportValue"),
+        ({"a": [{"Fn::Base64": "x"}]}, "here/a[0]: the local stack does not know Fn::Base64"),
+        ({"Ref": "Nobody"}, "Nobody does not exist"),
+        ({"Ref": "Gone"}, "Gone is not created"),
+        ({"Ref": "AWS::NotificationARNs"}, "does not exist"),
+        ({"Fn::GetAtt": ["Bus", "Colour"]}, "has no Colour"),
+        ({"Fn::GetAtt": ["Bus"]}, "not [resource, attribute]"),
+        ({"Fn::Sub": "${Nobody.Arn}"}, "Nobody does not exist"),
+        ({"Fn::Sub": "${Names}"}, "not a scalar"),
+        ({"Fn::If": ["Nobody", 1, 2]}, "no condition"),
+        ({"Fn::If": ["IsProd", 1]}, "a list of 3"),
+        ({"Fn::Select": [2, ["a"]]}, "no element 2"),
+        ({"Ref": "Stage", "Fn::Sub": "x"}, "stands beside other keys"),
+    ],
+)
+def test_anything_else_is_an_error_that_says_where(tmp_path: Path, node: Any, told: str) -> None:
+    with pytest.raises(TemplateError) as caught:
+        template(tmp_path).evaluate(node, "here")
+    assert told in str(caught.value)
+
+
+def test_conditions_in_a_circle_are_an_error(tmp_path: Path) -> None:
+    text = "Conditions: {A: !Not [!Condition B], B: !Not [!Condition A]}\nResources: {}\n"
+    with pytest.raises(TemplateError, match="in a circle"):
+        template(tmp_path, text).condition("A", "here")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"Stage": "Prod"}, "must match"),
+        ({"Count": 6}, "outside 1..5"),
+        ({"Count": "many"}, "is not a number"),
+        ({"Kind": "z"}, "must be one of"),
+        ({"Colour": "red"}, "unknown parameters: Colour"),
+    ],
+)
+def test_parameters_are_checked_as_on_deploy(tmp_path: Path, given: dict[str, Any], told: str) -> None:
+    with pytest.raises(TemplateError, match=told):
+        template(tmp_path, **given)
+
+
+def test_an_unknown_type_of_resource_is_an_error(tmp_path: Path) -> None:
+    text = "Resources: {Table: {Type: AWS::DynamoDB::Table}}"
+    with pytest.raises(TemplateError, match="does not know AWS::DynamoDB::Table"):
+        read_wiring(template(tmp_path, text), ADDRESSES)
+
+
+def test_an_unknown_event_of_a_function_is_an_error(tmp_path: Path) -> None:
+    text = """
+Resources:
+  F: {Type: AWS::Serverless::Function, Properties: {Handler: a.b, Events: {E: {Type: Kinesis, Properties: {}}}}}
+"""
+    with pytest.raises(TemplateError, match="events of type Kinesis"):
+        read_wiring(template(tmp_path, text), ADDRESSES)
+
+
+def test_globals_are_merged_as_sam_merges_them(tmp_path: Path) -> None:
+    text = """
+Globals:
+  Function: {Timeout: 30, MemorySize: 512, Environment: {Variables: {A: "1", B: "2"}}}
+Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Properties: {Handler: a.b, Timeout: 5, Environment: {Variables: {B: 3, C: true}}}
+"""
+    function = read_wiring(template(tmp_path, text), ADDRESSES).functions["F"]
+    assert (function.timeout, function.memory) == (5, 512)
+    assert function.environment == {"A": "1", "B": "3", "C": "true"}
+
+
+def test_our_own_template_is_understood() -> None:
+    mail = {"MailFrom": "a@example.com", "MailTo": "b@example.com", "RenderConcurrency": 4}
+    wiring = read_wiring(Template(PROJECT / "template.yaml", ADDRESSES, mail), ADDRESSES)
+    assert wiring.functions["ApiFunction"].environment["BROKER_URL"] == "amqp://127.0.0.1:2"
+    assert wiring.functions["RenderFunction"].concurrency == 4
+    assert wiring.functions["RenderFunction"].layers == ("SharedLayer", "ChromiumLayer")
+    assert wiring.functions["DispatchFunction"].environment["RENDER_FUNCTION"] == "RenderFunction"
+    assert [mapping.queue for mapping in wiring.mappings] == ["generate_shot"]
+    assert {rule.function for rule in wiring.rules} == {"LogFunction", "MailFunction", "MetricFunction"}
+    assert ("POST", "/pdf") in {(route.method, route.path) for route in (wiring.api.routes if wiring.api else ())}
+    assert [resource.function for resource in wiring.custom_resources] == ["TopologyFunction"]
+    assert wiring.broker is not None
+    assert wiring.broker.secret in {secret.arn for secret in wiring.secrets}
+    json.dumps(wiring.custom_resources[0].properties)
+
+
+def test_without_an_address_there_is_no_mail_function() -> None:
+    wiring = read_wiring(Template(PROJECT / "template.yaml", ADDRESSES), ADDRESSES)
+    assert "MailFunction" not in wiring.functions
+    assert wiring.functions["RenderFunction"].concurrency is None
+
+
+@pytest.mark.parametrize(
+    ("expression", "seconds"),
+    [("rate(1 minute)", 60), ("rate(5 minutes)", 300), ("rate(2 hours)", 7200), ("rate(1 day)", 86400)],
+)
+def test_rates_are_read(expression: str, seconds: float) -> None:
+    assert schedule_seconds(expression, "here") == seconds
+
+
+@pytest.mark.parametrize("expression", ["rate(0 minutes)", "rate(5 seconds)", "rate(1 week)", "cron(0 12 * * ? *)", ""])
+def test_other_schedules_are_errors(expression: str) -> None:
+    with pytest.raises(TemplateError):
+        schedule_seconds(expression, "here")

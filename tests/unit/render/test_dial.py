@@ -1,0 +1,124 @@
+"""One lookup, every address checked, and the checked address dialled."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+import pytest
+
+from functions.render import dial as dialling
+from functions.render.dial import Found, Resolver, Unreachable, dial
+from urlshot.egress import Egress
+
+V4, V6 = socket.AF_INET, socket.AF_INET6
+PUBLIC, PUBLIC_6 = "93.184.216.34", "2606:2800:220:1::1"
+
+
+@pytest.fixture
+def dialled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The addresses that were dialled; none is reached."""
+    addresses: list[str] = []
+
+    async def connect(family: socket.AddressFamily, address: str, port: int) -> None:
+        addresses.append(address)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(dialling, "_connect", connect)
+    return addresses
+
+
+def answers(*addresses: str) -> tuple[Resolver, Callable[[], int]]:
+    """A resolver, and how often it was asked; asked again it would answer something else, as in DNS rebinding."""
+    asked = 0
+
+    async def resolver(host: str, port: int) -> list[Found]:
+        nonlocal asked
+        asked += 1
+        return [(V6 if ":" in text else V4, text) for text in (addresses if asked == 1 else ("127.0.0.1",))]
+
+    return resolver, lambda: asked
+
+
+PRIVATE = [
+    "127.0.0.1",
+    "10.0.0.1",
+    "169.254.169.254",
+    "100.64.0.1",
+    "::1",
+    "fe80::1%eth0",
+    "fd00::1",
+    "::ffff:127.0.0.1",
+    "64:ff9b::7f00:1",
+    "0.0.0.0",
+]
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+@pytest.mark.parametrize("place", [0, 1, 2])
+async def test_one_private_address_refuses_the_name(dialled: list[str], address: str, place: int) -> None:
+    addresses = [PUBLIC, PUBLIC_6]
+    addresses.insert(place, address)
+    resolver, asked = answers(*addresses)
+    with pytest.raises(Unreachable) as caught:
+        await dial("example.com", 443, Egress(), resolver)
+    assert caught.value.failure.code == "blocked_target"
+    assert dialled == []
+    assert asked() == 1
+
+
+async def test_the_checked_addresses_are_dialled_in_order_after_one_lookup(dialled: list[str]) -> None:
+    resolver, asked = answers(PUBLIC_6, PUBLIC)
+    with pytest.raises(Unreachable) as caught:
+        await dial("example.com", 443, Egress(), resolver)
+    assert caught.value.failure.code == "connection_refused"
+    assert dialled == [PUBLIC_6, PUBLIC]
+    assert asked() == 1
+
+
+@pytest.mark.parametrize("host", [*PRIVATE[:5], "localhost", "a.localhost", "LOCALHOST.", "api.example.com"])
+async def test_a_host_that_its_spelling_refuses_is_not_looked_up(dialled: list[str], host: str) -> None:
+    resolver, asked = answers(PUBLIC)
+    with pytest.raises(Unreachable) as caught:
+        await dial(host, 443, Egress.of(denied=["api.example.com"]), resolver)
+    assert caught.value.failure.code == "blocked_target"
+    assert asked() == 0
+
+
+async def test_only_the_opened_pair_is_open(dialled: list[str]) -> None:
+    egress = Egress.of("127.0.0.1:8000")
+    resolver, _ = answers("127.0.0.1")
+    with pytest.raises(Unreachable) as caught:
+        await dial("127.0.0.1", 8000, egress, resolver)
+    assert caught.value.failure.code == "connection_refused"
+    with pytest.raises(Unreachable) as caught:
+        await dial("127.0.0.1", 8001, egress, resolver)
+    assert caught.value.failure.code == "blocked_target"
+    assert dialled == ["127.0.0.1"]
+
+
+async def test_a_name_without_addresses_does_not_exist() -> None:
+    resolver, _ = answers()
+    with pytest.raises(Unreachable) as caught:
+        await dial("example.com", 443, Egress(), resolver)
+    assert caught.value.failure.code == "name_not_found"
+
+
+@pytest.mark.parametrize("host", ["0x7f.1", "2130706433", "0177.0.0.1", "127.1"])
+async def test_old_spellings_of_loopback_are_caught_when_resolved(host: str) -> None:
+    with pytest.raises(Unreachable) as caught:
+        await dial(host, 80, Egress())
+    assert caught.value.failure.code == "blocked_target"
+
+
+async def test_a_silent_address_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def connect(*_: object) -> None:
+        await asyncio.sleep(30)
+
+    monkeypatch.setattr(dialling, "_connect", connect)
+    monkeypatch.setattr(dialling, "DIAL_SECONDS", 0.05)
+    resolver, _ = answers(PUBLIC)
+    with pytest.raises(Unreachable) as caught:
+        await dial("example.com", 443, Egress(), resolver)
+    assert caught.value.failure.code == "connection_failed"

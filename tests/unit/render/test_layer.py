@@ -1,0 +1,83 @@
+"""The layer's own package, with a layer of a few bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from playwright_aws_lambda import Layer, LayerError, chromium_args, load_font
+
+CONTENT = b"binary" * 1000
+
+
+@pytest.fixture
+def layer(tmp_path: Path) -> Layer:
+    files = tmp_path / "layer" / "chromium"
+    files.mkdir(parents=True)
+    (files / "chromium.zst").write_bytes(zstandard.compress(CONTENT))
+    entry = {"file": "chromium.zst", "size": len(CONTENT), "sha256": hashlib.sha256(CONTENT).hexdigest()}
+    (files / "manifest.json").write_text(json.dumps({"chromium": entry}))
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    return Layer(tmp_path / "layer", scratch)
+
+
+def test_a_binary_is_inflated_once_and_executable(layer: Layer) -> None:
+    place = layer.inflate("chromium")
+    assert place.read_bytes() == CONTENT
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700
+    written = place.stat().st_mtime_ns
+    assert layer.inflate("chromium").stat().st_mtime_ns == written
+
+
+def test_half_a_binary_is_inflated_again(layer: Layer) -> None:
+    place = layer.inflate("chromium")
+    place.write_bytes(b"half")
+    assert layer.inflate("chromium").read_bytes() == CONTENT
+
+
+def test_a_damaged_layer_leaves_nothing_behind(layer: Layer) -> None:
+    packed = layer.files / "chromium.zst"
+    packed.write_bytes(zstandard.compress(CONTENT[:-1]))
+    with pytest.raises(LayerError):
+        layer.inflate("chromium")
+    assert [file for file in layer.workspace().iterdir() if file.is_file()] == []
+
+
+def test_a_missing_layer_says_how_to_build_it(tmp_path: Path) -> None:
+    with pytest.raises(LayerError, match="make layers"):
+        Layer.at(tmp_path).inflate("chromium")
+
+
+def test_a_workspace_that_others_may_write_to_is_refused(layer: Layer) -> None:
+    layer.workspace().chmod(0o777)
+    with pytest.raises(LayerError, match="alone"):
+        layer.inflate("chromium")
+
+
+def test_a_workspace_that_is_a_link_is_refused(layer: Layer, tmp_path: Path) -> None:
+    (layer.scratch / f"playwright-aws-lambda-{os.geteuid()}").symlink_to(tmp_path)
+    with pytest.raises(LayerError):
+        layer.inflate("chromium")
+
+
+def test_a_font_is_added_by_path_and_by_content(layer: Layer, tmp_path: Path) -> None:
+    font = tmp_path / "Some.ttf"
+    font.write_bytes(b"font")
+    assert load_font(font, layer).name == "Some.ttf"
+    place = load_font(b"font", layer)
+    assert place.read_bytes() == b"font"
+    assert place.parent == layer.workspace() / "home" / ".fonts"
+
+
+def test_no_switch_weakens_the_webs_own_rules() -> None:
+    args = " ".join(chromium_args())
+    for weak in ("--disable-web-security", "--allow-running-insecure-content", "--ignore-certificate-errors"):
+        assert weak not in args
+    assert "--disable-quic" in args
