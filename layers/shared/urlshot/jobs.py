@@ -23,7 +23,7 @@ class Limits(Strict):
     pdf_bytes: int = Field(default=50_000_000, gt=0, le=200_000_000)
     page_bytes: int = Field(default=100_000_000, gt=0, le=1_000_000_000)
     """Bytes that the page may load in all."""
-    connections: int = Field(default=500, gt=0, le=10_000)
+    connections: int = Field(default=2000, gt=0, le=10_000)
 
 
 class Upload(Strict):
