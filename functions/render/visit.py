@@ -17,6 +17,7 @@ from urlshot.options import Options
 
 from .budget import Budget
 from .ledger import Endpoint, Ledger
+from .tidy import Tidy
 
 SETTLE_SECONDS = 5.0
 """Longest wait, after the page's own event, for fonts and for images that load lazily."""
@@ -65,6 +66,7 @@ class Visit:
         self._job = job
         self._ledger = ledger
         self._budget = budget
+        self._tidy = Tidy(page, job.options)
         self._response: Response | None = None
         self._asked = job.url
         self._failed = ""
@@ -88,6 +90,7 @@ class Visit:
                 await self._settle()
                 self._check()
                 title = await self._page.title()
+                await self._tidy.dress()
             with self._budget.phase("print"):
                 pdf = await self._print(self._job.options)
                 self._check()  # a page may have gone elsewhere at the last moment
@@ -115,6 +118,7 @@ class Visit:
         for _ in range(_REDIRECTS):
             try:
                 async with asyncio.timeout(min(SETTLE_SECONDS + 1, self._budget.for_page())):
+                    await self._tidy.dress()  # before the wait, for fonts and images that the CSS may bring
                     await self._page.evaluate(_SETTLE, SETTLE_SECONDS * 1000)
             except TimeoutError:
                 return  # the page is busy; whether too busy to print will show
