@@ -14,6 +14,7 @@ from urlshot.errors import Broken, Transient
 
 from .dial import Resolver, resolve
 from .ledger import Ledger
+from .lists import TidyLists
 from .proxy import EgressProxy
 
 CLOSE_SECONDS = 1.5
@@ -36,6 +37,8 @@ class Browser:
     ) -> None:
         self._proxy = EgressProxy(egress, resolver)
         self._layer = layer
+        self.lists = TidyLists(layer.files / "tidy")
+        """What tidying a page needs; it comes with the browser."""
         self._on_death = on_death
         self._chromium: Chromium | None = None
         self._next: asyncio.Task[Page] | None = None

@@ -19,6 +19,7 @@ from .browser import Browser
 from .budget import Budget
 from .document import NotPdf, page_count
 from .ledger import Ledger
+from .tidy import Tidy
 from .upload import upload
 from .visit import Printed, Visit
 
@@ -51,7 +52,7 @@ class Jobs:
             fields = {"code": error.code.name, "internal": error.internal, "phases": budget.phases}
             self._logger.warning("not rendered", extra=fields)
             return RenderAnswer(id=job.id, generation=job.generation, error=error.public())
-        shown = report.model_dump(exclude={"title", "final_url", "sha256"})
+        shown = report.model_dump(exclude={"title", "final_url", "sha256", "tidied"})
         self._logger.info("rendered", extra=shown)
         inline = base64.b64encode(pdf).decode() if job.upload is None else None
         return RenderAnswer(id=job.id, generation=job.generation, report=report, pdf=inline)
@@ -75,6 +76,7 @@ class Jobs:
             network=ledger.summary(),
             chromium=self._browser.chromium.version,
             cold=cold,
+            tidied=printed.tidied,
         )
         return report, printed.pdf
 
@@ -89,7 +91,7 @@ class Jobs:
                     page = await asyncio.wait_for(self._browser.take(ledger), budget.for_page())
                 except TimeoutError:
                     raise Transient("timeout", "The browser was not ready in time.") from None
-            visit = Visit(page, job, ledger, budget)
+            visit = Visit(page, job, ledger, budget, Tidy(page, job.options, self._browser.lists))
             try:
                 printed = await self._first(visit, ledger, budget)
             except Rejected:

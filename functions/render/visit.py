@@ -12,7 +12,7 @@ from playwright.async_api import Error, Page, Request, Response, Route
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from urlshot.errors import Rejected, Transient, UrlshotError, failure
-from urlshot.jobs import RenderJob
+from urlshot.jobs import RenderJob, Tidied
 from urlshot.options import Options
 
 from .budget import Budget
@@ -56,17 +56,18 @@ class Printed:
     final_url: str
     status: int
     title: str
+    tidied: Tidied | None
 
 
 class Visit:
     """A job's page, in its own fresh context."""
 
-    def __init__(self, page: Page, job: RenderJob, ledger: Ledger, budget: Budget) -> None:
+    def __init__(self, page: Page, job: RenderJob, ledger: Ledger, budget: Budget, tidy: Tidy) -> None:
         self._page = page
         self._job = job
         self._ledger = ledger
         self._budget = budget
-        self._tidy = Tidy(page, job.options)
+        self._tidy = tidy
         self._response: Response | None = None
         self._asked = job.url
         self._failed = ""
@@ -99,9 +100,10 @@ class Visit:
         except Error as error:
             raise self._meaning(error) from error
         status = self._response.status if self._response is not None else 0
-        return Printed(pdf, _shown(self._page.url), status, title[:500])
+        return Printed(pdf, _shown(self._page.url), status, title[:500], self._tidy.tidied())
 
     async def _open(self) -> None:
+        await self._tidy.prepare()
         if self._job.html is not None:
             # In place of the page at the URL, so that relative links in it mean what they would mean there.
             # The first request is the document's, so whatever comes first is answered.

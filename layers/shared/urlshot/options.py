@@ -70,6 +70,13 @@ def _selectors(value: object) -> tuple[str, ...]:
     return tuple(sorted(selectors))
 
 
+def _each_once(value: object) -> object:
+    """A list of names as a tuple, each once and in order."""
+    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        return tuple(sorted(set(value)))
+    raise ValueError("must be a list of names")
+
+
 Length = Annotated[str, BeforeValidator(_length)]
 
 
@@ -113,6 +120,12 @@ class Options(BaseModel):
     )
     hide: Annotated[tuple[str, ...], BeforeValidator(_selectors)] = Field(
         default=(), description="CSS selectors of what is left out of the print; at most 50, of 200 characters."
+    )
+    block: Annotated[
+        tuple[Literal["ads", "fonts", "images", "media", "trackers"], ...], BeforeValidator(_each_once)
+    ] = Field(default=(), description="What the page may not load; ads and trackers are those of known third parties.")
+    consent: Literal["keep", "reject"] = Field(
+        default="keep", description="Cookie banners: left as they are, or answered with no, which takes up to 3 s."
     )
 
     def changed(self) -> dict[str, Any]:
