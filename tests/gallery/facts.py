@@ -223,7 +223,7 @@ GALLERY = [
         ink=(Ink(BLUE, (0.02, 0.02, 0.6, 0.12)), Ink(RED, (0.02, 0.2, 0.6, 0.3))),
         options=EDGELESS,
     ),
-    # A picture for print alone may come too late, because Chromium asks for it while it prints; then the screen's stays.
+    # A picture for print alone may come too late: Chromium asks for it while it prints; then the screen's stays.
     Facts(
         "print-picture",
         "Print picture",
