@@ -37,6 +37,9 @@ prove: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Run the long tests
 gallery: setup $(HOME_DIR)/tests.stamp ## Render the pages of tests/gallery into .urlshot/gallery, to be looked at; EARLIER=folder compares
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.gallery $(HOME_DIR)/gallery $(EARLIER)
 
+bench: setup $(HOME_DIR)/tests.stamp ## Time the renderer beside a bare Playwright, and count PDFs per second
+	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.bench
+
 lint: $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Check style, types, import arrows and templates
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy

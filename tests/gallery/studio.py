@@ -30,6 +30,8 @@ from .facts import Ink
 
 ROOT = Path(__file__).parents[2]
 PAGES = Path(__file__).parent / "pages"
+LAYER = Layer.at(Path(os.environ.get("URLSHOT_CHROMIUM_LAYER", ROOT / ".urlshot" / "layers" / "ChromiumLayer")))
+"""The layer that `make layers` built."""
 
 DPI = 40
 """Of pictures that are measured; enough to tell colours in regions."""
@@ -85,12 +87,11 @@ class Studio:
 
 @contextmanager
 def open_studio() -> Iterator[Studio]:
-    """Starts server and renderer; the layer is the one that `make layers` built."""
-    layer = Layer.at(Path(os.environ.get("URLSHOT_CHROMIUM_LAYER", ROOT / ".urlshot" / "layers" / "ChromiumLayer")))
+    """Starts server and renderer."""
     with serve_pages() as port:
         local = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "LOCAL_ALLOW": f"127.0.0.1:{port}"}
         logger = Logger(service="gallery", stream=io.StringIO())
-        renderer = Renderer(RenderSettings.read(local), logger, layer, die=lambda: None)
+        renderer = Renderer(RenderSettings.read(local), logger, LAYER, die=lambda: None)
         renderer.start()
         try:
             yield Studio(renderer, port)
