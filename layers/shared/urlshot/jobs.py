@@ -7,12 +7,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from urlshot.options import Options
+from urlshot.private import Private
 
 
 class Strict(BaseModel):
     """A value that crosses a border: frozen, and with no unknown names."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Limits(Strict):
@@ -47,6 +48,8 @@ class RenderJob(Strict):
     limits: Limits = Limits()
     upload: Upload | None
     html: str | None = Field(default=None, max_length=1_000_000)
+    private: Private = Private()
+    """The caller's own headers, cookies and password; they end with the job."""
 
 
 class Report(Strict):
