@@ -74,9 +74,14 @@ class Options(BaseModel):
     page_ranges: Annotated[str, BeforeValidator(_page_ranges)] = Field(
         default="", description="Pages to print, such as 1-3,5; empty for all."
     )
-    wait_until: Literal["load", "domcontentloaded", "networkidle"] = Field(
-        default="load", description="Event after which the page is printed."
+    wait_until: Literal["settled", "load", "domcontentloaded", "networkidle"] = Field(
+        default="settled",
+        description=(
+            "When the page is printed: when it has come to rest (loaded, fonts and images there, scrolled through, "
+            "animations ended, network quiet), or after one of its events."
+        ),
     )
+    javascript: bool = Field(default=True, description="Run the page's scripts.")
 
     def changed(self) -> dict[str, Any]:
         """What differs from the defaults, as JSON values: with the URL it makes the job's id."""
