@@ -15,7 +15,7 @@ from typing import Final
 import ada_url
 from playwright.async_api import Error, Page, Request, Route
 
-KEPT = 100
+KEPT = 1000
 """Requests that are remembered one by one; the rest is only counted."""
 
 _TYPES = {"image": "images", "imageset": "images", "font": "fonts", "media": "media", "texttrack": "media"}
@@ -63,6 +63,10 @@ class Blocker:
     async def start(self) -> None:
         """Begins; call before the page is opened."""
         await self._page.route("**/*", self._decide)
+
+    def urls(self) -> list[str]:
+        """URLs of all that is remembered."""
+        return [blocked.url for blocked in self.blocked]
 
     def gaps(self) -> list[str]:
         """URLs of ads and trackers, whose frames and images are to leave no holes."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from playwright.async_api import Error, Page
 
 from playwright_aws_lambda import Chromium, Layer, LayerError, launch_chromium
 from urlshot.egress import Egress
-from urlshot.errors import Broken, Transient
+from urlshot.errors import Broken, Rejected, Transient
 
 from .dial import Resolver, resolve
 from .ledger import Ledger
@@ -63,8 +65,10 @@ class Browser:
             raise Broken("the browser was not started")
         return self._chromium
 
-    async def take(self, ledger: Ledger) -> Page:
+    async def take(self, ledger: Ledger, context: Mapping[str, Any] | None = None) -> Page:
         """The prepared page, now allowed on the network on this ledger's account.
+
+        With `context`, options of Playwright's `new_context`, it is a page made for them, which takes a little longer.
 
         Raises:
             Transient: `crash`: no page could be made, not even in a new browser; this process is to end then.
@@ -73,6 +77,8 @@ class Browser:
         for _ in range(2):
             try:
                 page = await asyncio.shield(coming)
+                if context:
+                    page = await self._instead(page, context)
             except (Error, TimeoutError):
                 coming = self._prepare(restart=True)
             else:
@@ -120,8 +126,26 @@ class Browser:
         if restart:
             self.chromium.kill()
             await self.chromium.start()
+        return await self._page({})
+
+    async def _instead(self, page: Page, options: Mapping[str, Any]) -> Page:
+        """A page with options of its own, in place of the prepared one.
+
+        Raises:
+            Rejected: `invalid_option`: Chromium does not know that timezone or locale.
+        """
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await page.context.close()
+        try:
+            return await self._page(options)
+        except Error as error:
+            if re.search(r"invalid (timezone|locale)", error.message, re.IGNORECASE):
+                raise Rejected("invalid_option", "locale or timezone is not one that the browser knows.") from error
+            raise
+
+    async def _page(self, options: Mapping[str, Any]) -> Page:
         async with asyncio.timeout(PREPARE_SECONDS):
-            context = await self.chromium.new_context(**_CONTEXT)
+            context = await self.chromium.new_context(**{**_CONTEXT, **options})
             page = await context.new_page()
         context.on("page", _close_popup)
         return page

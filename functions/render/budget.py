@@ -14,6 +14,9 @@ ANSWER_SECONDS = 4.0
 UPLOAD_SECONDS = 8.0
 """Kept back from the page's time, so that what was printed can still be uploaded; at most a quarter of the whole."""
 
+PRINT_SECONDS = 10.0
+"""Kept back from the time of settling, so that a page that never comes to rest is still printed; at most a quarter."""
+
 
 class Budget:
     """Seconds of a job and of its phases, measured on a clock that only goes forward."""
@@ -36,6 +39,15 @@ class Budget:
     def for_page(self) -> float:
         """Seconds that the page may still take; raises like `left()`."""
         return self._positive(self._began + self.total - self._upload - time.monotonic())
+
+    def for_settling(self) -> float:
+        """Seconds that the page may still take to come to rest; 0 when it is to be printed as it stands."""
+        kept = self._upload + min(PRINT_SECONDS, self.total / 4)
+        return max(0.0, self._began + self.total - kept - time.monotonic())
+
+    def elapsed(self) -> float:
+        """Seconds since the job began."""
+        return time.monotonic() - self._began
 
     def _positive(self, seconds: float) -> float:
         if seconds <= 0:

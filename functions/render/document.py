@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import zlib
 
 _STARTXREF = re.compile(rb"startxref\s+(\d{1,12})\s+%%EOF\s*\Z")
 _SECTION = re.compile(rb"\s*(\d{1,9}) (\d{1,9})\s*\n")
 _ROOT = re.compile(rb"/Root (\d{1,9}) 0 R")
 _PAGES = re.compile(rb"/Pages (\d{1,9}) 0 R")
 _COUNT = re.compile(rb"/Count (\d{1,9})")
+_OBJECTS = re.compile(rb"/Type\s*/ObjStm[^>]{0,200}>>\s*stream\r?\n")
+_TREE = re.compile(rb"<<[^<>]{0,200}/Type\s*/Pages\b[^<>]{0,200}>>|/Type\s*/Pages\b[^>]{0,400}")
+
+MOST_BYTES = 32_000_000
+"""Bytes that are looked through for the number of pages."""
 
 _ENTRY = 20
 """Bytes of a cross-reference entry, by definition (ISO 32000-1, section 7.5.4)."""
@@ -46,6 +53,25 @@ def page_count(pdf: bytes) -> int:
     if count is None or int(count[1]) == 0:
         raise NotPdf("has no pages")
     return int(count[1])
+
+
+def page_count_of_any(pdf: bytes) -> int:
+    """Number of pages of somebody else's PDF, by the largest count that any of its page trees names; 0 if none does.
+
+    A guess, which decides nothing: such a file may keep its objects in compressed streams, in several versions.
+    """
+    with contextlib.suppress(NotPdf):
+        return page_count(pdf)
+    texts = [pdf[:MOST_BYTES]]
+    left = MOST_BYTES
+    for match in _OBJECTS.finditer(pdf):
+        if left <= 0:
+            break
+        with contextlib.suppress(zlib.error):
+            texts.append(zlib.decompressobj().decompress(pdf[match.end() :], left))
+            left -= len(texts[-1])
+    counts = [_COUNT.search(match[0]) for text in texts for match in _TREE.finditer(text)]
+    return max((int(count[1]) for count in counts if count), default=0)
 
 
 def _object(pdf: bytes, table: int, number: int) -> bytes:

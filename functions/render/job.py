@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -13,15 +14,19 @@ from playwright.async_api import Page
 from urlshot.egress import Egress
 from urlshot.errors import Broken, Rejected, Transient, UrlshotError, failure
 from urlshot.identity import target
-from urlshot.jobs import RenderAnswer, RenderJob, Report
+from urlshot.jobs import MOST, RenderAnswer, RenderJob, Report
 
 from .browser import Browser
 from .budget import Budget
-from .document import NotPdf, page_count
+from .context import context_of
+from .document import NotPdf, page_count, page_count_of_any
+from .ink import ink
 from .ledger import Ledger
 from .tidy import Tidy
 from .upload import upload
-from .visit import Printed, Visit
+from .verdict import judge
+from .visit import Printed, Visit, ended
+from .witness import Witness
 
 INLINE_BYTES = 4_500_000
 """Largest PDF that fits, as base64, into Lambda's answer of 6 MB."""
@@ -30,7 +35,9 @@ INLINE_BYTES = 4_500_000
 class Jobs:
     """Does jobs one after another, with one browser."""
 
-    def __init__(self, browser: Browser, egress: Egress, logger: Logger) -> None:
+    def __init__(self, browser: Browser, egress: Egress, logger: Logger, megabytes: int = 0) -> None:
+        """`megabytes` is the function's memory, by which the cost of a job is estimated."""
+        self._megabytes = megabytes
         self._browser = browser
         self._egress = egress
         self._logger = logger
@@ -52,35 +59,56 @@ class Jobs:
             fields = {"code": error.code.name, "internal": error.internal, "phases": budget.phases}
             self._logger.warning("not rendered", extra=fields)
             return RenderAnswer(id=job.id, generation=job.generation, error=error.public())
-        shown = report.model_dump(exclude={"title", "final_url", "sha256", "tidied"})
+        shown = report.model_dump(
+            include={"status", "pages", "bytes", "phases", "network", "chromium", "cold", "source"}
+        )
+        shown |= {"verdict": report.verdict, "warnings": [warning.code for warning in report.warnings]}
         self._logger.info("rendered", extra=shown)
         inline = base64.b64encode(pdf).decode() if job.upload is None else None
         return RenderAnswer(id=job.id, generation=job.generation, report=report, pdf=inline)
 
     async def _render(self, job: RenderJob, budget: Budget, *, cold: bool) -> tuple[Report, bytes]:
         ledger = Ledger(job.limits)
-        printed = await self._visit(job, budget, ledger)
-        pages = self._check(job, printed.pdf)
+        printed, witness = await self._visit(job, budget, ledger)
+        pages = self._check(job, printed)
+        seen = printed.seen
+        if printed.look is not None:
+            on_paper = await asyncio.to_thread(ink, printed.pdf)
+            nothing = printed.look.text == 0 and not printed.look.media
+            blank = on_paper.nearly_none or (nothing and on_paper.images == 0 and on_paper.shapes <= 2)
+            seen = replace(seen, near_blank=blank, glyphs_missing=on_paper.missing)
+        verdict, warnings = judge(seen)
         if job.upload is not None:
             with budget.phase("upload"):
                 left = budget.left()
                 await asyncio.wait_for(asyncio.to_thread(upload, job.upload, printed.pdf, left), left + 1)
         report = Report(
+            source="page" if printed.look is not None else "pdf",
+            verdict=verdict,
+            warnings=warnings,
             final_url=printed.final_url,
             status=printed.status,
-            title=printed.title,
+            title=printed.look.title if printed.look is not None else "",
             pages=pages,
             bytes=len(printed.pdf),
             sha256=hashlib.sha256(printed.pdf).hexdigest(),
+            redirects=printed.hops,
+            waited=printed.waited,
+            failed=tuple(witness.failed),
+            blocked=tuple(witness.blocked),
+            console=tuple(witness.console),
+            images_missing=printed.look.images_missing if printed.look is not None else (),
+            glyphs_missing=tuple(sorted(seen.glyphs_missing)[:MOST]),
             phases=budget.phases,
             network=ledger.summary(),
             chromium=self._browser.chromium.version,
             cold=cold,
             tidied=printed.tidied,
+            gb_seconds=round(budget.elapsed() * self._megabytes / 1024, 3),
         )
-        return report, printed.pdf
+        return report.bounded(), printed.pdf
 
-    async def _visit(self, job: RenderJob, budget: Budget, ledger: Ledger) -> Printed:
+    async def _visit(self, job: RenderJob, budget: Budget, ledger: Ledger) -> tuple[Printed, Witness]:
         """The page's part of the job: whatever happens, afterwards nothing of the page is left."""
         page: Page | None = None
         healthy = False
@@ -88,7 +116,7 @@ class Jobs:
         try:
             with budget.phase("start"):
                 try:
-                    page = await asyncio.wait_for(self._browser.take(ledger), budget.for_page())
+                    page = await asyncio.wait_for(self._browser.take(ledger, context_of(job)), budget.for_page())
                 except TimeoutError:
                     raise Transient("timeout", "The browser was not ready in time.") from None
             visit = Visit(page, job, ledger, budget, Tidy(page, job.options, self._browser.lists))
@@ -101,7 +129,7 @@ class Jobs:
                 healthy = error.code.name not in {"timeout", "crash"}
                 raise
             healthy = True
-            return printed
+            return printed, visit.witness
         finally:
             await self._browser.give_back(page, healthy=healthy)
             self._log_failures(ledger)
@@ -110,13 +138,15 @@ class Jobs:
         """What comes first: the PDF, a crash, a limit, or the end of the time."""
         work = asyncio.create_task(visit.print())
         try:
-            ends: set[asyncio.Future[Any]] = {work, visit.crashed, ledger.exceeded}
+            ends: set[asyncio.Future[Any]] = {work, visit.ended, ledger.exceeded}
             await asyncio.wait(ends, timeout=budget.for_page(), return_when=asyncio.FIRST_COMPLETED)
             if ledger.exceeded.done():
                 found = ledger.exceeded.result()
                 raise failure(found.code, found.reason)
-            if visit.crashed.done():
-                raise Transient("crash")
+            if work.done() and work.exception() is None:
+                return work.result()
+            if visit.ended.done():
+                raise ended(visit)
             if work.done():
                 return work.result()
             raise failure("timeout", f"The page was not ready within {budget.total:.0f} s.")
@@ -124,21 +154,27 @@ class Jobs:
             work.cancel()
             await asyncio.wait({work}, timeout=1)
 
-    def _check(self, job: RenderJob, pdf: bytes) -> int:
-        """Number of pages.
+    def _check(self, job: RenderJob, printed: Printed) -> int:
+        """Number of pages; 0 where a PDF that was stored as it is does not say it plainly.
 
         Raises:
             Transient: `crash`: what was printed is no PDF.
-            Rejected: `too_large`.
+            Rejected: `too_large`, `too_many_pages`.
         """
-        if len(pdf) > job.limits.pdf_bytes:
-            raise failure("too_large", f"The PDF has {len(pdf):,} bytes; {job.limits.pdf_bytes:,} are allowed.")
+        pdf, limits = printed.pdf, job.limits
+        if len(pdf) > limits.pdf_bytes:
+            raise failure("too_large", f"The PDF has {len(pdf):,} bytes; {limits.pdf_bytes:,} are allowed.")
         if job.upload is None and len(pdf) > INLINE_BYTES:
             raise failure("too_large", f"The PDF has {len(pdf):,} bytes; the answer has room for {INLINE_BYTES:,}.")
+        if printed.look is None:
+            return page_count_of_any(pdf)
         try:
-            return page_count(pdf)
+            pages = page_count(pdf)
         except NotPdf as error:
             raise Transient("crash", internal=f"the PDF {error}") from error
+        if pages > limits.pages:
+            raise failure("too_many_pages", f"The PDF has {pages:,} pages; {limits.pages:,} are allowed.")
+        return pages
 
     def _log_failures(self, ledger: Ledger) -> None:
         for (host, port), found in list(ledger.failures.items())[:20]:

@@ -51,7 +51,7 @@ class Renderer:
         self._die = die
         self._loop = asyncio.new_event_loop()
         self.browser = Browser(settings.egress, layer, self._on_death, resolver)
-        self._jobs = Jobs(self.browser, settings.egress, logger)
+        self._jobs = Jobs(self.browser, settings.egress, logger, settings.aws_lambda_function_memory_size)
         self._thread = threading.Thread(target=self._loop.run_forever, name="renderer", daemon=True)
 
     @classmethod

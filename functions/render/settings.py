@@ -12,6 +12,8 @@ class RenderSettings(EgressSettings):
     """`DENY_HOSTS` are the service's own hosts, comma-separated: a page must not call us in a circle."""
 
     deny_hosts: str = Field(default="")
+    aws_lambda_function_memory_size: int = Field(default=0, ge=0)
+    """Megabytes, as Lambda tells every function; 0 where nobody does."""
 
     @property
     def egress(self) -> Egress:

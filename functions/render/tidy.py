@@ -63,6 +63,15 @@ class Tidy:
             banner=self.consent.banner if self.consent is not None else "",
         )
 
+    @property
+    def asked(self) -> bool:
+        """Whether there is anything to do once the page stands."""
+        return bool(self._options.css or self._options.hide or self.blocker or self.consent)
+
+    def kept_away(self) -> list[str]:
+        """URLs that `block` forbade."""
+        return self.blocker.urls() if self.blocker is not None else []
+
     async def prepare(self) -> None:
         """Before the page is opened."""
         if self.blocker is not None:

@@ -1,62 +1,41 @@
-"""One page: from its URL to its PDF, and what each of Playwright's errors means to the caller."""
+"""One page: from its URL to its PDF."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import re
+import time
 from dataclasses import dataclass
 
-import ada_url
-from playwright.async_api import Error, Page, Request, Response, Route
+from playwright.async_api import CDPSession, Error, Page, Route
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
-from urlshot.errors import Rejected, Transient, UrlshotError, failure
-from urlshot.jobs import RenderJob, Tidied
-from urlshot.options import Options
+from urlshot.errors import UrlshotError, failure
+from urlshot.jobs import Hop, RenderJob, Tidied, Wait
 
 from .budget import Budget
-from .ledger import Endpoint, Ledger
+from .gate import Gate
+from .ledger import Ledger
+from .look import Look, look
+from .meaning import first_line, meaning, network_error, proxy_failure
+from .paper import print_page
+from .settle import WATCH, Settle, gone
 from .tidy import Tidy
-
-SETTLE_SECONDS = 5.0
-"""Longest wait, after the page's own event, for fonts and for images that load lazily."""
-_REDIRECTS = 3
-"""Times that a page may send itself elsewhere by script before it is taken as it is."""
-
-_SETTLE = """async milliseconds => {
-  const images = [...document.images];
-  for (const image of images) image.loading = "eager";
-  const loaded = images.filter(image => !image.complete).map(image => image.decode().catch(() => null));
-  const late = new Promise(resolve => setTimeout(resolve, milliseconds));
-  await Promise.race([Promise.all([document.fonts.ready, ...loaded]), late]);
-}"""
-
-_NET_ERROR = re.compile(r"net::(ERR_[A-Z0-9_]+)")
-_NET_CODES = {
-    "ERR_NAME_NOT_RESOLVED": "name_not_found",
-    "ERR_CONNECTION_REFUSED": "connection_refused",
-    "ERR_TOO_MANY_REDIRECTS": "too_many_redirects",
-    "ERR_UNSAFE_REDIRECT": "unsupported_scheme",
-    "ERR_UNKNOWN_URL_SCHEME": "unsupported_scheme",
-    "ERR_DISALLOWED_URL_SCHEME": "unsupported_scheme",
-    "ERR_UNSAFE_PORT": "blocked_target",
-    "ERR_ABORTED": "unsupported_content",
-    "ERR_INVALID_AUTH_CREDENTIALS": "page_status",
-    "ERR_TIMED_OUT": "timeout",
-}
-_DEFAULT_PORTS = {"http:": 80, "https:": 443}
+from .verdict import Seen
+from .witness import Witness, shown
 
 
 @dataclass(frozen=True)
 class Printed:
-    """A page's PDF and what was seen on the way."""
+    """A page's PDF and what was seen on the way; `look` is None for a PDF that the URL served."""
 
     pdf: bytes
     final_url: str
     status: int
-    title: str
-    tidied: Tidied | None
+    seen: Seen
+    hops: tuple[Hop, ...]
+    look: Look | None = None
+    waited: tuple[Wait, ...] = ()
+    tidied: Tidied | None = None
 
 
 class Visit:
@@ -68,174 +47,144 @@ class Visit:
         self._ledger = ledger
         self._budget = budget
         self._tidy = tidy
-        self._response: Response | None = None
-        self._asked = job.url
-        self._failed = ""
-        self.crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done when the page's process has crashed: Playwright's calls would then wait for ever."""
-        page.on("request", self._on_request)
-        page.on("requestfailed", self._on_failure)
-        page.on("response", self._on_response)
-        page.on("crash", self._on_crash)
+        self.witness = Witness(page, job.url, ledger)
+        headers = {name: value.get_secret_value() for name, value in job.private.headers.items()}
+        self._gate = Gate(page, job.url, headers, job.limits.pdf_bytes)
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        """Done when the page's process has crashed or the page is closed: Playwright's calls could wait for ever."""
+        page.on("crash", lambda _: self._end("The browser's tab crashed on this page."))
+        page.on("close", lambda _: self._end("The page closed itself."))
 
     async def print(self) -> Printed:
-        """Opens, settles and prints the page.
+        """Opens, settles and prints the page, or takes the PDF that is there in place of a page.
 
         Raises:
             UrlshotError: with the code that fits what happened.
         """
         try:
             with self._budget.phase("navigate"):
-                await self._open()
+                session = await self._open()
+            if self._gate.pdf is not None:
+                return self._as_it_is(self._gate.pdf)
             with self._budget.phase("settle"):
-                await self._settle()
+                settled = await self._settle(session)
+                if await self._served():  # a script may have led to a PDF
+                    return self._as_it_is(self._gate.pdf or b"")
                 self._check()
-                title = await self._page.title()
                 await self._tidy.dress()
+                found = await look(self._page, self._job.url, self._tidy.kept_away())
             with self._budget.phase("print"):
-                pdf = await self._print(self._job.options)
+                pdf = await print_page(self._page, self._job.options)
                 self._check()  # a page may have gone elsewhere at the last moment
-        except PlaywrightTimeout as error:
-            raise failure("timeout", "The page was not ready in time.", internal=_first_line(error.message)) from error
+        except (PlaywrightTimeout, TimeoutError) as error:
+            raise failure("timeout", "The page was not ready in time.", internal=first_line(str(error))) from error
         except Error as error:
-            raise self._meaning(error) from error
-        status = self._response.status if self._response is not None else 0
-        return Printed(pdf, _shown(self._page.url), status, title[:500], self._tidy.tidied())
+            raise meaning(error, self.witness, self._ledger) from error
+        finally:
+            self._gate.close()
+        return self._printed(pdf, settled, found)
 
-    async def _open(self) -> None:
+    async def _open(self) -> CDPSession:
+        session = await self._gate.open()
         await self._tidy.prepare()
+        if self._job.options.javascript:
+            await self._page.add_init_script(WATCH)
         if self._job.html is not None:
             # In place of the page at the URL, so that relative links in it mean what they would mean there.
             # The first request is the document's, so whatever comes first is answered.
             await self._page.route(lambda _: True, self._fulfil, times=1)
-        await self._page.goto(
-            self._job.url, wait_until=self._job.options.wait_until, timeout=self._budget.for_page() * 1000
-        )
+        try:
+            await self._page.goto(self._job.url, wait_until="commit", timeout=self._budget.for_page() * 1000)
+        except Error:
+            if not await self._served():
+                raise
+        self._check()
+        return session
+
+    async def _served(self) -> bool:
+        """Whether a PDF came in place of a page; raises what was wrong with it."""
+        async with asyncio.timeout(self._budget.for_page()):
+            await self._gate.finish()
+        if self._gate.error is not None:
+            raise self._gate.error
+        return self._gate.pdf is not None
 
     async def _fulfil(self, route: Route) -> None:
         await route.fulfill(status=200, content_type="text/html; charset=utf-8", body=self._job.html or "")
 
-    async def _settle(self) -> None:
-        """Waits for fonts and images; a page that goes elsewhere by script meanwhile is followed."""
-        for _ in range(_REDIRECTS):
-            try:
-                async with asyncio.timeout(min(SETTLE_SECONDS + 1, self._budget.for_page())):
-                    await self._tidy.dress()  # before the wait, for fonts and images that the CSS may bring
-                    await self._page.evaluate(_SETTLE, SETTLE_SECONDS * 1000)
-            except TimeoutError:
-                return  # the page is busy; whether too busy to print will show
-            except Error as error:
-                if "navigat" not in error.message and "context was destroyed" not in error.message:
-                    raise
-                await self._page.wait_for_load_state(
-                    self._job.options.wait_until, timeout=self._budget.for_page() * 1000
-                )
-            else:
-                return
+    async def _settle(self, session: CDPSession) -> Settle:
+        options = self._job.options
+        deadline = time.monotonic() + self._budget.for_settling()
+        settle = Settle(self._page, self.witness, session, deadline, scripts=options.javascript)
+        work = asyncio.create_task(self._come_to_rest(settle))
+        try:
+            # Where a script led to a PDF, the page that it came from may wait for it for ever.
+            await asyncio.wait({work, self._gate.served}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                work.result()
+        finally:
+            work.cancel()
+        return settle
+
+    async def _come_to_rest(self, settle: Settle) -> None:
+        options = self._job.options
+        if self._tidy.asked:  # before the wait, for what the CSS may bring and a banner's end may move
+            await settle.event("load" if options.wait_until == "settled" else options.wait_until)
+            async with settle.wait("tidying"):
+                try:
+                    await self._tidy.dress()
+                except Error as error:
+                    if not gone(error):
+                        raise
+        if options.wait_until == "settled":
+            await settle.rest()
+        else:
+            await settle.event(options.wait_until)
+            if options.wait_until != "domcontentloaded":
+                await settle.fonts()
 
     def _check(self) -> None:
         """That what stands there is the page's, and that it is no error page, the browser's or the server's."""
         if self._page.url.startswith("chrome-error:"):  # where a script led, for `goto` reports its own failure
-            raise self._network_error(self._failed)
-        response = self._response
+            raise network_error(self.witness.failure, self.witness, self._ledger)
+        response = self.witness.response
         if response is None or response.status < 400:
             return
         # A refusal of our proxy's own, on plain http, where it can only say so by a response.
         if response.headers.get("proxy-status", "").startswith("urlshot"):
-            self._raise_network_failure(response.url)
+            refused = proxy_failure(response.url, self._ledger)
+            if refused is not None:
+                raise refused
         code = "page_unavailable" if response.status >= 500 or response.status == 429 else "page_status"
         raise failure(code, f"The page answered with status {response.status}.")
 
-    async def _print(self, options: Options) -> bytes:
-        try:
-            return await self._page.pdf(
-                format=options.format,
-                landscape=options.landscape,
-                margin=options.margin.model_dump(),  # type: ignore[arg-type] # a TypedDict of the same keys
-                print_background=options.background,
-                scale=options.scale,
-                page_ranges=options.page_ranges,
-                prefer_css_page_size=False,
-            )
-        except Error as error:
-            if "age range" in error.message:
-                raise Rejected(
-                    "invalid_option", f"page_ranges {options.page_ranges!r} names pages that the PDF does not have."
-                ) from error
-            if "content area" in error.message or "print parameters" in error.message:
-                raise Rejected("invalid_option", "margin and scale leave no room on the paper.") from error
-            raise
+    def _printed(self, pdf: bytes, settled: Settle, found: Look) -> Printed:
+        witness = self.witness
+        status = witness.response.status if witness.response is not None else 0
+        seen = Seen(
+            status=status,
+            unsettled=settled.unsettled(),
+            scroll_limit=settled.scroll_limit,
+            failed=witness.counts["failed"],
+            blocked=witness.counts["blocked"],
+            images_missing=found.broken_images,
+            console=witness.counts["console"],
+            challenge=found.challenge,
+            login=found.login,
+        )
+        url = shown(self._page.url)
+        hops, waited = tuple(witness.hops[:-1]), tuple(settled.waited)
+        return Printed(pdf, url, status, seen, hops, found, waited, self._tidy.tidied())
 
-    def _on_crash(self, _: Page) -> None:
-        if not self.crashed.done():
-            self.crashed.set_result(None)
+    def _as_it_is(self, pdf: bytes) -> Printed:
+        hops = tuple(self.witness.hops)
+        return Printed(pdf, shown(self.witness.asked), self._gate.status, Seen(status=self._gate.status), hops)
 
-    def _on_request(self, request: Request) -> None:
-        if self._is_document(request):
-            self._asked = request.url
-
-    def _on_failure(self, request: Request) -> None:
-        if self._is_document(request):
-            self._failed = request.failure or ""
-
-    def _on_response(self, response: Response) -> None:
-        if self._is_document(response.request):
-            self._response = response
-
-    def _is_document(self, request: Request) -> bool:
-        with contextlib.suppress(Error):  # a request without a frame is none of the page's
-            return request.is_navigation_request() and request.frame == self._page.main_frame
-        return False
-
-    def _raise_network_failure(self, url: str) -> None:
-        found = self._ledger.failures.get(endpoint(url))
-        if found is not None:
-            raise failure(found.code, found.reason)
-
-    def _meaning(self, error: Error) -> UrlshotError:
-        """What an error of Playwright's means."""
-        if _NET_ERROR.search(error.message):
-            return self._network_error(error.message)
-        if "Download is starting" in error.message:
-            return Rejected("unsupported_content", "The URL leads to a download.", internal=_first_line(error.message))
-        return Transient("crash", internal=_first_line(error.message))
-
-    def _network_error(self, message: str) -> UrlshotError:
-        """What one of Chromium's net:: errors means, for the document that was asked for last."""
-        try:
-            self._raise_network_failure(self._asked)
-        except UrlshotError as found:
-            return found
-        match = _NET_ERROR.search(message)
-        name = match[1] if match else "ERR_FAILED"
-        internal = _first_line(message)
-        if name.startswith(("ERR_CERT_", "ERR_SSL_", "ERR_BAD_SSL")):
-            return failure("tls_error", f"The browser says {name}.", internal=internal)
-        code = _NET_CODES.get(name, "connection_failed")
-        detail = "The URL leads to a download, or to nothing." if name == "ERR_ABORTED" else f"The browser says {name}."
-        return failure(code, detail, internal=internal)
+    def _end(self, why: str) -> None:
+        if not self.ended.done():
+            self.ended.set_result(why)
 
 
-def endpoint(url: str) -> Endpoint:
-    """Host and port of an http or https URL, as the proxy is asked for them; an empty host for anything else."""
-    try:
-        parsed = ada_url.URL(url)
-    except ValueError:
-        return "", 0
-    host = parsed.hostname.removeprefix("[").removesuffix("]")
-    return host, int(parsed.port) if parsed.port else _DEFAULT_PORTS.get(parsed.protocol, 0)
-
-
-def _shown(url: str) -> str:
-    """A URL for the report: without the credentials that a redirect may have put into it, and of bounded length."""
-    try:
-        parsed = ada_url.URL(url)
-    except ValueError:
-        return ""
-    parsed.username = parsed.password = ""
-    return parsed.href[:2048]
-
-
-def _first_line(message: str) -> str:
-    """An error's first line without the query of a URL in it, for our log."""
-    return re.sub(r"\?\S*", "", message.partition("\n")[0])[:300]
+def ended(visit: Visit) -> UrlshotError:
+    """The error of a page that has gone."""
+    return failure("crash", visit.ended.result())

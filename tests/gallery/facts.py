@@ -207,7 +207,7 @@ GALLERY = [
     ),
     Facts("many-images", "Many images", images=1, ink=(Ink(RED, (0.0, 0.0, 1.0, 0.1), 0.6),), options=EDGELESS),
     Facts("one-image", "One image", images=1),
-    Facts("empty", "Empty", ink=(Ink(WHITE, (0.0, 0.0, 1.0, 1.0), 1.0),), verdict="suspect"),
+    Facts("empty", "Empty", ink=(Ink(WHITE, (0.0, 0.0, 1.0, 1.0), 1.0),), verdict="suspect", warnings=("near_blank",)),
     Facts(
         "faded-in",
         "Faded in",

@@ -72,6 +72,7 @@ _CODES = [
     Code("unsupported_content", 415, False, "The URL is not a page", "Send the URL of a page that a browser shows."),
     Code("invalid_option", 422, False, "An option does not fit this page", "Correct the option that `detail` names."),
     Code("too_large", 413, False, "The page or its PDF is too large", "Print a part of it with page_ranges."),
+    Code("too_many_pages", 413, False, "The PDF has too many pages", "Print a part of it with page_ranges."),
     Code("timeout", 504, True, "The page was not ready in time", "Try a milder wait_until, or again later."),
     Code("crash", 502, True, "The browser crashed on this page", "Try again; if it stays, the page is too heavy."),
     Code("throttled", 503, True, "All renderers are busy", "Nothing; the job waits and is tried again."),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from urlshot.options import Options
+from urlshot.private import Private
 
 
 class Strict(BaseModel):
     """A value that crosses a border: frozen, and with no unknown names."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Limits(Strict):
@@ -24,6 +26,8 @@ class Limits(Strict):
     page_bytes: int = Field(default=100_000_000, gt=0, le=1_000_000_000)
     """Bytes that the page may load in all."""
     connections: int = Field(default=2000, gt=0, le=10_000)
+    pages: int = Field(default=2000, gt=0, le=20_000)
+    """Pages that a PDF may have."""
 
 
 class Upload(Strict):
@@ -47,6 +51,47 @@ class RenderJob(Strict):
     limits: Limits = Limits()
     upload: Upload | None
     html: str | None = Field(default=None, max_length=1_000_000)
+    private: Private = Private()
+    """The caller's own headers, cookies and password; they end with the job."""
+
+
+MOST = 20
+"""Entries of each list in a report."""
+MAX_REPORT = 48_000
+"""Bytes of a report as JSON, so that a record, an event (256 kB) and a message carry it with ease."""
+
+Verdict = Literal["complete", "degraded", "suspect"]
+"""`degraded`: something is missing, the warnings say what. `suspect`: it may not be the page that was meant at all."""
+
+
+class Hop(Strict):
+    """One document on the way to the page: its URL and the status that it was answered with."""
+
+    url: str = Field(max_length=2048)
+    status: int
+
+
+class Trouble(Strict):
+    """A sub-resource that did not arrive: its URL without the query, why, and what kind of resource it was to be."""
+
+    url: str = Field(max_length=500)
+    reason: str = Field(max_length=200)
+    kind: str = Field(default="", max_length=20)
+
+
+class Wait(Strict):
+    """Something that was waited for, how long in milliseconds, and whether it came within its limit."""
+
+    what: str = Field(max_length=40)
+    milliseconds: float
+    timed_out: bool = False
+
+
+class Warned(Strict):
+    """A stable code, and a sentence for people."""
+
+    code: str = Field(max_length=40)
+    text: str = Field(max_length=300)
 
 
 ConsentOutcome = Literal["none", "rejected", "hidden", "failed"]
@@ -71,13 +116,29 @@ class Report(Strict):
     """What is known about a PDF that was made."""
 
     version: Literal[1] = 1
+    source: Literal["page", "pdf"] = "page"
+    """`pdf`: the URL served a PDF, which was stored as it is."""
+    verdict: Verdict = "complete"
+    warnings: tuple[Warned, ...] = Field(default=(), max_length=MOST)
     final_url: str
     status: int
     """HTTP status of the page; 0 where there was none."""
     title: str = Field(max_length=500)
     pages: int
+    """0 where a PDF that was stored as it is does not say it plainly."""
     bytes: int
     sha256: str
+    redirects: tuple[Hop, ...] = Field(default=(), max_length=MOST)
+    """The documents on the way to the page, in order, without the page itself."""
+    waited: tuple[Wait, ...] = Field(default=(), max_length=MOST)
+    failed: tuple[Trouble, ...] = Field(default=(), max_length=MOST)
+    blocked: tuple[Trouble, ...] = Field(default=(), max_length=MOST)
+    """Sub-resources that the egress rules refused."""
+    console: tuple[str, ...] = Field(default=(), max_length=MOST)
+    """Errors of the page's scripts, in a stranger's words: to be shown as text, never as markup."""
+    images_missing: tuple[str, ...] = Field(default=(), max_length=MOST)
+    glyphs_missing: tuple[str, ...] = Field(default=(), max_length=MOST)
+    """Writing systems, as Unicode names them, of signs that are printed as empty boxes."""
     phases: dict[str, float]
     """Milliseconds of start, navigate, settle, print and upload."""
     network: dict[str, int]
@@ -87,6 +148,17 @@ class Report(Strict):
     """Whether this job was the first of its process."""
     tidied: Tidied | None = None
     """Null where no tidy option was given."""
+    gb_seconds: float = 0.0
+    """Estimated: seconds of the job times the function's memory; 0 where that is not known."""
+
+    def bounded(self) -> Report:
+        """The report within MAX_REPORT; where texts are long, its lists are shortened, all alike."""
+        report, most = self, MOST
+        while most > 0 and len(json.dumps(report.model_dump(mode="json"))) > MAX_REPORT:
+            most //= 2
+            lists = ("redirects", "failed", "blocked", "console", "images_missing")
+            report = self.model_copy(update={name: getattr(self, name)[:most] for name in lists})
+        return report
 
 
 class RenderAnswer(Strict):

@@ -111,9 +111,14 @@ class Options(BaseModel):
     page_ranges: Annotated[str, BeforeValidator(_page_ranges)] = Field(
         default="", description="Pages to print, such as 1-3,5; empty for all."
     )
-    wait_until: Literal["load", "domcontentloaded", "networkidle"] = Field(
-        default="load", description="Event after which the page is printed."
+    wait_until: Literal["settled", "load", "domcontentloaded", "networkidle"] = Field(
+        default="settled",
+        description=(
+            "When the page is printed: when it has come to rest (loaded, fonts and images there, scrolled through, "
+            "animations ended, network quiet), or after one of its events."
+        ),
     )
+    javascript: bool = Field(default=True, description="Run the page's scripts.")
 
     css: Annotated[str, BeforeValidator(_css)] = Field(
         default="", description="CSS to add to the page, after its own, at most 20 kB; @import has no effect in it."

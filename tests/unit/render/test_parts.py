@@ -20,7 +20,7 @@ from functions.render.budget import Budget
 from functions.render.document import NotPdf, page_count
 from functions.render.settings import RenderSettings
 from functions.render.upload import multipart
-from functions.render.visit import endpoint
+from functions.render.witness import endpoint
 from urlshot.errors import Broken, Transient
 
 ROOT = Path(__file__).parents[3]

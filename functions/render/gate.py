@@ -1,0 +1,134 @@
+"""The documents of a page as they come in: a PDF is taken as it is, and a private job's headers go to one origin only.
+
+It stands in the browser's own network stack (DevTools' Fetch domain), so a PDF is read from the very response that the
+browser got, with its cookies and through the egress proxy, and nothing is asked for twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+from playwright.async_api import CDPSession, Error, Page
+
+from urlshot.errors import UrlshotError, failure
+
+from .witness import origin
+
+_CHUNK = 1 << 20
+_MAGIC_WITHIN = 1024
+"""Bytes within which readers look for a PDF's header (ISO 32000-1, annex H.3.4.1)."""
+_TAIL = 4096
+"""Bytes at the end within which a whole PDF says where its cross-references are; some files have rubbish after it."""
+_PERHAPS = {"application/octet-stream", "binary/octet-stream", "application/force-download", "application/download"}
+
+
+class Gate:
+    """Looks at each document's response, and at each request if there are headers to add."""
+
+    def __init__(self, page: Page, url: str, headers: Mapping[str, str], pdf_bytes: int) -> None:
+        """`headers` are for the origin of `url`; a PDF of more than `pdf_bytes` is refused."""
+        self._page = page
+        self._origin = origin(url)
+        self._headers = dict(headers)
+        self._most = pdf_bytes
+        self._session: CDPSession | None = None
+        self._frame = ""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.pdf: bytes | None = None
+        """The PDF that the URL served, and the status that it came with."""
+        self.status = 0
+        self.error: UrlshotError | None = None
+        self.served: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when the URL, or a script of its page's, led to something that is no page."""
+
+    async def open(self) -> CDPSession:
+        """Takes its place; returns the session, which others may use as well."""
+        session = self._session = await self._page.context.new_cdp_session(self._page)
+        self._frame = (await session.send("Page.getFrameTree"))["frameTree"]["frame"]["id"]
+        session.on("Fetch.requestPaused", self._paused)
+        patterns = [{"urlPattern": "*", "resourceType": "Document", "requestStage": "Response"}]
+        if self._headers:
+            patterns.append({"urlPattern": "*", "requestStage": "Request"})
+        await session.send("Fetch.enable", {"patterns": patterns})
+        return session
+
+    async def finish(self) -> None:
+        """Waits until a PDF that has begun is here, or has failed."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    def close(self) -> None:
+        """Drops what is under way; the page is going."""
+        for task in self._tasks:
+            task.cancel()
+
+    def _paused(self, event: dict[str, Any]) -> None:
+        task = asyncio.create_task(self._handle(event))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _handle(self, event: dict[str, Any]) -> None:
+        with contextlib.suppress(Error):  # the page may have gone meanwhile, and its requests with it
+            if "responseStatusCode" not in event and "responseErrorReason" not in event:
+                await self._request(event)
+            elif event.get("frameId") == self._frame and _may_be_pdf(event):
+                await self._take(event)
+            else:
+                await self._send("Fetch.continueResponse", event)
+
+    async def _request(self, event: dict[str, Any]) -> None:
+        """Adds the headers, or takes them away again where a redirect leads elsewhere."""
+        request = event["request"]
+        if self._headers:
+            kept = {name: value for name, value in request["headers"].items() if name.lower() not in self._headers}
+            ours = self._headers if origin(request["url"]) == self._origin else {}
+            if ours or len(kept) != len(request["headers"]):
+                headers = [{"name": name, "value": value} for name, value in {**kept, **ours}.items()]
+                await self._send("Fetch.continueRequest", event, headers=headers)
+                return
+        await self._send("Fetch.continueRequest", event)
+
+    async def _take(self, event: dict[str, Any]) -> None:
+        """Reads the response; if it is no PDF, the browser gets what it would have got: a download, which it drops."""
+        stream = (await self._send("Fetch.takeResponseBodyAsStream", event))["stream"]
+        data = bytearray()
+        while True:
+            part = await self._sent("IO.read", {"handle": stream, "size": _CHUNK})
+            data += base64.b64decode(part["data"]) if part.get("base64Encoded") else part["data"].encode("latin-1")
+            if len(data) >= _MAGIC_WITHIN or part["eof"]:
+                if b"%PDF-" not in data[:_MAGIC_WITHIN]:
+                    self.error = failure("unsupported_content", "The URL leads to a download that is no PDF.")
+                elif len(data) > self._most:
+                    self.error = failure("too_large", f"The PDF has more than {self._most:,} bytes.")
+            if self.error is not None or part["eof"]:
+                break
+        if self.error is None and b"startxref" not in data[-_TAIL:]:
+            self.error = failure("unsupported_content", "The PDF that the URL leads to is not whole.")
+        if self.error is None:
+            self.pdf, self.status = bytes(data), event["responseStatusCode"]
+        if not self.served.done():
+            self.served.set_result(None)
+        await self._send("Fetch.failRequest", event, errorReason="Aborted")
+
+    async def _send(self, method: str, event: dict[str, Any], **extra: Any) -> dict[str, Any]:
+        return await self._sent(method, {"requestId": event["requestId"], **extra})
+
+    async def _sent(self, method: str, values: dict[str, Any]) -> dict[str, Any]:
+        assert self._session is not None  # noqa: S101 - events come from an open session only
+        return await self._session.send(method, values) or {}
+
+
+def _may_be_pdf(event: dict[str, Any]) -> bool:
+    """Whether a document's response is to be looked into: a PDF by its type, or a download that could be one."""
+    if not 200 <= event.get("responseStatusCode", 0) < 300:
+        return False
+    headers = {header["name"].lower(): header["value"] for header in event.get("responseHeaders", [])}
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind in _PERHAPS:
+        name = headers.get("content-disposition", "") + " " + event["request"]["url"].partition("?")[0]
+        return ".pdf" in name.lower()
+    return kind in {"application/pdf", "application/x-pdf"}

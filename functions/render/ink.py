@@ -1,0 +1,89 @@
+"""What a PDF shows, read from its page contents: signs, signs without a glyph, images, painted shapes.
+
+Read from the output rather than asked of the page, because that is where it counts. Chromium's PDF backend (Skia)
+writes text as glyph numbers in hexadecimal; number 0 is a font's `.notdef`, the empty box, and beside it stands, as
+ActualText, the sign that was meant. It leaves that out for the first sign of a font only.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import zlib
+from collections import Counter
+from dataclasses import dataclass, field
+
+MOST_BYTES = 32_000_000
+"""Bytes of page contents that are looked at; more than 2,000 pages of text have."""
+
+_STREAM = re.compile(rb"<<((?:[^<>\0]|<<[^<>]*>>){0,400})>>\s?stream\r?\n")
+_SHOWN = re.compile(
+    rb"(?:/ActualText ?(?:<([0-9A-Fa-f]*)>|\(((?:[^()\\]|\\.)*)\)) ?>> ?BDC)"
+    rb"|<([0-9A-Fa-f]+)> Tj|(\bEMC\b)|(/X\d+ Do\b)|(?:^|\s)(f\*?|S|B\*?|sh)\s"
+)
+_LENGTH = re.compile(rb"/Length (\d{1,10})\b")
+
+
+@dataclass
+class Ink:
+    """Counts of what is drawn. `missing` is by writing system, as the first word of Unicode's name for the sign."""
+
+    signs: int = 0
+    images: int = 0
+    shapes: int = 0
+    missing: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def nearly_none(self) -> bool:
+        """Whether there is next to nothing on the paper; one or two shapes are a background."""
+        return self.signs == 0 and self.images == 0 and self.shapes <= 2
+
+
+def ink(pdf: bytes) -> Ink:
+    """Reads a PDF of Chromium's; what cannot be read is skipped."""
+    found = Ink()
+    left = MOST_BYTES
+    at = 0
+    while left > 0 and (match := _STREAM.search(pdf, at)) is not None:
+        head = match[1]
+        length = _LENGTH.search(head)
+        at = match.end() + (int(length[1]) if length else 0)
+        # Page contents have neither type nor subtype; fonts and images do, save the font files' /Length1.
+        plain = b"/Type" not in head and b"/Subtype" not in head and b"/Length1" not in head
+        if b"/FlateDecode" not in head or not (plain or b"/Form" in head):
+            continue
+        try:
+            content = zlib.decompressobj().decompress(pdf[match.end() : at], left)
+        except zlib.error:
+            continue
+        left -= len(content)
+        if b"begincmap" not in content[:200]:
+            _read(content, found)
+    return found
+
+
+def _read(content: bytes, found: Ink) -> None:
+    meant = ""
+    for hexadecimal, literal, shown, end, image, shape in _SHOWN.findall(content):
+        if shown:
+            glyphs = [shown[place : place + 4] for place in range(0, len(shown) - 3, 4)] or [shown]
+            found.signs += sum(glyph != b"0003" for glyph in glyphs)  # 3 is the space of most fonts
+            if count := glyphs.count(b"0000"):
+                found.missing[_script(meant)] += count
+        elif hexadecimal:
+            meant = bytes.fromhex(hexadecimal.decode()).decode("utf-16", "ignore")
+        elif literal or end:
+            meant = literal.decode("latin-1")
+        elif image:
+            found.images += 1
+        elif shape:
+            found.shapes += 1
+
+
+def _script(text: str) -> str:
+    """The writing system of a sign, such as TIBETAN; `UNKNOWN` where it is not said."""
+    if not text:
+        return "UNKNOWN"
+    if unicodedata.category(text[0]) == "Co":
+        return "PRIVATE USE"
+    return re.split(r"[ -]", unicodedata.name(text[0], "UNASSIGNED"))[0]

@@ -1,0 +1,73 @@
+"""The verdict on a PDF: a pure function of what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from urlshot.jobs import Verdict, Warned
+
+TEXTS = {
+    "not_settled": "The page did not come to rest in time ({}); it was printed as it stood.",
+    "scroll_limit": "The page grows as it is scrolled; only its first {} pixels were scrolled into being.",
+    "resources_failed": "{} of the page's resources could not be loaded.",
+    "resources_blocked": "{} of the page's resources are not on the public internet and were refused.",
+    "images_missing": "{} images did not load.",
+    "glyphs_missing": "Signs of these writing systems have no glyph in any font: {}.",
+    "console_errors": "The page's scripts reported {} errors.",
+    "page_status": "The page answered with status {}.",
+    "near_blank": "There is next to nothing on the paper.",
+    "challenge_page": "This looks like a check whether the visitor is human ({}), not like the page itself.",
+    "login_page": "This looks like a login page that the URL led to, not like the page itself.",
+}
+"""Every warning there is: a stable code, and its sentence."""
+
+_SUSPECT = {"near_blank", "challenge_page", "login_page"}
+_HARMLESS = {"console_errors"}
+"""Told, but nothing on the paper is missing for it."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the verdict rests on. `unsettled` names what was still going on; `challenge` names whose check it is."""
+
+    status: int = 200
+    unsettled: tuple[str, ...] = ()
+    scroll_limit: int = 0
+    failed: int = 0
+    blocked: int = 0
+    images_missing: int = 0
+    glyphs_missing: Mapping[str, int] = field(default_factory=dict)
+    console: int = 0
+    near_blank: bool = False
+    challenge: str = ""
+    login: bool = False
+
+
+def judge(seen: Seen) -> tuple[Verdict, tuple[Warned, ...]]:
+    """The verdict and its reasons, the gravest first."""
+    found: list[tuple[str, object]] = []
+    if seen.challenge:
+        found.append(("challenge_page", seen.challenge))
+    if seen.login:
+        found.append(("login_page", ""))
+    if seen.near_blank:
+        found.append(("near_blank", ""))
+    if seen.status >= 400:
+        found.append(("page_status", seen.status))
+    if seen.unsettled:
+        found.append(("not_settled", ", ".join(seen.unsettled)))
+    if seen.scroll_limit:
+        found.append(("scroll_limit", f"{seen.scroll_limit:,}"))
+    counts = {
+        "resources_failed": seen.failed,
+        "resources_blocked": seen.blocked,
+        "images_missing": seen.images_missing,
+        "console_errors": seen.console,
+    }
+    found += [(code, count) for code, count in counts.items() if count]
+    if seen.glyphs_missing:
+        found.append(("glyphs_missing", ", ".join(sorted(seen.glyphs_missing)[:20])))
+    codes = {code for code, _ in found}
+    verdict: Verdict = "suspect" if codes & _SUSPECT else "degraded" if codes - _HARMLESS else "complete"
+    return verdict, tuple(Warned(code=code, text=TEXTS[code].format(value)[:300]) for code, value in found)

@@ -1,0 +1,155 @@
+"""What is seen of a page from outside it: its documents, its requests, what of them failed, what it complained of.
+
+Everything a page can make many of is bounded here, so that a report stays small whatever the page does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+
+import ada_url
+from playwright.async_api import ConsoleMessage, Error, Page, Request, Response
+
+from urlshot.jobs import MOST, Hop, Trouble
+
+from .ledger import Endpoint, Ledger
+
+CONSOLE_CHARACTERS = 300
+LONG_POLL_SECONDS = 4.0
+"""A request that has been under way for so long is taken for one that waits for news, and holds nothing up."""
+
+_ENDLESS = {"eventsource", "websocket", "ping", "beacon", "media", "manifest", "texttrack", "cspviolationreport"}
+"""Kinds of request (Playwright's names) that may take for ever, or that nobody waits for."""
+_BY_SCRIPT = {"fetch", "xhr", "script"}
+_DEFAULT_PORTS = {"http:": 80, "https:": 443}
+
+
+class Witness:
+    """Listens to one page from before it is opened."""
+
+    def __init__(self, page: Page, url: str, ledger: Ledger) -> None:
+        self._page = page
+        self._ledger = ledger
+        self._in_flight: dict[Request, float] = {}
+        self.asked = url
+        """The document that was asked for last, and why that failed, if it did."""
+        self.failure = ""
+        self.response: Response | None = None
+        """The response that the page came with."""
+        self.hops: list[Hop] = []
+        self.failed: list[Trouble] = []
+        self.blocked: list[Trouble] = []
+        self.console: list[str] = []
+        self.counts = {"failed": 0, "blocked": 0, "console": 0}
+        """How many there were; the lists hold the first few."""
+        self._last_by_script = float("-inf")
+        page.on("request", self._on_request)
+        page.on("requestfinished", self._on_end)
+        page.on("requestfailed", self._on_failure)
+        page.on("response", self._on_response)
+        page.on("console", self._on_console)
+        page.on("pageerror", self._on_exception)
+
+    def busy(self) -> int:
+        """Requests under way that a page at rest would not have."""
+        now = time.monotonic()
+        return sum(now - began < LONG_POLL_SECONDS for began in self._in_flight.values())
+
+    def silence(self) -> float:
+        """Seconds since a request of a script's last ended, or a script's own; infinite before there was one."""
+        return time.monotonic() - self._last_by_script
+
+    def _on_request(self, request: Request) -> None:
+        if self._is_document(request):
+            self.asked = request.url
+        if request.resource_type not in _ENDLESS and request.url.startswith("http"):
+            self._in_flight[request] = time.monotonic()
+
+    def _on_end(self, request: Request) -> None:
+        began = self._in_flight.pop(request, None)
+        if began is not None and request.resource_type in _BY_SCRIPT:
+            self._last_by_script = time.monotonic()
+
+    def _on_failure(self, request: Request) -> None:
+        self._on_end(request)
+        reason = request.failure or ""
+        if self._is_document(request):
+            self.failure = reason
+            return
+        # What a page gives up itself, and what a block list keeps away because it was asked to, is no failure.
+        if "ERR_ABORTED" in reason or "ERR_BLOCKED_BY_CLIENT" in reason or not request.url.startswith("http"):
+            return
+        found = self._ledger.failures.get(endpoint(request.url))
+        if found is not None and found.code == "blocked_target":
+            self._note("blocked", self.blocked, request, found.reason)
+        else:
+            self._note("failed", self.failed, request, found.reason if found else reason or "failed")
+
+    def _on_response(self, response: Response) -> None:
+        if self._is_document(response.request):
+            self.response = response
+            if len(self.hops) < MOST:
+                self.hops.append(Hop(url=shown(response.url), status=response.status))
+        elif response.status >= 400:
+            refused = response.headers.get("proxy-status", "").startswith("urlshot")
+            found = self._ledger.failures.get(endpoint(response.url)) if refused else None
+            if found is not None and found.code == "blocked_target":
+                self._note("blocked", self.blocked, response.request, found.reason)
+            else:
+                reason = found.reason if found else f"status {response.status}"
+                self._note("failed", self.failed, response.request, reason)
+
+    def _note(self, kind: str, troubles: list[Trouble], request: Request, reason: str) -> None:
+        self.counts[kind] += 1
+        if len(troubles) < MOST:
+            troubles.append(Trouble(url=bare(request.url), reason=reason[:200], kind=request.resource_type[:20]))
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        # Chromium says each failed resource again here.
+        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+            self._complain(message.text)
+
+    def _on_exception(self, error: Error) -> None:
+        self._complain(f"Uncaught {error.message}")
+
+    def _complain(self, text: str) -> None:
+        self.counts["console"] += 1
+        if len(self.console) < MOST:
+            self.console.append(re.sub(r"\s+", " ", text[:CONSOLE_CHARACTERS]))
+
+    def _is_document(self, request: Request) -> bool:
+        with contextlib.suppress(Error):  # a request without a frame is none of the page's
+            return request.is_navigation_request() and request.frame == self._page.main_frame
+        return False
+
+
+def endpoint(url: str) -> Endpoint:
+    """Host and port of an http or https URL, as the proxy is asked for them; an empty host for anything else."""
+    try:
+        parsed = ada_url.URL(url)
+    except ValueError:
+        return "", 0
+    host = parsed.hostname.removeprefix("[").removesuffix("]")
+    return host, int(parsed.port) if parsed.port else _DEFAULT_PORTS.get(parsed.protocol, 0)
+
+
+def origin(url: str) -> tuple[str, Endpoint]:
+    """Scheme and endpoint of a URL."""
+    return url.partition(":")[0].lower(), endpoint(url)
+
+
+def shown(url: str) -> str:
+    """A URL for the report: without the credentials that a redirect may have put into it, and of bounded length."""
+    try:
+        parsed = ada_url.URL(url)
+    except ValueError:
+        return ""
+    parsed.username = parsed.password = ""
+    return parsed.href[:2048]
+
+
+def bare(url: str) -> str:
+    """A sub-resource's URL for the report: without credentials, query and fragment, which are others' business."""
+    return re.split(r"[?#]", shown(url), maxsplit=1)[0][:500]

@@ -1,0 +1,120 @@
+"""What makes a job private: headers, cookies and a password that are its caller's.
+
+They travel in the message and in the render job only. They are no part of `Options`, which stand in the record, and
+neither repr nor an error shows their values.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_serializer,
+    model_validator,
+)
+
+MAX_HEADERS = 20
+MAX_COOKIES = 50
+MAX_VALUE = 4096
+"""Characters of a header's or cookie's value, as browsers and servers commonly have it."""
+
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")  # RFC 9110, section 5.6.2
+_HEADER_VALUE = re.compile(r"[\x20-\x7e\x80-\xff]*")
+_COOKIE_VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")  # RFC 6265, section 4.1.1
+_PATH = re.compile(r"/[\x20-\x3a\x3c-\x7e]{0,500}")
+
+# Those that frame a message or belong to the connection (Fetch Standard, forbidden request-headers), and those for
+# which there is an option of their own.
+_REFUSED = {
+    "accept-charset", "accept-encoding", "connection", "content-length", "date", "dnt", "expect", "host", "keep-alive",
+    "origin", "te", "trailer", "transfer-encoding", "upgrade", "via",
+}  # fmt: skip
+_OPTIONS = {"cookie": "cookies", "user-agent": "the option user_agent"}
+
+
+def _header_name(value: str) -> str:
+    name = value.lower()
+    if not _TOKEN.fullmatch(name):
+        raise ValueError("has a name that is no header's name")
+    if name in _OPTIONS:
+        raise ValueError(f"must not name {name}; use {_OPTIONS[name]}")
+    if name in _REFUSED or name.startswith(("proxy-", "sec-")):
+        raise ValueError(f"must not name {name}, which is the browser's own")
+    return name
+
+
+def _secret(pattern: re.Pattern[str], most: int) -> BeforeValidator:
+    """A text of one pattern, from a caller or from a message; the error never quotes it."""
+
+    def check(value: object) -> object:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if not isinstance(text, str) or len(text) > most or not pattern.fullmatch(text):
+            raise ValueError(f"must be a text of at most {most} characters, with no sign that is not allowed there")
+        return text
+
+    return BeforeValidator(check)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Cookie(_Strict):
+    """A cookie for the URL's own host; over https it is sent over https only."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$")
+    value: Annotated[SecretStr, _secret(_COOKIE_VALUE, MAX_VALUE)]
+    path: str = Field(default="/", pattern=_PATH.pattern)
+
+    @field_serializer("value")
+    def _plain(self, value: SecretStr) -> str:
+        return value.get_secret_value()
+
+
+class BasicAuth(_Strict):
+    """Sent to the URL's own origin only, when it asks for it."""
+
+    username: str = Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f:]*$", repr=False)
+    password: Annotated[SecretStr, _secret(re.compile(r"[^\x00-\x1f\x7f]*"), 500)]
+
+    @field_serializer("password")
+    def _plain(self, value: SecretStr) -> str:
+        return value.get_secret_value()
+
+
+class Private(_Strict):
+    """Falsy when there is nothing in it. `model_dump(mode="json", exclude_defaults=True)` gives the plain values."""
+
+    headers: dict[
+        Annotated[str, AfterValidator(_header_name)], Annotated[SecretStr, _secret(_HEADER_VALUE, MAX_VALUE)]
+    ] = Field(
+        default={},
+        max_length=MAX_HEADERS,
+        description="Extra request headers, sent to the URL's own origin (scheme, host and port) and nowhere else.",
+    )
+    cookies: tuple[Cookie, ...] = Field(
+        default=(), max_length=MAX_COOKIES, description="Cookies for the URL's own host."
+    )
+    basic_auth: BasicAuth | None = Field(
+        default=None, description="User name and password, for the URL's own origin, when it asks for them."
+    )
+
+    @field_serializer("headers")
+    def _plain(self, headers: dict[str, SecretStr]) -> dict[str, str]:
+        return {name: value.get_secret_value() for name, value in headers.items()}
+
+    @model_validator(mode="after")
+    def _one_authorization(self) -> Self:
+        if self.basic_auth is not None and "authorization" in self.headers:
+            raise ValueError("basic_auth and a header authorization exclude each other")
+        return self
+
+    def __bool__(self) -> bool:
+        return bool(self.headers or self.cookies or self.basic_auth)
