@@ -35,13 +35,15 @@ class Facts:
     pages: tuple[int, int] = (1, 1)
     """The least and the most."""
     size: tuple[int, int] = (210, 297)
-    """Millimetres of the first page."""
+    """Millimetres of the first page, give or take 2."""
     fonts: tuple[str, ...] = ()
     """Parts of names of embedded fonts."""
     images: int = 0
     """Pictures in the PDF, at least."""
     links: tuple[str, ...] = ()
     """Ends of addresses that can be clicked; `#` is a place within the document."""
+    outline: tuple[str, ...] = ()
+    """Bookmarks, in order."""
     ink: tuple[Ink, ...] = ()
     verdict: str = "complete"
     warnings: tuple[str, ...] = ()
@@ -86,6 +88,7 @@ GALLERY = [
         ("chapter one", "chapter two", "chapter three", "whole-begin", "whole-end"),
         pages=(4, 4),
     ),
+    Facts("page-breaks", "Page breaks", every="/4", pages=(4, 4), options={"page_numbers": True}),
     Facts("columns", "Multi-column", ("last-word",), ink=(Ink(BLUE, (0.3, 0.1, 0.4, 0.15), 0.02, 0.1),)),
     Facts(
         "web-font",
@@ -145,8 +148,22 @@ GALLERY = [
         options={"background": False},
     ),
     Facts("sticky-header", "Sticky header", ("first", "second", "third"), pages=(3, 3)),
+    Facts(
+        "sticky-header",
+        "Sticky header",
+        ("first", "second", "third"),
+        size=(210, 744),
+        options={"single_page": True},
+    ),
     Facts("fixed-footer", "Fixed footer", ("first", "second"), every="ON EVERY PAGE", pages=(2, 2)),
     Facts("dark-mode", "Dark mode", ("words",), ink=(Ink(GREEN, (0.1, 0.1, 0.9, 0.8)),), options=EDGELESS),
+    Facts(
+        "dark-mode",
+        "Dark mode",
+        ("words",),
+        ink=(Ink(BLUE, (0.1, 0.1, 0.9, 0.8)),),
+        options={"color_scheme": "dark", **EDGELESS},
+    ),
     Facts("right-to-left", "من اليمين", ("2026",), ink=(Ink(WHITE, (0.05, 0.05, 0.4, 0.2), 1.0),)),
     Facts(
         "scripts",
@@ -161,7 +178,16 @@ GALLERY = [
     Facts("shadow-dom", "Shadow DOM", ("in the shadow", "slotted text", "in the light")),
     Facts("web-component", "Web component", ("rendered late: alpha, beta, gamma",), settled=True),
     Facts("single-page-app", "Three items", ("alpha", "beta", "gamma"), ("Loading",), settled=True),
+    # What a page without its scripts looks like; the report cannot know that something is missing.
+    Facts("single-page-app", "Single page app", ("Loading…",), ("alpha",), options={"javascript": False}),
     Facts("print-styles", "Print styles", ("only on paper",), ("navigation", "only on screen")),
+    Facts(
+        "print-styles",
+        "Print styles",
+        ("navigation", "only on screen"),
+        ("only on paper",),
+        options={"media": "screen"},
+    ),
     Facts("wide-table", "Wide table", ("column-1", "column-4")),
     Facts("huge-image", "Huge image", images=1, ink=(Ink(GREEN, (0.02, 0.02, 0.98, 0.45)),), options=EDGELESS),
     Facts("code", "Code", ("def main():", 'return {"key": [1, 2, 3]}', 'print("tabbed")'), fonts=("DejaVuSansMono",)),
@@ -174,6 +200,13 @@ GALLERY = [
         links=("https://example.com/outside?q=1", "/grid.html", "#"),
     ),
     Facts("headings", "Headings", ("One", "One point one point one", "Two")),
+    Facts(
+        "headings",
+        "Headings",
+        ("One", "Two"),
+        outline=("One", "One point one", "One point one point one", "One point two", "Two"),
+        options={"tagged": True, "outline": True},
+    ),
     Facts("details", "Details", ("closed summary", "open summary", "open content"), ("closed content",)),
     Facts("video-poster", "Video poster", ("a film",), ink=(Ink(RED, (0.05, 0.02, 0.6, 0.08), 0.6),), options=EDGELESS),
     Facts(

@@ -129,6 +129,19 @@ class Printed:
         return found
 
     @property
+    def outline(self) -> list[str]:
+        """Titles of the bookmarks, whatever their depth."""
+
+        def titles(entries: list[Any]) -> list[str]:
+            return [
+                title
+                for entry in entries
+                for title in (titles(entry) if isinstance(entry, list) else [str(entry.title)])
+            ]
+
+        return titles(self.reader.outline)
+
+    @property
     def images(self) -> int:
         """Number of pictures."""
         return sum(len(page.images) for page in self.reader.pages)
