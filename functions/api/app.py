@@ -221,3 +221,7 @@ def _checked(job_id: str) -> str:
     if not is_job_id(job_id):
         raise Rejected("not_found", "That is not the id of a job.")
     return job_id
+
+
+if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # in Lambda's init phase, which has more CPU than a request
+    bootstrap()

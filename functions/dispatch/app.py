@@ -98,3 +98,7 @@ def _settled(handle: Callable[[Delivery], str], delivery: Delivery) -> str:
     except Exception:
         log.exception("message: left in the queue")
     return "left"
+
+
+if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # in Lambda's init phase, which has more CPU than a request
+    bootstrap()

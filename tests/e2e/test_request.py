@@ -174,11 +174,12 @@ def test_bad_input_is_a_problem_that_names_the_field(
     channel.connection.close()
 
 
-@pytest.mark.parametrize("path", ["/pdf/" + "0" * 40, "/pdf/nonsense", "/pdf/" + "0" * 40 + "/file"])
+@pytest.mark.parametrize("path", ["/pdf/" + "0" * 40, "/pdf/nonsense", "/pdf/" + "0" * 40 + "/file", "/no/such/path"])
 def test_what_is_not_there_is_a_404(stack: Stack, path: str) -> None:
     answer = call("GET", stack.endpoint + path)
     assert (answer.status, answer.headers["Content-Type"]) == (404, "application/problem+json")
-    assert answer.headers["X-Request-Id"]
+    assert answer.headers["x-amzn-RequestId"]
+    assert answer.json()["code"] in ("not_found", "pdf_not_found")
 
 
 def test_health_names_its_parts(stack: Stack) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from infra.local.settings import default_parameters
 from infra.local.template import Template
 from infra.local.wiring import read_wiring
 from urlshot import events, messages, records
+from urlshot.errors import CODES
 from urlshot.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -140,3 +142,19 @@ def test_every_route_goes_to_the_api(wiring: Wiring) -> None:
         ("GET", "/health"),
     }
     assert {route.function for route in wiring.api.routes} == {"ApiFunction"}
+
+
+def test_the_gateways_own_errors_are_problems_like_ours(wiring: Wiring) -> None:
+    assert wiring.api is not None
+    assert {"DEFAULT_4XX", "DEFAULT_5XX"} <= set(wiring.api.gateway_responses)
+    for name, response in wiring.api.gateway_responses.items():
+        body = response["ResponseTemplates"]["application/json"].replace("$context.error.messageString", '"text"')
+        problem = json.loads(body)
+        code = CODES[problem["code"]]
+        status = {} if name == "DEFAULT_4XX" else {"status": code.status}
+        assert {**problem, "detail": "", "request_id": ""} == {
+            "type": "about:blank", **status, "code": code.name, "title": code.title, "detail": "",
+            "remedy": code.remedy, "retryable": code.retryable, "request_id": "",
+        }  # fmt: skip
+        assert response["ResponseParameters"]["Headers"]["Content-Type"] == "'application/problem+json'"
+        assert "StatusCode" not in response if not status else int(response["StatusCode"]) == code.status

@@ -53,7 +53,8 @@ _CODES = [
     ),
     Code("not_found", 404, False, "There is nothing here", "Check the address; POST a URL to /pdf to make a PDF."),
     Code("pdf_not_found", 404, False, "No PDF is stored for this job", "Look at the job's state, or ask again."),
-    Code("method_not_allowed", 405, False, "That method is not offered here", "See the table of calls."),
+    Code("refused", 403, False, "API Gateway refused the request", "See `detail` for what it says."),
+    Code("rate_limited", 429, True, "There are too many requests", "Ask again after a few seconds."),
     # The service.
     Code("not_ready", 504, True, "The PDF is not ready yet", "Ask again, or follow the job at its own address."),
     Code("queue_unavailable", 503, True, "The queue cannot be reached", "Ask again after the seconds of Retry-After."),

@@ -1,0 +1,102 @@
+"""The fonts of the layer, for build.py: which files of which packages, and what is left out of them.
+
+They lie in the layer as they are. Together they have 25 MB; the two large ones would have 16 as zstd, but a page that
+needs one would wait for it, and a browser does not look for fonts twice.
+"""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+DEJAVU = [
+    *("Sans", "Sans-Bold", "SansMono", "SansMono-Bold", "SansMono-Oblique", "SansMono-BoldOblique"),
+    *("Serif", "Serif-Bold", "Serif-Italic", "Serif-BoldItalic"),
+]
+"""Faces of DejaVu, beside Open Sans, which Chromium's package brings: serifs, fixed width, many symbols, and Arabic.
+
+Not Noto Sans Arabic: it composes letters of strokes and dots without a Unicode value, so that text in the PDF could
+neither be found nor copied (measured).
+"""
+
+NOTO = {
+    "noto-sans-devanagari": "NotoSansDevanagari",
+    "noto-sans-thai": "NotoSansThai",
+}
+"""Packages of @expo-google-fonts, in two weights each. Open Sans has Hebrew, Greek and Cyrillic of its own."""
+
+OPEN_SANS = "Copyright 2020 The Open Sans Project Authors (https://github.com/googlefonts/opensans)"
+
+INPUTS = ["fonts 2", *DEJAVU, *NOTO, (HERE / "requirements-fonts.txt").read_text()]
+"""Parts of the key of what is cached; raise the number when the steps below change what they make."""
+
+EMOJI_UNUSED = frozenset({b"SVG "})
+"""20 of the emoji font's 25 MB: each picture once more, as SVG. Chromium paints from COLR (OpenType 1.9, version 1)."""
+
+
+def collect(fetched: Callable[[str], Path], target: Path) -> None:
+    """Puts the fonts and their licences into `target`; `fetched` finds a file below node_modules."""
+    licences = target / "licences"
+    licences.mkdir()
+    dejavu = target / "fonts" / "DejaVu"
+    dejavu.mkdir(parents=True)
+    for face in DEJAVU:
+        shutil.copy(fetched(f"dejavu-fonts-ttf/ttf/DejaVu{face}.ttf"), dejavu)
+    shutil.copy(fetched("dejavu-fonts-ttf/LICENSE"), licences / "dejavu.txt")
+
+    noto = target / "fonts" / "Noto"
+    noto.mkdir()
+    for package, name in NOTO.items():
+        for weight in ("400Regular", "700Bold"):
+            shutil.copy(fetched(f"@expo-google-fonts/{package}/{weight}/{name}_{weight}.ttf"), noto)
+        shutil.copy(fetched(f"@expo-google-fonts/{package}/LICENSE_FONT"), licences / f"{package}.txt")
+    emoji = fetched("@expo-google-fonts/noto-color-emoji")
+    content = (emoji / "400Regular" / "NotoColorEmoji_400Regular.ttf").read_bytes()
+    (noto / "NotoColorEmoji.ttf").write_bytes(without_tables(content, EMOJI_UNUSED))
+    shutil.copy(emoji / "LICENSE_FONT", licences / "noto-color-emoji.txt")
+    # Chromium's package brings Open Sans without its licence, which is the same one below another name.
+    _, line, terms = (emoji / "LICENSE_FONT").read_text().partition("\n")
+    (licences / "open-sans.txt").write_text(OPEN_SANS + line + terms)
+
+    with tempfile.TemporaryDirectory() as work:
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        command += ["--require-hashes", "--only-binary=:all:", "--target", work]
+        subprocess.run([*command, "-r", str(HERE / "requirements-fonts.txt")], check=True)
+        for font in Path(work).glob("noto_cjk_*/*.tt[cf]"):
+            shutil.copy(font, noto)
+        for licence in Path(work).glob("noto_cjk_*.dist-info/licenses/LICENSE"):
+            shutil.copy(licence, licences / "noto-sans-cjk.txt")
+
+
+def without_tables(font: bytes, unused: frozenset[bytes]) -> bytes:
+    """A TrueType or OpenType font without some of its tables (OpenType 1.9, "Organization of an OpenType font").
+
+    The checksum in `head` covers the whole file and is written anew, as the specification asks.
+    """
+    version, count = struct.unpack_from(">4sH", font)
+    tables = [struct.unpack_from(">4sIII", font, 12 + 16 * index) for index in range(count)]
+    kept = [table for table in tables if table[0] not in unused]
+    power = 1 << (len(kept).bit_length() - 1)
+    head = struct.pack(
+        ">4sHHHH", version, len(kept), 16 * power, power.bit_length() - 1, 16 * (len(kept) - power)
+    )  # fmt: skip
+    directory, body, adjustment = b"", b"", 0
+    for tag, checksum, offset, length in kept:
+        place = len(head) + 16 * len(kept) + len(body)
+        content = font[offset : offset + length]
+        if tag == b"head":
+            adjustment = place + 8
+            content = content[:8] + b"\0\0\0\0" + content[12:]
+        directory += struct.pack(">4sIII", tag, checksum, place, length)
+        body += content + b"\0" * (-length % 4)
+    made = bytearray(head + directory + body)
+    total = sum(struct.unpack(f">{len(made) // 4}I", made)) & 0xFFFFFFFF
+    struct.pack_into(">I", made, adjustment, (0xB1B0AFBA - total) & 0xFFFFFFFF)
+    return bytes(made)

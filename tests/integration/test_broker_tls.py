@@ -1,0 +1,109 @@
+"""amqps, as Amazon MQ has it: the certificate is checked, against the system's authorities and the broker's name."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from infra.local.rabbitmq import Rabbit
+from tests.integration.conftest import API, Broker
+from urlshot.broker import Publisher
+from urlshot.errors import Transient
+from urlshot.messages import QUEUE, START
+
+
+@dataclass
+class TlsBroker:
+    """The broker behind TLS: its port, and the certificate by which to trust it."""
+
+    port: int
+    authority: Path
+
+
+def certificate(folder: Path, name: str) -> Path:
+    """A self-signed certificate with its key, in one PEM file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / f"{name}.pem"
+    file.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + made.public_bytes(serialization.Encoding.PEM)
+    )
+    return file
+
+
+@pytest.fixture
+async def tls_broker(topology: Rabbit, broker: Broker, tmp_path: Path) -> AsyncIterator[TlsBroker]:
+    file = certificate(tmp_path, "localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        while data := await source.read(65536):
+            target.write(data)
+            await target.drain()
+        target.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", topology.amqp_port)
+        for source, target in ((reader, inner_writer), (inner_reader, writer)):
+            tasks.add(asyncio.create_task(pump(source, target)))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    yield TlsBroker(server.sockets[0].getsockname()[1], file)
+    server.close()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def publish(url: str) -> None:
+    publisher = Publisher(url, lambda: API)
+    try:
+        await asyncio.to_thread(publisher.publish, "shot_direct", START, b'{"url": "x"}')
+    finally:
+        publisher.close()
+
+
+async def test_a_trusted_broker_is_published_to(
+    tls_broker: TlsBroker, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls_broker.authority))
+    await publish(f"amqps://localhost:{tls_broker.port}")
+    assert len(broker.take(QUEUE)) == 1
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+async def test_a_broker_that_cannot_prove_its_name_is_not(
+    tls_broker: TlsBroker, broker: Broker, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """Unknown authority, or a name that the certificate does not bear."""
+    if host != "localhost":
+        monkeypatch.setenv("SSL_CERT_FILE", str(tls_broker.authority))
+    with pytest.raises(Transient, match="queue_unavailable"):
+        await publish(f"amqps://{host}:{tls_broker.port}")
+    assert broker.take(QUEUE) == []
