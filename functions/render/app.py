@@ -10,16 +10,16 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from aws_lambda_powertools import Logger
 from pydantic import ValidationError
 
 from urlshot.errors import Broken
 from urlshot.jobs import RenderJob
+from urlshot.logs import logger
 from urlshot.options import invalid
 
 from .renderer import Renderer
 
-logger = Logger(service="render")
+log = logger()
 _renderer: Renderer | None = None
 
 
@@ -31,7 +31,7 @@ def bootstrap() -> Renderer:
     """
     global _renderer
     if _renderer is None:
-        _renderer = Renderer.of(os.environ, logger)
+        _renderer = Renderer.of(os.environ, log)
     return _renderer
 
 
@@ -46,7 +46,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         job = RenderJob.model_validate(event)
     except ValidationError as error:
         raise Broken(f"not a render job: {invalid(error).detail}") from error
-    logger.append_keys(job_id=job.id, generation=job.generation)
+    log.append_keys(job_id=job.id, generation=job.generation)
     remaining = context.get_remaining_time_in_millis() / 1000 if context is not None else None
     return renderer.render(job, remaining).model_dump(mode="json", exclude_none=True)
 
