@@ -16,7 +16,7 @@ PORT ?= 0
 STAGE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup layers pdf up test prove lint unit integration e2e sam sizes bench clean
+.PHONY: help setup layers pdf up test prove lint unit integration e2e sam sizes gallery bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,12 @@ test: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Run lint, types and
 
 prove: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Run the long tests: soaks, many kills, many renders
 	@$(BIN)/python -m pytest -m slow
+
+gallery: setup $(HOME_DIR)/tests.stamp ## Render the pages of tests/gallery into .urlshot/gallery, to be looked at; EARLIER=folder compares
+	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.gallery $(HOME_DIR)/gallery $(EARLIER)
+
+bench: setup $(HOME_DIR)/tests.stamp ## Time the renderer beside a bare Playwright, and count PDFs per second
+	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.bench
 
 lint: $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Check style, types, import arrows and templates
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

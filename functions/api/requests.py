@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from urlshot.accept import Request
 from urlshot.egress import Egress
 from urlshot.errors import Rejected
-from urlshot.identity import job_id, target
+from urlshot.identity import job_id, private_id, target
 from urlshot.options import Options, invalid
+from urlshot.private import Private
 from urlshot.records import now
 
 MAX_BODY = 64_000
@@ -27,12 +28,13 @@ _YES_NO = {"true": True, "1": True, "false": False, "0": False}
 
 
 class Asked(BaseModel):
-    """The body of POST /pdf."""
+    """The body of POST /pdf. `private` makes the job a private one: it is nobody else's, and never a hit."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, strict=True)
 
     url: str
     options: Options = Options()
+    private: Private = Private()
     max_age: int | None = Field(default=None, ge=0, le=31_536_000)
     """Seconds; how old a PDF that is there may be. 0 wants a new one."""
 
@@ -102,11 +104,12 @@ def _request(value: dict[str, Any], rules: Rules) -> Request:
         raise invalid(error) from error
     where = target(asked.url, rules.egress)
     return Request(
-        id=job_id(where.url, asked.options.changed()),
+        id=private_id() if asked.private else job_id(where.url, asked.options.changed()),
         url=where.url,
         options=asked.options,
         max_age=rules.max_age if asked.max_age is None else asked.max_age,
         at=now(),
+        private=asked.private,
     )
 
 

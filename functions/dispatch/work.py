@@ -21,7 +21,7 @@ from urlshot.broker import Publisher
 from urlshot.bus import Bus
 from urlshot.egress import Egress
 from urlshot.errors import Broken, Rejected, Transient, UrlshotError
-from urlshot.identity import job_id, target
+from urlshot.identity import job_id, private_id, target
 from urlshot.jobs import Limits, RenderJob, Upload
 from urlshot.logs import error_fields, logger
 from urlshot.messages import (
@@ -34,6 +34,7 @@ from urlshot.messages import (
     StartMessage,
     delay_queue,
     parse_message,
+    stripped,
 )
 from urlshot.records import Claim, Record
 from urlshot.store import Conflict, Gone, Store
@@ -107,11 +108,12 @@ class Worker:
         except Rejected as error:
             return self._bury(delivery.body, error)
         request = Request(
-            id=job_id(where.url, message.options.changed()),
+            id=private_id() if message.private else job_id(where.url, message.options.changed()),
             url=where.url,
             options=message.options,
             max_age=self.policy.max_age,
             at=at,
+            private=message.private,
         )
         accepted = self._door.accept(request, patience=records.PUBLISH_LEASE.total_seconds() + 1)
         # An end that was told before is told again to whoever asked now, under a key of its own.
@@ -166,6 +168,7 @@ class Worker:
             options=record.options,
             limits=limits,
             upload=Upload(**form),
+            private=message.private,
         )
         started = time.monotonic()
         try:
@@ -211,9 +214,14 @@ class Worker:
     def _end(self, message: StartMessage, record: Record, etag: str, seconds: float, *, bury: bool = False) -> str:
         etag = self._store.change(record, etag)
         if bury:
-            bare = BareMessage(url=record.url, options=record.options)
+            bare = BareMessage(url=record.url, options=record.options, private=message.private)
             self._publisher.publish(
-                "", DEAD, bare.body(), message_id=message.id, type=TYPE, headers={"reason": _reason(record.error or {})}
+                "",
+                DEAD,
+                stripped(bare.body()),
+                message_id=message.id,
+                type=TYPE,
+                headers={"reason": _reason(record.error or {})},
             )
         return self._announce(record, etag, seconds)
 
@@ -259,7 +267,7 @@ class Worker:
 
     def _bury(self, body: bytes, error: Rejected) -> str:
         """Keeps what can never be done, with the reason in a header."""
-        self._publisher.publish("", DEAD, body, type=TYPE, headers={"reason": _reason(error.public())})
+        self._publisher.publish("", DEAD, stripped(body), type=TYPE, headers={"reason": _reason(error.public())})
         log.warning("message: dead", extra=error_fields(error))
         return "dead"
 

@@ -16,6 +16,7 @@ from urlshot.errors import Broken, Rejected, Transient
 
 from .dial import Resolver, resolve
 from .ledger import Ledger
+from .lists import TidyLists
 from .proxy import EgressProxy
 
 CLOSE_SECONDS = 1.5
@@ -38,6 +39,8 @@ class Browser:
     ) -> None:
         self._proxy = EgressProxy(egress, resolver)
         self._layer = layer
+        self.lists = TidyLists(layer.files / "tidy")
+        """What tidying a page needs; it comes with the browser."""
         self._on_death = on_death
         self._chromium: Chromium | None = None
         self._next: asyncio.Task[Page] | None = None

@@ -22,6 +22,7 @@ from .context import context_of
 from .document import NotPdf, page_count, page_count_of_any
 from .ink import ink
 from .ledger import Ledger
+from .tidy import Tidy
 from .upload import upload
 from .verdict import judge
 from .visit import Printed, Visit, ended
@@ -103,6 +104,7 @@ class Jobs:
             network=ledger.summary(),
             chromium=self._browser.chromium.version,
             cold=cold,
+            tidied=printed.tidied,
             gb_seconds=round(budget.elapsed() * self._megabytes / 1024, 3),
         )
         return report.bounded(), printed.pdf
@@ -118,7 +120,7 @@ class Jobs:
                     page = await asyncio.wait_for(self._browser.take(ledger, context_of(job)), budget.for_page())
                 except TimeoutError:
                     raise Transient("timeout", "The browser was not ready in time.") from None
-            visit = Visit(page, job, ledger, budget)
+            visit = Visit(page, job, ledger, budget, Tidy(page, job.options, self._browser.lists))
             try:
                 printed = await self._first(visit, ledger, budget)
             except Rejected:

@@ -6,6 +6,7 @@ What the page's own scripts may falsify decides nothing but the page's own verdi
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -37,17 +38,18 @@ _TRACES = {
 _LITTLE_TEXT = 1200
 """Characters that a check or a login page may have around it; a page of content has more."""
 
-_LOOK = """traces => {
+_LOOK = """([traces, unwanted]) => {
   const body = document.body;
   const seen = element => {
     const box = element.getBoundingClientRect();
     return box.width > 4 && box.height > 4 && getComputedStyle(element).visibility !== 'hidden';
   };
-  const missing = [];
+  const missing = [], blocked = new Set(unwanted);
   let broken = 0;
   for (const image of document.images) {
     if (!image.complete || image.naturalWidth || !(image.currentSrc || image.getAttribute('src'))) continue;
     if (/\\.svgz?$/i.test(new URL(image.currentSrc || image.src, location).pathname)) continue;
+    if (blocked.has(image.currentSrc || image.src)) continue;
     broken++;
     if (missing.length < 20) missing.push((image.currentSrc || image.src).slice(0, 2048));
   }
@@ -76,13 +78,15 @@ class Look:
     broken_images: int
 
 
-async def look(page: Page, asked: str) -> Look:
+async def look(page: Page, asked: str, unwanted: Sequence[str] = ()) -> Look:
     """Looks at the page that the URL `asked` led to; one that has made itself impossible to ask has no faults.
+
+    Images at the URLs `unwanted` are not missing: the caller had them blocked.
 
     Raises Playwright's errors of pages that have gone.
     """
     try:
-        return read(await page.evaluate(_LOOK, list(_TRACES)), asked, page.url)
+        return read(await page.evaluate(_LOOK, [list(_TRACES), list(unwanted)]), asked, page.url)
     except (Error, TypeError, ValueError, KeyError) as error:
         if isinstance(error, Error) and gone(error):
             raise

@@ -10,7 +10,7 @@ from playwright.async_api import CDPSession, Error, Page, Route
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from urlshot.errors import UrlshotError, failure
-from urlshot.jobs import Hop, RenderJob, Wait
+from urlshot.jobs import Hop, RenderJob, Tidied, Wait
 
 from .budget import Budget
 from .context import cookies_of
@@ -20,7 +20,8 @@ from .ledger import Ledger
 from .look import Look, look
 from .meaning import first_line, meaning, network_error, proxy_failure
 from .paper import print_page
-from .settle import WATCH, Settle
+from .settle import WATCH, Settle, gone
+from .tidy import Tidy
 from .verdict import Seen
 from .witness import Witness, shown
 
@@ -36,16 +37,18 @@ class Printed:
     hops: tuple[Hop, ...]
     look: Look | None = None
     waited: tuple[Wait, ...] = ()
+    tidied: Tidied | None = None
 
 
 class Visit:
     """A job's page, in its own fresh context."""
 
-    def __init__(self, page: Page, job: RenderJob, ledger: Ledger, budget: Budget) -> None:
+    def __init__(self, page: Page, job: RenderJob, ledger: Ledger, budget: Budget, tidy: Tidy) -> None:
         self._page = page
         self._job = job
         self._ledger = ledger
         self._budget = budget
+        self._tidy = tidy
         self.witness = Witness(page, job.url, ledger)
         self._gate = Gate(page, job.url, job.private, job.limits.pdf_bytes)
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -69,7 +72,8 @@ class Visit:
                 if await self._served():  # a script may have led to a PDF
                     return self._as_it_is(self._gate.pdf or b"")
                 self._check()
-                found = await look(self._page, self._job.url)
+                await self._tidy.dress()
+                found = await look(self._page, self._job.url, self._tidy.kept_away())
                 self._check_parts()
             with self._budget.phase("print"):
                 pdf = await print_page(self._page, self._job.options, found.title)
@@ -86,6 +90,7 @@ class Visit:
 
     async def _open(self) -> CDPSession:
         session = await self._gate.open()
+        await self._tidy.prepare()
         if self._job.private.cookies:
             await self._page.context.add_cookies(cookies_of(self._job))  # type: ignore[arg-type] # a TypedDict of these keys
         if self._job.options.javascript:
@@ -129,6 +134,14 @@ class Visit:
 
     async def _come_to_rest(self, settle: Settle) -> None:
         options = self._job.options
+        if self._tidy.asked:  # before the wait, for what the CSS may bring and a banner's end may move
+            await settle.event("load" if options.wait_until == "settled" else options.wait_until)
+            async with settle.wait("tidying"):
+                try:
+                    await self._tidy.dress()
+                except Error as error:
+                    if not gone(error):
+                        raise
         if options.wait_until == "settled":
             await settle.rest()
         else:
@@ -184,7 +197,8 @@ class Visit:
             login=found.login,
         )
         url = shown(self._page.url)
-        return Printed(pdf, url, status, seen, tuple(witness.hops[:-1]), found, tuple(settled.waited))
+        hops, waited = tuple(witness.hops[:-1]), tuple(settled.waited)
+        return Printed(pdf, url, status, seen, hops, found, waited, self._tidy.tidied())
 
     def _as_it_is(self, pdf: bytes) -> Printed:
         hops = tuple(self.witness.hops)

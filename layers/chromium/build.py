@@ -1,7 +1,7 @@
 """Builds the Chromium layer: `python3 build.py ARTIFACTS_DIR`, laid out as below /opt.
 
     python/     Playwright without its Node.js, zstandard, playwright_aws_lambda
-    chromium/   chromium.zst, node.zst, manifest.json, lib/ (NSS, NSPR), fonts/, fonts.conf, licences/
+    chromium/   chromium.zst, node.zst, manifest.json, lib/ (NSS, NSPR), fonts/, fonts.conf, licences/, tidy/
 
 Without LOCAL_PYTHON in the environment the wheels are for Lambda's Python 3.13; with it, for that interpreter.
 
@@ -32,6 +32,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+import tidylists
 import typefaces
 
 HERE = Path(__file__).resolve().parent
@@ -73,6 +74,8 @@ def main(artifacts: Path) -> None:
         packed = {name: step.result() for name, step in steps.items()}
         small = cached("small", [RECIPE, chromium_hash], partial(unpack, fetched))
         fonts = cached("fonts", [*typefaces.INPUTS, read("package-lock.json")], partial(typefaces.collect, fetched))
+        tidy_key = [tidylists.RECIPE, *(locked[f"node_modules/{name}"]["integrity"] for name in tidylists.PACKAGES)]
+        tidy = cached("tidy", tidy_key, partial(tidylists.collect, fetched))
     python = os.environ.get("LOCAL_PYTHON", "")
     compiler = python or compiler_for_lambda()
     inputs = [RECIPE, read("requirements.txt"), *LAMBDA_PLATFORM, interpreter(python), interpreter(compiler)]
@@ -81,7 +84,7 @@ def main(artifacts: Path) -> None:
     artifacts.mkdir(parents=True, exist_ok=True)
     for name in ("python", "chromium"):
         shutil.rmtree(artifacts / name, ignore_errors=True)
-    for part in (small, fonts):
+    for part in (small, fonts, tidy):
         shutil.copytree(part, artifacts / "chromium", dirs_exist_ok=True)
     shutil.copy(HERE / "fonts.conf", artifacts / "chromium")
     manifest = {}

@@ -7,8 +7,6 @@ dispatch makes of its answers. The whole local stack proves the rest.
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,106 +14,19 @@ import boto3
 import pytest
 
 from functions.dispatch.batch import Delivery
-from functions.dispatch.renderer import Renderer
-from functions.dispatch.work import Policy, Worker
-from tests.integration.conftest import API, DELAYS, DISPATCH, Broker
+from tests.integration.conftest import DELAYS, Broker
+from tests.integration.workbench import ID, URL, Bench, PlayedRenderer, make_bench
 from urlshot import records
-from urlshot.accept import Door, Outcome, Request
-from urlshot.bus import Bus
-from urlshot.egress import Egress
 from urlshot.errors import Transient, UrlshotError
-from urlshot.identity import job_id
 from urlshot.jobs import RenderAnswer, RenderJob, Report
-from urlshot.messages import COMPLETED, DEAD, EXCHANGE, FAILED, QUEUE, delay_queue
+from urlshot.messages import DEAD, QUEUE, delay_queue
 from urlshot.options import Options
 from urlshot.store import Store
 
-URL = "https://example.com/"
-ID = job_id(URL, {})
-
-
-class PlayedRenderer(Renderer):
-    """Answers from a list; the last one again and again. Stores the PDF that it says it made."""
-
-    def __init__(self, bucket: str, answers: list[Report | UrlshotError]) -> None:
-        self._answers = answers
-        self._bucket = bucket
-        self.jobs: list[RenderJob] = []
-
-    def render(self, job: RenderJob, throttle_seconds: float) -> RenderAnswer:
-        self.jobs.append(job)
-        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-        if isinstance(answer, Transient) and answer.code.name in ("throttled", "crash", "timeout"):
-            raise answer
-        if isinstance(answer, UrlshotError):
-            return RenderAnswer(id=job.id, generation=job.generation, error=answer.public())
-        boto3.client("s3").put_object(Bucket=self._bucket, Key=f"pdf/{job.id}.pdf", Body=b"%PDF-1.4")
-        return RenderAnswer(id=job.id, generation=job.generation, report=answer)
-
-
-class Bench:
-    """A worker, a job in its queue, and eyes on all that leaves it."""
-
-    def __init__(self, store: Store, broker: Broker, bus: str, bus_queue: str) -> None:
-        self.store = store
-        self.broker = broker
-        self.bus = bus
-        self._bus_queue = bus_queue
-        self.now = records.now()
-        self.renderer: PlayedRenderer
-        self._completions = f"completions-{uuid.uuid4().hex}"
-        broker.channel.queue_declare(self._completions, exclusive=True)
-        for key in (COMPLETED, FAILED):
-            broker.channel.queue_bind(self._completions, EXCHANGE, key)
-
-    def clock(self) -> datetime:
-        return self.now
-
-    def worker(self, *answers: Report | UrlshotError, wrap: Callable[[Any], Any] = lambda part: part) -> Worker:
-        self.renderer = PlayedRenderer(self.store.bucket, list(answers))
-        store, publisher = wrap(self.store), wrap(self.broker.publisher(DISPATCH))
-        policy = Policy(Egress(), max_age=600, max_attempts=3, delays=DELAYS, render_timeout=30)
-        door = Door(store, publisher, 1, self.clock)
-        return Worker(store, publisher, door, wrap(Bus(self.bus)), wrap(self.renderer), policy, self.clock)
-
-    def queue_job(self) -> Delivery:
-        publisher = self.broker.publisher(API)
-        accepted = Door(self.store, publisher, 1).accept(Request(ID, URL, Options(), 600, self.now), 10)
-        assert accepted.outcome is Outcome.QUEUED
-        publisher.close()
-        return self.next(QUEUE)
-
-    def next(self, queue: str) -> Delivery:
-        [message] = self.broker.take(queue)
-        return Delivery(QUEUE, bytes(message.body) if isinstance(message.body, bytes) else message.body.encode(), False)
-
-    def record(self) -> records.Record:
-        found = self.store.read(ID)
-        assert found is not None
-        return found[0]
-
-    def completions(self) -> list[dict[str, Any]]:
-        return [json.loads(message.body) for message in self.broker.take(self._completions)]
-
-    def events(self) -> list[dict[str, Any]]:
-        sqs, found = boto3.client("sqs"), []
-        while messages := sqs.receive_message(QueueUrl=self._bus_queue, MaxNumberOfMessages=10).get("Messages"):
-            for message in messages:
-                found.append(json.loads(message["Body"]))
-                sqs.delete_message(QueueUrl=self._bus_queue, ReceiptHandle=message["ReceiptHandle"])
-        return found
-
 
 @pytest.fixture
-def bench(store: Store, broker: Broker) -> Iterator[Bench]:
-    name = f"bus-{uuid.uuid4().hex}"
-    events, sqs = boto3.client("events"), boto3.client("sqs")
-    events.create_event_bus(Name=name)
-    url = sqs.create_queue(QueueName=name)["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    events.put_rule(Name=name, EventBusName=name, EventPattern=json.dumps({"source": ["urlshot"]}))
-    events.put_targets(Rule=name, EventBusName=name, Targets=[{"Id": "1", "Arn": arn}])
-    return Bench(store, broker, name, url)
+def bench(store: Store, broker: Broker) -> Bench:
+    return make_bench(store, broker)
 
 
 def test_a_job_is_rendered_settled_and_announced(bench: Bench, report: Report) -> None:

@@ -11,6 +11,7 @@ from urlshot import messages
 from urlshot.errors import Rejected
 from urlshot.messages import BareMessage, StartMessage, parse_message
 from urlshot.options import Options
+from urlshot.private import Private
 
 OURS = StartMessage(
     id="a" * 40,
@@ -104,3 +105,38 @@ def test_a_jobs_shard_follows_from_its_id(job_id: str, shards: int) -> None:
 def test_delays_that_are_none_are_an_error(text: str) -> None:
     with pytest.raises(ValueError):
         messages.parse_delays(text)
+
+
+SECRET = {"headers": {"x-token": "s3cret"}, "cookies": [{"name": "sid", "value": "s3cret"}]}
+
+
+def test_a_private_jobs_secrets_travel_in_its_message_and_in_no_repr() -> None:
+    private = Private.model_validate(SECRET)
+    for message in (OURS.model_copy(update={"private": private}), BareMessage(url=OURS.url, private=private)):
+        assert json.loads(message.body())["private"] == SECRET
+        assert parse_message(message.body()) == message
+        assert "s3cret" not in repr(message)
+    assert "private" not in json.loads(OURS.body())
+
+
+def test_a_dead_message_has_lost_its_secrets_and_cannot_be_done_without_them() -> None:
+    body = BareMessage(url=OURS.url, private=Private.model_validate(SECRET)).body()
+    dead = messages.stripped(body)
+    assert b"s3cret" not in dead
+    assert json.loads(dead) == {**json.loads(body), "private": "stripped"}
+    with pytest.raises(Rejected) as caught:
+        parse_message(dead)
+    assert caught.value.field == "private"
+
+
+@pytest.mark.parametrize("body", [b"", b"no json", b"[1]", b'{"url": "https://example.com/"}'])
+def test_what_has_no_secrets_is_kept_as_it_is(body: bytes) -> None:
+    assert messages.stripped(body) == body
+
+
+def test_a_wrong_secret_is_not_quoted() -> None:
+    body = json.dumps({"url": OURS.url, "private": {"headers": {"x-token": "s3cret\r\nx: y"}}}).encode()
+    with pytest.raises(Rejected) as caught:
+        parse_message(body)
+    assert "s3cret" not in str(caught.value)
+    assert "private" in (caught.value.field or "")

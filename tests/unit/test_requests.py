@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from functions.api.requests import MAX_BODY, MAX_HOPS, Rules, from_body, from_query
 from urlshot.egress import Egress
 from urlshot.errors import Rejected
-from urlshot.identity import job_id
+from urlshot.identity import is_job_id, job_id
 from urlshot.options import Margin, Options
 
 RULES = Rules(Egress(), max_age=600)
@@ -136,3 +136,17 @@ def test_any_query_is_a_request_or_a_refusal(query: dict[str, str]) -> None:
 def test_any_body_is_a_request_or_a_refusal(body: str) -> None:
     with pytest.raises(Rejected):
         from_body(body, is_base64=False, rules=RULES)
+
+
+def test_a_private_request_is_nobody_elses_job() -> None:
+    body = json.dumps({"url": URL, "private": {"cookies": [{"name": "sid", "value": "s3cret"}]}})
+    first, second = (from_body(body, is_base64=False, rules=RULES) for _ in range(2))
+    assert first.id != second.id
+    assert is_job_id(first.id)
+    assert len(first.id) == 32
+    assert "s3cret" not in repr(first)
+
+
+def test_an_empty_private_is_a_request_like_any_other() -> None:
+    body = json.dumps({"url": URL, "private": {}})
+    assert from_body(body, is_base64=False, rules=RULES).id == job_id(URL, {})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
@@ -19,6 +19,7 @@ from urlshot.broker import Publisher
 from urlshot.errors import Transient
 from urlshot.messages import EXCHANGE, TYPE, StartMessage, shard_of, start_key
 from urlshot.options import Options
+from urlshot.private import Private
 from urlshot.records import Found, Record
 from urlshot.store import Conflict, Gone, Pdf, Store
 
@@ -32,6 +33,8 @@ class Request:
     options: Options
     max_age: int
     at: datetime
+    private: Private = field(default_factory=Private)
+    """Makes the job private: its id is random, so that nobody joins it and it is nobody's hit."""
 
 
 class Outcome(Enum):
@@ -72,7 +75,7 @@ class Door:
             Transient: `queue_unavailable` when the publish was not confirmed (the record then says so), `busy` when
                 others were still publishing this job at the end of patience, `storage_unavailable`.
         """
-        if request.max_age > 0:
+        if request.max_age > 0 and not request.private:
             pdf = self._store.head_pdf(request.id)
             if pdf is not None and request.at - pdf.modified <= timedelta(seconds=request.max_age):
                 return Accepted(Outcome.HIT, pdf=pdf)
@@ -85,7 +88,7 @@ class Door:
             except (Conflict, Gone):
                 pass
             else:
-                queued = self._publish(mine, etag)
+                queued = self._publish(mine, etag, request.private)
                 if queued is not None:
                     return Accepted(Outcome.QUEUED, queued)
             answer, found = self._look(request, deadline)
@@ -125,14 +128,16 @@ class Door:
             return None
         return self._store.head_pdf(record.id)
 
-    def _publish(self, record: Record, etag: str) -> Record | None:
+    def _publish(self, record: Record, etag: str, private: Private) -> Record | None:
         """Publishes the message of a record of ours, and returns the record as it then is.
 
         None when it was taken over meanwhile, because this took longer than its lease, or was deleted: then the message
         is of an old generation and nothing stands on it.
         """
         message = StartMessage(
-            **record.model_dump(include={"id", "generation", "url", "requested_at"}), options=record.options
+            **record.model_dump(include={"id", "generation", "url", "requested_at"}),
+            options=record.options,
+            private=private,
         )
         key = start_key(shard_of(record.id, self._shards))
         try:

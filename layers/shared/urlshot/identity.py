@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +77,11 @@ def job_id(canonical_url: str, options: dict[str, Any]) -> str:
         text += "\n" + json.dumps(options, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     # surrogatepass cannot be needed: ada serialises to ASCII, and JSON strings come from valid UTF-8.
     return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def private_id() -> str:
+    """The id of a private job: 128 random bits in hex. Who knows it is who was told it."""
+    return secrets.token_hex(16)
 
 
 def is_job_id(text: str) -> bool:

@@ -94,6 +94,24 @@ class Warned(Strict):
     text: str = Field(max_length=300)
 
 
+ConsentOutcome = Literal["none", "rejected", "hidden", "failed"]
+"""Of a cookie banner: `none` was seen, `rejected`, only `hidden` because it offers no way to say no, or `failed`: it is
+still there, or was when the time was up."""
+
+
+class Tidied(Strict):
+    """What the tidy options did to the page."""
+
+    blocked: dict[str, int] = {}
+    """Requests that `block` kept from being made, counted by the option's value."""
+    urls: tuple[str, ...] = Field(default=(), max_length=20)
+    """The first of them, without their queries."""
+    consent: ConsentOutcome | None = None
+    """What became of a cookie banner; null where it was to be kept."""
+    banner: str = Field(default="", max_length=100)
+    """The library's name for that banner."""
+
+
 class Report(Strict):
     """What is known about a PDF that was made."""
 
@@ -128,6 +146,8 @@ class Report(Strict):
     chromium: str
     cold: bool
     """Whether this job was the first of its process."""
+    tidied: Tidied | None = None
+    """Null where no tidy option was given."""
     gb_seconds: float = 0.0
     """Estimated: seconds of the job times the function's memory; 0 where that is not known."""
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from urlshot.errors import Rejected
 from urlshot.identity import is_job_id
 from urlshot.options import Options, invalid, parse_options
+from urlshot.private import Private
 
 EXCHANGE = "shot_direct"
 START = "shot_direct.start"
@@ -67,7 +68,7 @@ Delays = Annotated[
 class StartMessage(BaseModel):
     """Our own message: one generation of one job, to be rendered."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     version: Literal[1] = 1
     id: str
@@ -75,22 +76,45 @@ class StartMessage(BaseModel):
     url: str
     options: Options
     requested_at: datetime
+    private: Private = Private()
+    """The only place, beside the render job, where a private job's secrets are."""
 
     def body(self) -> bytes:
-        values = self.model_dump(mode="json", exclude={"options"})
-        return json.dumps({**values, "options": self.options.changed()}).encode()
+        values = self.model_dump(mode="json", exclude={"options", "private"})
+        return json.dumps({**values, "options": self.options.changed(), **_shown(self.private)}).encode()
 
 
 class BareMessage(BaseModel):
     """What any AMQP client may send: a URL, and options if it likes. Other names are its own and are left alone."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     url: str
     options: Options = Options()
+    private: Private = Private()
 
     def body(self) -> bytes:
-        return json.dumps({"url": self.url, "options": self.options.changed()}).encode()
+        return json.dumps({"url": self.url, "options": self.options.changed(), **_shown(self.private)}).encode()
+
+
+def _shown(private: Private) -> dict[str, Any]:
+    return {"private": private.model_dump(mode="json", exclude_defaults=True)} if private else {}
+
+
+STRIPPED = "stripped"
+"""Stands in a dead message for the secrets that it had. It is not done again without them: that would show strangers a
+login page in place of what was asked for."""
+
+
+def stripped(data: bytes) -> bytes:
+    """A message's body as it may be kept: without the secrets of a private job."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return data  # not one of ours, nor one that we could read secrets from
+    if not isinstance(value, dict) or "private" not in value:
+        return data
+    return json.dumps({**value, "private": STRIPPED}).encode()
 
 
 def parse_message(data: bytes) -> StartMessage | BareMessage:
@@ -107,8 +131,14 @@ def parse_message(data: bytes) -> StartMessage | BareMessage:
         raise Rejected("invalid_json", "The message is not JSON.") from error
     if not isinstance(value, dict) or not isinstance(value.get("url"), str):
         raise Rejected("invalid_request", "The message has no url.", field="url")
+    if value.get("private") == STRIPPED:
+        raise Rejected("invalid_request", "The secrets of this private job are gone; ask for it anew.", field="private")
     if "generation" not in value:
-        return BareMessage(url=value["url"], options=parse_options(value.get("options", {})))
+        options = parse_options(value.get("options", {}))
+        try:
+            return BareMessage(url=value["url"], options=options, private=value.get("private", {}))
+        except ValidationError as error:
+            raise invalid(error) from error
     try:
         message = StartMessage.model_validate_json(data)
     except ValidationError as error:

@@ -14,6 +14,10 @@ _LENGTH = re.compile(r"(\d{1,5}(?:\.\d{1,4})?)(mm|cm|in|pt|px)")
 _RANGE = re.compile(r"([1-9]\d{0,4})(?:-([1-9]\d{0,4}))?")
 
 MAX_MARGIN_MM = 100.0
+MAX_CSS_BYTES = 20_000
+MAX_SELECTORS = 50
+MAX_SELECTOR = 200
+"""Characters of one selector."""
 MIN_SIDE_MM, MAX_SIDE_MM = 10.0, 5000.0
 """A PDF's page has at most 14,400 units, which are 5,080 mm (ISO 32000-1, annex C)."""
 TEMPLATE_MM = 8.0
@@ -62,6 +66,32 @@ def _page_ranges(value: object) -> str:
             raise ValueError(f"has {part!r}, which is neither a page nor an ascending range such as '2-4'")
         parts.append(part)
     return ",".join(parts)
+
+
+def _whole(text: str) -> str:
+    """The text, if it can be written as UTF-8: JSON can carry half a character (a lone surrogate)."""
+    if any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise ValueError("has half a character (a lone surrogate) in it")
+    return text
+
+
+def _css(value: object) -> str:
+    """A style sheet; white space around it means nothing."""
+    if not isinstance(value, str) or len(_whole(value).encode()) > MAX_CSS_BYTES:
+        raise ValueError(f"must be a string of at most {MAX_CSS_BYTES:,} bytes")
+    return value.strip()
+
+
+def _selectors(value: object) -> tuple[str, ...]:
+    """CSS selectors, each once and in order. Whether one is well-formed only the browser knows."""
+    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+        raise ValueError("must be a list of CSS selectors")
+    selectors = {_whole(item).strip() for item in value}
+    if len(selectors) > MAX_SELECTORS:
+        raise ValueError(f"must have at most {MAX_SELECTORS} selectors")
+    if not all(0 < len(selector) <= MAX_SELECTOR for selector in selectors):
+        raise ValueError(f"must have selectors of 1 to {MAX_SELECTOR} characters")
+    return tuple(sorted(selectors))
 
 
 Length = Annotated[str, BeforeValidator(_length)]
@@ -213,6 +243,19 @@ class Options(BaseModel):
         if (self.footer_template or self.page_numbers) and millimetres(self.margin.bottom) < TEMPLATE_MM:
             raise ValueError(f"a footer needs margin.bottom of {TEMPLATE_MM:g}mm at least")
         return self
+
+    css: Annotated[str, BeforeValidator(_css)] = Field(
+        default="", description="CSS to add to the page, after its own, at most 20 kB; @import has no effect in it."
+    )
+    hide: Annotated[tuple[str, ...], BeforeValidator(_selectors)] = Field(
+        default=(), description="CSS selectors of what is left out of the print; at most 50, of 200 characters."
+    )
+    block: Annotated[tuple[Literal["ads", "fonts", "images", "media", "trackers"], ...], BeforeValidator(_names)] = (
+        Field(default=(), description="What the page may not load; ads and trackers are those of known third parties.")
+    )
+    consent: Literal["keep", "reject"] = Field(
+        default="keep", description="Cookie banners: left as they are, or answered with no, which takes up to 3 s."
+    )
 
     def changed(self) -> dict[str, Any]:
         """What differs from the defaults, as JSON values: with the URL it makes the job's id."""

@@ -1,0 +1,1 @@
+"""What a warm render costs, beside what it would cost without us. `make bench` prints it."""

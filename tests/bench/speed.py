@@ -1,0 +1,121 @@
+"""urlshot's renderer beside a bare Playwright that makes a context, goes to the page, prints it and closes the context:
+in the same run and with the same Chromium, turn by turn. Ends within a minute.
+
+The times are those of a warm process, from the job to the PDF. Between two jobs there is a pause, in which urlshot's
+renderer prepares its next page, as it does on Lambda. The rates are of so many processes side by side, one job after
+another in each, with no pauses; on a machine with fewer processors than processes they say what the machine can do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+
+from playwright_aws_lambda import Chromium, launch_chromium
+from tests.gallery.studio import LAYER, Studio, open_studio
+
+PAGES = ("headings", "long-table", "many-images", "single-page-app")
+ROUNDS = 5
+PAUSE = 0.25
+"""Seconds between two jobs."""
+RATE_SECONDS = 3.0
+SIDE_BY_SIDE = (1, 2, 4)
+BEGIN_SECONDS = 45.0
+"""After that no more rate is measured, so that a busy machine is done within a minute, too."""
+
+
+class Bare:
+    """Playwright as most people use it."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        self._chromium: Chromium = self._run(launch_chromium(layer=LAYER))
+
+    def print(self, url: str) -> None:
+        """Makes a PDF."""
+        self._run(self._print(url))
+
+    def close(self) -> None:
+        """Ends the browser."""
+        self._run(self._chromium.close())
+
+    async def _print(self, url: str) -> None:
+        context = await self._chromium.new_context()
+        page = await context.new_page()
+        await page.goto(url)
+        await page.pdf(format="A4", print_background=True)
+        await context.close()
+
+    def _run(self, work):  # type: ignore[no-untyped-def]
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+
+
+def milliseconds(job: Callable[[], object]) -> float:
+    """How long a job takes, after a pause, so that nothing of the one before is still going on."""
+    time.sleep(PAUSE)
+    began = time.perf_counter()
+    job()
+    return (time.perf_counter() - began) * 1000
+
+
+def compare() -> None:
+    """Prints a table of medians. The ratio is that of equal work: both print at the load event. What it costs to have
+    the page come to rest, which is the default, stands in a column of its own; a bare Playwright then prints less."""
+    print(f"{'page':<18}{'settled':>9}{'load':>9}{'bare':>9}{'ratio':>8}   medians of {ROUNDS}, in ms; load / bare")
+    with open_studio() as studio:
+        bare = Bare()
+        for page in PAGES:
+            ways = {
+                "settled": partial(_ours, studio, page, "settled"),
+                "load": partial(_ours, studio, page, "load"),
+                "bare": partial(bare.print, studio.url(page)),
+            }
+            took: dict[str, list[float]] = {name: [] for name in ways}
+            for turn in range(ROUNDS + 1):
+                for name, way in ways.items():
+                    one = milliseconds(way)
+                    if turn:  # the first is to warm up
+                        took[name].append(one)
+            settled, load, other = (statistics.median(took[name]) for name in ways)
+            print(f"{page:<18}{settled:>9.0f}{load:>9.0f}{other:>9.0f}{load / other:>8.2f}", flush=True)
+        bare.close()
+
+
+def count(page: str, barrier: float) -> int:
+    """How many PDFs of a page one process makes in RATE_SECONDS, from a moment on that all processes share."""
+    with open_studio() as studio:
+        studio.render(page)
+        time.sleep(max(0.0, barrier - time.time()))
+        end, done = time.monotonic() + RATE_SECONDS, 0
+        while time.monotonic() < end:
+            done += studio.render(page).pdf is not None
+        return done
+
+
+def rate(page: str, processes: int) -> None:
+    """Prints PDFs per second."""
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        barrier = time.time() + 2.0 + processes
+        done = sum(pool.map(count, [page] * processes, [barrier] * processes))
+    print(f"{page}: {done / RATE_SECONDS:.1f} PDFs/s with {processes} side by side", flush=True)
+
+
+def _ours(studio: Studio, page: str, wait_until: str) -> None:
+    if studio.render(page, {"wait_until": wait_until}).pdf is None:
+        raise SystemExit(f"{page} was not rendered")
+
+
+def main() -> None:
+    """All of it."""
+    began = time.monotonic()
+    compare()
+    for processes in SIDE_BY_SIDE:
+        if time.monotonic() - began < BEGIN_SECONDS:
+            rate(PAGES[0], processes)

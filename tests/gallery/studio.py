@@ -1,0 +1,182 @@
+"""One renderer and one web server for the whole gallery, and what can be read out of a PDF."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import threading
+import time
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property, partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pypdfium2
+from aws_lambda_powertools import Logger
+from PIL import Image, ImageChops
+from pypdf import PdfReader
+from pypdf.generic import DictionaryObject
+
+from functions.render.renderer import Renderer
+from functions.render.settings import RenderSettings
+from playwright_aws_lambda import Layer
+from urlshot.jobs import RenderAnswer, RenderJob
+
+from .facts import Ink
+
+ROOT = Path(__file__).parents[2]
+PAGES = Path(__file__).parent / "pages"
+LAYER = Layer.at(Path(os.environ.get("URLSHOT_CHROMIUM_LAYER", ROOT / ".urlshot" / "layers" / "ChromiumLayer")))
+"""The layer that `make layers` built."""
+
+DPI = 40
+"""Of pictures that are measured; enough to tell colours in regions."""
+NEAR = 40
+"""How far each of red, green and blue may be off."""
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    """Serves `pages/`; what is asked for below /slow/<milliseconds>/ comes that much later."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/slow/"):
+            _, _, milliseconds, rest = self.path.split("/", 3)
+            time.sleep(int(milliseconds) / 1000)
+            self.path = "/" + rest
+        super().do_GET()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def serve_pages() -> Iterator[int]:
+    """The port of a server on loopback."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(PAGES)))
+    server.daemon_threads = True
+    server.handle_error = lambda *_: None  # type: ignore[method-assign] # a client that leaves is no news
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield int(server.server_address[1])
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class Studio:
+    """Renders pages of the gallery, one after another, in one browser."""
+
+    def __init__(self, renderer: Renderer, port: int) -> None:
+        self.renderer = renderer
+        self._port = port
+
+    def url(self, page: str) -> str:
+        return f"http://127.0.0.1:{self._port}/{page}.html"
+
+    def render(self, page: str, options: dict[str, Any] | None = None) -> RenderAnswer:
+        """The answer, with the PDF in it."""
+        job = {"id": "a" * 40, "generation": "g", "upload": None, "limits": {"seconds": 30}, "options": options or {}}
+        return self.renderer.render(RenderJob.model_validate({"url": self.url(page), **job}), None)
+
+
+@contextmanager
+def open_studio() -> Iterator[Studio]:
+    """Starts server and renderer."""
+    with serve_pages() as port:
+        local = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "LOCAL_ALLOW": f"127.0.0.1:{port}"}
+        logger = Logger(service="gallery", stream=io.StringIO())
+        renderer = Renderer(RenderSettings.read(local), logger, LAYER, die=lambda: None)
+        renderer.start()
+        try:
+            yield Studio(renderer, port)
+        finally:
+            renderer.close()
+
+
+class Printed:
+    """A PDF, as people and programs see it."""
+
+    def __init__(self, answer: RenderAnswer) -> None:
+        assert answer.pdf is not None, answer.error
+        self.bytes = base64.b64decode(answer.pdf)
+        self.reader = PdfReader(io.BytesIO(self.bytes))
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """Each page's text without white space; ligatures taken apart."""
+        return [squeeze(page.extract_text()) for page in self.reader.pages]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Millimetres of the first page."""
+        box = self.reader.pages[0].mediabox
+        return round(float(box.width) / 72 * 25.4), round(float(box.height) / 72 * 25.4)
+
+    @property
+    def fonts(self) -> set[str]:
+        """Names of all fonts."""
+        found = set()
+        for page in self.reader.pages:
+            resources = page.get("/Resources", DictionaryObject()).get_object()
+            for font in resources.get("/Font", DictionaryObject()).get_object().values():
+                found.add(str(font.get_object().get("/BaseFont", "")))
+        return found
+
+    @property
+    def outline(self) -> list[str]:
+        """Titles of the bookmarks, whatever their depth."""
+
+        def titles(entries: list[Any]) -> list[str]:
+            return [
+                title
+                for entry in entries
+                for title in (titles(entry) if isinstance(entry, list) else [str(entry.title)])
+            ]
+
+        return titles(self.reader.outline)
+
+    @property
+    def images(self) -> int:
+        """Number of pictures."""
+        return sum(len(page.images) for page in self.reader.pages)
+
+    @property
+    def links(self) -> list[str]:
+        """Addresses that can be clicked, and `#` for those within the document."""
+        found = []
+        for page in self.reader.pages:
+            for note in page.get("/Annots", []):
+                entry = note.get_object()
+                action = entry.get("/A", DictionaryObject()).get_object()
+                if entry.get("/Subtype") == "/Link":
+                    found.append(str(action.get("/URI", "#")))
+        return found
+
+    def picture(self, page: int, dpi: float = DPI) -> Image.Image:
+        """A page as a picture; the first is 1."""
+        document = pypdfium2.PdfDocument(self.bytes)
+        try:
+            return document[page - 1].render(scale=dpi / 72).to_pil().convert("RGB")
+        finally:
+            document.close()
+
+    def share(self, ink: Ink) -> float:
+        """The part of the region's pixels that have about that colour."""
+        picture = self.picture(ink.page)
+        left, top, right, bottom = ink.region
+        width, height = picture.size
+        region = picture.crop((int(left * width), int(top * height), int(right * width), int(bottom * height)))
+        difference = ImageChops.difference(region, Image.new("RGB", region.size, ink.colour))
+        farthest = ImageChops.lighter(ImageChops.lighter(*difference.split()[:2]), difference.split()[2])
+        return sum(farthest.histogram()[: NEAR + 1]) / (region.width * region.height)
+
+
+def squeeze(text: str) -> str:
+    """Text for comparison: without white space, with compatible signs made one (NFKC)."""
+    return "".join(unicodedata.normalize("NFKC", text).split())

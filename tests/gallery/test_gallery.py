@@ -1,0 +1,80 @@
+"""Each page's PDF shows what the table says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import get_args
+
+import pytest
+
+from urlshot.jobs import Report
+from urlshot.options import Options
+
+from .facts import GALLERY, Facts
+from .studio import PAGES, Printed, Studio, open_studio, squeeze
+
+PARTS = {"framed"}
+"""Pages that are only met inside others."""
+
+
+@pytest.fixture(scope="session")
+def studio() -> Iterator[Studio]:
+    """All pages are rendered by one process, as on Lambda."""
+    with open_studio() as opened:
+        yield opened
+
+
+def _name(facts: Facts) -> str:
+    return "-".join([facts.page, *(key for key in facts.options if key != "margin")])
+
+
+@pytest.mark.parametrize("facts", GALLERY, ids=_name)
+def test_the_pdf_shows_its_facts(studio: Studio, facts: Facts) -> None:
+    unknown = facts.options.keys() - Options.model_fields.keys()
+    if unknown:
+        pytest.skip(f"no such option yet: {unknown}")
+    if facts.settled and "settled" not in get_args(Options.model_fields["wait_until"].annotation):
+        pytest.skip("no page is settled yet")
+    answer = studio.render(facts.page, facts.options)
+    assert answer.error is None
+    report = answer.report
+    assert report is not None
+    printed = Printed(answer)
+
+    assert report.title == facts.title
+    assert facts.pages[0] <= len(printed.reader.pages) == report.pages <= facts.pages[1]
+    assert all(abs(one - other) <= 2 for one, other in zip(printed.size, facts.size, strict=True)), printed.size
+    _check_text(facts, printed.texts)
+    for font in facts.fonts:
+        assert any(font in name for name in printed.fonts), printed.fonts
+    assert printed.images >= facts.images
+    for link in facts.links:
+        assert any(found.endswith(link) for found in printed.links), printed.links
+    if facts.outline:
+        assert printed.outline == list(facts.outline)
+    for ink in facts.ink:
+        assert ink.least <= printed.share(ink) <= ink.most, ink
+    if facts.tidied is not None:
+        assert report.tidied is not None
+        assert report.tidied.model_dump(include=set(facts.tidied)) == facts.tidied
+    if "verdict" in Report.model_fields:
+        assert report.verdict == facts.verdict, report
+        assert {warning.code for warning in report.warnings} == set(facts.warnings)
+
+
+def _check_text(facts: Facts, texts: list[str]) -> None:
+    whole = "".join(texts)
+    at = 0
+    for text in facts.shows:
+        found = whole.find(squeeze(text), at)
+        assert found >= 0, f"{text!r} is not after {whole[max(0, at - 80) : at]!r} in {whole[:2000]!r}"
+        at = found + len(squeeze(text))
+    for text in facts.lacks:
+        assert squeeze(text) not in whole
+    for number, text in enumerate(texts, 1):
+        assert squeeze(facts.every) in text, f"page {number}"
+
+
+def test_every_page_has_its_facts() -> None:
+    assert {facts.page for facts in GALLERY} == {page.stem for page in PAGES.glob("*.html")} - PARTS
+    assert len({facts.page for facts in GALLERY}) >= 30

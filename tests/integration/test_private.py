@@ -1,0 +1,102 @@
+"""Private jobs: their secrets reach the renderer and are nowhere else."""
+
+from __future__ import annotations
+
+import json
+
+import boto3
+import pytest
+
+from functions.dispatch.batch import Delivery
+from tests.integration.conftest import API, Broker
+from tests.integration.workbench import Bench, make_bench
+from urlshot import records
+from urlshot.accept import Door, Outcome, Request
+from urlshot.errors import Transient, UrlshotError
+from urlshot.identity import private_id
+from urlshot.jobs import Report
+from urlshot.messages import DEAD, QUEUE, delay_queue
+from urlshot.options import Options
+from urlshot.private import Private
+from urlshot.store import Store
+
+URL = "https://example.com/account"
+PRIVATE = Private.model_validate(
+    {"headers": {"x-token": "s3cret"}, "basic_auth": {"username": "me", "password": "s3cret"}}
+)
+
+
+@pytest.fixture
+def bench(store: Store, broker: Broker) -> Bench:
+    return make_bench(store, broker)
+
+
+def ask(bench: Bench) -> tuple[str, Delivery]:
+    request = Request(private_id(), URL, Options(), 600, records.now(), PRIVATE)
+    publisher = bench.broker.publisher(API)
+    assert Door(bench.store, publisher, 1).accept(request, 10).outcome is Outcome.QUEUED
+    publisher.close()
+    return request.id, bench.next(QUEUE)
+
+
+def everything_in(bench: Bench) -> str:
+    s3 = boto3.client("s3")
+    keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bench.store.bucket)["Contents"]]
+    return "".join(s3.get_object(Bucket=bench.store.bucket, Key=key)["Body"].read().decode() for key in keys)
+
+
+def test_the_secrets_reach_the_renderer_and_are_nowhere_else(
+    bench: Bench,
+    report: Report,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    job_id, delivery = ask(bench)
+    assert bench.worker(Transient("crash"), report).handle(delivery) == "retried"
+    worker = bench.worker(report)
+    assert worker.handle(bench.next(delay_queue(QUEUE, 1))) == "done"
+    [job] = bench.renderer.jobs
+    assert job.private == PRIVATE
+    assert job.id == job_id
+    told = json.dumps([bench.events(), bench.completions()])
+    logged = "".join(str(vars(line)) for line in caplog.records)
+    assert job_id in told
+    assert job_id in logged
+    assert "s3cret" not in everything_in(bench) + told + logged
+
+
+def test_a_private_job_is_never_a_hit(bench: Bench, report: Report) -> None:
+    _, delivery = ask(bench)
+    bench.worker(report).handle(delivery)
+    first, _ = ask(bench)
+    second, _ = ask(bench)
+    assert first != second
+
+
+@pytest.mark.parametrize("code", ["crash", "unsupported_scheme"])
+def test_what_is_kept_among_the_dead_has_no_secrets(bench: Bench, code: str) -> None:
+    worker = bench.worker(UrlshotError("crash"))
+    if code == "crash":
+        _, delivery = ask(bench)
+        assert worker.handle(delivery) == "retried"
+        assert worker.handle(bench.next(delay_queue(QUEUE, 1))) == "retried"
+        assert worker.handle(bench.next(delay_queue(QUEUE, 2))) == "failed"
+    else:
+        secret = PRIVATE.model_dump(mode="json", exclude_defaults=True)
+        body = json.dumps({"url": "ftp://example.com/", "private": secret}).encode()
+        assert worker.handle(Delivery(QUEUE, body, False)) == "dead"
+    [dead] = bench.broker.take(DEAD)
+    assert json.loads(dead.body)["private"] == "stripped"
+    assert json.loads(dead.headers["reason"])["code"] == code
+    # and moving it back does not have it done without them
+    body = dead.body.encode() if isinstance(dead.body, str) else dead.body
+    assert worker.handle(Delivery(QUEUE, body, False)) == "dead"
+
+
+def test_any_amqp_client_may_ask_privately(bench: Bench, report: Report) -> None:
+    worker = bench.worker(report)
+    secret = PRIVATE.model_dump(mode="json", exclude_defaults=True)
+    assert worker.handle(Delivery(QUEUE, json.dumps({"url": URL, "private": secret}).encode(), False)) == "queued"
+    assert worker.handle(bench.next(QUEUE)) == "done"
+    [job] = bench.renderer.jobs
+    assert job.private == PRIVATE
+    assert len(job.id) == 32
