@@ -105,13 +105,15 @@ class Gate:
     async def _request(self, event: dict[str, Any]) -> None:
         """Adds the headers, or takes them away again where a redirect leads elsewhere."""
         request = event["request"]
-        if self._headers:
-            kept = {name: value for name, value in request["headers"].items() if name.lower() not in self._headers}
-            ours = self._headers if origin(request["url"]) == self._origin else {}
-            if ours or len(kept) != len(request["headers"]):
-                headers = [{"name": name, "value": value} for name, value in {**kept, **ours}.items()]
-                await self._send("Fetch.continueRequest", event, headers=headers)
-                return
+        before: dict[str, str] = request["headers"]
+        if origin(request["url"]) == self._origin:
+            after = {name: value for name, value in before.items() if name.lower() not in self._headers} | self._headers
+        else:
+            after = {name: value for name, value in before.items() if self._headers.get(name.lower()) != value}
+        if after != before:
+            headers = [{"name": name, "value": value} for name, value in after.items()]
+            await self._send("Fetch.continueRequest", event, headers=headers)
+            return
         await self._send("Fetch.continueRequest", event)
 
     async def _take(self, event: dict[str, Any]) -> None:

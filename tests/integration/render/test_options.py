@@ -192,14 +192,17 @@ def test_a_callers_headers_and_cookies_reach_one_origin_only(
     assert SECRET not in str(site.hits)
 
 
+@pytest.mark.parametrize("options", [{}, {"block": ["ads", "media"], "consent": "reject"}])
 def test_a_redirect_of_the_page_itself_leaves_the_headers_behind(
-    render: Bench, site: Site, serve: Callable[..., Site], allow: set[tuple[str, int]]
+    render: Bench, site: Site, serve: Callable[..., Site], allow: set[tuple[str, int]], options: dict[str, Any]
 ) -> None:
     other = serve()
     allow.add(("127.0.0.1", other.port))
-    other.page("/y", "<p>elsewhere")
+    other.page("/y", "<p>elsewhere<script>fetch('/own', {headers: {Authorization: 'its own'}})</script>")
     private = {"headers": {"Authorization": f"Bearer {SECRET}"}}
-    assert "elsewhere" in text_of(render(site.page("/away", "", 302, Location=other.url("/y")), private=private))
+    url = site.page("/away", "", 302, Location=other.url("/y"))
+    assert "elsewhere" in text_of(render(url, private=private, options=options))
+    assert "its own" in str(other.hits)
     assert SECRET in str(site.hits)
     assert SECRET not in str(other.hits)
 

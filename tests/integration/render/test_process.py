@@ -173,6 +173,14 @@ def test_when_the_function_is_killed_so_is_its_browser(runtime: Runtime, event: 
     assert not [pid for pid in children if _runs(pid)]
 
 
+def _program(pid: int) -> str:
+    """What a process runs; nothing where it has just ended, as a tab's does after its page."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return ""
+
+
 def _runs(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
