@@ -182,6 +182,7 @@ def test_a_page_may_talk_to_the_binding_as_it_likes(render: Bench, site: Site) -
     html = """<p>text</p><script>
         for (const message of [null, 1, {}, {type: 'init'}, {type: 'eval', code: '1'}, {type: 'cmpDetected', cmp: {}},
             {type: 'report', state: null}, {type: 'popupFound', cmp: 'x'.repeat(1e5)}]) autoconsentSendMessage(message);
+        for (let n = 0; n < 300; n++) autoconsentSendMessage({type: 'init', url: 'x'.repeat(100)});
         autoconsentReceiveMessage = () => { throw 1 };
         </script>"""
     answer = render(site.page("/talk", html), options={"consent": "reject"})
