@@ -110,8 +110,12 @@ def _request(value: dict[str, Any], rules: Rules) -> Request:
     )
 
 
-def _typed(name: str, text: str) -> bool | float | str:
-    """A query parameter as the type of its option; a query knows only strings."""
+def _typed(name: str, text: str) -> bool | float | str | list[str]:
+    """A query parameter as the type of its option; a query knows only strings, and lists with commas between them.
+
+    Raises:
+        Rejected: `invalid_request`: it is of another type, or an option of several fields, which a body has room for.
+    """
     default = Options.model_fields[name].default
     if isinstance(default, bool):
         if text not in _YES_NO:
@@ -122,6 +126,10 @@ def _typed(name: str, text: str) -> bool | float | str:
             return float(text)
         except ValueError as error:
             raise Rejected("invalid_request", f"{name}: must be a number.", field=name) from error
+    if isinstance(default, tuple):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if isinstance(default, BaseModel) and name != "margin":  # one length stands for a whole margin
+        raise Rejected("invalid_request", f"{name}: has fields of its own; send it with POST /pdf.", field=name)
     return text
 
 

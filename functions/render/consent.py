@@ -28,7 +28,7 @@ REJECT_SECONDS = 3.0
 
 MESSAGES = 2000
 """Messages that are listened to; a page may call the binding too."""
-FRAMES = 50
+FRAMES = 20
 """Documents that get the rules, which are 100 kB."""
 _REST = 0.1
 """Seconds from the second look's beginning, which is reported, to its end, which is not."""

@@ -6,6 +6,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from urlshot.jobs import RenderJob
+from urlshot.options import Options
+
+_DEFAULT = Options()
 
 
 def context_of(job: RenderJob) -> dict[str, Any]:
@@ -13,12 +16,30 @@ def context_of(job: RenderJob) -> dict[str, Any]:
     options, found = job.options, dict[str, Any]()
     if not options.javascript:
         found["java_script_enabled"] = False
-    if job.private.basic_auth is not None:
-        parts = urlsplit(job.url)
-        found["http_credentials"] = {
-            "username": job.private.basic_auth.username,
-            "password": job.private.basic_auth.password.get_secret_value(),
-            "origin": f"{parts.scheme}://{parts.netloc}",
-            "send": "unauthorized",
-        }
+    if options.user_agent:
+        found["user_agent"] = options.user_agent
+    if options.locale != _DEFAULT.locale:
+        found["locale"] = options.locale
+    if options.timezone != _DEFAULT.timezone:
+        found["timezone_id"] = options.timezone
+    if (options.viewport, options.device_scale) != (_DEFAULT.viewport, _DEFAULT.device_scale):
+        found["viewport"] = options.viewport.model_dump()
+        found["device_scale_factor"] = options.device_scale
+    if options.color_scheme != _DEFAULT.color_scheme:
+        found["color_scheme"] = options.color_scheme
     return found
+
+
+def cookies_of(job: RenderJob) -> list[dict[str, Any]]:
+    """A private job's cookies: for the URL's own host and no other, and over https only where the URL is."""
+    parts = urlsplit(job.url)
+    return [
+        {
+            "name": cookie.name,
+            "value": cookie.value.get_secret_value(),
+            "domain": parts.hostname or "",
+            "path": cookie.path,
+            "secure": parts.scheme == "https",
+        }
+        for cookie in job.private.cookies
+    ]

@@ -9,6 +9,7 @@ import zlib
 _STARTXREF = re.compile(rb"startxref\s+(\d{1,12})\s+%%EOF\s*\Z")
 _SECTION = re.compile(rb"\s*(\d{1,9}) (\d{1,9})\s*\n")
 _ROOT = re.compile(rb"/Root (\d{1,9}) 0 R")
+_PREV = re.compile(rb"/Prev (\d{1,12})\b")
 _PAGES = re.compile(rb"/Pages (\d{1,9}) 0 R")
 _COUNT = re.compile(rb"/Count (\d{1,9})")
 _OBJECTS = re.compile(rb"/Type\s*/ObjStm[^>]{0,200}>>\s*stream\r?\n")
@@ -87,4 +88,7 @@ def _object(pdf: bytes, table: int, number: int) -> bytes:
             body = pdf[int(offset) : int(offset) + _OBJECT]
             return body.partition(b"endobj")[0]
         at = section.end() + count * _ENTRY
+    older = _PREV.search(pdf, at, at + _OBJECT)
+    if older is not None and int(older[1]) < table:  # always further back, so that it ends
+        return _object(pdf, int(older[1]), number)
     raise NotPdf(f"has no object {number}")

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Coroutine
 from typing import Any
 
 from playwright.async_api import CDPSession, Error, Page
 
 from urlshot.errors import UrlshotError, failure
+from urlshot.private import Private
 
 from .witness import origin
 
@@ -29,11 +30,13 @@ _PERHAPS = {"application/octet-stream", "binary/octet-stream", "application/forc
 class Gate:
     """Looks at each document's response, and at each request if there are headers to add."""
 
-    def __init__(self, page: Page, url: str, headers: Mapping[str, str], pdf_bytes: int) -> None:
-        """`headers` are for the origin of `url`; a PDF of more than `pdf_bytes` is refused."""
+    def __init__(self, page: Page, url: str, private: Private, pdf_bytes: int) -> None:
+        """What is `private` is for the origin of `url`; a PDF of more than `pdf_bytes` is refused."""
         self._page = page
         self._origin = origin(url)
-        self._headers = dict(headers)
+        self._headers = {name: value.get_secret_value() for name, value in private.headers.items()}
+        self._auth = private.basic_auth
+        self._asked: set[str] = set()
         self._most = pdf_bytes
         self._session: CDPSession | None = None
         self._frame = ""
@@ -51,9 +54,10 @@ class Gate:
         self._frame = (await session.send("Page.getFrameTree"))["frameTree"]["frame"]["id"]
         session.on("Fetch.requestPaused", self._paused)
         patterns = [{"urlPattern": "*", "resourceType": "Document", "requestStage": "Response"}]
-        if self._headers:
+        session.on("Fetch.authRequired", self._asked_for_password)
+        if self._headers or self._auth is not None:
             patterns.append({"urlPattern": "*", "requestStage": "Request"})
-        await session.send("Fetch.enable", {"patterns": patterns})
+        await session.send("Fetch.enable", {"patterns": patterns, "handleAuthRequests": self._auth is not None})
         return session
 
     async def finish(self) -> None:
@@ -67,7 +71,13 @@ class Gate:
             task.cancel()
 
     def _paused(self, event: dict[str, Any]) -> None:
-        task = asyncio.create_task(self._handle(event))
+        self._start(self._handle(event))
+
+    def _asked_for_password(self, event: dict[str, Any]) -> None:
+        self._start(self._answer(event))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -80,16 +90,30 @@ class Gate:
             else:
                 await self._send("Fetch.continueResponse", event)
 
+    async def _answer(self, event: dict[str, Any]) -> None:
+        """Gives user name and password to the URL's own origin, once per request."""
+        challenge, request = event["authChallenge"], event["requestId"]
+        answer: dict[str, str] = {"response": "CancelAuth"}
+        ours = challenge.get("source") == "Server" and origin(challenge["origin"]) == self._origin
+        if self._auth is not None and ours and request not in self._asked:
+            self._asked.add(request)
+            password = self._auth.password.get_secret_value()
+            answer = {"response": "ProvideCredentials", "username": self._auth.username, "password": password}
+        with contextlib.suppress(Error):
+            await self._send("Fetch.continueWithAuth", event, authChallengeResponse=answer)
+
     async def _request(self, event: dict[str, Any]) -> None:
         """Adds the headers, or takes them away again where a redirect leads elsewhere."""
         request = event["request"]
-        if self._headers:
-            kept = {name: value for name, value in request["headers"].items() if name.lower() not in self._headers}
-            ours = self._headers if origin(request["url"]) == self._origin else {}
-            if ours or len(kept) != len(request["headers"]):
-                headers = [{"name": name, "value": value} for name, value in {**kept, **ours}.items()]
-                await self._send("Fetch.continueRequest", event, headers=headers)
-                return
+        before: dict[str, str] = request["headers"]
+        if origin(request["url"]) == self._origin:
+            after = {name: value for name, value in before.items() if name.lower() not in self._headers} | self._headers
+        else:
+            after = {name: value for name, value in before.items() if self._headers.get(name.lower()) != value}
+        if after != before:
+            headers = [{"name": name, "value": value} for name, value in after.items()]
+            await self._send("Fetch.continueRequest", event, headers=headers)
+            return
         await self._send("Fetch.continueRequest", event)
 
     async def _take(self, event: dict[str, Any]) -> None:

@@ -76,7 +76,8 @@ class Jobs:
             on_paper = await asyncio.to_thread(ink, printed.pdf)
             nothing = printed.look.text == 0 and not printed.look.media
             blank = on_paper.nearly_none or (nothing and on_paper.images == 0 and on_paper.shapes <= 2)
-            seen = replace(seen, near_blank=blank, glyphs_missing=on_paper.missing)
+            split = pages if job.options.single_page and pages > 1 else 0
+            seen = replace(seen, near_blank=blank, glyphs_missing=on_paper.missing, split=split)
         verdict, warnings = judge(seen)
         if job.upload is not None:
             with budget.phase("upload"):

@@ -15,6 +15,7 @@ from typing import Any
 from playwright.async_api import CDPSession, Error, Page
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
+from urlshot.errors import Rejected
 from urlshot.jobs import Wait
 
 from .witness import Witness
@@ -154,6 +155,39 @@ class Settle:
                 if (await self._ask())["fonts"]:
                     break
                 await asyncio.sleep(POLL_SECONDS)
+
+    async def selector(self, selector: str) -> None:
+        """Waits for an element to be visible.
+
+        Raises:
+            Rejected: `invalid_option`: it is no selector.
+        """
+        try:
+            async with self.wait("wait_for"):
+                await self._page.wait_for_selector(f"css={selector}", state="visible", timeout=0)
+        except Error as error:
+            if gone(error):
+                raise
+            raise Rejected("invalid_option", "wait_for is no CSS selector.", internal=error.message[:300]) from error
+
+    async def expression(self, expression: str) -> None:
+        """Waits for an expression of the caller's to be true; while it raises, it is not."""
+        question = f"() => Boolean({expression}\n)"
+        async with self.wait("wait_expression"):
+            while True:
+                try:
+                    if await self._page.evaluate(question):
+                        break
+                except Error as error:
+                    if gone(error) and "navigat" not in error.message and "context was" not in error.message:
+                        raise
+                    if "SyntaxError" in error.message:
+                        raise Rejected("invalid_option", "wait_expression is no JavaScript expression.") from error
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def delay(self, seconds: float) -> None:
+        async with self.wait("delay"):
+            await asyncio.sleep(seconds)
 
     async def rest(self) -> None:
         """Waits until the page is at rest; one that goes elsewhere by script meanwhile is followed."""

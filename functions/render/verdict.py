@@ -10,6 +10,7 @@ from urlshot.jobs import Verdict, Warned
 TEXTS = {
     "not_settled": "The page did not come to rest in time ({}); it was printed as it stood.",
     "scroll_limit": "The page grows as it is scrolled; only its first {} pixels were scrolled into being.",
+    "several_pages": "The content is longer than one page can be; it has {} pages.",
     "resources_failed": "{} of the page's resources could not be loaded.",
     "resources_blocked": "{} of the page's resources are not on the public internet and were refused.",
     "images_missing": "{} images did not load.",
@@ -34,6 +35,8 @@ class Seen:
     status: int = 200
     unsettled: tuple[str, ...] = ()
     scroll_limit: int = 0
+    split: int = 0
+    """Number of pages, where it was to be one."""
     failed: int = 0
     blocked: int = 0
     images_missing: int = 0
@@ -59,6 +62,8 @@ def judge(seen: Seen) -> tuple[Verdict, tuple[Warned, ...]]:
         found.append(("not_settled", ", ".join(seen.unsettled)))
     if seen.scroll_limit:
         found.append(("scroll_limit", f"{seen.scroll_limit:,}"))
+    if seen.split:
+        found.append(("several_pages", seen.split))
     counts = {
         "resources_failed": seen.failed,
         "resources_blocked": seen.blocked,

@@ -13,6 +13,8 @@ from urlshot.errors import UrlshotError, failure
 from urlshot.jobs import Hop, RenderJob, Tidied, Wait
 
 from .budget import Budget
+from .context import cookies_of
+from .document import NotPdf
 from .gate import Gate
 from .ledger import Ledger
 from .look import Look, look
@@ -48,8 +50,7 @@ class Visit:
         self._budget = budget
         self._tidy = tidy
         self.witness = Witness(page, job.url, ledger)
-        headers = {name: value.get_secret_value() for name, value in job.private.headers.items()}
-        self._gate = Gate(page, job.url, headers, job.limits.pdf_bytes)
+        self._gate = Gate(page, job.url, job.private, job.limits.pdf_bytes)
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Done when the page's process has crashed or the page is closed: Playwright's calls could wait for ever."""
         page.on("crash", lambda _: self._end("The browser's tab crashed on this page."))
@@ -73,9 +74,12 @@ class Visit:
                 self._check()
                 await self._tidy.dress()
                 found = await look(self._page, self._job.url, self._tidy.kept_away())
+                self._check_parts()
             with self._budget.phase("print"):
-                pdf = await print_page(self._page, self._job.options)
+                pdf = await print_page(self._page, self._job.options, found.title)
                 self._check()  # a page may have gone elsewhere at the last moment
+        except NotPdf as error:
+            raise failure("crash", internal=f"the PDF {error}") from error
         except (PlaywrightTimeout, TimeoutError) as error:
             raise failure("timeout", "The page was not ready in time.", internal=first_line(str(error))) from error
         except Error as error:
@@ -87,6 +91,8 @@ class Visit:
     async def _open(self) -> CDPSession:
         session = await self._gate.open()
         await self._tidy.prepare()
+        if self._job.private.cookies:
+            await self._page.context.add_cookies(cookies_of(self._job))  # type: ignore[arg-type] # a TypedDict of these keys
         if self._job.options.javascript:
             await self._page.add_init_script(WATCH)
         if self._job.html is not None:
@@ -142,6 +148,12 @@ class Visit:
             await settle.event(options.wait_until)
             if options.wait_until != "domcontentloaded":
                 await settle.fonts()
+        if options.wait_for:
+            await settle.selector(options.wait_for)
+        if options.wait_expression:
+            await settle.expression(options.wait_expression)
+        if options.delay:
+            await settle.delay(options.delay)
 
     def _check(self) -> None:
         """That what stands there is the page's, and that it is no error page, the browser's or the server's."""
@@ -155,8 +167,20 @@ class Visit:
             refused = proxy_failure(response.url, self._ledger)
             if refused is not None:
                 raise refused
+        if "status" not in self._job.options.fail_on:
+            return
         code = "page_unavailable" if response.status >= 500 or response.status == 429 else "page_status"
         raise failure(code, f"The page answered with status {response.status}.")
+
+    def _check_parts(self) -> None:
+        """Fails the job where it asked to fail rather than to be warned."""
+        counts, fail_on = self.witness.counts, self._job.options.fail_on
+        missing = counts["failed"] + counts["blocked"]
+        if "resources" in fail_on and missing:
+            first = (*self.witness.failed, *self.witness.blocked)[0]
+            raise failure("resources_failed", f"{missing} resources did not load, such as {first.url}: {first.reason}")
+        if "console" in fail_on and counts["console"]:
+            raise failure("console_errors", f"The page's scripts reported {counts['console']} errors.")
 
     def _printed(self, pdf: bytes, settled: Settle, found: Look) -> Printed:
         witness = self.witness

@@ -26,6 +26,23 @@ def test_the_defaults_change_nothing() -> None:
         ({"scale": 0.5}, {"scale": 0.5}),
         ({"page_ranges": "1-3, 5"}, {"page_ranges": "1-3,5"}),
         ({"wait_until": "networkidle"}, {"wait_until": "networkidle"}),
+        ({"wait_until": "load"}, {"wait_until": "load"}),
+        ({"wait_until": "settled"}, {}),
+        ({"width": "10cm", "height": "1in"}, {"width": "100mm", "height": "25.4mm"}),
+        ({"width": "10cm", "height": "1in", "landscape": True}, {"width": "25.4mm", "height": "100mm"}),
+        ({"width": "5000mm", "height": "1200mm"}, {"width": "5000mm", "height": "1200mm"}),
+        ({"single_page": True, "width": "8cm"}, {"single_page": True, "width": "80mm"}),
+        ({"single_page": True, "format": "A3"}, {"single_page": True, "format": "A3"}),
+        ({"fail_on": ["status"]}, {}),
+        ({"fail_on": []}, {"fail_on": []}),
+        ({"fail_on": ["status", "console", "status"]}, {"fail_on": ["console", "status"]}),
+        ({"viewport": {"width": 1280}}, {}),
+        ({"viewport": {"width": 800}}, {"viewport": {"width": 800}}),
+        ({"metadata": {"title": ""}}, {}),
+        ({"metadata": {"author": "A"}}, {"metadata": {"author": "A"}}),
+        ({"delay": 2}, {"delay": 2.0}),
+        ({"device_scale": 1}, {}),
+        ({"page_numbers": True}, {"page_numbers": True}),
         ({"css": " p {} "}, {"css": "p {}"}),
         ({"hide": ["nav", " #a", "nav"]}, {"hide": ["#a", "nav"]}),
         ({"block": ["trackers", "ads", "ads"]}, {"block": ["ads", "trackers"]}),
@@ -81,6 +98,30 @@ def test_what_differs_is_named_in_one_way(given_options: dict[str, object], chan
         ({"margin": "101mm"}, "options.margin.top"),
         ({"margin": {"top": "1em"}}, "options.margin.top"),
         ({"margin": {"middle": "1mm"}}, "options.margin.middle"),
+        ({"width": "100mm"}, "options"),
+        ({"width": "100mm", "height": "100mm", "format": "A3"}, "options"),
+        ({"width": "9mm", "height": "100mm"}, "options.width"),
+        ({"width": "100mm", "height": "5001mm"}, "options.height"),
+        ({"single_page": True, "page_ranges": "1"}, "options"),
+        ({"single_page": True, "css_page_size": True}, "options"),
+        ({"single_page": True, "width": "8cm", "height": "8cm"}, "options"),
+        ({"page_numbers": True, "footer_template": "x"}, "options"),
+        ({"page_numbers": True, "margin": "7mm"}, "options"),
+        ({"header_template": "x", "margin": {"top": "1mm"}}, "options"),
+        ({"footer_template": "x" * 10_001}, "options.footer_template"),
+        ({"fail_on": "status"}, "options.fail_on"),
+        ({"fail_on": ["never"]}, "options.fail_on.0"),
+        ({"viewport": {"width": 99}}, "options.viewport.width"),
+        ({"viewport": {"depth": 1}}, "options.viewport.depth"),
+        ({"device_scale": 4.1}, "options.device_scale"),
+        ({"delay": 20.1}, "options.delay"),
+        ({"delay": float("inf")}, "options.delay"),
+        ({"locale": "de_DE"}, "options.locale"),
+        ({"timezone": "../etc"}, "options.timezone"),
+        ({"user_agent": "a\nb"}, "options.user_agent"),
+        ({"wait_for": "x" * 501}, "options.wait_for"),
+        ({"metadata": {"creator": "x"}}, "options.metadata.creator"),
+        ({"headers": {"a": "b"}}, "options.headers"),
     ],
 )
 def test_what_is_wrong_is_named_by_its_field(value: object, field: str) -> None:
@@ -97,6 +138,44 @@ def test_equal_lengths_are_equal(millimetres: float, unit: str) -> None:
     top = parse_options({"margin": {"top": text}}).margin.top
     assert abs(float(top.removesuffix("mm")) - millimetres) <= 0.02
     assert parse_options({"margin": {"top": top}}).margin.top == top
+
+
+LENGTHS = st.builds("{}{}".format, st.integers(1, 300), st.sampled_from(sorted(UNITS)))
+VALUES = st.fixed_dictionaries(
+    {},
+    optional={
+        "format": st.sampled_from(["A0", "A4", "Letter"]),
+        "width": LENGTHS,
+        "height": LENGTHS,
+        "margin": LENGTHS | st.fixed_dictionaries({}, optional={"top": LENGTHS, "bottom": LENGTHS}),
+        "scale": st.floats(0.1, 2),
+        "delay": st.floats(0, 20) | st.integers(0, 20),
+        "page_ranges": st.sampled_from(["", "1", "1-2, 4"]),
+        "fail_on": st.lists(st.sampled_from(["status", "console", "resources"])),
+        "viewport": st.fixed_dictionaries({}, optional={"width": st.integers(100, 4000)}),
+        "metadata": st.fixed_dictionaries({}, optional={"title": st.text(max_size=20)}),
+        **dict.fromkeys(["landscape", "single_page", "css_page_size", "page_numbers", "tagged"], st.booleans()),
+    },
+)
+
+
+@given(VALUES)
+def test_what_differs_means_the_same_and_stays_the_same(value: dict[str, object]) -> None:
+    try:
+        options = parse_options(value)
+    except Rejected:
+        return
+    changed = json.loads(json.dumps(options.changed()))
+    again = parse_options(changed)
+    assert again == options
+    assert again.changed() == options.changed()
+    # As records and render jobs carry them, with every default written out.
+    assert Options.model_validate_json(options.model_dump_json(exclude_none=True)) == options
+    assert Options.model_validate(json.loads(options.model_dump_json())) == options
+
+
+def test_every_option_says_what_it_does() -> None:
+    assert all(field.description for field in Options.model_fields.values())
 
 
 @given(

@@ -73,6 +73,25 @@ def test_a_query_takes_the_options_by_their_names() -> None:
     assert (request.max_age, hops) == (5, 0)
 
 
+def test_a_query_takes_numbers_and_lists_and_leaves_what_has_fields_to_a_body() -> None:
+    query = {
+        "url": URL,
+        "delay": "1.5",
+        "fail_on": "status, console",
+        "wait_for": "#a",
+        "width": "1in",
+        "height": "2in",
+    }
+    request, _ = from_query(query, RULES)
+    assert request.options.changed() == {
+        "delay": 1.5, "fail_on": ["console", "status"], "wait_for": "#a", "width": "25.4mm", "height": "50.8mm"
+    }  # fmt: skip
+    assert from_query({"url": URL, "fail_on": ""}, RULES)[0].options.fail_on == ()
+    for name in ("viewport", "metadata"):
+        with pytest.raises(Rejected, match="POST"):
+            from_query({"url": URL, name: "x"}, RULES)
+
+
 def test_a_query_and_a_body_that_ask_the_same_make_one_job() -> None:
     by_query, _ = from_query({"url": "https://example.com", "landscape": "true"}, RULES)
     by_body = from_body('{"url": "https://example.com/", "options": {"landscape": true}}', is_base64=False, rules=RULES)

@@ -68,6 +68,10 @@ _CODES = [
     Code("tls_error", 502, False, "The page's TLS certificate or handshake is wrong", "Have its TLS put right."),
     Code("page_status", 502, False, "The page answered with an error status", "Check that the URL opens in a browser."),
     Code("page_unavailable", 502, True, "The page's server is overloaded or broken", "Try again later."),
+    Code(
+        "resources_failed", 502, True, "Parts of the page did not load", "Try later, or leave resources out of fail_on."
+    ),
+    Code("console_errors", 502, False, "The page's scripts reported errors", "Leave console out of fail_on."),
     Code("too_many_redirects", 502, False, "The page redirects in a circle", "Check the URL in a browser."),
     Code("unsupported_content", 415, False, "The URL is not a page", "Send the URL of a page that a browser shows."),
     Code("invalid_option", 422, False, "An option does not fit this page", "Correct the option that `detail` names."),

@@ -155,7 +155,7 @@ def test_the_shipped_event_renders_and_nothing_secret_reaches_a_child(
 def test_a_dead_browser_ends_the_process(runtime: Runtime, event: dict[str, Any], layer: Layer, tmp_path: Path) -> None:
     assert runtime.invoke(event)[0] == "response"
     binary = str(layer.inflate("chromium"))
-    browser = min(pid for pid in runtime.children() if os.readlink(f"/proc/{pid}/exe") == binary)
+    browser = min(pid for pid in runtime.children() if _program(pid) == binary)
     os.kill(browser, signal.SIGKILL)
     assert runtime.process.wait(5) == 70
     assert "the browser died" in (tmp_path / "log").read_text()
@@ -171,6 +171,14 @@ def test_when_the_function_is_killed_so_is_its_browser(runtime: Runtime, event: 
     while any(_runs(pid) for pid in children) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not [pid for pid in children if _runs(pid)]
+
+
+def _program(pid: int) -> str:
+    """What a process runs; nothing where it has just ended, as a tab's does after its page."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return ""
 
 
 def _runs(pid: int) -> bool:

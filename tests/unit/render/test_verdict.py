@@ -24,6 +24,7 @@ SEEN = [
     (Seen(glyphs_missing={"TIBETAN": 2}), "degraded", ["glyphs_missing"]),
     (Seen(unsettled=("load",)), "degraded", ["not_settled"]),
     (Seen(scroll_limit=30_000), "degraded", ["scroll_limit"]),
+    (Seen(split=2), "degraded", ["several_pages"]),
     (Seen(status=404), "degraded", ["page_status"]),
     (Seen(near_blank=True), "suspect", ["near_blank"]),
     (Seen(challenge="Cloudflare", status=403), "suspect", ["challenge_page", "page_status"]),

@@ -1,0 +1,217 @@
+"""Every option does on the page and on the paper what it says."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from urlshot.jobs import RenderAnswer
+
+from .conftest import Bench, Site, read_pdf, text_of
+
+SAYS = {
+    "locale": ({"locale": "de-DE"}, "navigator.language + (1.5).toLocaleString()", "de-DE1,5"),
+    "timezone": ({"timezone": "Asia/Tokyo"}, "Intl.DateTimeFormat().resolvedOptions().timeZone", "Asia/Tokyo"),
+    "user agent": ({"user_agent": "Mine/1"}, "navigator.userAgent", "Mine/1"),
+    "viewport": ({"viewport": {"width": 400, "height": 300}}, "innerWidth + 'x' + innerHeight", "400x300"),
+    "device scale": ({"device_scale": 2}, "'d' + devicePixelRatio", "d2"),
+    "colour scheme": ({"color_scheme": "dark"}, "'d' + matchMedia('(prefers-color-scheme: dark)').matches", "dtrue"),
+    "media": ({"media": "screen"}, "'m' + matchMedia('screen').matches", "mtrue"),
+    "no scripts": ({"javascript": False}, "'ran'", "before"),
+    "default": ({}, "[navigator.language, innerWidth, devicePixelRatio].join()", "en-US,1280,1"),
+}
+
+
+@pytest.mark.parametrize("kind", SAYS)
+def test_what_the_page_is_told(render: Bench, site: Site, kind: str) -> None:
+    options, expression, expected = SAYS[kind]
+    html = f"<p id=p>before</p><script>p.textContent = {expression}</script>"
+    assert expected in text_of(render(site.page("/says", html), options=options))
+
+
+def test_a_timezone_that_does_not_exist_is_named(render: Bench, site: Site) -> None:
+    assert render.error(site.page("/x", "x"), options={"timezone": "Moon/Base"}) == "invalid_option"
+    assert "fine" in text_of(render(site.page("/fine", "fine")))
+
+
+def test_media_screen_prints_what_the_screen_shows(render: Bench, site: Site) -> None:
+    html = (
+        "<style>@media print { b { display: none } } @media screen { i { display: none } }</style><b>bold</b> <i>it</i>"
+    )
+    url = site.page("/media", html)
+    assert text_of(render(url)).split() == ["it"]
+    assert text_of(render(url, options={"media": "screen"})).split() == ["bold"]
+
+
+def sizes(answer: RenderAnswer) -> list[tuple[int, int]]:
+    """Width and height of each page, in millimetres."""
+    return [
+        (round(float(page.mediabox.width) / 72 * 25.4), round(float(page.mediabox.height) / 72 * 25.4))
+        for page in read_pdf(answer).pages
+    ]
+
+
+def test_paper_of_any_size(render: Bench, site: Site) -> None:
+    url = site.page("/paper", "text")
+    assert sizes(render(url, options={"width": "120mm", "height": "20cm"})) == [(120, 200)]
+    assert sizes(render(url, options={"width": "120mm", "height": "20cm", "landscape": True})) == [(200, 120)]
+    own = site.page("/own", "<style>@page { size: 80mm 100mm }</style>text")
+    assert sizes(render(own, options={"css_page_size": True})) == [(80, 100)]
+    assert sizes(render(own)) == [(210, 297)]
+
+
+def test_one_long_page(render: Bench, site: Site) -> None:
+    lines = "<p style='break-after:page'>line</p>" * 150
+    answer = render(site.page("/long", lines + "<p>last"), options={"single_page": True})
+    ((width, height),) = sizes(answer)
+    assert width == 210
+    assert 1100 < height < 1700
+    assert "last" in text_of(answer)
+    assert answer.report is not None and answer.report.verdict == "complete"
+    ((_, low),) = sizes(render(site.page("/short", "short"), options={"single_page": True, "width": "80mm"}))
+    assert low < 50
+
+
+def test_content_longer_than_a_page_can_be_says_so(render: Bench, site: Site) -> None:
+    answer = render(site.page("/far", "<p>a</p><div style='height:25000px'></div>z"), options={"single_page": True})
+    assert answer.report is not None
+    assert [warning.code for warning in answer.report.warnings] == ["several_pages"]
+
+
+def test_headers_footers_and_page_numbers(render: Bench, site: Site) -> None:
+    url = site.page("/two", "<title>T</title><p style='break-after:page'>one</p>two")
+    assert "2 / 2" in text_of(render(url, options={"page_numbers": True, "margin": "15mm"}))
+    templates = {
+        "header_template": "<div style='font-size:9px'>HEAD <span class=title></span></div>",
+        "footer_template": "<div style='font-size:9px'>FOOT <span class=pageNumber></span></div>",
+    }
+    text = text_of(render(url, options={**templates, "margin": "20mm"}))
+    assert "HEAD T" in text
+    assert "FOOT 2" in text
+
+
+def test_tags_and_bookmarks(render: Bench, site: Site) -> None:
+    url = site.page("/tags", "<html lang=en><h1>First</h1><p>text<h2>Second</h2>")
+    plain = read_pdf(render(url))
+    assert "/StructTreeRoot" not in plain.root_object
+    tagged = read_pdf(render(url, options={"tagged": True, "outline": True}))
+    assert "/StructTreeRoot" in tagged.root_object
+    assert json.dumps(str(tagged.outline)).count("/Title") == 2
+
+
+def test_metadata_is_written_and_the_title_is_the_pages(render: Bench, site: Site) -> None:
+    url = site.page("/meta", "<title>Of the page (1)</title>text")
+    own = read_pdf(render(url)).metadata
+    assert own is not None and own.title == "Of the page (1)"
+    answer = render(url, options={"metadata": {"author": "Ünï (作者)", "keywords": "a, b"}})
+    written = read_pdf(answer).metadata
+    assert written is not None
+    assert (written.title, written.author, written.keywords) == ("Of the page (1)", "Ünï (作者)", "a, b")
+    assert answer.report is not None and answer.report.pages == 1
+    mine = read_pdf(render(url, options={"metadata": {"title": "Mine", "subject": "S"}})).metadata
+    assert mine is not None
+    assert (mine.title, mine.subject, mine.author) == ("Mine", "S", None)
+
+
+WAITS = {
+    "wait_for": ("setTimeout(() => document.body.append(Object.assign(document.createElement('b'), {id: 'late', "
+                 "textContent: 'came'})), 700)", {"wait_for": "#late"}),
+    "wait_expression": ("setTimeout(() => { window.ready = {now: 1}; p.textContent = 'came' }, 700)",
+                        {"wait_expression": "window.ready.now === 1"}),
+    "delay": ("setTimeout(() => { p.textContent = 'came' }, 700)", {"delay": 1}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", WAITS)
+def test_what_is_waited_for_comes_and_is_told(render: Bench, site: Site, kind: str) -> None:
+    script, options = WAITS[kind]
+    url = site.page("/wait", f"<p id=p>page</p><script>{script}</script>")
+    assert "came" not in text_of(render(url))
+    answer = render(url, options={**options, "wait_until": "load"})
+    assert "came" in text_of(answer)
+    assert answer.report is not None
+    assert {wait.what: wait.timed_out for wait in answer.report.waited}[kind] is False
+
+
+@pytest.mark.parametrize("options", [{"wait_for": "#never"}, {"wait_expression": "window.never"}, {"delay": 20}])
+def test_what_never_comes_ends_at_the_limit_with_a_warning(render: Bench, site: Site, options: dict[str, Any]) -> None:
+    began = time.monotonic()
+    answer = render(site.page("/never", "page"), options=options, limits={"seconds": 2})
+    assert time.monotonic() - began < 3
+    assert answer.report is not None
+    assert next(iter(options)) in answer.report.warnings[0].text
+
+
+@pytest.mark.parametrize("options", [{"wait_for": "p["}, {"wait_expression": "1 +"}])
+def test_what_cannot_be_waited_for_is_refused(render: Bench, site: Site, options: dict[str, str]) -> None:
+    assert render.error(site.page("/wrong", "page"), options=options) == "invalid_option"
+
+
+def test_failing_is_a_matter_of_choice(render: Bench, site: Site) -> None:
+    gone = site.page("/gone", "<p>sorry", 404)
+    answer = render(gone, options={"fail_on": []})
+    assert answer.report is not None and answer.report.status == 404
+    assert [warning.code for warning in answer.report.warnings] == ["page_status"]
+    parts = site.page("/parts", "<p>text<img src=/none.png>")
+    assert render.error(parts, options={"fail_on": ["resources"]}) == "resources_failed"
+    assert render.error(site.page("/c", "<script>oops</script>"), options={"fail_on": ["console"]}) == "console_errors"
+
+
+SECRET = "made-up-31ce"
+
+
+def test_a_callers_headers_and_cookies_reach_one_origin_only(
+    render: Bench, site: Site, serve: Callable[..., Site], allow: set[tuple[str, int]]
+) -> None:
+    other = serve()
+    allow.add(("127.0.0.1", other.port))
+    other.page("/there", f"<p>there<img src={site.url('/back.png')}>")
+    for path in ("/x.png", "/y", "/z.css"):
+        other.page(path, "x")
+    site.page("/away", "", 302, Location=other.url("/y"))
+    html = f"""<p>page<img src=/own.png><img src={other.url("/x.png")}><img src=/away>
+      <link rel=stylesheet href={other.url("/z.css")}><iframe src={other.url("/there")}></iframe>"""
+    private = {"headers": {"X-Key": SECRET}, "cookies": [{"name": "c", "value": SECRET, "path": "/own.png"}]}
+    answer = render(site.page("/start", html), private=private)
+    assert answer.error is None
+    seen = {path: {name.lower(): value for name, value in headers.items()} for path, headers in site.hits}
+    assert seen["/start"]["x-key"] == seen["/own.png"]["x-key"] == seen["/away"]["x-key"] == SECRET
+    assert seen["/own.png"]["cookie"] == f"c={SECRET}"
+    assert "cookie" not in seen["/start"]
+    assert {"/x.png", "/y", "/z.css", "/there"} <= set(other.paths())
+    assert SECRET not in str([headers for path, headers in other.hits if path != "/own.png"])
+    assert SECRET not in render.log.getvalue()
+    assert SECRET not in answer.model_dump_json(exclude={"pdf"})
+    # The next job has nothing of it.
+    site.hits.clear()
+    render(site.url("/start"))
+    assert SECRET not in str(site.hits)
+
+
+def test_a_redirect_of_the_page_itself_leaves_the_headers_behind(
+    render: Bench, site: Site, serve: Callable[..., Site], allow: set[tuple[str, int]]
+) -> None:
+    other = serve()
+    allow.add(("127.0.0.1", other.port))
+    other.page("/y", "<p>elsewhere")
+    private = {"headers": {"Authorization": f"Bearer {SECRET}"}}
+    assert "elsewhere" in text_of(render(site.page("/away", "", 302, Location=other.url("/y")), private=private))
+    assert SECRET in str(site.hits)
+    assert SECRET not in str(other.hits)
+
+
+def test_basic_auth_is_sent_where_it_is_asked_for(
+    render: Bench, site: Site, serve: Callable[..., Site], allow: set[tuple[str, int]]
+) -> None:
+    other = serve()
+    allow.add(("127.0.0.1", other.port))
+    other.page("/a", "no", 401, WWW_Authenticate="Basic realm=x")
+    url = site.page("/auth", f"<p>page<img src={other.url('/a')}>", 401, WWW_Authenticate="Basic realm=x")
+    private = {"basic_auth": {"username": "u", "password": SECRET}}
+    assert render.error(url, private=private) == "page_status"  # this site never lets anyone in
+    assert "Basic" in str([headers.get("Authorization") for _, headers in site.hits])
+    assert "Basic " not in str([headers.get("Authorization") for _, headers in other.hits])
