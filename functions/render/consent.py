@@ -28,6 +28,8 @@ REJECT_SECONDS = 3.0
 
 MESSAGES = 2000
 """Messages that are listened to; a page may call the binding too."""
+FRAMES = 20
+"""Documents that get the rules, which are 100 kB."""
 _REST = 0.1
 """Seconds from the second look's beginning, which is reported, to its end, which is not."""
 
@@ -54,6 +56,7 @@ class Consent:
         self._page = page
         self._lists = lists
         self._messages = 0
+        self._documents = 0
         self._waited = 0.0
         self._began: float | None = None
         self._looked_at: float | None = None
@@ -112,7 +115,8 @@ class Consent:
         if self._messages > MESSAGES or not isinstance(message, dict):
             return
         match message:
-            case {"type": "init"}:
+            case {"type": "init"} if self._documents < FRAMES:
+                self._documents += 1
                 await self._answer(source["frame"])
             case {"type": "report", "mainFrame": True, "state": {"findCmpAttempts": 2}} if not self._looked_at:
                 self._looked_at = time.monotonic()
@@ -130,7 +134,10 @@ class Consent:
         reply = {
             "type": "initResp",
             "config": _CONFIG,
-            "rules": {"autoconsent": [], "compact": self._lists.consent_rules(frame.url, top=not frame.parent_frame)},
+            "rules": {
+                "autoconsent": [],
+                "compact": self._lists.consent_rules(frame.url[:2048], top=not frame.parent_frame),
+            },
         }
         with contextlib.suppress(Error):  # the frame is gone, or the page has taken the function away
             await frame.evaluate("reply => { window.autoconsentReceiveMessage?.(reply) }", reply)

@@ -14,14 +14,14 @@ _LENGTH = re.compile(r"(\d{1,5}(?:\.\d{1,4})?)(mm|cm|in|pt|px)")
 _RANGE = re.compile(r"([1-9]\d{0,4})(?:-([1-9]\d{0,4}))?")
 
 MAX_MARGIN_MM = 100.0
-MAX_CSS_BYTES = 20_000
-MAX_SELECTORS = 50
-MAX_SELECTOR = 200
-"""Characters of one selector."""
 MIN_SIDE_MM, MAX_SIDE_MM = 10.0, 5000.0
 """A PDF's page has at most 14,400 units, which are 5,080 mm (ISO 32000-1, annex C)."""
 TEMPLATE_MM = 8.0
 """Margin that a header or footer needs, or it would be cut off."""
+MAX_CSS_BYTES = 20_000
+MAX_SELECTORS = 50
+MAX_SELECTOR = 200
+"""Characters of one selector."""
 
 
 def millimetres(length: str) -> float:
@@ -214,6 +214,19 @@ class Options(BaseModel):
         "that could not be loaded, errors of its scripts.",
     )
 
+    css: Annotated[str, BeforeValidator(_css)] = Field(
+        default="", description="CSS to add to the page, after its own, at most 20 kB; @import has no effect in it."
+    )
+    hide: Annotated[tuple[str, ...], BeforeValidator(_selectors)] = Field(
+        default=(), description="CSS selectors of what is left out of the print; at most 50, of 200 characters."
+    )
+    block: Annotated[tuple[Literal["ads", "fonts", "images", "media", "trackers"], ...], BeforeValidator(_names)] = (
+        Field(default=(), description="What the page may not load; ads and trackers are those of known third parties.")
+    )
+    consent: Literal["keep", "reject"] = Field(
+        default="keep", description="Cookie banners: left as they are, or answered with no, which takes up to 3 s."
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _paper_on_its_side(cls, value: object) -> object:
@@ -243,19 +256,6 @@ class Options(BaseModel):
         if (self.footer_template or self.page_numbers) and millimetres(self.margin.bottom) < TEMPLATE_MM:
             raise ValueError(f"a footer needs margin.bottom of {TEMPLATE_MM:g}mm at least")
         return self
-
-    css: Annotated[str, BeforeValidator(_css)] = Field(
-        default="", description="CSS to add to the page, after its own, at most 20 kB; @import has no effect in it."
-    )
-    hide: Annotated[tuple[str, ...], BeforeValidator(_selectors)] = Field(
-        default=(), description="CSS selectors of what is left out of the print; at most 50, of 200 characters."
-    )
-    block: Annotated[tuple[Literal["ads", "fonts", "images", "media", "trackers"], ...], BeforeValidator(_names)] = (
-        Field(default=(), description="What the page may not load; ads and trackers are those of known third parties.")
-    )
-    consent: Literal["keep", "reject"] = Field(
-        default="keep", description="Cookie banners: left as they are, or answered with no, which takes up to 3 s."
-    )
 
     def changed(self) -> dict[str, Any]:
         """What differs from the defaults, as JSON values: with the URL it makes the job's id."""
