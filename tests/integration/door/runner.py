@@ -1,0 +1,256 @@
+"""One browser against the closed door: `python -m tests.integration.door.runner MODE LAYER`, as root.
+
+MODE `guarded` is the renderer as it ships; `open` is the same browser without proxy and switches; `naive` is the
+renderer with a proxy that checks an address and then dials by name. What happened goes to stdout, as JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import io
+import json
+import logging
+import os
+import resource
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from .attempts import (
+    ADDRESSES,
+    DENIED,
+    FIRST_PORT,
+    HOSTS,
+    NAMES,
+    PAGES_PORT,
+    PUBLIC,
+    PUBLIC_6,
+    Attempt,
+    document,
+    fixed,
+    pages,
+    rebinding,
+    spellings,
+)
+from .listeners import Listeners
+from .network import interface, isolate, loopback, replace
+from .ways import DATAGRAMS, SCRIPTS
+
+# Chromium's own guard of local networks, which asks a person, is out of the way: what is tested is this project's door.
+LOOSE = [
+    "--disable-features=LocalNetworkAccessChecks,LocalNetworkAccessChecksWebRTC",
+]
+SECRET = "the-machines-own-secret"
+WORKER_PORTS = (FIRST_PORT + 6000, FIRST_PORT + 6001)
+
+
+def worker_page() -> dict[str, str]:
+    """A page with service workers that reach out when they are installed."""
+    register = "<script>for (const n of [0, 1]) navigator.serviceWorker?.register(`/worker${n}.js`, {scope: `/s${n}/`})"
+    found = {"/workers": f"<!doctype html><p>printed</p>{register}</script><img src='/hold'>"}
+    for number, (host, port) in enumerate(zip(("10.0.0.1", PUBLIC), WORKER_PORTS, strict=True)):
+        found[f"/worker{number}.js"] = f"fetch('http://{host}:{port}/', {{mode: 'no-cors'}})"
+    return found
+
+
+def link_page() -> tuple[str, list[Attempt]]:
+    """A page whose headers, rather than its content, name what to load."""
+    kinds = ("preload; as=image", "preload; as=script", "stylesheet", "preconnect", "prefetch", "modulepreload")
+    attempts = [
+        Attempt(f"Link: {kind}", "", host, FIRST_PORT + 7000 + 10 * at + number, host == PUBLIC)
+        for at, host in enumerate(("10.0.0.1", "127.0.0.1", PUBLIC))
+        for number, kind in enumerate(kinds)
+    ]
+    links = ", ".join(f"<http://{a.host}:{a.port}/>; rel={a.way.removeprefix('Link: ')}" for a in attempts)
+    return f"Link: {links}\n\n<!doctype html><p>printed</p><img src='/hold'>", attempts
+
+
+def schemes(folder: Path) -> list[str]:
+    """URLs of other schemes than http and https."""
+    secret = folder / "secret.txt"
+    secret.write_text(SECRET)
+    return [
+        f"file://{secret}",
+        f"file://localhost{secret}",
+        f"view-source:file://{secret}",
+        "view-source:http://10.0.0.1:9001/",
+        "ftp://10.0.0.1:9001/",
+        "gopher://10.0.0.1:9001/",
+        "chrome://version/",
+        "chrome://gpu/",
+        "chrome-untrusted://terminal/",
+        "devtools://devtools/bundled/inspector.html",
+        f"data:text/html,{SECRET}",
+        f"javascript:document.write('{SECRET}')",
+        f"filesystem:file://{secret}",
+        "about:version",
+        "intent://10.0.0.1:9001/#Intent;end",
+        "ws://10.0.0.1:9001/",
+    ]
+
+
+class Guarded:
+    """The renderer as it ships."""
+
+    def __init__(self, layer: Any) -> None:
+        from aws_lambda_powertools import Logger
+
+        from functions.render.renderer import Renderer
+        from functions.render.settings import RenderSettings
+
+        logger = Logger(service="door", stream=io.StringIO())
+        logger.setLevel(logging.CRITICAL)
+        # As the local stack says it: one pair is opened, so that pages of a secure origin are there.
+        opened = {"LOCAL_ALLOW": f"localhost:{PAGES_PORT}", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
+        settings = RenderSettings.read({"DENY_HOSTS": DENIED, **opened})
+        self._renderer = Renderer(settings, logger, layer)
+        self._renderer.start()
+
+    def visit(self, url: str, seconds: float = 25) -> dict[str, Any]:
+        from pypdf import PdfReader
+
+        from urlshot.jobs import RenderJob
+
+        job = {"url": url, "id": "a" * 40, "generation": "g", "upload": None, "limits": {"seconds": seconds}}
+        answer = self._renderer.render(RenderJob.model_validate(job), None)
+        text = ""
+        if answer.pdf is not None:
+            reader = PdfReader(io.BytesIO(base64.b64decode(answer.pdf)))
+            text = "\n".join(page.extract_text() for page in reader.pages)
+        network = answer.report.network if answer.report is not None else {}
+        return {"url": url, "error": (answer.error or {}).get("code"), "text": text, "network": network}
+
+    def close(self) -> None:
+        self._renderer.close()
+
+
+class Open:
+    """The same browser, with nothing between it and the network."""
+
+    def __init__(self, layer: Any) -> None:
+        from playwright_aws_lambda import launch_chromium
+
+        self._loop = asyncio.new_event_loop()
+        self._chromium = self._loop.run_until_complete(launch_chromium(layer=layer))
+
+    def visit(self, url: str, seconds: float = 25) -> dict[str, Any]:
+        return self._loop.run_until_complete(self._visit(url))
+
+    async def _visit(self, url: str) -> dict[str, Any]:
+        from playwright.async_api import Error
+
+        context = await self._chromium.new_context()
+        page = await context.new_page()
+        text = ""
+        with contextlib.suppress(Error):
+            await page.goto(url, wait_until="load", timeout=25_000)
+            text = "".join([await frame.inner_text("html", timeout=500) for frame in page.frames[:1]])
+        await context.close()
+        return {"url": url, "error": None, "text": text, "network": {}}
+
+    def close(self) -> None:
+        self._loop.run_until_complete(self._chromium.close())
+
+
+async def naive_dial(host: str, port: int, egress: Any, resolver: Any) -> Any:
+    """What the proxy must not be: it checks one answer of the name server, and dials another."""
+    from functions.render.dial import Unreachable
+    from functions.render.ledger import Failure
+
+    for _, address in await resolver(host, port):
+        import ipaddress
+
+        if not egress.for_address(ipaddress.ip_address(address), port).allowed:
+            raise Unreachable(Failure("blocked_target", "private"))
+    try:
+        return await asyncio.open_connection(host, port)
+    except OSError as error:
+        raise Unreachable(Failure("connection_failed", "not reached")) from error
+
+
+def main(mode: str, root: str) -> None:
+    isolate()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    folder = Path(tempfile.mkdtemp(prefix="door-"))
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    replace("/etc/resolv.conf", "nameserver 127.0.0.53\noptions timeout:1 attempts:2\n", folder)
+    replace("/etc/hosts", "127.0.0.1 localhost\n", folder)
+    loopback(ADDRESSES)
+    cable = interface("100.127.0.2")
+
+    from playwright_aws_lambda import Layer, launch
+
+    shipped = launch.chromium_args()
+    plain = [switch for switch in shipped if "gpu" in switch or "raster" in switch or "webgl" in switch]
+    launch.chromium_args = lambda: [*(plain if mode == "open" else shipped), *LOOSE]
+
+    groups = [] if mode == "naive" else [*pages(), fixed()]
+    groups += rebinding()
+    link, linked = link_page()
+    prefetched = ["prefetched-1.test", "prefetched-2.test"]
+    prefetch = "".join(f"<link rel=dns-prefetch href='//{name}'>" for name in prefetched)
+    served = {f"/page/{number}": document(group) for number, group in enumerate(groups)}
+    served |= {"/linked": link, "/dns": f"<!doctype html><p>printed</p>{prefetch}<img src='/hold'>", **worker_page()}
+    others = schemes(folder)
+    framed = [url for url in others if not url.startswith("javascript:")]  # that one would write over the page
+    frames = "".join(f'<iframe src="{url}"></iframe><object data="{url}"></object>' for url in framed)
+    reads = "".join(f"fetch({json.dumps(url)}).then(r => r.text()).then(show).catch(() => 0);" for url in others[:9])
+    served["/schemes"] = (
+        f"<!doctype html><p>printed</p>{frames}<script>const show = t => document.body.append(t);{reads}"
+    )
+    served["/schemes"] += "</script><img src='/hold'>"
+    for number, url in enumerate(others):
+        served[f"/location/{number}"] = f"<!doctype html><p>printed</p><script>location={json.dumps(url)}</script>"
+    ports = {attempt.port for group in groups for attempt in group} | {attempt.port for attempt in linked}
+    listeners = Listeners({*ports, *WORKER_PORTS, PAGES_PORT, 9001, 80}, served, NAMES)
+
+    if mode == "naive":
+        from functions.render import proxy
+
+        proxy.dial = naive_dial  # type: ignore[assignment]
+    browser = Open(Layer.at(Path(root))) if mode == "open" else Guarded(Layer.at(Path(root)))
+    origin, secure = f"http://{PUBLIC}:{PAGES_PORT}", f"http://localhost:{PAGES_PORT}"
+
+    def at(group: list[Attempt]) -> str:
+        return secure if {attempt.way for attempt in group} & {*SCRIPTS, *DATAGRAMS} else origin
+
+    visited = [browser.visit(f"{at(group)}/page/{number}") for number, group in enumerate(groups)]
+    direct: list[dict[str, Any]] = []
+    scheme: list[dict[str, Any]] = []
+    if mode != "naive":
+        visited += [browser.visit(f"{secure}{path}") for path in ("/linked", "/dns", "/workers")]
+        hosts = [*spellings("10.0.0.1"), *HOSTS] if mode == "guarded" else ["10.0.0.1", "127.1", "private.test", DENIED]
+        direct = [browser.visit(f"http://{host}:9001/direct", 3) for host in hosts]
+        direct += [
+            browser.visit(f"{origin}/redirect/302?to=http://{host}:9001/", 3) for host in hosts[::3] if host.isascii()
+        ]
+        scheme = [browser.visit(url, 3) for url in others[: 3 if mode == "open" else None]]
+    if mode == "guarded":
+        scheme += [browser.visit(f"{origin}/schemes")]
+        scheme += [browser.visit(f"{origin}/location/{number}", 3) for number in range(len(others))]
+        scheme += [browser.visit(f"{origin}/redirect/302?to={url}", 3) for url in others]
+    attempts = [attempt for group in [*groups, linked] for attempt in group]
+    browser.close()
+    os.close(cable)
+    visits = set(listeners.visits)
+    worker = [any(port == wanted for _, _, port in visits) for wanted in WORKER_PORTS]
+    found = {
+        "attempts": [[a.way, a.host, a.port, a.allowed, a.reached(visits)] for a in attempts],
+        "breaches": sorted(
+            visit for visit in visits if visit[1] not in (PUBLIC, PUBLIC_6, "") and visit[2] != PAGES_PORT
+        ),
+        "workers": worker,
+        "prefetched": [listeners.asked[name] for name in prefetched],
+        "visited": visited,
+        "direct": direct,
+        "schemes": scheme,
+        "datagrams": sorted(port for protocol, _, port in visits if protocol == "udp"),
+    }
+    json.dump(found, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
