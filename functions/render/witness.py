@@ -146,7 +146,8 @@ def shown(url: str) -> str:
         parsed = ada_url.URL(url)
     except ValueError:
         return ""
-    parsed.username = parsed.password = ""
+    if parsed.username or parsed.password:  # a URL without a host has neither, and cannot be given any
+        parsed.username = parsed.password = ""
     return parsed.href[:2048]
 
 
