@@ -14,9 +14,10 @@ OUT ?= page.pdf
 ALLOW ?=
 PORT ?= 0
 STAGE ?=
+TAKE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup layers pdf up test prove lint unit integration e2e sam sizes bench clean
+.PHONY: help setup layers pdf up test prove lint unit integration e2e sam sizes bump bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +47,15 @@ sam: setup $(HOME_DIR)/sam.stamp ## Build every function and layer for Lambda, a
 
 sizes: sam ## Build for Lambda, and check the size of each function with its layers against Lambda's limit
 	@$(BIN)/python -m infra.local.sizes
+
+bump: $(BIN)/python ## Show the newest browser and Playwright; TAKE=1 takes them, builds the layer and reruns the gallery
+	@$(BIN)/python layers/chromium/bump.py $(if $(TAKE),--take)
+ifneq ($(TAKE),)
+	@$(MAKE) layers
+	@$(BIN)/python -m pip install --quiet --requirement infra/local/requirements.txt --requirement tests/requirements.txt
+	@$(MAKE) gallery
+	@git --no-pager diff --stat
+endif
 
 setup: $(HOME_DIR)/local.stamp layers ## Prepare the environment, the layers and the broker (pdf, up and test do it too)
 
