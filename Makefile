@@ -14,9 +14,10 @@ OUT ?= page.pdf
 ALLOW ?=
 PORT ?= 0
 STAGE ?=
+TAKE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup layers pdf up test prove lint unit integration e2e sam sizes gallery bench clean
+.PHONY: help setup layers pdf up test prove lint sam sizes gallery bump bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +53,17 @@ sam: setup $(HOME_DIR)/sam.stamp ## Build every function and layer for Lambda, a
 
 sizes: sam ## Build for Lambda, and check the size of each function with its layers against Lambda's limit
 	@$(BIN)/python -m infra.local.sizes
+
+bump: $(BIN)/python ## Show the newest browser and Playwright; TAKE=1 takes them and shows what the gallery says to it
+ifeq ($(TAKE),)
+	@$(BIN)/python layers/chromium/bump.py
+else
+	@$(MAKE) gallery
+	@rm -rf $(HOME_DIR)/gallery-before && mv $(HOME_DIR)/gallery $(HOME_DIR)/gallery-before
+	@$(BIN)/python layers/chromium/bump.py --take
+	@$(MAKE) gallery EARLIER=$(HOME_DIR)/gallery-before
+	@git --no-pager diff --stat
+endif
 
 setup: $(HOME_DIR)/local.stamp layers ## Prepare the environment, the layers and the broker (pdf, up and test do it too)
 

@@ -22,6 +22,10 @@ from .proxy import EgressProxy
 CLOSE_SECONDS = 1.5
 """Longest that a finished page may take to go away; after that its browser does."""
 PREPARE_SECONDS = 10.0
+LIFE_JOBS = 100
+"""Jobs after which a browser is replaced, because what a page leaves behind adds up."""
+LIFE_BYTES = 600_000_000
+"""Memory of all its processes, beyond what they share, at which it is replaced, when its last page is gone."""
 
 _CONTEXT = {
     "accept_downloads": False,
@@ -44,6 +48,9 @@ class Browser:
         self._on_death = on_death
         self._chromium: Chromium | None = None
         self._next: asyncio.Task[Page] | None = None
+        self._jobs = 0
+        self.replaced = 0
+        """Times that a browser was replaced for its age or size, not for a page that was too much for it."""
 
     async def start(self) -> None:
         """Launches everything and prepares the first page.
@@ -92,7 +99,8 @@ class Browser:
     async def give_back(self, page: Page | None, *, healthy: bool) -> None:
         """Ends a page and all that it opened, and begins to prepare the next one.
 
-        A page that hung or crashed takes its browser along. Takes CLOSE_SECONDS at most.
+        A page that hung or crashed takes its browser along, and a browser that is old or large goes between two jobs.
+        Takes CLOSE_SECONDS at most.
         """
         await self._proxy.end()
         if healthy and page is not None:
@@ -101,9 +109,13 @@ class Browser:
                     await page.context.close()
             except (Error, TimeoutError):
                 healthy = False
-        if not healthy:
+        self._jobs += 1
+        fresh = healthy and not self._is_worn()
+        if not fresh:
+            self.replaced += healthy
+            self._jobs = 0
             self.chromium.kill()
-        self._prepare(restart=not healthy)
+        self._prepare(restart=not fresh)
 
     async def close(self) -> None:
         """Ends browser, driver and proxy."""
@@ -113,6 +125,9 @@ class Browser:
         if self._chromium is not None:
             await self._chromium.close()
         await self._proxy.close()
+
+    def _is_worn(self) -> bool:
+        return self._jobs >= LIFE_JOBS or self.chromium.memory() > LIFE_BYTES
 
     def _prepare(self, *, restart: bool) -> asyncio.Task[Page]:
         if self._next is not None:

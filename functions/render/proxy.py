@@ -5,11 +5,10 @@ the job that is under way; without one, nothing gets through, and when a job end
 one request per connection: a connection more for each resource, on pages that are rare today, and in return no state in
 which one message could be taken for two.
 
-Why not a library: proxy.py (2.4) resolves in one place and connects, by name, in another, so that what was checked need
-not be what is dialled; to resolve once, check every address and dial that one, its connection class must be replaced,
-and that class is most of what we would use it for. It would add about 1 MB and an import of its threads, sockets and
-plugins to every cold start; this module and `wire` and `dial` are 500 lines of the standard library that start in one
-`asyncio.start_server`.
+Why not a library: proxy.py (2.4.10) lets a plugin's `resolve_dns` return the one address to dial, so it can be made to
+check what it dials; but that call is not asynchronous, no second address is tried, and it connects by name when the
+plugin returns nothing. It is 0.6 MB in 158 files and 0.37 s of import at every cold start
+(measured); this module, `dial` and `wire` are 500 lines and 0.006 s beyond what the function imports anyway.
 
 It asks for no password: on Lambda nobody else is on the machine, and locally it lets through only what anyone may
 reach.

@@ -81,6 +81,11 @@ def main(artifacts: Path) -> None:
     inputs = [RECIPE, read("requirements.txt"), *LAMBDA_PLATFORM, interpreter(python), interpreter(compiler)]
     wheels = cached("wheels", inputs, partial(make_wheels, python, compiler))
 
+    # A stack may be running on a layer that is there; it is left alone when it is what would be made.
+    mark = artifacts / "chromium" / "made-of"
+    made_of = digest([place.name for place in (*packed.values(), small, fonts, tidy, wheels)])
+    if mark.is_file() and mark.read_text() == made_of:
+        return
     artifacts.mkdir(parents=True, exist_ok=True)
     for name in ("python", "chromium"):
         shutil.rmtree(artifacts / name, ignore_errors=True)
@@ -95,6 +100,7 @@ def main(artifacts: Path) -> None:
     shutil.copytree(wheels, artifacts / "python")
     package = artifacts / "python" / "playwright_aws_lambda"
     shutil.copytree(HERE / "playwright_aws_lambda", package, ignore=shutil.ignore_patterns("__pycache__"))
+    mark.write_text(made_of)
     report(artifacts, time.monotonic() - began)
 
 
@@ -216,6 +222,15 @@ def run(command: list[str], cwd: Path | None = None) -> None:
 
 def read(name: str) -> str:
     return (HERE / name).read_text()
+
+
+def digest(parts: list[str]) -> str:
+    """A hash of the names of what was cached, and of all that lies in this folder."""
+    found = hashlib.sha256("\0".join(parts).encode())
+    for file in sorted(path for pattern in ("*.*", "playwright_aws_lambda/*.py") for path in HERE.glob(pattern)):
+        if file.is_file():
+            found.update(f"\0{file.relative_to(HERE)}\0".encode() + file.read_bytes())
+    return found.hexdigest()
 
 
 def report(artifacts: Path, seconds: float) -> None:

@@ -1,7 +1,7 @@
 """The fonts of the layer, for build.py: which files of which packages, and what is left out of them.
 
-They lie in the layer as they are. Together they have 25 MB; the two large ones would have 16 as zstd, but a page that
-needs one would wait for it, and a browser does not look for fonts twice.
+They lie in the layer as they are, 25 MB: there is room for them, a start takes less than 0.1 s more (measured),
+and nothing has to be guessed about what a page will need.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import Any
 from playwright.async_api import Browser, BrowserContext, Error, Playwright, async_playwright
 
 from playwright_aws_lambda.layer import Layer
-from playwright_aws_lambda.processes import browser_processes, kill_browser
+from playwright_aws_lambda.processes import browser_processes, kill_browser, private_bytes
 
 LAUNCH_SECONDS = 20.0
 """Longest that one way of launching may take, until a page in it has answered."""
@@ -143,6 +143,10 @@ class Chromium:
     def processes(self) -> list[int]:
         """Ids of the browser's processes."""
         return browser_processes(self.binary)
+
+    def memory(self) -> int:
+        """Bytes of memory that the browser's processes do not share with anything."""
+        return sum(map(private_bytes, self.processes()))
 
     def kill(self) -> None:
         """Ends the browser at once, however busy it is; `start()` makes a new one."""

@@ -29,6 +29,15 @@ def browser_processes(binary: Path) -> list[int]:
     return found
 
 
+def private_bytes(pid: int) -> int:
+    """Resident memory of a process without its shared pages; 0 if it has ended (proc(5), statm)."""
+    try:
+        _, resident, shared = Path(f"/proc/{pid}/statm").read_text().split()[:3]
+    except (OSError, ValueError):
+        return 0
+    return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
+
+
 def kill_browser(binary: Path) -> None:
     """Ends every browser process below this one, at once and without asking it."""
     for pid in browser_processes(binary):

@@ -7,6 +7,7 @@ renderer with a proxy that checks an address and then dials by name. What happen
 from __future__ import annotations
 
 import asyncio
+import atexit
 import base64
 import contextlib
 import io
@@ -14,6 +15,7 @@ import json
 import logging
 import os
 import resource
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -175,6 +177,7 @@ def main(mode: str, root: str) -> None:
     isolate()
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     folder = Path(tempfile.mkdtemp(prefix="door-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # with 320 MB of inflated binaries in it
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     replace("/etc/resolv.conf", "nameserver 127.0.0.53\noptions timeout:1 attempts:2\n", folder)
     replace("/etc/hosts", "127.0.0.1 localhost\n", folder)

@@ -1,0 +1,115 @@
+"""Many jobs in one process: nothing of one is there for the next, and nothing piles up."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from functions.render import browser as rules
+from playwright_aws_lambda import Layer
+
+from .conftest import Bench, Site, _bench, text_of
+
+KEEP = """<p id=found>nothing</p><script>
+(async () => {
+  const found = [];
+  if (document.cookie.includes("kept")) found.push("cookie");
+  if (localStorage.kept) found.push("localStorage");
+  if (sessionStorage.kept) found.push("sessionStorage");
+  if ((await indexedDB.databases()).length) found.push("indexedDB");
+  if (window.caches && (await caches.keys()).length) found.push("caches");
+  if (navigator.storage && navigator.storage.getDirectory)
+    for await (const name of (await navigator.storage.getDirectory()).keys()) found.push("file " + name);
+  document.cookie = "kept=1; max-age=9999"; localStorage.kept = sessionStorage.kept = "1";
+  await new Promise(done => { indexedDB.open("kept").onsuccess = done; });
+  if (window.caches) await (await caches.open("kept")).put("/x", new Response("x"));
+  if (navigator.storage && navigator.storage.getDirectory)
+    await (await navigator.storage.getDirectory()).getFileHandle("kept", {create: true});
+  document.getElementById("found").textContent = "found: " + (found.join(", ") || "none") + " of " + origin;
+})();
+</script><img src="/cached.png"><img src="/hold">"""
+
+
+@pytest.fixture
+def short_lived(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "LIFE_JOBS", 3)
+
+
+def test_a_page_finds_nothing_of_the_one_before(render: Bench, site: Site, allow: set[tuple[str, int]]) -> None:
+    """Cookies, all kinds of storage and the HTTP cache; on localhost, where a page may use all of them."""
+    allow.add(("localhost", site.port))
+    site.page("/keep", KEEP, Set_Cookie="served=2; Max-Age=999; HttpOnly")
+    site.pages["/cached.png"] = (200, {"Content-Type": "image/png", "Cache-Control": "max-age=9999"}, b"x")
+    for _ in range(3):
+        site.hold.clear()
+        threading.Timer(0.7, site.hold.set).start()  # time for the script
+        text = text_of(render(site.url("/keep", host="localhost")))
+        assert f"found: none of http://localhost:{site.port}" in text
+    assert site.paths().count("/cached.png") == 3
+    assert not [headers for path, headers in site.hits if path == "/keep" and "Cookie" in headers]
+
+
+def test_an_old_browser_is_replaced_between_jobs(render: Bench, site: Site, layer: Layer, short_lived: None) -> None:
+    url = site.page("/p", "page")
+    browser = render.renderer.browser
+    browser._jobs = 0
+    before = browser.replaced
+    for _ in range(6):
+        assert "page" in text_of(render(url))
+    assert browser.replaced - before == 2
+    assert render.deaths == []
+
+
+def test_a_browser_that_grew_too_large_is_replaced(render: Bench, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = render.renderer.browser.replaced
+    monkeypatch.setattr(rules, "LIFE_BYTES", 10_000_000)
+    assert "page" in text_of(render(site.page("/p", "page")))
+    monkeypatch.undo()
+    assert render.renderer.browser.replaced == before + 1
+    assert "page" in text_of(render(site.url("/p")))
+
+
+@pytest.fixture
+def alone(layer: Layer, tmp_path: Path, _allowed: set[tuple[str, int]]) -> Iterator[Bench]:
+    """A renderer with a scratch folder of its own, so that what it leaves there can be counted."""
+    bench = _bench(Layer(layer.root, tmp_path), _allowed)
+    yield bench
+    bench.renderer.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_200_renders_level_off(alone: Bench, site: Site, tmp_path: Path) -> None:
+    """Memory of function and browser, files below /tmp, and processes, after 50 and after 200 pages."""
+    rows = "".join(f"<tr><td>{number}<td>日本 😀 мир" for number in range(300))
+    site.page("/soak", f"<table>{rows}</table><script>window.a = new Array(2e6).fill(1); fetch('/soak')</script>")
+    figures = {}
+    for count in range(1, 201):
+        assert alone(site.url("/soak")).error is None
+        if count in (1, 50, 100, 150, 200):
+            time.sleep(0.5)  # the next page is prepared
+            figures[count] = _figures(alone, tmp_path)
+            print(count, figures[count])
+    (own, chrome, files, size, processes), last = figures[50], figures[200]
+    assert last[0] < own + 40_000_000
+    assert last[1] < chrome + 100_000_000
+    assert last[2] <= files + 20
+    assert last[3] < size + 10_000_000
+    assert last[4] <= processes + 1
+
+
+def _figures(bench: Bench, scratch: Path) -> tuple[int, int, int, int, int]:
+    """Private bytes of this process and of the browser, files and bytes below the scratch folder, processes."""
+    resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    chromium = bench.renderer.browser.chromium
+    sizes = []
+    for path in scratch.rglob("*"):
+        with contextlib.suppress(OSError):  # a file of the browser's may just have gone
+            sizes += [path.lstat().st_size] if path.is_file() else []
+    return resident, chromium.memory(), len(sizes), sum(sizes), len(chromium.processes())
