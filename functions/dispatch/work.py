@@ -181,6 +181,9 @@ class Worker:
         at = self._clock()
         try:
             if report is not None:
+                waited = (at - record.requested_at).total_seconds() - seconds
+                phases = {"queue": round(max(0.0, waited) * 1000, 1), **report.phases}
+                report = report.model_copy(update={"phases": phases})
                 return self._end(message, records.done(record, report, at), etag, seconds)
             error = error or Broken("render answered neither a report nor an error").public()
             throttled = error["code"] == "throttled"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -25,6 +26,10 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0
 """Seconds for anything to happen that takes a second or two; generous, because machines stall."""
+
+
+MEMBER = "Basic " + base64.b64encode(b"me:s3cret").decode()
+"""What pages below /members ask for."""
 
 
 @dataclass
@@ -85,8 +90,13 @@ class Pages:
                     pages._arrived[self.path].set()
                     pages._gates[self.path].wait(PATIENCE)
                 status = int(match[1]) if (match := re.match(r"/status/(\d+)", self.path)) else 200
-                body = f"<!doctype html><title>Page {self.path}</title><h1>This is {self.path}</h1>".encode()
+                if self.path.startswith("/members") and self.headers.get("Authorization") != MEMBER:
+                    status = 401
+                shown = f"{self.headers.get('Cookie', 'no cookie')}, {self.headers.get('X-Tenant', 'no tenant')}"
+                body = f"<!doctype html><title>Page {self.path}</title><h1>This is {self.path}</h1><p>{shown}".encode()
                 self.send_response(status)
+                if status == 401:
+                    self.send_header("WWW-Authenticate", 'Basic realm="members"')
                 self.send_header("Content-Type", "text/html; charset=utf-8")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()

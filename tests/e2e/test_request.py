@@ -200,3 +200,27 @@ def test_a_new_render_can_be_asked_for_and_the_older_pdf_stays_until_it_is_there
     go.set()
     assert stack.ended(first["id"])["state"] == "done"
     assert pages.hits["/again"] == 2
+
+
+def test_a_page_behind_a_login_is_a_private_job(stack: Stack, pages: Pages) -> None:
+    url = pages.url("/members/invoice")
+    assert stack.ended(stack.post(url).json()["id"])["error"]["code"] == "page_status"
+    private = {
+        "basic_auth": {"username": "me", "password": "s3cret"},
+        "cookies": [{"name": "sid", "value": "c00kie"}],
+        "headers": {"X-Tenant": "t3nant"},
+    }
+    first, second = (stack.post(url, private=private) for _ in range(2))
+    assert first.status == second.status == 202
+    assert len({first.json()["id"], second.json()["id"], job_id(url, {})}) == 3
+    job = stack.ended(first.json()["id"])
+    assert job["state"] == "done"
+    text = text_of(call("GET", job["links"]["pdf"]).body)
+    assert "This is /members/invoice" in text
+    assert "sid=c00kie, t3nant" in text
+    eventually(lambda: stack.mails(job["id"]), "the mail")
+    kept = [file.read_text() for folder in ("logs", "mails") for file in Path(stack.ready[folder]).glob("*")]
+    kept.append(
+        call("GET", f"{stack.ready['aws_endpoint']}/{stack.ready['bucket']}/job/{job['id']}.json").body.decode()
+    )
+    assert not [text for text in kept for secret in ("s3cret", "c00kie", "t3nant") if secret in text]

@@ -140,7 +140,7 @@ class Report(Strict):
     glyphs_missing: tuple[str, ...] = Field(default=(), max_length=MOST)
     """Writing systems, as Unicode names them, of signs that are printed as empty boxes."""
     phases: dict[str, float]
-    """Milliseconds of start, navigate, settle, print and upload."""
+    """Milliseconds of start, navigate, settle, print and upload; and of the queue before them, which dispatch adds."""
     network: dict[str, int]
     """Bytes received and sent, connections made, and connections refused by the egress rules."""
     chromium: str
