@@ -18,8 +18,8 @@ BLOCKED = {"ads": ["ad"], "trackers": ["analytics", "tag-manager"]}
 """What `block` calls ads and trackers, in the categories of third-party-web.
 
 Why that package: its data is MIT, as the layer is, and Lighthouse runs on it, so it is kept up; 1,064 and 610 domains.
-EasyList is CC-BY-SA or GPL, Disconnect's list GPL, Ghostery's tracker database not for commercial use, and Ghostery's
-engines, MPL themselves, carry EasyList. Its domains are of third parties only: a site's own ads are not blocked.
+Ghostery's tracker database is not for commercial use (npm's licence field says CC-BY-NC-SA). EasyList and Disconnect
+were left aside as copyleft by repute; their licences were not looked up. Its domains are of third parties only: a site's own ads are not blocked.
 """
 
 
