@@ -19,7 +19,8 @@ BLOCKED = {"ads": ["ad"], "trackers": ["analytics", "tag-manager"]}
 
 Why that package: its data is MIT, as the layer is, and Lighthouse runs on it, so it is kept up; 1,064 and 610 domains.
 Ghostery's tracker database is not for commercial use (npm's licence field says CC-BY-NC-SA). EasyList and Disconnect
-were left aside as copyleft by repute; their licences were not looked up. Its domains are of third parties only: a site's own ads are not blocked.
+were left aside as copyleft by repute; their licences were not looked up. The package's domains are of third parties
+only: a site's own ads are not blocked.
 """
 
 
