@@ -116,6 +116,7 @@ class Template:
             raise TemplateError(f"{file}: not a template")
         self.body: dict[str, Any] = loaded
         self.parameters = given_parameters(self.body.get("Parameters") or {}, overrides or {}, self.where)
+        self._nested: dict[str, Template] = {}
         self._under_way: list[str] = []
 
     # ---- what is in it ----------------------------------------------------------------------------------------------
@@ -128,22 +129,21 @@ class Template:
                 found[logical_id] = Resource(self, logical_id, body["Type"], body)
         return found
 
-    @cached_property
-    def nested(self) -> dict[str, "Template"]:
-        """The nested stacks whose TemplateURL is a file beside this one."""
-        stacks = {}
-        for resource in self.resources.values():
-            if resource.type == STACK_TYPE:
-                file = self.file.parent / str(resource.require("TemplateURL"))
-                given = resource.property("Parameters", {})
-                stacks[resource.logical_id] = Template(file, self._addresses, given, resource.path)
-        return stacks
+    def nested(self, name: str) -> "Template":
+        """The nested stack of that logical id; its TemplateURL is a file beside this one."""
+        if name not in self._nested:
+            resource = self._resource(name, f"{self.where}/Resources")
+            file = self.file.parent / str(resource.require("TemplateURL"))
+            given = self._guarded(f"Resources/{name}", lambda _: resource.property("Parameters", {}))
+            self._nested[name] = Template(file, self._addresses, given, resource.path)
+        return self._nested[name]
 
     def everything(self) -> Iterator[Resource]:
         """All resources of this stack and of the stacks nested in it."""
         yield from self.resources.values()
-        for stack in self.nested.values():
-            yield from stack.everything()
+        for resource in self.resources.values():
+            if resource.type == STACK_TYPE:
+                yield from self.nested(resource.logical_id).everything()
 
     def globals(self, section: str) -> dict[str, Any]:
         """SAM's Globals of one section, e.g. "Function", evaluated."""
@@ -211,7 +211,7 @@ class Template:
         kind, _, name = attribute.partition(".")
         if kind != "Outputs" or not name:
             raise TemplateError(f"{where}: a nested stack has Outputs.<name> only, not {attribute}")
-        return self.nested[resource.logical_id].output(name)
+        return self.nested(resource.logical_id).output(name)
 
     def _sub(self, argument: Any, where: str) -> str:
         text, given = (argument[0], argument[1]) if isinstance(argument, list) else (argument, {})

@@ -114,6 +114,14 @@ def test_parameters_are_checked_as_on_deploy(tmp_path: Path, given: dict[str, An
         template(tmp_path, **given)
 
 
+def test_stacks_that_need_one_another_are_an_error(tmp_path: Path) -> None:
+    stack = "{Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: inner.yaml, Parameters: {P: !GetAtt OTHER}}}"
+    (tmp_path / "inner.yaml").write_text("Parameters: {P: {Type: String}}\nOutputs: {O: {Value: !Ref P}}\n")
+    text = "\n".join(f"  {one}: {stack.replace('OTHER', f'{other}.Outputs.O')}" for one, other in ("AB", "BA"))
+    with pytest.raises(TemplateError, match="in a circle: Resources/A -> Resources/B -> Resources/A"):
+        list(template(tmp_path, f"Resources:\n{text}\n").everything())
+
+
 def test_an_unknown_type_of_resource_is_an_error(tmp_path: Path) -> None:
     text = "Resources: {Table: {Type: AWS::DynamoDB::Table}}"
     with pytest.raises(TemplateError, match="does not know AWS::DynamoDB::Table"):
