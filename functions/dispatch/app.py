@@ -20,7 +20,7 @@ from urlshot.broker import Publisher
 from urlshot.bus import Bus
 from urlshot.errors import Broken, UrlshotError
 from urlshot.logs import error_fields, logger
-from urlshot.messages import Delays
+from urlshot.messages import MAX_SHARDS, Delays
 from urlshot.secrets import read_credentials
 from urlshot.settings import EgressSettings
 from urlshot.store import Store, s3_client
@@ -32,7 +32,7 @@ class DispatchSettings(EgressSettings):
     bucket: str
     broker_url: str
     broker_secret: str
-    shards: int = Field(ge=1, le=64)
+    shards: int = Field(ge=1, le=MAX_SHARDS)
     bus: str
     render_function: str
     render_timeout: float = Field(gt=0, le=600)

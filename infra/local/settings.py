@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -52,17 +53,19 @@ class Access:
     pid: int
 
 
-def default_parameters() -> dict[str, str]:
-    """Parameters of a run on this machine, each of which may be overridden.
+def default_parameters(given: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """Parameters of a run on this machine, each of which may be overridden by those that are given.
 
-    Renders side by side: two a core, because a page waits for its network half of the time. A batch is as large, so
-    that its messages never wait for a free render inside a running batch.
+    Renders side by side: two a core, because a page waits for its network half of the time. The batches of all shards
+    are as large together, so that their messages do not wait for a free render inside a running batch.
     """
-    renders = str(2 * (os.cpu_count() or 1))
+    renders = 2 * (os.cpu_count() or 1)
+    text = given.get("Shards", "1")
+    shards = int(text) if text.isdecimal() and int(text) else 1  # the template refuses what is no number of shards
     return {
         "Stage": "local",
         "MailFrom": "urlshot@example.com",
         "MailTo": "you@example.com",
-        "RenderConcurrency": renders,
-        "BatchSize": renders,
+        "RenderConcurrency": str(renders),
+        "BatchSize": str(max(1, renders // shards)),
     }

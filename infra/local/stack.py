@@ -106,7 +106,7 @@ class Stack:
         invoke_url = f"http://127.0.0.1:{invoke_socket.getsockname()[1]}"
 
         addresses = LocalAddresses(aws=moto.url, amqp=broker.amqp, console=broker.console)
-        parameters = {**default_parameters(), **settings.parameters}
+        parameters = {**default_parameters(settings.parameters), **settings.parameters}
         stage = f"/{parameters['Stage']}" if settings.stage_in_path else ""
         endpoint = f"http://127.0.0.1:{api_socket.getsockname()[1]}{stage}"
         parameters.setdefault("PublicUrl", endpoint)

@@ -25,6 +25,7 @@ from infra.local.model import (
     Secret,
     Wiring,
 )
+from infra.local.parameters import scalar_text
 from infra.local.template import STACK_TYPE, Resource, Template, TemplateError
 
 _IGNORED = {
@@ -45,6 +46,15 @@ _IGNORED = {
 _RATE = re.compile(r"rate\((\d+) (minute|minutes|hour|hours|day|days)\)")
 _SECRET_REFERENCE = re.compile(r"\{\{resolve:secretsmanager:(?P<arn>.+?):SecretString:(?P<key>[^:}]+)(?:::)?\}\}")
 _LAMBDA_DEFAULTS = {"Timeout": 3, "MemorySize": 128}
+_MAPPING_PROPERTIES = {
+    "BatchSize",
+    "Enabled",
+    "EventSourceArn",
+    "FunctionName",
+    "MaximumBatchingWindowInSeconds",
+    "Queues",
+    "SourceAccessConfigurations",
+}
 _FUNCTION_GLOBALS_MERGED = ("Environment", "LoggingConfig", "EventInvokeConfig")
 
 
@@ -76,7 +86,11 @@ def read_wiring(template: Template, addresses: LocalAddresses) -> Wiring:
         functions=functions,
         layers={layer.logical_id: str(layer.require("ContentUri")) for layer in by_type.get(_LAYER, [])},
         api=_api(apis[0], tuple(event for event in events if isinstance(event, Route))) if apis else None,
-        mappings=tuple(event for event in events if isinstance(event, QueueMapping)),
+        mappings=tuple(
+            mapping
+            for resource in by_type.get("AWS::Lambda::EventSourceMapping", [])
+            for mapping in _mapping(resource, by_arn, {addresses.attribute(broker, "Arn") for broker in brokers})
+        ),
         rules=tuple(event for event in events if isinstance(event, Rule)),
         schedules=tuple(event for event in events if isinstance(event, Schedule)),
         custom_resources=tuple(
@@ -102,6 +116,7 @@ _HANDLED = (
     "AWS::Serverless::Function",
     _LAYER,
     "AWS::Serverless::Api",
+    "AWS::Lambda::EventSourceMapping",
     "AWS::AmazonMQ::Broker",
     "AWS::SecretsManager::Secret",
     "AWS::S3::Bucket",
@@ -163,7 +178,7 @@ def _merged(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def _events(resource: Resource) -> Iterator[Route | QueueMapping | Rule | Schedule]:
+def _events(resource: Resource) -> Iterator[Route | Rule | Schedule]:
     function = resource.logical_id
     for name, event in (resource.property("Events") or {}).items():
         where, properties = f"{resource.where}/Properties/Events/{name}", event.get("Properties") or {}
@@ -172,8 +187,6 @@ def _events(resource: Resource) -> Iterator[Route | QueueMapping | Rule | Schedu
         match event["Type"]:
             case "Api":
                 yield Route(str(properties["Method"]).upper(), properties["Path"], function)
-            case "MQ":
-                yield from _mappings(function, properties, where)
             case "EventBridgeRule" | "CloudWatchEvent":
                 if unknown := set(properties) & {"Input", "InputPath", "InputTransformer"}:
                     raise TemplateError(f"{where}: the local stack does not know {', '.join(unknown)}")
@@ -196,22 +209,33 @@ def schedule_seconds(expression: str, where: str) -> float:
     return float(int(found.group(1)) * units[found.group(2).removesuffix("s")])
 
 
-def _mappings(function: str, properties: Mapping[str, Any], where: str) -> Iterator[QueueMapping]:
-    access = {item["Type"]: item["URI"] for item in properties.get("SourceAccessConfigurations") or []}
+def _mapping(resource: Resource, by_arn: Mapping[str, str], brokers: set[str]) -> Iterator[QueueMapping]:
+    """The mapping, unless it is not enabled. Source: CloudFormation's reference of AWS::Lambda::EventSourceMapping."""
+    where = resource.where
+    if unknown := set(resource.body.get("Properties") or {}) - _MAPPING_PROPERTIES:
+        raise TemplateError(f"{where}: the local stack does not know {', '.join(sorted(unknown))}")
+    function, broker = resource.require("FunctionName"), resource.require("EventSourceArn")
+    function = by_arn.get(function, function)
+    if function not in by_arn.values():
+        raise TemplateError(f"{where}: FunctionName {function} is no function of this template")
+    if broker not in brokers:
+        raise TemplateError(f"{where}: EventSourceArn {broker} is no broker of this template")
+    access = {item["Type"]: item["URI"] for item in resource.property("SourceAccessConfigurations", [])}
     if "BASIC_AUTH" not in access:
         raise TemplateError(f"{where}: no SourceAccessConfigurations of Type BASIC_AUTH")
-    window = properties.get("MaximumBatchingWindowInSeconds")
-    if len(properties["Queues"]) != 1:  # Lambda's rule
+    queues, window = resource.require("Queues"), resource.property("MaximumBatchingWindowInSeconds")
+    if len(queues) != 1:  # Lambda's rule
         raise TemplateError(f"{where}: a mapping has exactly one queue")
-    yield QueueMapping(
-        function=function,
-        broker=properties["Broker"],
-        queue=properties["Queues"][0],
-        vhost=access.get("VIRTUAL_HOST", "/"),
-        batch_size=int(properties.get("BatchSize", 100)),
-        window=None if window is None else float(window),
-        secret=access["BASIC_AUTH"],
-    )
+    if scalar_text(resource.property("Enabled", True)) == "true":
+        yield QueueMapping(
+            function=function,
+            broker=broker,
+            queue=queues[0],
+            vhost=access.get("VIRTUAL_HOST", "/"),
+            batch_size=int(resource.property("BatchSize", 100)),
+            window=None if window is None else float(window),
+            secret=access["BASIC_AUTH"],
+        )
 
 
 def _api(resource: Resource, routes: tuple[Route, ...]) -> Api:

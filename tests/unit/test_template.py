@@ -15,17 +15,20 @@ from functions.dispatch.app import DispatchSettings
 from functions.dispatch.work import THROTTLE_SECONDS, Policy
 from functions.mail.app import MailSettings
 from functions.render.settings import RenderSettings
-from functions.topology.app import Properties, TopologySettings
+from functions.topology.app import SLACK_SECONDS, TopologySettings
+from functions.topology.cloudformation import ANSWER_SECONDS
+from functions.topology.description import Wanted
 from infra.local.addresses import LocalAddresses
 from infra.local.model import Wiring
 from infra.local.settings import default_parameters
-from infra.local.template import Template
+from infra.local.template import Template, TemplateError
 from infra.local.wiring import read_wiring
 from urlshot import events, messages, records
 from urlshot.errors import CODES
 from urlshot.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
+ADDRESSES = LocalAddresses(aws="http://127.0.0.1:1", amqp="amqp://127.0.0.1:2", console="http://127.0.0.1:3")
 GATEWAY_SECONDS = 29  # API Gateway's integration time-out
 SETTINGS: dict[str, type[Settings] | None] = {
     "ApiFunction": ApiSettings,
@@ -39,10 +42,8 @@ SETTINGS: dict[str, type[Settings] | None] = {
 
 
 def wiring_with(**parameters: str) -> Wiring:
-    addresses = LocalAddresses(aws="http://127.0.0.1:1", amqp="amqp://127.0.0.1:2", console="http://127.0.0.1:3")
-    return read_wiring(
-        Template(PROJECT / "template.yaml", addresses, {**default_parameters(), **parameters}), addresses
-    )
+    given = {**default_parameters(parameters), **parameters}
+    return read_wiring(Template(PROJECT / "template.yaml", ADDRESSES, given), ADDRESSES)
 
 
 @pytest.fixture(scope="module")
@@ -82,15 +83,44 @@ def test_private_addresses_cannot_be_opened_by_the_template() -> None:
     assert not any("LOCAL_ALLOW" in text for text in texts)
 
 
-def test_the_queue_that_is_read_is_the_one_that_is_declared(wiring: Wiring) -> None:
+@pytest.mark.parametrize("shards", range(1, messages.MAX_SHARDS + 1))
+def test_the_queues_that_are_read_are_those_that_are_declared(shards: int) -> None:
+    wiring = wiring_with(Shards=str(shards), QueueLimit="77")
     [topology] = wiring.custom_resources
-    properties = Properties.model_validate({key: str(value) for key, value in topology.properties.items()})
-    assert [mapping.queue for mapping in wiring.mappings] == [messages.queue_of(n) for n in range(properties.shards)]
+    wanted = Wanted.model_validate({key: str(value) for key, value in topology.properties.items()})
+    assert (wanted.shards, wanted.limit) == (shards, 77)
+    assert [mapping.queue for mapping in wiring.mappings] == [messages.queue_of(n) for n in range(shards)]
     for name in ("ApiFunction", "DispatchFunction"):
-        assert wiring.functions[name].environment["SHARDS"] == str(properties.shards)
+        assert wiring.functions[name].environment["SHARDS"] == str(shards)
     dispatch = DispatchSettings.read(wiring.functions["DispatchFunction"].environment)
-    assert properties.delays == dispatch.retry_delays
-    assert wiring.mappings[0].batch_size == dispatch.batch_size
+    assert wanted.delays == dispatch.retry_delays
+    assert {mapping.function for mapping in wiring.mappings} == {"DispatchFunction"}
+    assert {mapping.batch_size for mapping in wiring.mappings} == {dispatch.batch_size}
+
+
+@pytest.mark.parametrize("shards", ["0", "9", "2.0", "x"])
+def test_there_are_no_other_numbers_of_shards(shards: str) -> None:
+    with pytest.raises(TemplateError, match="parameter Shards"):
+        wiring_with(Shards=shards)
+
+
+def test_what_uses_the_queues_comes_after_what_declares_them() -> None:
+    """The order in which CloudFormation creates and updates; functions/topology/declare.py says why it matters."""
+    template = Template(PROJECT / "template.yaml", ADDRESSES, default_parameters())
+    for name in ("ApiFunction", "DispatchFunction", "ShardMappings"):
+        assert template.resources[name].body["DependsOn"] == "Topology"
+
+
+def test_whatever_the_mappings_act_on_dispatchs_role_may_use(wiring: Wiring) -> None:
+    template = Template(PROJECT / "template.yaml", ADDRESSES, default_parameters())
+    allowed = [
+        (statement["Action"], statement["Resource"])
+        for policy in template.resources["DispatchFunction"].require("Policies")
+        for statement in policy["Statement"]
+    ]
+    for mapping in wiring.mappings:
+        assert ("mq:DescribeBroker", mapping.broker) in allowed
+        assert ("secretsmanager:GetSecretValue", mapping.secret) in allowed
 
 
 def test_the_rules_match_our_events_and_no_others(wiring: Wiring) -> None:
@@ -113,11 +143,15 @@ def test_the_waits_of_a_job_fit_into_one_another(wiring: Wiring) -> None:
     assert functions["DispatchFunction"].timeout <= 14 * 60  # Lambda's limit for Amazon MQ mappings
     assert WAIT_SECONDS < GATEWAY_SECONDS < functions["ApiFunction"].timeout
     assert records.PUBLISH_LEASE.total_seconds() < GATEWAY_SECONDS
+    # a shard that is to go is waited for as long as its last batch may last, and that is said before time is out
+    topology, [resource] = functions["TopologyFunction"], wiring.custom_resources
+    assert topology.timeout - ANSWER_SECONDS - SLACK_SECONDS > 2 * functions["DispatchFunction"].timeout
+    assert topology.retries == 0
+    assert topology.timeout < resource.timeout <= 3600
 
 
 def test_render_has_no_permission_but_its_own_log(wiring: Wiring) -> None:
-    addresses = LocalAddresses(aws="http://127.0.0.1:1", amqp="amqp://127.0.0.1:2", console="http://127.0.0.1:3")
-    template = Template(PROJECT / "template.yaml", addresses, default_parameters())
+    template = Template(PROJECT / "template.yaml", ADDRESSES, default_parameters())
     [role] = [one for one in template.everything() if one.logical_id == "RenderRole"]
     statements: list[dict[str, Any]] = [
         statement for policy in role.require("Policies") for statement in policy["PolicyDocument"]["Statement"]

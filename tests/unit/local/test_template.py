@@ -128,12 +128,84 @@ def test_an_unknown_type_of_resource_is_an_error(tmp_path: Path) -> None:
         read_wiring(template(tmp_path, text), ADDRESSES)
 
 
+MAPPING = """
+Parameters:
+  Works: {Type: String, Default: "true"}
+Conditions:
+  Wanted: !Equals [!Ref Works, "true"]
+Resources:
+  F: {Type: AWS::Serverless::Function, Properties: {Handler: a.b}}
+  B:
+    Type: AWS::AmazonMQ::Broker
+    Properties:
+      Users:
+        - Username: !Sub "{{resolve:secretsmanager:${S}:SecretString:username}}"
+          Password: !Sub "{{resolve:secretsmanager:${S}:SecretString:password}}"
+  S: {Type: AWS::SecretsManager::Secret, Properties: {SecretString: "{}"}}
+  M:
+    Type: AWS::Lambda::EventSourceMapping
+    CONDITION
+    Properties:
+      FunctionName: !Ref F
+      EventSourceArn: !GetAtt B.Arn
+      Queues: [q]
+      SourceAccessConfigurations: [{Type: BASIC_AUTH, URI: !Ref S}, {Type: VIRTUAL_HOST, URI: /v}]
+      MORE
+"""
+
+
+def mappings(tmp_path: Path, more: str = "", change: tuple[str, str] = ("", ""), **given: Any) -> Any:
+    text = MAPPING.replace("MORE", more).replace("CONDITION", "").replace(*change)
+    return read_wiring(template(tmp_path, text, **given), ADDRESSES).mappings
+
+
+def test_a_mapping_is_read_with_lambdas_defaults(tmp_path: Path) -> None:
+    [mapping] = mappings(tmp_path)
+    assert (mapping.function, mapping.queue, mapping.vhost, mapping.batch_size) == ("F", "q", "/v", 100)
+    assert mapping.window is None
+    assert mapping.secret.endswith(":secret:urlshot-S")
+
+
+def test_a_mapping_names_its_batch_and_window_and_may_name_its_function_by_arn(tmp_path: Path) -> None:
+    [mapping] = mappings(
+        tmp_path, "BatchSize: 7\n      MaximumBatchingWindowInSeconds: 2", ("!Ref F", "!GetAtt F.Arn"), Works="x"
+    )
+    assert (mapping.function, mapping.batch_size, mapping.window) == ("F", 7, 2.0)
+
+
+@pytest.mark.parametrize("more", ["Enabled: false", "Enabled: !Ref Works"])
+def test_a_mapping_that_is_not_enabled_is_none(tmp_path: Path, more: str) -> None:
+    assert mappings(tmp_path, more, Works="false") == ()
+
+
+@pytest.mark.parametrize(("on", "count"), [("true", 1), ("false", 0)])
+def test_a_mapping_may_have_a_condition(tmp_path: Path, on: str, count: int) -> None:
+    text = MAPPING.replace("MORE", "").replace("CONDITION", "Condition: Wanted")
+    assert len(read_wiring(template(tmp_path, text, Works=on), ADDRESSES).mappings) == count
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("Queues: [q]", "Queues: [q, r]"), "exactly one queue"),
+        (("Queues: [q]", "FilterCriteria: {}"), "does not know FilterCriteria"),
+        (("Queues: [q]", "BatchSize: 1"), "Queues is missing"),
+        (("!Ref F", "G"), "no function of this template"),
+        (("!GetAtt B.Arn", "arn:other"), "no broker of this template"),
+        (("BASIC_AUTH", "SASL"), "no SourceAccessConfigurations of Type BASIC_AUTH"),
+    ],
+)
+def test_a_mapping_that_would_not_work_is_an_error(tmp_path: Path, change: tuple[str, str], told: str) -> None:
+    with pytest.raises(TemplateError, match=told):
+        mappings(tmp_path, change=change)
+
+
 def test_an_unknown_event_of_a_function_is_an_error(tmp_path: Path) -> None:
     text = """
 Resources:
-  F: {Type: AWS::Serverless::Function, Properties: {Handler: a.b, Events: {E: {Type: Kinesis, Properties: {}}}}}
+  F: {Type: AWS::Serverless::Function, Properties: {Handler: a.b, Events: {E: {Type: MQ, Properties: {}}}}}
 """
-    with pytest.raises(TemplateError, match="events of type Kinesis"):
+    with pytest.raises(TemplateError, match="events of type MQ"):
         read_wiring(template(tmp_path, text), ADDRESSES)
 
 
