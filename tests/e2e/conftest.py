@@ -219,7 +219,8 @@ def pages() -> Iterator[Pages]:
 
 @pytest.fixture(scope="session")
 def stack(pages: Pages, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    stack = start(pages, tmp_path_factory.mktemp("stack") / "ready.json", "--param", "RetryDelays=1,2")
+    parameters = ("--param", "RetryDelays=1,2", "--param", "Shards=2")
+    stack = start(pages, tmp_path_factory.mktemp("stack") / "ready.json", *parameters)
     yield stack
     stop(stack)
 
