@@ -257,7 +257,8 @@ class Worker:
         return "postponed"
 
     def _again(self, delivery: Delivery, message: StartMessage, wait: timedelta) -> None:
-        """Puts the message into the delay queue that fits `wait` best, from where it comes back to its work queue."""
+        """Puts the message into the delay queue that fits `wait` best, from where it comes back to its work queue, or
+        to the one that took over from that (functions/topology)."""
         seconds = next((step for step in self.policy.delays if step >= wait.total_seconds()), self.policy.delays[-1])
         queue = delay_queue(delivery.queue, seconds)
         self._publisher.publish("", queue, message.body(), message_id=message.id, type=TYPE)

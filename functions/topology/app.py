@@ -27,6 +27,12 @@ SLACK_SECONDS = 20.0
 """By how much waiting for old shards ends before everything is broken off, so that it can say what it waits for."""
 
 
+_OUT_OF_TIME = (
+    "See in the log how far it came, and whether the broker is well; then update the stack again: what is declared "
+    "already is no hindrance."
+)
+
+
 class TopologySettings(Settings):
     broker_console: str
     broker_admin_secret: str
@@ -48,11 +54,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:
                 _declare(event["ResourceProperties"], seconds - SLACK_SECONDS)
     except OutOfTime:
         log.exception("topology: out of time")
-        status = "FAILED"
-        reason = (
-            f"Not done after {seconds:.0f} s. See in the log how far it came, and whether the broker is well; then "
-        )
-        reason += "update the stack again: what is declared already is no hindrance."
+        status, reason = "FAILED", f"Not done after {seconds:.0f} s. {_OUT_OF_TIME}"
     except UrlshotError as error:
         log.exception("topology: failed", extra=error_fields(error))
         status, reason = "FAILED", error.internal or error.detail

@@ -15,8 +15,9 @@ still at work; to wait for it alone would wait for ever where the mapping is dis
 are empty, and only then, CloudFormation hears of success and goes on, and the mapping that it deletes in the end leaves
 an empty queue behind.
 
-If the update fails, CloudFormation comes again with the old properties, and the old shards are bound as they were. They
-have lost nothing but messages that a successor has got.
+If the update fails, CloudFormation comes again with the old properties, and the old shards are bound as they were; what
+a successor has got by then stays with it. So it does after a failed update to more shards, whose mapping may be what
+could not be made.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ FIGURES_SECONDS = 15.0
 `quorum_tick_interval`). A queue that nothing comes into any more, and that is said to be empty after three times as
 long, is empty."""
 
-CHUNK = 200
+CHUNK = 100
 """Messages that are handed over by one call."""
 
 
