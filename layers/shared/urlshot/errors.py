@@ -73,6 +73,7 @@ _CODES = [
         "Leave notify out, or have whoever runs the endpoint add the address or its @domain to NotifyAllow.",
     ),
     Code("not_found", 404, False, "There is nothing here", "Check the address; POST a URL to /pdf to make a PDF."),
+    Code("method_not_allowed", 405, False, "This call does not exist", "Use a method that the header Allow names."),
     Code("pdf_not_found", 404, False, "No PDF is stored for this job", "Look at the job's state, or ask again."),
     Code(
         "report_not_found",
