@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import boto3
@@ -49,3 +50,8 @@ def read_credentials(arn: str) -> Credentials:
         return Credentials(value["username"], value["password"])
     except (ValueError, KeyError, TypeError) as error:
         raise Broken(f"secret {arn} is not {{username, password}}") from error
+
+
+def link_key(arn: str) -> Callable[[], bytes] | None:
+    """What `FileLinks` asks for its key; without a secret, None: an endpoint without keys."""
+    return (lambda: read_text(arn).encode()) if arn else None

@@ -28,8 +28,9 @@ class Settings(BaseModel):
             Broken: a variable is missing or wrong; the text names it.
         """
         values = {name: environ[name.upper()] for name in cls.model_fields if name.upper() in environ}
-        if values.get("local_allow") and not environ.get("AWS_ENDPOINT_URL", "").startswith("http://127.0.0.1:"):
-            raise Broken("environment variable LOCAL_ALLOW is for the local stack only; remove it from the function")
+        local = next((name for name in values if name.startswith("local_") and values[name]), None)
+        if local and not environ.get("AWS_ENDPOINT_URL", "").startswith("http://127.0.0.1:"):
+            raise Broken(f"environment variable {local.upper()} is for the local stack only; remove it")
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -41,3 +42,15 @@ class EgressSettings(Settings):
     """Settings of a function that judges targets. `LOCAL_ALLOW` opens host:port pairs, on the local stack only."""
 
     local_allow: Annotated[Egress, BeforeValidator(_egress)] = Field(default=Egress())
+
+
+class OutgoingSettings(EgressSettings):
+    """Settings of a function that dials. `DENY_HOSTS` are our own hosts, comma-separated: nobody is to call us in a
+    circle."""
+
+    deny_hosts: str = Field(default="")
+
+    @property
+    def egress(self) -> Egress:
+        """The rules for everything that is dialled."""
+        return Egress(self.local_allow.opened, Egress.of(denied=map(str.strip, self.deny_hosts.split(","))).denied)
