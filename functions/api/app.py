@@ -22,6 +22,7 @@ from urlshot.broker import Publisher
 from urlshot.errors import Rejected, Transient, UrlshotError
 from urlshot.identity import is_job_id
 from urlshot.logs import error_fields, logger
+from urlshot.recipients import CallbackHosts, NotifyAllow
 from urlshot.records import Record
 from urlshot.secrets import read_credentials
 from urlshot.settings import EgressSettings
@@ -41,6 +42,8 @@ class ApiSettings(EgressSettings):
     shards: int = Field(ge=1, le=64)
     max_age: int = Field(ge=1)
     link_seconds: int = Field(ge=60, le=3600)
+    callback_hosts: CallbackHosts = frozenset()
+    notify_allow: NotifyAllow = frozenset()
 
 
 @dataclass(frozen=True)

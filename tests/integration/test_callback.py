@@ -351,6 +351,15 @@ def test_who_is_taken_back_or_deleted_while_the_message_waits_is_not_told(
     assert hooks.posts == []
 
 
+def test_the_event_that_is_shipped_is_one_that_the_function_takes(bench: Bench, hooks: Hooks) -> None:
+    event = json.loads((Path(__file__).parents[1] / "events" / "callback.json").read_text())
+    bench.ask(f"{hooks.url}/hook")
+    for record in event["Records"]:
+        assert bench.worker().settle(record, context())
+    bench.run()
+    assert [told.json["data"]["url"] for told in hooks.posts] == [URL]
+
+
 def test_what_is_no_message_of_ours_ends_among_the_dead(bench: Bench) -> None:
     bench.sqs.send_message(QueueUrl=bench.url, MessageBody='{"detail": 1}')
     bench.run()
