@@ -21,6 +21,7 @@ from typing import Any
 
 import ada_url
 from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig, idempotent_function
+from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyAlreadyInProgressError
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import TypeAdapter
 
@@ -125,6 +126,9 @@ class Worker:
         )
         try:
             status = once(key={"id": webhook_id(event, subscriber.hash)}, delivery=delivery)
+        except IdempotencyAlreadyInProgressError as error:
+            log.info("callback: another delivery is at it", extra=fields)
+            raise Undelivered("another delivery is at it") from error
         except Undelivered as error:
             last = attempt > len(DELAYS)
             words = "given up" if last else "to be tried again"

@@ -7,7 +7,7 @@ import json
 import ssl
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -292,6 +292,28 @@ def test_a_message_that_comes_again_after_its_work_was_done_posts_nothing(
     bench.run()
     assert len(hooks.posts) == 1
     assert bench.left() == 0
+
+
+def test_of_two_deliveries_at_once_one_posts(bench: Bench, hooks: Hooks, event: Detail) -> None:
+    bench.ask(f"{hooks.url}/hook")
+    bench.put(event)
+    bench.put(event)
+    for record in bench.receive():
+        bench.settle(record)
+    first, second = bench.receive()
+    others: list[bool] = []
+
+    class Busy(Sender):
+        async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
+            others.append(await asyncio.to_thread(bench.settle, second))
+            return await super().post(url, headers, body)
+
+    busy = bench.worker(Busy(bench.sender.egress, bench.sender.tls))
+    assert bench.settle(first, busy)
+    assert others == [False]
+    bench.run()
+    assert len(hooks.posts) == 1
+    assert bench.dead() == []
 
 
 class Killed(BaseException):
