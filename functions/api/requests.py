@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from functions.api.http import Call
 from urlshot.accept import Request
 from urlshot.egress import Egress
 from urlshot.errors import Rejected
@@ -20,6 +21,12 @@ from urlshot.records import now
 
 MAX_BODY = 64_000
 """Bytes of a request's body."""
+
+MAX_BATCH = 100
+"""Requests of one batch."""
+
+MAX_BATCH_BODY = 1_000_000
+"""Bytes of a batch's body."""
 
 MAX_HOPS = 6
 """Times that GET /pdf may send a client on to itself; with 25 s each it outlasts a render and its wait."""
@@ -47,34 +54,63 @@ class Rules:
     max_age: int
 
 
-def from_body(body: str | None, *, is_base64: bool, rules: Rules) -> Request:
+def from_body(call: Call, rules: Rules) -> Request:
     """Reads POST /pdf.
 
     Raises:
         Rejected: with the code and field at fault.
     """
-    try:
-        data = base64.b64decode(body or "", validate=True) if is_base64 else (body or "").encode()
-    except (binascii.Error, UnicodeError) as error:
-        raise Rejected("invalid_json") from error
-    if len(data) > MAX_BODY:
-        raise Rejected("body_too_large", f"The body has {len(data)} bytes; {MAX_BODY} are allowed.")
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise Rejected("invalid_json") from error
+    return from_value(_object(call, MAX_BODY), call, rules)
+
+
+def batch_of(call: Call) -> list[object]:
+    """Reads POST /pdf/batch: `requests`, each as the body of POST /pdf; what they are is not looked at yet.
+
+    Raises:
+        Rejected: with the code and field at fault.
+    """
+    value = _object(call, MAX_BATCH_BODY)
+    found = value.pop("requests", None)
+    if value:
+        name = next(iter(value))[:50]
+        raise Rejected("invalid_request", f"{name}: is not known.", field=name)
+    if not isinstance(found, list) or not 1 <= len(found) <= MAX_BATCH:
+        raise Rejected("invalid_request", f"requests: must be a list of 1 to {MAX_BATCH} requests.", field="requests")
+    return found
+
+
+def from_value(value: object, call: Call, rules: Rules) -> Request:
+    """Reads one request that came as JSON.
+
+    Raises:
+        Rejected: with the code and field at fault.
+    """
     if not isinstance(value, dict):
-        raise Rejected("invalid_json", "The body is JSON, but not an object.")
-    return _request(value, rules)
+        raise Rejected("invalid_request", 'The request is no JSON object such as {"url": "https://…"}.')
+    try:
+        asked = Asked.model_validate(value)
+    except ValidationError as error:
+        raise invalid(error) from error
+    where = target(asked.url, rules.egress)
+    if (where.host.rstrip("."), where.port) == call.own:  # a page must not call us in a circle
+        raise Rejected("blocked_target", f"{where.host} is this service itself.", field="url")
+    return Request(
+        id=private_id() if asked.private else job_id(where.url, asked.options.changed()),
+        url=where.url,
+        options=asked.options,
+        max_age=rules.max_age if asked.max_age is None else asked.max_age,
+        at=now(),
+        private=asked.private,
+    )
 
 
-def from_query(query: dict[str, str], rules: Rules) -> tuple[Request, int]:
+def from_query(call: Call, rules: Rules) -> tuple[Request, int]:
     """Reads GET /pdf: `url`, `max_age`, and options by their names; and how often it was sent on to itself.
 
     Raises:
         Rejected: with the code and parameter at fault.
     """
-    words = dict(query)
+    words = dict(call.query)
     if "url" not in words:
         raise Rejected("invalid_request", "url: is missing, as in /pdf?url=https%3A%2F%2Fexample.com%2F.", field="url")
     hops = _integer(words.pop("hops", "0"), "hops")
@@ -94,23 +130,24 @@ def from_query(query: dict[str, str], rules: Rules) -> tuple[Request, int]:
         options[name] = _typed(name, text)
     if options:
         value["options"] = options
-    return _request(value, rules), hops
+    return from_value(value, call, rules), hops
 
 
-def _request(value: dict[str, Any], rules: Rules) -> Request:
+def _object(call: Call, most: int) -> dict[str, Any]:
+    """The body, which has to be a JSON object of at most `most` bytes."""
     try:
-        asked = Asked.model_validate(value)
-    except ValidationError as error:
-        raise invalid(error) from error
-    where = target(asked.url, rules.egress)
-    return Request(
-        id=private_id() if asked.private else job_id(where.url, asked.options.changed()),
-        url=where.url,
-        options=asked.options,
-        max_age=rules.max_age if asked.max_age is None else asked.max_age,
-        at=now(),
-        private=asked.private,
-    )
+        data = base64.b64decode(call.body, validate=True) if call.is_base64 else call.body.encode()
+    except (binascii.Error, UnicodeError) as error:
+        raise Rejected("invalid_json") from error
+    if len(data) > most:
+        raise Rejected("body_too_large", f"The body has {len(data)} bytes; {most} are allowed.")
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise Rejected("invalid_json") from error
+    if not isinstance(value, dict):
+        raise Rejected("invalid_json", "The body is JSON, but not an object.")
+    return value
 
 
 def _typed(name: str, text: str) -> bool | float | str | list[str]:

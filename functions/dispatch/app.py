@@ -55,7 +55,7 @@ def bootstrap() -> tuple[Worker, ThreadPoolExecutor]:
         bus=Bus(settings.bus),
         renderer=Renderer(settings.render_function, lambda_client(settings.render_timeout, settings.batch_size)),
         policy=Policy(
-            egress=settings.local_allow,
+            egress=settings.egress,
             max_age=settings.max_age,
             max_attempts=settings.max_attempts,
             delays=settings.retry_delays,

@@ -99,6 +99,7 @@ def _announce(stack: Stack, console: Console) -> None:
         "\n".join(
             [
                 f"API       {access.endpoint}",
+                f"API key   {access.api_key} (needed with --param RequireApiKey=true)",
                 f"AMQP      {access.amqp_url}",
                 f"records   {access.aws_endpoint}/{access.bucket}/?prefix=job/",
                 f"mails     {access.mails}",

@@ -23,14 +23,17 @@ class Function:
 
 @dataclass(frozen=True)
 class Route:
+    """`method` may be ANY; `needs_key`: API Gateway asks for an API key before it calls the function."""
+
     method: str
     path: str
     function: str
+    needs_key: bool = False
 
 
 @dataclass(frozen=True)
 class Api:
-    """The REST API: its stage, routes, binary media types and customised gateway responses."""
+    """The REST API: its stage, routes, binary media types and gateway responses, by type as its definition has them."""
 
     logical_id: str
     stage: str

@@ -39,6 +39,7 @@ class Access:
     """Where everything can be reached; the ready file is this as JSON."""
 
     endpoint: str
+    api_key: str
     amqp_url: str
     amqp_endpoint: str
     management_url: str
@@ -56,13 +57,16 @@ def default_parameters() -> dict[str, str]:
     """Parameters of a run on this machine, each of which may be overridden.
 
     Renders side by side: two a core, because a page waits for its network half of the time. A batch is as large, so
-    that its messages never wait for a free render inside a running batch.
+    that its messages never wait for a free render inside a running batch. Of the 20 instances of `api`, some are left
+    to those who do not wait.
     """
     renders = str(2 * (os.cpu_count() or 1))
     return {
         "Stage": "local",
         "MailFrom": "urlshot@example.com",
         "MailTo": "you@example.com",
+        "RequireApiKey": "false",
+        "MaxWaiting": "16",
         "RenderConcurrency": renders,
         "BatchSize": renders,
     }

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import secrets
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import asdict
@@ -26,6 +27,7 @@ from infra.local.model import Wiring
 from infra.local.poller import Poller
 from infra.local.ports import listen
 from infra.local.processes import become_subreaper, end_orphans, start_warden
+from infra.local.proxy_event import ApiKey
 from infra.local.rabbitmq import BrokerError, ExistingBroker, Rabbit, with_credentials
 from infra.local.run_folder import RunFolder
 from infra.local.settings import Access, Settings, default_parameters
@@ -161,11 +163,12 @@ class Stack:
         await _together(*(custom.create(resource, invoke_url) for resource in wiring.custom_resources))
         console.say("exchanges, queues and users are there")
         await self._connect(texts, moto.url, aws, broker.amqp)
-        await self._serve(
-            gateway_app(wiring.api, self.lambdas, stage_in_path=settings.stage_in_path, say=console.say), api_socket
-        )
+        key = ApiKey("local-key", secrets.token_urlsafe(24))
+        gateway = gateway_app(wiring.api, self.lambdas, key=key, stage_in_path=settings.stage_in_path, say=console.say)
+        await self._serve(gateway, api_socket)
         self.access = Access(
             endpoint=endpoint,
+            api_key=key.value,
             amqp_url=with_credentials(broker.amqp, user, password),
             amqp_endpoint=broker.amqp,
             management_url=broker.console,

@@ -39,9 +39,10 @@ _IGNORED = {
     "AWS::Events::EventBusPolicy": "permissions are not enforced on this machine",
     "AWS::Lambda::Permission": "permissions are not enforced on this machine",
     "AWS::SecretsManager::ResourcePolicy": "permissions are not enforced on this machine",
-    "AWS::ApiGateway::": "accounts, usage plans and keys are API Gateway's",
+    "AWS::ApiGateway::": "the gateway here makes a key of its own, and counts nothing",
     "AWS::WAFv2::": "there is no firewall to configure",
 }
+_FUNCTION_URI = re.compile(r"arn:aws:apigateway:[^:]+:lambda:path/2015-03-31/functions/[^/]+:(?P<name>\w+)/invocations")
 _RATE = re.compile(r"rate\((\d+) (minute|minutes|hour|hours|day|days)\)")
 _SECRET_REFERENCE = re.compile(r"\{\{resolve:secretsmanager:(?P<arn>.+?):SecretString:(?P<key>[^:}]+)(?:::)?\}\}")
 _LAMBDA_DEFAULTS = {"Timeout": 3, "MemorySize": 128}
@@ -75,7 +76,7 @@ def read_wiring(template: Template, addresses: LocalAddresses) -> Wiring:
     return Wiring(
         functions=functions,
         layers={layer.logical_id: str(layer.require("ContentUri")) for layer in by_type.get(_LAYER, [])},
-        api=_api(apis[0], tuple(event for event in events if isinstance(event, Route))) if apis else None,
+        api=_api(apis[0]) if apis else None,
         mappings=tuple(event for event in events if isinstance(event, QueueMapping)),
         rules=tuple(event for event in events if isinstance(event, Rule)),
         schedules=tuple(event for event in events if isinstance(event, Schedule)),
@@ -163,15 +164,13 @@ def _merged(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def _events(resource: Resource) -> Iterator[Route | QueueMapping | Rule | Schedule]:
+def _events(resource: Resource) -> Iterator[QueueMapping | Rule | Schedule]:
     function = resource.logical_id
     for name, event in (resource.property("Events") or {}).items():
         where, properties = f"{resource.where}/Properties/Events/{name}", event.get("Properties") or {}
         if properties.get("Enabled") is False or properties.get("State") == "DISABLED":
             continue
         match event["Type"]:
-            case "Api":
-                yield Route(str(properties["Method"]).upper(), properties["Path"], function)
             case "MQ":
                 yield from _mappings(function, properties, where)
             case "EventBridgeRule" | "CloudWatchEvent":
@@ -214,17 +213,32 @@ def _mappings(function: str, properties: Mapping[str, Any], where: str) -> Itera
     )
 
 
-def _api(resource: Resource, routes: tuple[Route, ...]) -> Api:
-    for unknown in ("DefinitionBody", "DefinitionUri", "Auth"):
+def _api(resource: Resource) -> Api:
+    """The API of an OpenAPI definition with API Gateway's extensions; routes go to functions only."""
+    for unknown in ("DefinitionUri", "Auth", "Cors", "GatewayResponses"):
         if resource.property(unknown) is not None:
             raise TemplateError(f"{resource.where}: the local stack does not know {unknown}")
+    definition = resource.require("DefinitionBody")
     return Api(
         logical_id=resource.logical_id,
         stage=str(resource.require("StageName")),
-        routes=routes,
+        routes=tuple(
+            _route(method, path, operation, f"{resource.where}: {method} {path}")
+            for path, operations in definition["paths"].items()
+            for method, operation in operations.items()
+        ),
         binary_types=tuple(str(item).replace("~1", "/") for item in resource.property("BinaryMediaTypes", [])),
-        gateway_responses=resource.property("GatewayResponses", {}),
+        gateway_responses=definition.get("x-amazon-apigateway-gateway-responses", {}),
     )
+
+
+def _route(method: str, path: str, operation: Mapping[str, Any], where: str) -> Route:
+    integration = operation["x-amazon-apigateway-integration"]
+    found = _FUNCTION_URI.fullmatch(str(integration["uri"]))
+    if integration["type"] != "aws_proxy" or found is None:
+        raise TemplateError(f"{where}: not a proxy integration of a function of this stack")
+    name = "ANY" if method == "x-amazon-apigateway-any-method" else method.upper()
+    return Route(name, path, found["name"], needs_key=bool(operation.get("security")))
 
 
 def _custom(resource: Resource, by_arn: Mapping[str, str]) -> CustomResource:

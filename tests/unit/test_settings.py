@@ -31,6 +31,8 @@ def test_settings_are_read_by_their_names_and_typed() -> None:
             {"BUCKET": "b", "SHARDS": "1", "LOCAL_ALLOW": "nonsense", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
             "LOCAL_ALLOW",
         ),
+        ({"BUCKET": "b", "SHARDS": "1", "ALLOW_HOSTS": "https://example.com"}, "ALLOW_HOSTS"),
+        ({"BUCKET": "b", "SHARDS": "1", "DENY_HOSTS": "example.com,*"}, "DENY_HOSTS"),
     ],
 )
 def test_a_wrong_variable_is_named(environ: dict[str, str], named: str) -> None:
@@ -46,6 +48,6 @@ def test_private_addresses_are_opened_on_the_local_stack_only() -> None:
     with pytest.raises(Broken, match="LOCAL_ALLOW"):
         Some.read({**environ, "AWS_ENDPOINT_URL": "https://vpce.example.com"})
     local = Some.read({**environ, "AWS_ENDPOINT_URL": "http://127.0.0.1:4566"})
-    decision = local.local_allow.for_host("127.0.0.1", 80)
+    decision = local.egress.for_host("127.0.0.1", 80)
     assert decision is not None
     assert decision.allowed

@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
-from functions.api.app import WAIT_SECONDS, ApiSettings
+from functions.api.app import ROUTES
+from functions.api.jobs import BATCH_SECONDS
+from functions.api.parts import ApiSettings
+from functions.api.waiting import TURN_SECONDS, WAIT_SECONDS
 from functions.dispatch.app import DispatchSettings
 from functions.dispatch.work import THROTTLE_SECONDS, Policy
 from functions.mail.app import MailSettings
@@ -22,6 +25,7 @@ from infra.local.settings import default_parameters
 from infra.local.template import Template
 from infra.local.wiring import read_wiring
 from urlshot import events, messages, records
+from urlshot.broker import PUBLISH_SECONDS
 from urlshot.errors import CODES
 from urlshot.settings import Settings
 
@@ -104,14 +108,15 @@ def test_the_waits_of_a_job_fit_into_one_another(wiring: Wiring) -> None:
     functions = wiring.functions
     dispatch = DispatchSettings.read(functions["DispatchFunction"].environment)
     render = functions["RenderFunction"].timeout
-    policy = Policy(dispatch.local_allow, 1, 1, dispatch.retry_delays, dispatch.render_timeout)
+    policy = Policy(dispatch.egress, 1, 1, dispatch.retry_delays, dispatch.render_timeout)
     lease = policy.lease.total_seconds()
     assert dispatch.render_timeout == render
     assert lease > THROTTLE_SECONDS + render + 10  # the Lambda client's read timeout is 10 s above the render's
     # a batch of fresh messages, side by side, and after it one that was delivered before
     assert functions["DispatchFunction"].timeout > 2 * lease
     assert functions["DispatchFunction"].timeout <= 14 * 60  # Lambda's limit for Amazon MQ mappings
-    assert WAIT_SECONDS < GATEWAY_SECONDS < functions["ApiFunction"].timeout
+    assert WAIT_SECONDS < GATEWAY_SECONDS < functions["ApiFunction"].timeout < TURN_SECONDS
+    assert BATCH_SECONDS + PUBLISH_SECONDS < GATEWAY_SECONDS
     assert records.PUBLISH_LEASE.total_seconds() < GATEWAY_SECONDS
 
 
@@ -132,29 +137,43 @@ def test_without_recipients_there_are_no_mails() -> None:
     assert "MailFunction" not in wiring_with(MailTo="").functions
 
 
-def test_every_route_goes_to_the_api(wiring: Wiring) -> None:
-    assert wiring.api is not None
-    assert {(route.method.upper(), route.path) for route in wiring.api.routes} == {
-        ("POST", "/pdf"),
-        ("GET", "/pdf"),
-        ("GET", "/pdf/{id}"),
-        ("GET", "/pdf/{id}/file"),
-        ("GET", "/health"),
-    }
-    assert {route.function for route in wiring.api.routes} == {"ApiFunction"}
+OPEN = {"/", "/page/{name}", "/health", "/openapi.json", "/webhook-keys", "/pdf/{id}/file"}
+
+
+@pytest.mark.parametrize("required", ["true", "false"])
+def test_every_route_goes_to_the_api_and_asks_for_a_key_where_one_is_required(required: str) -> None:
+    api = wiring_with(RequireApiKey=required).api
+    assert api is not None
+    assert {route.path for route in api.routes} == set(ROUTES)
+    assert {route.function for route in api.routes} == {"ApiFunction"}
+    closed = {(route.method, route.path) for route in api.routes if route.needs_key}
+    assert closed == ({("ANY", path) for path in set(ROUTES) - OPEN} if required == "true" else set())
+    # A browser's preflight carries no key (Fetch Standard), so that it has to be let through by itself.
+    assert {route.path for route in api.routes if route.method == "OPTIONS"} == set(ROUTES) - OPEN
+
+
+@pytest.mark.parametrize("origin", ["", "https://app.example.com"])
+def test_the_gateways_own_errors_can_be_read_where_ours_can(origin: str) -> None:
+    api = wiring_with(CorsOrigin=origin).api
+    assert api is not None
+    for response in api.gateway_responses.values():
+        shown = response["responseParameters"].get("gatewayresponse.header.Access-Control-Allow-Origin")
+        assert shown == (f"'{origin}'" if origin else None)
 
 
 def test_the_gateways_own_errors_are_problems_like_ours(wiring: Wiring) -> None:
     assert wiring.api is not None
     assert {"DEFAULT_4XX", "DEFAULT_5XX"} <= set(wiring.api.gateway_responses)
     for name, response in wiring.api.gateway_responses.items():
-        body = response["ResponseTemplates"]["application/json"].replace("$context.error.messageString", '"text"')
+        body = response["responseTemplates"]["application/json"].replace("$context.error.messageString", '"text"')
         problem = json.loads(body)
         code = CODES[problem["code"]]
         status = {} if name == "DEFAULT_4XX" else {"status": code.status}
         assert {**problem, "detail": "", "request_id": ""} == {
-            "type": "about:blank", **status, "code": code.name, "title": code.title, "detail": "",
+            "type": f"urn:urlshot:problem:{code.name}", **status, "code": code.name, "title": code.title, "detail": "",
             "remedy": code.remedy, "retryable": code.retryable, "request_id": "",
         }  # fmt: skip
-        assert response["ResponseParameters"]["Headers"]["Content-Type"] == "'application/problem+json'"
-        assert "StatusCode" not in response if not status else int(response["StatusCode"]) == code.status
+        parameters = response["responseParameters"]
+        assert parameters["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
+        assert parameters["gatewayresponse.header.X-Request-Id"] == "context.requestId"
+        assert "statusCode" not in response if not status else int(response["statusCode"]) == code.status

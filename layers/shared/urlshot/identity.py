@@ -38,9 +38,9 @@ def target(url: str, egress: Egress) -> Target:
     """Reads a URL and applies what can be decided without the network.
 
     Raises:
-        Rejected: `invalid_url`, `url_too_long`, `unsupported_scheme`, `url_has_credentials`, or `blocked_target` for a
-            literal address that is not public. Names are resolved, and their addresses checked, where the page is
-            fetched.
+        Rejected: `invalid_url`, `url_too_long`, `unsupported_scheme`, `url_has_credentials`, `host_not_allowed` for a
+            host that the operator's lists keep out, or `blocked_target` for a literal address that is not public. Names
+            are resolved, and their addresses checked, where the page is fetched.
     """
     if len(url) > MAX_URL:
         raise Rejected("url_too_long", f"The URL has {len(url)} characters; {MAX_URL} are allowed.", field="url")
@@ -60,6 +60,9 @@ def target(url: str, egress: Egress) -> Target:
         raise Rejected("url_too_long", f"The URL has {len(canonical)} characters when it is encoded.", field="url")
     host = parsed.hostname.removeprefix("[").removesuffix("]")
     port = int(parsed.port) if parsed.port else _DEFAULT_PORTS[parsed.protocol]
+    listed = egress.for_target(host)
+    if not listed.allowed:
+        raise Rejected("host_not_allowed", f"{listed.reason}.", field="url")
     decision = egress.for_host(host, port)
     if decision is not None and not decision.allowed:
         raise Rejected("blocked_target", f"{decision.reason}.", field="url")

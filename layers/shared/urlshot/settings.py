@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
-from urlshot.egress import Egress
+from urlshot.egress import Egress, host_list
 from urlshot.errors import Broken
-
-
-def _egress(value: Any) -> Any:
-    return Egress.of(value) if isinstance(value, str) else value
 
 
 class Settings(BaseModel):
@@ -37,7 +33,28 @@ class Settings(BaseModel):
             raise Broken(f"environment variable {str(first['loc'][0]).upper()}: {first['msg']}") from error
 
 
-class EgressSettings(Settings):
-    """Settings of a function that judges targets. `LOCAL_ALLOW` opens host:port pairs, on the local stack only."""
+def _hosts(text: str) -> str:
+    host_list(text)
+    return text
 
-    local_allow: Annotated[Egress, BeforeValidator(_egress)] = Field(default=Egress())
+
+def _pairs(text: str) -> str:
+    Egress.of(text)
+    return text
+
+
+class EgressSettings(Settings):
+    """Settings of a function that judges targets.
+
+    `ALLOW_HOSTS` and `DENY_HOSTS` are the operator's lists; `LOCAL_ALLOW` opens host:port pairs, on the local stack
+    only.
+    """
+
+    allow_hosts: Annotated[str, AfterValidator(_hosts)] = ""
+    deny_hosts: Annotated[str, AfterValidator(_hosts)] = ""
+    local_allow: Annotated[str, AfterValidator(_pairs)] = ""
+
+    @property
+    def egress(self) -> Egress:
+        """The rules that follow."""
+        return Egress.of(self.local_allow, denied=self.deny_hosts, allowed=self.allow_hosts)

@@ -7,8 +7,9 @@ conflict.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
+from urlshot import records
 from urlshot.errors import Broken, Transient
 from urlshot.events import pdf_key
 from urlshot.records import Record
@@ -120,43 +122,100 @@ class Store:
         return self._put(record, {"IfMatch": etag})
 
     def _put(self, record: Record, condition: dict[str, Any]) -> str:
+        try:
+            return self._put_object(job_key(record.id), record.model_dump_json(exclude_none=True).encode(), condition)
+        except Conflict:
+            # If the record is what was to be written, a retry of this very write had already won.
+            found = self.read(record.id)
+            if found is not None and found[0] == record:
+                return found[1]
+            raise
+
+    def _put_object(self, key: str, body: bytes, condition: dict[str, Any]) -> str:
+        """Writes a small JSON object under a condition, and returns its ETag. Raises: Conflict, Gone."""
         for _ in range(_TRIES_ON_409):
             with _vendor("write"):
                 try:
-                    answer = self._s3.put_object(
-                        Bucket=self.bucket,
-                        Key=job_key(record.id),
-                        Body=record.model_dump_json(exclude_none=True).encode(),
-                        ContentType="application/json",
-                        **condition,
-                    )
+                    return self._s3.put_object(
+                        Bucket=self.bucket, Key=key, Body=body, ContentType="application/json", **condition
+                    )["ETag"]
                 except ClientError as error:
                     match _status(error):
                         case 409:
                             continue
                         case 412:
-                            pass
+                            raise Conflict from None
                         case 404:
                             raise Gone from None
                         case _:
                             raise
-                else:
-                    return answer["ETag"]
-            # Refused. If the record is what was to be written, a retry of this very write had already won.
-            found = self.read(record.id)
-            if found is not None and found[0] == record:
-                return found[1]
-            raise Conflict
-        raise Transient("storage_unavailable", internal=f"write of {job_key(record.id)}: 409 again and again")
+        raise Transient("storage_unavailable", internal=f"write of {key}: 409 again and again")
+
+    def _delete(self, key: str, etag: str) -> None:
+        """Deletes an object if it is the one with `etag` (S3 user guide, "Conditional deletes"). Raises: Conflict."""
+        with _vendor("delete"):
+            try:
+                self._s3.delete_object(Bucket=self.bucket, Key=key, IfMatch=etag)
+            except ClientError as error:
+                match _status(error):
+                    case 404:
+                        return
+                    case 409 | 412:
+                        raise Conflict from None
+                    case _:
+                        raise
 
     def delete_pdf(self, job_id: str) -> None:
         with _vendor("delete"):
             self._s3.delete_object(Bucket=self.bucket, Key=pdf_key(job_id))
 
-    def link(self, job_id: str, seconds: int, file_name: str) -> str:
-        """A presigned link that downloads the PDF under `file_name`, for `seconds`."""
+    def delete(self, job_id: str, etag: str) -> None:
+        """Deletes the record with `etag`; a record that is gone already is as good.
+
+        Raises:
+            Conflict: it is another by now.
+        """
+        self._delete(job_key(job_id), etag)
+
+    def take_turn(self, name: str, until: datetime) -> str | None:
+        """Takes the object `wait/<name>`, which one holder at a time has, until `until`; returns its ETag, or None.
+
+        One call where it is free, two where another has it, three where that one should have given it back long ago.
+        """
+        key = f"wait/{name}"
+        # With something of its own in it, so that no two holders' objects have the same ETag.
+        body = json.dumps({"until": until.isoformat(), "holder": records.new_generation()}).encode()
+        try:
+            return self._put_object(key, body, {"IfNoneMatch": "*"})
+        except (Conflict, Gone):
+            pass
+        with _vendor("read"):
+            try:
+                answer = self._s3.get_object(Bucket=self.bucket, Key=key)
+                held_until = datetime.fromisoformat(json.loads(answer["Body"].read())["until"])
+            except ClientError as error:
+                if _status(error) == 404:
+                    return None  # given back just now; whoever comes next has it
+                raise
+        if records.now() < held_until:
+            return None
+        try:
+            return self._put_object(key, body, {"IfMatch": answer["ETag"]})
+        except (Conflict, Gone):
+            return None
+
+    def give_turn_back(self, name: str, etag: str) -> None:
+        """Gives back what `take_turn` took; where another has it by now, that one keeps it."""
+        with suppress(Conflict):
+            self._delete(f"wait/{name}", etag)
+
+    def link(self, job_id: str, seconds: int, file_name: str, *, head: bool = False) -> str:
+        """A presigned link that downloads the PDF under `file_name`, for `seconds`; for HEAD in place of GET if asked.
+
+        The method is part of what is signed.
+        """
         return self._s3.generate_presigned_url(
-            "get_object",
+            "head_object" if head else "get_object",
             Params={
                 "Bucket": self.bucket,
                 "Key": pdf_key(job_id),

@@ -81,7 +81,7 @@ async def test_the_checked_addresses_are_dialled_in_order_after_one_lookup(diall
 async def test_a_host_that_its_spelling_refuses_is_not_looked_up(dialled: list[str], host: str) -> None:
     resolver, asked = answers(PUBLIC)
     with pytest.raises(Unreachable) as caught:
-        await dial(host, 443, Egress.of(denied=["api.example.com"]), resolver)
+        await dial(host, 443, Egress.of(own=["api.example.com"]), resolver)
     assert caught.value.failure.code == "blocked_target"
     assert asked() == 0
 
