@@ -203,7 +203,50 @@ class WebhookKeys(Strict):
     """Public keys that verify what is posted to callback URLs."""
 
     keys: tuple[Annotated[str, Field(pattern=r"^whpk_[A-Za-z0-9+/]+=*$")], ...]
-    """Ed25519, as Standard Webhooks has them; the first signs, the others may still have signed."""
+    """Ed25519, as Standard Webhooks has them, the newest first; a callback carries a signature by each."""
 
 
-ANSWERS: list[Any] = [Job, PdfThere, OlderPdf, Links, JobError, BatchAnswer, Health, WebhookKeys, Problem]
+class CompletionLinks(Strict):
+    """Addresses that last."""
+
+    self: Url
+    """The job."""
+    file: Url | None = None
+    """The PDF: it redirects to a fresh link. There when the job is done."""
+    report: Url | None = None
+    """The report of the PDF; there when the job is done."""
+
+
+class CompletionData(Strict):
+    """How a job ended."""
+
+    version: Literal[1] = 1
+    id: Id
+    url: Url
+    state: Literal["done", "failed"]
+    report: Report | None = None
+    """What is known about the PDF, when the job is done."""
+    error: JobError | None = None
+    """Why it failed, where it did."""
+    attempts: int = Field(ge=0)
+    """How many renders were started."""
+    cached: bool
+    """Whether it had ended before it was asked for: a fresh PDF was there, or it failed a short while ago."""
+    requested_at: datetime
+    finished_at: datetime
+    queue_seconds: float = Field(ge=0)
+    """From the request to the start of the last render."""
+    render_seconds: float = Field(ge=0)
+    links: CompletionLinks
+
+
+class Completion(Strict):
+    """What is posted to a `callback_url`, as Standard Webhooks has it."""
+
+    type: Literal["shot.completed", "shot.failed"]
+    timestamp: datetime
+    """When the job ended."""
+    data: CompletionData
+
+
+ANSWERS: list[Any] = [Job, PdfThere, OlderPdf, Links, JobError, BatchAnswer, Health, WebhookKeys, Problem, Completion]

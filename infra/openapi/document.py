@@ -10,8 +10,8 @@ from typing import Any
 
 from functions.api import contract
 from infra.openapi.calls import CALLS, Call, Success
-from infra.openapi.examples import BLOCKED, FAILED_RECENTLY, shown
-from infra.openapi.parameters import HEADERS, OPTIONS, PARAMETERS
+from infra.openapi.examples import BLOCKED, COMPLETED, FAILED_RECENTLY, shown
+from infra.openapi.parameters import HEADERS, OPTIONS, PARAMETERS, WEBHOOK_HEADERS
 from infra.openapi.schemas import schemas
 from urlshot.errors import CODES
 
@@ -76,6 +76,7 @@ def document() -> dict[str, Any]:
         "servers": [{"url": ".", "description": "The endpoint that gave this document."}],
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths,
+        "webhooks": {"jobEnded": {"post": _webhook()}},
         "components": {
             "schemas": _components(),
             "parameters": PARAMETERS,
@@ -159,6 +160,33 @@ def _operation(call: Call) -> dict[str, Any]:
     found["responses"] = {str(status): answers[status] for status in sorted(answers)}
     found["responses"]["4XX"] = _problems(None, ["refused"])
     return found
+
+
+def _webhook() -> dict[str, Any]:
+    """What is posted to callback URLs."""
+    return {
+        "operationId": "jobEnded",
+        "tags": ["Callbacks"],
+        "summary": "A job has ended",
+        "description": "Posted to the `callback_url` of a request, signed as Standard Webhooks has it. An answer that "
+        "is not 2xx, or none within 15 s, makes it come again, up to eight times within 18 hours.",
+        "security": [],
+        "parameters": WEBHOOK_HEADERS,
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": _ref("Completion"),
+                    "examples": {"done": {"value": shown(COMPLETED)}},
+                }
+            },
+        },
+        "responses": {
+            "2XX": {"description": "Understood."},
+            "410": {"description": "Nothing more is to be posted for this request."},
+            "default": {"description": "To be tried again."},
+        },
+    }
 
 
 def _head(call: Call) -> dict[str, Any]:

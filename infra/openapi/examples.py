@@ -11,6 +11,9 @@ from functions.api.contract import (
     BatchAnswer,
     BatchCounts,
     BatchResult,
+    Completion,
+    CompletionData,
+    CompletionLinks,
     Health,
     Job,
     JobError,
@@ -134,6 +137,25 @@ BATCH = BatchAnswer(
         BatchResult(index=1, status=422, body=BLOCKED),
     ),
     counts=BatchCounts(hit=1, queued=0, joined=0, failed=0, refused=1),
+)
+COMPLETED = Completion(
+    type="shot.completed",
+    timestamp=FINISHED,
+    data=CompletionData(
+        id=ID_A5,
+        url=URL,
+        state="done",
+        report=REPORT,
+        attempts=1,
+        cached=False,
+        requested_at=ASKED,
+        finished_at=FINISHED,
+        queue_seconds=0.024,
+        render_seconds=1.225,
+        links=CompletionLinks(
+            self=DONE.links.self, file=f"{DONE.links.file}?token=pK3fT0jQ9vXz1u7yB5sWcA", report=DONE.links.report
+        ),
+    ),
 )
 HEALTHY = Health(status="ok", checks={"queue": "ok", "storage": "ok"})
 FAILING = Health(status="failing", checks={"queue": "queue_unavailable", "storage": "ok"})

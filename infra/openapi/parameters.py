@@ -66,6 +66,21 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     },
 }
 
+WEBHOOK_HEADERS = [
+    {
+        "name": name,
+        "in": "header",
+        "required": True,
+        "description": text,
+        "schema": {"type": "string"},
+    }
+    for name, text in {
+        "webhook-id": "The same for every attempt: what to tell repetitions by.",
+        "webhook-timestamp": "Of this attempt, in seconds since 1970.",
+        "webhook-signature": "`v1a,` and an Ed25519 signature of id, timestamp and body, by a key of `/webhook-keys`.",
+    }.items()
+]
+
 HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-Id": {
         "description": "Names this request in the endpoint's logs.",
