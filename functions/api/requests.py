@@ -101,6 +101,7 @@ def from_value(value: object, call: Call, rules: Rules) -> Request:
         max_age=rules.max_age if asked.max_age is None else asked.max_age,
         at=now(),
         private=asked.private,
+        correlation_id=call.request_id,
     )
 
 

@@ -22,7 +22,7 @@ ends after t seconds is told at most about 0.4 t later, and 2.5 s at the most.""
 TURN_SECONDS = 35.0
 """After so long a turn is taken for given up: longer than the function may run."""
 
-_TRIES = 3  # turns that are looked at before a request is told that there is none
+_TRIES = 3  # turns that looked free, and which others were quicker to take
 
 log = logger()
 
@@ -32,8 +32,8 @@ class Waiting:
 
     A request that waits holds an instance, and so many may be held that there is none left for those who only ask.
     Lambda cannot count them and instances do not know of one another, so each wait takes one of `most` turns, which are
-    objects in the bucket that one holder at a time has. It costs a PUT and a DELETE, and is only done by a request that
-    has something to wait for.
+    objects in the bucket that one holder at a time has. It costs a PUT and a DELETE, and a list and a PUT more where
+    many wait; a request that has nothing to wait for takes none.
     """
 
     def __init__(self, store: Store, most: int) -> None:
@@ -69,12 +69,22 @@ class Waiting:
             self._store.give_turn_back(*turn)
 
     def _take_turn(self) -> tuple[str, str] | None:
-        """Name and ETag of a turn; None where none of a few that were looked at is free."""
-        until = records.now() + timedelta(seconds=TURN_SECONDS)
-        for number in random.sample(range(self._most), min(_TRIES, self._most)):
-            etag = self._store.take_turn(str(number), until)
-            if etag is not None:
-                return str(number), etag
+        """Name and ETag of a turn; None where none is free.
+
+        One call where the first that is tried is free; the list of all is only asked for where it is not.
+        """
+        if self._most == 0:
+            return None
+        name = str(random.randrange(self._most))  # noqa: S311 - spreads the load, guards nothing
+        if etag := self._store.take_turn(name):
+            return name, etag
+        held = self._store.turns()
+        free: dict[str, str | None] = {str(number): None for number in range(self._most) if str(number) not in held}
+        given_up = records.now() - timedelta(seconds=TURN_SECONDS)
+        free |= {name: etag for name, (etag, since) in held.items() if since < given_up and int(name) < self._most}
+        for name in random.sample(list(free), min(_TRIES, len(free))):
+            if etag := self._store.take_turn(name, free[name]):
+                return name, etag
         return None
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -257,7 +257,7 @@ def test_no_more_may_wait_than_there_are_turns(parts: Parts, report: Report) -> 
     """The rest are answered at once, or refused where there is nothing to answer."""
     running = write(parts.store, records.create(ID, URL, Options(), records.now()))
     for turn in ("0", "1"):
-        assert parts.store.take_turn(turn, records.now() + timedelta(seconds=30))
+        assert parts.store.take_turn(turn)
     found = parts.waiting.follow(ID, 20)
     assert found is not None
     assert found[0].state == "publishing"
@@ -265,25 +265,43 @@ def test_no_more_may_wait_than_there_are_turns(parts: Parts, report: Report) -> 
         parts.waiting.follow(ID, 20, or_refuse=True)
     write(parts.store, records.done(running, report, records.now()))
     assert parts.waiting.follow(ID, 20, or_refuse=True) is not None  # nothing to wait for needs no turn
+    assert Waiting(parts.store, 0)._take_turn() is None
 
 
-def test_a_turn_has_one_holder_and_one_that_was_not_given_back_is_taken_over_by_one(parts: Parts) -> None:
-    soon = records.now() + timedelta(seconds=30)
+def test_each_turn_is_found_and_has_one_holder(parts: Parts) -> None:
+    waiting = Waiting(parts.store, 10)
     with ThreadPoolExecutor(10) as threads:
-        taken = list(threads.map(lambda _: parts.store.take_turn("7", soon), range(10)))
-    assert len([etag for etag in taken if etag]) == 1
-    boto3.client("s3").put_object(
-        Bucket=parts.store.bucket,
-        Key="wait/7",
-        Body=json.dumps({"until": (records.now() - timedelta(seconds=1)).isoformat()}).encode(),
-    )
-    with ThreadPoolExecutor(10) as threads:
-        again = list(threads.map(lambda _: parts.store.take_turn("7", soon), range(10)))
-    [mine] = [etag for etag in again if etag]
-    parts.store.give_turn_back("7", next(etag for etag in taken if etag))  # the former holder, too late
-    assert parts.store.take_turn("7", soon) is None
-    parts.store.give_turn_back("7", mine)
-    assert parts.store.take_turn("7", soon)
+        taken = [turn for turn in threads.map(lambda _: waiting._take_turn(), range(10)) if turn]
+    # Of many at the same moment some may be told that there is none, where others were quicker at all that they tried.
+    taken += [turn for turn in (waiting._take_turn() for _ in range(10 - len(taken))) if turn]
+    assert sorted(name for name, _ in taken) == [str(number) for number in range(10)]
+    assert waiting._take_turn() is None
+    parts.store.give_turn_back(*taken[3])
+    again = waiting._take_turn()
+    assert again is not None
+    assert again[0] == taken[3][0]
+    parts.store.give_turn_back(*taken[3])  # the former holder once more
+    assert waiting._take_turn() is None
+
+
+def test_a_turn_that_was_not_given_back_is_taken_over_by_one(parts: Parts) -> None:
+    forgotten = parts.store.take_turn("0")
+
+    class AnHourAgo(Store):
+        """The forgotten turn, an hour later."""
+
+        def turns(self) -> dict[str, tuple[str, datetime]]:
+            hour = timedelta(hours=1)
+            return {
+                name: (etag, since - hour if etag == forgotten else since)
+                for name, (etag, since) in super().turns().items()
+            }
+
+    waiting = Waiting(AnHourAgo(parts.store.bucket, parts.store._s3), 1)
+    with ThreadPoolExecutor(5) as threads:
+        taken = list(threads.map(lambda turn: turn(), [waiting._take_turn] * 5))
+    [(_, etag)] = [turn for turn in taken if turn]
+    assert {name: held for name, (held, _) in parts.store.turns().items()} == {"0": etag}
 
 
 # ---- what all answers have in common ---------------------------------------------------------------------------------

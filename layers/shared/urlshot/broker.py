@@ -50,6 +50,7 @@ class Publisher:
         body: bytes,
         *,
         message_id: str = "",
+        correlation_id: str = "",
         type: str = "",  # noqa: A002 - the AMQP property's name
         headers: dict[str, str] | None = None,
         mandatory: bool = True,
@@ -68,6 +69,7 @@ class Publisher:
             content_type="application/json",
             delivery_mode=2,
             message_id=message_id,
+            correlation_id=correlation_id,
             type=type,
             application_headers=headers or {},
         )

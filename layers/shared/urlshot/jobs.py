@@ -12,9 +12,10 @@ from urlshot.private import Private
 
 
 class Strict(BaseModel):
-    """A value that crosses a border: frozen, and with no unknown names."""
+    """A value that crosses a border: frozen, and with no unknown names. Its validator is built when it is first used,
+    because a function that is asked for a PDF which is there needs none of it to answer."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 class Limits(Strict):

@@ -177,30 +177,21 @@ class Store:
         """
         self._delete(job_key(job_id), etag)
 
-    def take_turn(self, name: str, until: datetime) -> str | None:
-        """Takes the object `wait/<name>`, which one holder at a time has, until `until`; returns its ETag, or None.
+    def turns(self) -> dict[str, tuple[str, datetime]]:
+        """The turns to wait that somebody has: the ETag of each, and since when, by name."""
+        with _vendor("list"):
+            listed = self._s3.list_objects_v2(Bucket=self.bucket, Prefix="wait/", MaxKeys=1000).get("Contents", [])
+        return {one["Key"].removeprefix("wait/"): (one["ETag"], one["LastModified"]) for one in listed}
 
-        One call where it is free, two where another has it, three where that one should have given it back long ago.
+    def take_turn(self, name: str, etag: str | None = None) -> str | None:
+        """Takes the object `wait/<name>`, which one holder at a time has: where it is free, or still has `etag`.
+
+        Returns its ETag; None where another was quicker.
         """
-        key = f"wait/{name}"
         # With something of its own in it, so that no two holders' objects have the same ETag.
-        body = json.dumps({"until": until.isoformat(), "holder": records.new_generation()}).encode()
+        holder = json.dumps({"holder": records.new_generation()}).encode()
         try:
-            return self._put_object(key, body, {"IfNoneMatch": "*"})
-        except (Conflict, Gone):
-            pass
-        with _vendor("read"):
-            try:
-                answer = self._s3.get_object(Bucket=self.bucket, Key=key)
-                held_until = datetime.fromisoformat(json.loads(answer["Body"].read())["until"])
-            except ClientError as error:
-                if _status(error) == 404:
-                    return None  # given back just now; whoever comes next has it
-                raise
-        if records.now() < held_until:
-            return None
-        try:
-            return self._put_object(key, body, {"IfMatch": answer["ETag"]})
+            return self._put_object(f"wait/{name}", holder, {"IfMatch": etag} if etag else {"IfNoneMatch": "*"})
         except (Conflict, Gone):
             return None
 
