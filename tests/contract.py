@@ -45,11 +45,12 @@ class Contract:
     """The description, closed: others shall bear with fields that are new, but ours are all described."""
 
     def __init__(self) -> None:
-        # References become absolute, so that any part of the document can be a schema by itself.
-        self.document: dict[str, Any] = json.loads(FILE.read_text("utf-8").replace('"#/', f'"{_BASE}#/'))
-        for schema in self.document["components"]["schemas"].values():
+        self.closed: dict[str, Any] = json.loads(FILE.read_text("utf-8"))
+        for schema in self.closed["components"]["schemas"].values():
             if "properties" in schema:
                 schema.setdefault("additionalProperties", False)
+        # References become absolute, so that any part of the document can be a schema by itself.
+        self.document: dict[str, Any] = json.loads(json.dumps(self.closed).replace('"#/', f'"{_BASE}#/'))
         self._registry: Registry[Any] = Registry().with_resource(_BASE, DRAFT202012.create_resource(self.document))
         self._paths = {
             re.compile("/?".join(["", re.sub(r"\{\w+\}", "[^/]+", path).strip("/"), ""])): path

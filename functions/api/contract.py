@@ -12,8 +12,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from functions.api.requests import Asked
+from functions.api.requests import MAX_BATCH, Asked
 from urlshot.errors import CODES
+from urlshot.identity import MAX_URL
 from urlshot.jobs import Report, Strict
 from urlshot.options import Options
 
@@ -26,11 +27,14 @@ Code = Annotated[str, Field(json_schema_extra={"enum": list(CODES)})]
 class PdfRequest(Asked):
     """What to print, and how."""
 
+    url: Annotated[Url, Field(min_length=1, max_length=MAX_URL)]
+    """The page: an absolute http or https URL."""
+
 
 class BatchRequest(Strict):
-    """Up to 100 requests at once; each is answered as if it had come alone."""
+    """Many requests at once; each is answered as if it had come alone."""
 
-    requests: tuple[PdfRequest, ...] = Field(min_length=1, max_length=100)
+    requests: tuple[PdfRequest, ...] = Field(min_length=1, max_length=MAX_BATCH)
 
 
 class Links(Strict):

@@ -50,8 +50,8 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 CONTRACT = contract.Contract()
-ENDPOINTS: set[str] = set()
-"""Of the stacks that run: what they answer is held against the contract."""
+ENDPOINTS: dict[str, str] = {}
+"""Of the stacks that run, with their API keys: what they answer is held against the contract."""
 
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
 
@@ -60,17 +60,18 @@ def call(method: str, url: str, body: object = None, data: bytes | None = None) 
     """One HTTP request as it is, redirects not followed, errors as answers; an endpoint's are as its contract says."""
     if body is not None:
         data = json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+    endpoint = next((known for known in ENDPOINTS if url.startswith(f"{known}/")), None)
+    headers = {"Content-Type": "application/json", **({"x-api-key": ENDPOINTS[endpoint]} if endpoint else {})}
+    request = urllib.request.Request(url, data, headers, method=method)
     try:
         with _OPENER.open(request, timeout=PATIENCE) as response:
             answer = Answer(response.status, response.headers, response.read())
     except urllib.error.HTTPError as error:
         answer = Answer(error.code, error.headers, error.read())
-    for endpoint in ENDPOINTS:
-        if url.startswith(f"{endpoint}/"):
-            asked = contract.Request(method, url.removeprefix(endpoint), data)
-            faults = CONTRACT.faults(asked, contract.Answer(answer.status, answer.headers, answer.body))
-            assert faults == [], f"{method} {url}: {answer.status} {answer.body[:2000]!r}"
+    if endpoint is not None:
+        asked = contract.Request(method, url.removeprefix(endpoint), data)
+        faults = CONTRACT.faults(asked, contract.Answer(answer.status, answer.headers, answer.body))
+        assert faults == [], f"{method} {url}: {answer.status} {answer.body[:2000]!r}"
     return answer
 
 
@@ -213,13 +214,13 @@ def start(pages: Pages, ready_file: Path, *arguments: str) -> Stack:
             pytest.fail("the stack did not start:\n" + ready_file.with_suffix(".out").read_text()[-3000:])
         time.sleep(0.1)
     stack = Stack(json.loads(ready_file.read_text()), process, pages)
-    ENDPOINTS.add(stack.endpoint)
+    ENDPOINTS[stack.endpoint] = str(stack.ready["api_key"])
     return stack
 
 
 def stop(stack: Stack) -> None:
     """Ends a stack as a supervisor would, and sees that nothing of it is left."""
-    ENDPOINTS.discard(stack.endpoint)
+    del ENDPOINTS[stack.endpoint]
     stack.process.terminate()
     assert stack.process.wait(PATIENCE) == 0
     assert descendants_of_the_run(str(Path(stack.ready["logs"]).parent)) == []

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from functions.api.app import ROUTES
 from infra.openapi import document, readme
 from infra.openapi.calls import CALLS
 from tests.contract import Contract
@@ -36,6 +37,18 @@ def test_the_readme_shows_the_calls_the_codes_and_the_examples_as_they_are() -> 
 
 def test_it_is_openapi_3_1() -> None:
     assert [error.message for error in OpenAPIV31SpecValidator(document.document()).iter_errors()] == []
+
+
+PENDING = {"/", "/page/{name}", "/openapi.json", "/webhook-keys"}
+
+
+def test_every_route_is_described_and_every_call_that_is_described_is_one() -> None:
+    described: dict[str, set[str]] = {}
+    for call in CALLS:
+        described.setdefault(call.path, set()).add(call.method.upper())
+    assert {path: methods for path, methods in described.items() if path not in PENDING} == {
+        path: set(handlers) for path, handlers in ROUTES.items()
+    }
 
 
 def examples(contract: Contract) -> Iterator[tuple[dict[str, Any], Any]]:
