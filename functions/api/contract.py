@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
+from typing_extensions import TypeAliasType
 
 from functions.api.requests import MAX_BATCH, Asked
 from urlshot.errors import CODES
@@ -21,7 +22,19 @@ from urlshot.options import Options
 Id = Annotated[str, Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{32})$")]
 Url = Annotated[str, Field(json_schema_extra={"format": "uri"})]
 Seconds = Annotated[int, Field(ge=0)]
-Code = Annotated[str, Field(json_schema_extra={"enum": list(CODES)})]
+Code = TypeAliasType(
+    "Code",
+    Annotated[
+        str,
+        Field(
+            description="What went wrong; stable, and what a program should look at.",
+            json_schema_extra={
+                "enum": list(CODES),
+                "x-enumDescriptions": {code.name: f"{code.title}. {code.remedy}" for code in CODES.values()},
+            },
+        ),
+    ],
+)
 
 
 class PdfRequest(Asked):
@@ -75,11 +88,12 @@ class PdfThere(Strict):
     """Absent where the job's record has been cleared away already."""
     state: Literal["done"]
     bytes: int = Field(ge=0)
+    """Size of the PDF."""
     stored_at: datetime
     age: Seconds
     """Seconds since it was stored."""
     kept_until: datetime
-    """When it is cleared away."""
+    """It is kept so long at the least."""
     links: Links
     link_ends_at: datetime
     """When `links.pdf` stops working."""
@@ -119,11 +133,13 @@ class Job(Strict):
     bytes: int | None = Field(default=None, ge=0)
     """Size of the PDF that is there, be it this job's or an older one."""
     stored_at: datetime | None = None
+    """When the PDF that is there was stored."""
     age: Seconds | None = None
     """Seconds since the PDF that is there was stored."""
     kept_until: datetime | None = None
-    """When the PDF that is there is cleared away."""
+    """The PDF that is there is kept so long at the least."""
     older_pdf: OlderPdf | None = None
+    """Where the PDF that is there is not this job's."""
     links: Links
     link_ends_at: datetime | None = None
     """When `links.pdf` stops working."""
@@ -141,7 +157,6 @@ class Problem(Strict):
     detail: str
     """What happened this time."""
     code: Code
-    """Stable; this is what a program should look at."""
     remedy: str
     """What can be done about it."""
     retryable: bool
@@ -151,15 +166,15 @@ class Problem(Strict):
     request_id: str
     """As in `X-Request-Id`: what to quote in a report."""
 
-    # Of a job that failed a short while ago and is not tried again yet:
     id: Id | None = None
-    """The job that failed a short while ago."""
+    """Of a job that failed a short while ago and is not tried again yet; so are all that follow."""
     url: Url | None = None
     state: Literal["failed"] | None = None
     retry_after: Seconds | None = None
     """Seconds until it is tried again for anyone who asks."""
     links: Links | None = None
     older_pdf: OlderPdf | None = None
+    """The PDF that is there all the same."""
 
 
 class BatchResult(Strict):
