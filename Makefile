@@ -18,7 +18,7 @@ STAGE ?=
 TAKE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup layers pdf up test prove lint sam sizes gallery bump bench clean
+.PHONY: help setup layers pdf up test prove lint openapi sam sizes gallery bump bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ lint: $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Check style, types, impor
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/lint-imports
 	@$(BIN)/cfn-lint template.yaml $(filter-out infra/api.yaml,$(wildcard infra/*.yaml))
 	@SAM_CLI_TELEMETRY=0 $(HOME_DIR)/sam/bin/sam validate --lint --region us-east-1
+
+openapi: $(HOME_DIR)/tests.stamp ## Write functions/api/openapi.json, and what the README says of it, as the code has them now
+	@PYTHONPATH=.:layers/shared $(BIN)/python -m infra.openapi
 
 sam: setup $(HOME_DIR)/sam.stamp ## Build every function and layer for Lambda, as `sam deploy` takes them
 	@SAM_CLI_TELEMETRY=0 $(HOME_DIR)/sam/bin/sam build

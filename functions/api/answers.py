@@ -125,7 +125,10 @@ def older(record: Record, pdf: Pdf, at: datetime) -> dict[str, Any]:
         "age": max(0, int((at - pdf.modified).total_seconds())),
     }
     if known is not None and pdf.generation in ("", known.generation):
-        shown |= {"finished_at": _shown(known.finished_at), "report": known.report.model_dump(mode="json")}
+        shown |= {
+            "finished_at": _shown(known.finished_at),
+            "report": known.report.model_dump(mode="json", exclude_none=True),
+        }
     return shown
 
 

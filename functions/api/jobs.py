@@ -146,7 +146,7 @@ def report(parts: Parts, call: Call) -> Answer:
     headers = {**REVALIDATE, "ETag": f'"{known[0]}"'}
     if call.has(headers["ETag"]):
         return Answer(304, "", headers)
-    return json_answer(200, known[1].model_dump(mode="json"), headers)
+    return json_answer(200, known[1].model_dump(mode="json", exclude_none=True), headers)
 
 
 def file(parts: Parts, call: Call) -> Answer:

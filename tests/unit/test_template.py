@@ -27,6 +27,7 @@ from infra.local.model import Wiring
 from infra.local.settings import default_parameters
 from infra.local.template import Template, TemplateError
 from infra.local.wiring import read_wiring
+from tests.contract import Answer, Contract, Request
 from urlshot import events, messages, records
 from urlshot.broker import PUBLISH_SECONDS
 from urlshot.errors import CODES
@@ -269,3 +270,21 @@ def test_the_gateways_own_errors_are_problems_like_ours(wiring: Wiring) -> None:
         assert parameters["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
         assert parameters["gatewayresponse.header.X-Request-Id"] == "context.requestId"
         assert "statusCode" not in response if not status else int(response["statusCode"]) == code.status
+
+
+STATUSES = {"DEFAULT_4XX": 401}
+"""Where the template leaves the status to API Gateway: one that it may choose."""
+
+
+def test_the_gateways_own_errors_are_of_the_contract(wiring: Wiring) -> None:
+    assert wiring.api is not None
+    described = Contract()
+    for name, response in wiring.api.gateway_responses.items():
+        target = "/no/such/path" if name == "MISSING_AUTHENTICATION_TOKEN" else "/pdf"
+        text = response["responseTemplates"]["application/json"].replace("$context.error.messageString", '"text"')
+        headers = {
+            key.removeprefix("gatewayresponse.header."): str(value).strip("'")
+            for key, value in response["responseParameters"].items()
+        }
+        answer = Answer(int(response.get("statusCode") or STATUSES[name]), headers, text.encode())
+        assert described.faults(Request("POST", target, b"{}"), answer) == [], name

@@ -29,8 +29,7 @@ class Code:
     remedy: str
 
 
-_CODES = [
-    # The request itself.
+_REQUEST = [
     Code("invalid_json", 400, False, "The body is not JSON", 'Send a JSON object such as {"url": "https://…"}.'),
     Code("invalid_request", 422, False, "The request has a wrong field", "Correct the field that `field` names."),
     Code("body_too_large", 413, False, "The body is too large", "Send at most 64 kB."),
@@ -56,21 +55,21 @@ _CODES = [
         422,
         False,
         "This endpoint does not print pages of that host",
-        "Ask for a page of another host, or have whoever runs the endpoint change AllowHosts or DenyHosts.",
+        "Ask for a page of a host that the endpoint's AllowHosts and DenyHosts let through.",
     ),
     Code(
         "callback_not_allowed",
         422,
         False,
         "This endpoint does not post to that callback_url",
-        "Use an API key, leave callback_url out, or have whoever runs the endpoint add its host to CallbackHosts.",
+        "Name an https:// address; without an API key, one of a host that the endpoint's CallbackHosts names.",
     ),
     Code(
         "notify_not_allowed",
         422,
         False,
         "This endpoint does not send mail to that address",
-        "Leave notify out, or have whoever runs the endpoint add the address or its @domain to NotifyAllow.",
+        "Name an address that the endpoint's NotifyAllow names, itself or by its @domain.",
     ),
     Code("not_found", 404, False, "There is nothing here", "Check the address; POST a URL to /pdf to make a PDF."),
     Code("method_not_allowed", 405, False, "This call does not exist", "Use a method that the header Allow names."),
@@ -105,7 +104,8 @@ _CODES = [
         "The quota of this API key is used up",
         "Wait for the next day, week or month of its quota, or have whoever runs the endpoint raise it.",
     ),
-    # The service.
+]
+_SERVICE = [
     Code("not_ready", 504, True, "The PDF is not ready yet", "Ask again, or follow the job at its own address."),
     Code("queue_unavailable", 503, True, "The queue cannot be reached", "Ask again after the seconds of Retry-After."),
     Code("storage_unavailable", 503, True, "The storage cannot be reached", "Ask again after a few seconds."),
@@ -113,12 +113,14 @@ _CODES = [
         "too_many_waiting",
         503,
         True,
-        "Too many jobs are waiting already",
-        "Ask again after the seconds of Retry-After; PDFs that are there are still answered.",
+        "Too many requests are waiting for their PDF",
+        "POST the URL to /pdf, which does not wait, or ask again after the seconds of Retry-After.",
     ),
     Code("busy", 503, True, "Another request is at this very job", "Ask again after a few seconds."),
+    Code("throttled", 503, True, "All renderers are busy", "Nothing; the job waits and is tried again."),
     Code("internal", 500, True, "Something broke on our side", "Ask again; if it stays, report the id of the request."),
-    # The page.
+]
+_PAGE = [
     Code("name_not_found", 502, True, "The page's host name does not resolve", "Check the host name."),
     Code("connection_refused", 502, True, "The page's server refused the connection", "Check host and port."),
     Code("connection_failed", 502, True, "The connection to the page's server failed", "Try again later."),
@@ -136,10 +138,11 @@ _CODES = [
     Code("too_many_pages", 413, False, "The PDF has too many pages", "Print a part of it with page_ranges."),
     Code("timeout", 504, True, "The page was not ready in time", "Try a milder wait_until, or again later."),
     Code("crash", 502, True, "The browser crashed on this page", "Try again; if it stays, the page is too heavy."),
-    Code("throttled", 503, True, "All renderers are busy", "Nothing; the job waits and is tried again."),
 ]
 
-CODES: dict[str, Code] = {code.name: code for code in _CODES}
+CODES: dict[str, Code] = {code.name: code for code in (*_REQUEST, *_SERVICE, *_PAGE)}
+PAGE_CODES = frozenset(code.name for code in _PAGE)
+"""What a page can do to a job that was asked for without fault."""
 
 
 class UrlshotError(Exception):
