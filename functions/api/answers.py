@@ -50,8 +50,8 @@ class Place:
         return f"{self.base}/pdf?{urlencode({**query, 'hops': hops})}"
 
 
-def sign(store: Store, job_id: str, url: str, seconds: int) -> str:
-    return store.link(job_id, seconds, file_name(url) if url else f"{job_id}.pdf")
+def sign(store: Store, job_id: str, url: str, seconds: int, *, save: bool = False) -> str:
+    return store.link(job_id, seconds, file_name(url) if url else f"{job_id}.pdf", save=save)
 
 
 def links(place: Place, store: Store, job_id: str, url: str, seconds: int, *, pdf: bool) -> dict[str, str]:

@@ -14,7 +14,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import Field
 
-from functions.api import answers, requests
+from functions.api import answers, requests, site
 from functions.api.answers import Place
 from urlshot import records
 from urlshot.accept import Accepted, Door, Outcome, Request
@@ -139,13 +139,27 @@ def get_job(job_id: str) -> Response[str]:
 
 @app.get("/pdf/<job_id>/file")
 def get_file(job_id: str) -> Response[str]:
-    """The address to keep: sends the client on to a link that was signed just now."""
+    """The address to keep: sends the client on to a link that was signed just now; `download=1` to one that saves."""
     parts = bootstrap()
     if parts.store.head_pdf(_checked(job_id)) is None:
         raise Rejected("pdf_not_found")
     found = parts.store.read(job_id)
     url = found[0].url if found else ""
-    return answers.redirect(302, answers.sign(parts.store, job_id, url, parts.link_seconds))
+    save = app.current_event.query_string_parameters.get("download") == "1"
+    return answers.redirect(302, answers.sign(parts.store, job_id, url, parts.link_seconds, save=save))
+
+
+@app.route("/", method=["GET", "HEAD"])
+def get_page() -> Response[str]:
+    """The page for people."""
+    parts, place = bootstrap(), Place.of(app.current_event)
+    return site.index(app.current_event, place.base, requires_key=False, pdf_origin=parts.store.link_origin())
+
+
+@app.route("/page/<name>", method=["GET", "HEAD"])
+def get_page_file(name: str) -> Response[str]:
+    """A file of the page."""
+    return site.file(app.current_event, name)
 
 
 @app.get("/health")

@@ -140,6 +140,10 @@ def test_every_route_goes_to_the_api(wiring: Wiring) -> None:
         ("GET", "/pdf/{id}"),
         ("GET", "/pdf/{id}/file"),
         ("GET", "/health"),
+        ("GET", "/"),
+        ("HEAD", "/"),
+        ("GET", "/page/{name}"),
+        ("HEAD", "/page/{name}"),
     }
     assert {route.function for route in wiring.api.routes} == {"ApiFunction"}
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -153,18 +154,23 @@ class Store:
         with _vendor("delete"):
             self._s3.delete_object(Bucket=self.bucket, Key=pdf_key(job_id))
 
-    def link(self, job_id: str, seconds: int, file_name: str) -> str:
-        """A presigned link that downloads the PDF under `file_name`, for `seconds`."""
+    def link(self, job_id: str, seconds: int, file_name: str, *, save: bool = False) -> str:
+        """A presigned link that shows the PDF, or with `save` saves it, under `file_name`, for `seconds`."""
         return self._s3.generate_presigned_url(
             "get_object",
             Params={
                 "Bucket": self.bucket,
                 "Key": pdf_key(job_id),
-                "ResponseContentDisposition": f'inline; filename="{file_name}"',
+                "ResponseContentDisposition": f'{"attachment" if save else "inline"}; filename="{file_name}"',
                 "ResponseContentType": "application/pdf",
             },
             ExpiresIn=seconds,
         )
+
+    def link_origin(self) -> str:
+        """Scheme, host and port of every such link."""
+        parts = urlsplit(self.link("any", 60, "any"))
+        return f"{parts.scheme}://{parts.netloc}"
 
     def upload_form(self, record: Record, max_bytes: int, lifetime: timedelta) -> dict[str, Any]:
         """A presigned POST (`url`, `fields`) for exactly this record's PDF, that ends after `lifetime`."""
