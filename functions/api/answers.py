@@ -85,9 +85,10 @@ class Answers:
         extra["links"] = self._links(call, record.id, record.url, pdf)
         return _problem(call, error, extra, {"Retry-After": str(wait)})
 
-    def sign(self, job_id: str, url: str, *, head: bool) -> str:
+    def sign(self, job_id: str, url: str, *, head: bool = False, save: bool = False) -> str:
         """A link to the PDF itself, for GET or for HEAD, under a name made of its URL's host and path."""
-        return self.store.link(job_id, self.link_seconds, file_name(url) if url else f"{job_id}.pdf", head=head)
+        name = file_name(url) if url else f"{job_id}.pdf"
+        return self.store.link(job_id, self.link_seconds, name, head=head, save=save)
 
     def _pdf(self, pdf: Pdf, at: datetime) -> dict[str, Any]:
         """How old the PDF that is there is, how long it is kept at the least, and when the link to it ends."""
@@ -106,7 +107,7 @@ class Answers:
             "file": f"{call.base}{self.links.path(job_id)}",
             "report": f"{call.job(job_id)}/report",
         }
-        return {**lasting, "pdf": self.sign(job_id, url, head=False)} if pdf is not None else lasting
+        return {**lasting, "pdf": self.sign(job_id, url)} if pdf is not None else lasting
 
     def _tag(self, etag: str, pdf: Pdf | None, at: datetime) -> str:
         """Weak, because the age and the signed link differ each time; it changes before half of the link's time is out,

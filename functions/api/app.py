@@ -12,7 +12,7 @@ from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.api import answers, jobs
+from functions.api import answers, jobs, site
 from functions.api.http import Answer, Call, json_answer
 from functions.api.parts import Parts, bootstrap
 from urlshot.errors import Rejected, Transient, UrlshotError
@@ -41,6 +41,22 @@ def health(parts: Parts, call: Call) -> Answer:
     return json_answer(200 if healthy else 503, body, answers.NO_STORE)
 
 
+def page(parts: Parts, call: Call) -> Answer:
+    """The page for people."""
+    origin = parts.store.link_origin()
+    return site.index(call, requires_key=parts.settings.require_api_key, pdf_origin=origin)
+
+
+def page_file(parts: Parts, call: Call) -> Answer:
+    """A file of that page."""
+    return site.file(call, call.parameters["name"])
+
+
+def contract(parts: Parts, call: Call) -> Answer:
+    """What this endpoint offers, as an OpenAPI document."""
+    return site.contract(call)
+
+
 def webhook_keys(parts: Parts, call: Call) -> Answer:
     """The public keys that callbacks are verified by, the newest first."""
     return json_answer(200, {"keys": parts.webhook_keys.public()}, {"Cache-Control": "public, max-age=300"})
@@ -50,7 +66,10 @@ Handle = Callable[[Parts, Call], Answer]
 
 # By the routes of infra/api.yaml. HEAD is GET without the body.
 ROUTES: Mapping[str, Mapping[str, Handle]] = {
+    "/": {"GET": page},
+    "/page/{name}": {"GET": page_file},
     "/health": {"GET": health},
+    "/openapi.json": {"GET": contract},
     "/webhook-keys": {"GET": webhook_keys},
     "/pdf": {"GET": jobs.download, "POST": jobs.post},
     "/pdf/batch": {"POST": jobs.post_batch},

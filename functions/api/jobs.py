@@ -150,14 +150,15 @@ def report(parts: Parts, call: Call) -> Answer:
 
 
 def file(parts: Parts, call: Call) -> Answer:
-    """The address to keep: sends the client on to a link that was signed just now."""
+    """The address to keep: sends the client on to a link that was signed just now; `download=1`, to one that saves."""
     job_id = _id(call)
     if not parts.links.opens(job_id, call.query.get("token")):
         raise Rejected("forbidden", "The address has no token, or one that does not fit.")
     if parts.store.head_pdf(job_id) is None:
         raise Rejected("pdf_not_found")
     found = parts.store.read(job_id)
-    location = parts.answers.sign(job_id, found[0].url if found else "", head=call.method == "HEAD")
+    url = found[0].url if found else ""
+    location = parts.answers.sign(job_id, url, head=call.method == "HEAD", save=call.query.get("download") == "1")
     return answers.redirect(302, location)
 
 

@@ -206,7 +206,7 @@ CALLS = [
             "The address to keep, mail or bookmark. It needs no API key: where the endpoint asks for keys, its link "
             "has a token."
         ),
-        parameters=("id", "token"),
+        parameters=("id", "token", "download"),
         answers={302: Success("To the PDF, by a link signed just now.", headers=("Location", "Cache-Control"))},
         problems=("forbidden", "pdf_not_found", *STORED),
         key=False,

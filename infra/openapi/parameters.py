@@ -58,6 +58,9 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         {"type": "number", "minimum": 0, "maximum": 25, "default": 0},
     ),
     "token": _query("token", "What `links.file` carries where the endpoint asks for API keys.", {"type": "string"}),
+    "download": _query(
+        "download", "1 for a link that saves the PDF rather than shows it.", {"type": "string", "enum": ["0", "1"]}
+    ),
     "If-None-Match": {
         "name": "If-None-Match",
         "in": "header",

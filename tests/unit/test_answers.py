@@ -27,7 +27,7 @@ REPORT = Report(
 class Signed:
     """In place of the store, whose links need no network but a client."""
 
-    def link(self, job_id: str, seconds: int, name: str, *, head: bool = False) -> str:
+    def link(self, job_id: str, seconds: int, name: str, *, head: bool = False, save: bool = False) -> str:
         return f"https://s3/{job_id}?{seconds}&{name}" + ("&HEAD" if head else "")
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -200,21 +201,26 @@ class Store:
         with suppress(Conflict):
             self._delete(f"wait/{name}", etag)
 
-    def link(self, job_id: str, seconds: int, file_name: str, *, head: bool = False) -> str:
-        """A presigned link that downloads the PDF under `file_name`, for `seconds`; for HEAD in place of GET if asked.
+    def link(self, job_id: str, seconds: int, file_name: str, *, head: bool = False, save: bool = False) -> str:
+        """A presigned link that shows the PDF, or with `save` saves it, under `file_name`, for `seconds`.
 
-        The method is part of what is signed.
+        The method is part of what is signed: with `head` it is HEAD in place of GET.
         """
         return self._s3.generate_presigned_url(
             "head_object" if head else "get_object",
             Params={
                 "Bucket": self.bucket,
                 "Key": pdf_key(job_id),
-                "ResponseContentDisposition": f'inline; filename="{file_name}"',
+                "ResponseContentDisposition": f'{"attachment" if save else "inline"}; filename="{file_name}"',
                 "ResponseContentType": "application/pdf",
             },
             ExpiresIn=seconds,
         )
+
+    def link_origin(self) -> str:
+        """Scheme, host and port of every such link."""
+        parts = urlsplit(self.link("any", 60, "any"))
+        return f"{parts.scheme}://{parts.netloc}"
 
     def upload_form(self, record: Record, max_bytes: int, lifetime: timedelta) -> dict[str, Any]:
         """A presigned POST (`url`, `fields`) for exactly this record's PDF, that ends after `lifetime`."""
