@@ -204,8 +204,9 @@ def described(path: str) -> dict[str, Any]:
     found: dict[str, Any] = SCHEMA
     for name in path.split("."):
         found = found["properties"][name]
-        if "$ref" in found:
-            found = {**found, **SCHEMA["$defs"][found["$ref"].rpartition("/")[2]]}
+        reference = found.get("$ref") or found.get("anyOf", [{}])[0].get("$ref", "")
+        if reference:
+            found = {**found, **SCHEMA["$defs"][reference.rpartition("/")[2]]}
     return found
 
 
@@ -271,7 +272,7 @@ def test_fields_have_the_options_bounds_and_defaults(markup: Markup) -> None:
             assert shown == (default(name) or "")
             if "maxLength" in schema:
                 assert int(control["maxlength"]) == schema["maxLength"]
-            if "pattern" in schema:
+            if "pattern" in control:
                 theirs = re.compile(schema["pattern"])
                 ours = re.compile(control["pattern"])
                 for text in TEXTS_OF_PATTERNS:
