@@ -12,6 +12,7 @@ MAKEFLAGS += --no-print-directory
 URL ?=
 OUT ?= page.pdf
 ALLOW ?=
+CA ?=
 PORT ?= 0
 STAGE ?=
 TAKE ?=
@@ -25,8 +26,9 @@ help: ## List the targets
 pdf: setup ## Set up, start everything, print URL= (default: a demo page of ours) to OUT=page.pdf, stop everything
 	@$(BIN)/python -m infra.local pdf $(if $(URL),--url '$(URL)') --out '$(OUT)' $(if $(ALLOW),--allow '$(ALLOW)')
 
-up: setup ## Start the stack and keep it up; PORT=, ALLOW=host:port,... and STAGE=1 (paths under /prod) as you like
-	@exec $(BIN)/python -m infra.local up --port $(PORT) $(if $(ALLOW),--allow '$(ALLOW)') $(if $(STAGE),--stage-prefix)
+up: setup ## Start the stack and keep it up; PORT=, ALLOW=host:port,..., CA=file.pem and STAGE=1 (paths under /prod) as you like
+	@exec $(BIN)/python -m infra.local up --port $(PORT) $(if $(ALLOW),--allow '$(ALLOW)') $(if $(CA),--ca '$(CA)') \
+		$(if $(STAGE),--stage-prefix)
 
 test: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Run lint, types and all tests but the long ones
 	@$(MAKE) lint

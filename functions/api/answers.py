@@ -12,6 +12,7 @@ from functions.api.http import Answer, Call, json_answer
 from urlshot import records
 from urlshot.errors import CODES, UrlshotError
 from urlshot.identity import file_name
+from urlshot.links import FileLinks
 from urlshot.records import Record
 from urlshot.store import Pdf, Store
 
@@ -32,6 +33,7 @@ class Answers:
     """Answers about jobs. `link_seconds` is how long a signed link lasts, `pdf_days` how long a PDF is kept."""
 
     store: Store
+    links: FileLinks
     link_seconds: int
     pdf_days: int
 
@@ -99,8 +101,11 @@ class Answers:
 
     def _links(self, call: Call, job_id: str, url: str, pdf: Pdf | None) -> dict[str, str]:
         """`self`, `file` and `report` last; `pdf` is signed, and there when a PDF is."""
-        lasting = {name: call.job(job_id) + rest for name, rest in (("self", ""), ("file", "/file"))}
-        lasting["report"] = f"{call.job(job_id)}/report"
+        lasting = {
+            "self": call.job(job_id),
+            "file": f"{call.base}{self.links.path(job_id)}",
+            "report": f"{call.job(job_id)}/report",
+        }
         return {**lasting, "pdf": self.sign(job_id, url, head=False)} if pdf is not None else lasting
 
     def _tag(self, etag: str, pdf: Pdf | None, at: datetime) -> str:

@@ -41,11 +41,17 @@ def health(parts: Parts, call: Call) -> Answer:
     return json_answer(200 if healthy else 503, body, answers.NO_STORE)
 
 
+def webhook_keys(parts: Parts, call: Call) -> Answer:
+    """The public keys that callbacks are verified by, the newest first."""
+    return json_answer(200, {"keys": parts.webhook_keys.public()}, {"Cache-Control": "public, max-age=300"})
+
+
 Handle = Callable[[Parts, Call], Answer]
 
 # By the routes of infra/api.yaml. HEAD is GET without the body.
 ROUTES: Mapping[str, Mapping[str, Handle]] = {
     "/health": {"GET": health},
+    "/webhook-keys": {"GET": webhook_keys},
     "/pdf": {"GET": jobs.download, "POST": jobs.post},
     "/pdf/batch": {"POST": jobs.post_batch},
     "/pdf/{id}": {"GET": jobs.get, "DELETE": jobs.delete},

@@ -12,10 +12,12 @@ from functions.api import answers, requests
 from functions.api.answers import NO_STORE, REVALIDATE
 from functions.api.http import Answer, Call, json_answer
 from functions.api.parts import Parts
+from functions.api.requests import Wanted
 from functions.api.waiting import WAIT_SECONDS
-from urlshot import records
+from urlshot import events, records
 from urlshot.accept import Accepted, Outcome, Request
 from urlshot.errors import Rejected, Transient, UrlshotError
+from urlshot.events import Detail
 from urlshot.identity import is_job_id
 from urlshot.logs import error_fields, logger
 from urlshot.records import Record
@@ -36,9 +38,9 @@ log = logger()
 
 def post(parts: Parts, call: Call) -> Answer:
     """Asks for a PDF: 200 when a fresh one is there, else 202."""
-    request = requests.from_body(call, parts.rules)
-    accepted = accept(parts, request)
-    return replace(_accepted(parts, call, request, accepted), outcomes={accepted.outcome.value: 1})
+    wanted = requests.from_body(call, parts.rules)
+    accepted = accept(parts, wanted)
+    return replace(_accepted(parts, call, wanted.request, accepted), outcomes={accepted.outcome.value: 1})
 
 
 def post_batch(parts: Parts, call: Call) -> Answer:
@@ -48,13 +50,13 @@ def post_batch(parts: Parts, call: Call) -> Answer:
 
     def one(value: object) -> tuple[str, Answer]:
         try:
-            request = requests.from_value(value, call, parts.rules)
+            wanted = requests.from_value(value, call, parts.rules)
             if down.is_set():
                 raise Transient("queue_unavailable", internal="not tried: others of the batch found it so")
             if time.monotonic() - begun > BATCH_SECONDS:
                 raise Transient("busy", "There was no time left for this one.")
-            accepted = accept(parts, request)
-            return accepted.outcome.value, _accepted(parts, call, request, accepted)
+            accepted = accept(parts, wanted)
+            return accepted.outcome.value, _accepted(parts, call, wanted.request, accepted)
         except UrlshotError as error:
             if error.code.name == "queue_unavailable":
                 down.set()
@@ -76,12 +78,13 @@ def post_batch(parts: Parts, call: Call) -> Answer:
 def download(parts: Parts, call: Call) -> Answer:
     """The talk's direct download: waits, then sends the client on to the file."""
     until = time.monotonic() + WAIT_SECONDS
-    request, hops = requests.from_query(call, parts.rules)
+    wanted, hops = requests.from_query(call, parts.rules)
+    request = wanted.request
     # A client that was sent on to itself waits for the job that it asked for first, and asks for no other.
     record = _waited(parts, request.id, until) if hops else None
     if record is not None:
         return _downloaded(parts, call, request, record, hops)
-    accepted = accept(parts, request)
+    accepted = accept(parts, wanted)
     record = accepted.record
     if accepted.outcome in (Outcome.QUEUED, Outcome.JOINED):
         record = _waited(parts, request.id, until)
@@ -111,6 +114,7 @@ def delete(parts: Parts, call: Call) -> Answer:
     found, first = parts.store.read(job_id), None
     if found is None and parts.store.head_pdf(job_id) is None:
         raise Rejected("not_found", "There is no job with this id.")
+    parts.subscribers.delete_all(job_id)
     while True:
         parts.store.delete_pdf(job_id)
         # A record that has gone on since it was read is deleted all the same; one that was asked for anew since then is
@@ -148,6 +152,8 @@ def report(parts: Parts, call: Call) -> Answer:
 def file(parts: Parts, call: Call) -> Answer:
     """The address to keep: sends the client on to a link that was signed just now."""
     job_id = _id(call)
+    if not parts.links.opens(job_id, call.query.get("token")):
+        raise Rejected("forbidden", "The address has no token, or one that does not fit.")
     if parts.store.head_pdf(job_id) is None:
         raise Rejected("pdf_not_found")
     found = parts.store.read(job_id)
@@ -155,11 +161,28 @@ def file(parts: Parts, call: Call) -> Answer:
     return answers.redirect(302, location)
 
 
-def accept(parts: Parts, request: Request) -> Accepted:
-    """Takes one request in."""
-    accepted = parts.door.accept(request, patience=PATIENCE_SECONDS)
+def accept(parts: Parts, wanted: Wanted) -> Accepted:
+    """Takes one request in, and with it who wants to know how it ends.
+
+    Those are told at once where there is nothing to wait for. Where the request is refused, they are not kept.
+    """
+    request = wanted.request
+    with parts.subscribers.asking(request.id, wanted.subscribers, request.at) as names:
+        accepted = parts.door.accept(request, patience=PATIENCE_SECONDS)
+        if names and accepted.outcome in (Outcome.HIT, Outcome.FAILED):
+            parts.bus.put([_told_at_once(parts, request, accepted, names)])
     log.info(f"request: {accepted.outcome.value}", extra={"job_id": request.id, "url": request.url})
     return accepted
+
+
+def _told_at_once(parts: Parts, request: Request, accepted: Accepted, names: tuple[str, ...]) -> Detail:
+    bucket, record = parts.store.bucket, accepted.record
+    if accepted.outcome is Outcome.FAILED and record is not None:
+        return events.told_again(events.detail(record, bucket, render_seconds=0.0), names)
+    found = parts.store.read(request.id)
+    known = found[0] if found is not None else None
+    report = known.report if known is not None and known.state == "done" else None
+    return events.cached(request.id, request.url, bucket, request.at, report, names)
 
 
 def _accepted(parts: Parts, call: Call, request: Request, accepted: Accepted) -> Answer:

@@ -13,9 +13,14 @@ from functions.api.requests import Rules
 from functions.api.waiting import Waiting
 from urlshot.accept import Door
 from urlshot.broker import Publisher
-from urlshot.secrets import read_credentials
+from urlshot.bus import Bus
+from urlshot.links import FileLinks
+from urlshot.recipients import CallbackHosts, NotifyAllow
+from urlshot.secrets import link_key, read_credentials, read_text
 from urlshot.settings import EgressSettings
 from urlshot.store import Store, s3_client
+from urlshot.subscribers import Subscribers
+from urlshot.webhooks import WebhookKeys
 
 
 class ApiSettings(EgressSettings):
@@ -32,6 +37,10 @@ class ApiSettings(EgressSettings):
     max_waiting: int = Field(ge=0, le=1000)
     require_api_key: bool
     cors_origin: str = ""
+    callback_hosts: CallbackHosts = frozenset()
+    notify_allow: NotifyAllow = frozenset()
+    link_secret: str = ""
+    webhook_secret: str
 
 
 @dataclass(frozen=True)
@@ -43,20 +52,30 @@ class Parts:
     waiting: Waiting
     answers: Answers
     rules: Rules
+    subscribers: Subscribers
+    links: FileLinks
+    webhook_keys: WebhookKeys
+    bus: Bus
 
 
 @cache
 def bootstrap() -> Parts:
     """Makes the parts, once a process."""
     settings = ApiSettings.read(os.environ)
-    store = Store(settings.bucket, s3_client())
+    s3 = s3_client()
+    store = Store(settings.bucket, s3)
     publisher = Publisher(settings.broker_url, lambda: read_credentials(settings.broker_secret))
+    links = FileLinks(link_key(settings.link_secret))
     return Parts(
         settings=settings,
         store=store,
         publisher=publisher,
         door=Door(store, publisher, settings.shards),
         waiting=Waiting(store, settings.max_waiting),
-        answers=Answers(store, settings.link_seconds, settings.pdf_days),
-        rules=Rules(settings.egress, settings.max_age),
+        answers=Answers(store, links, settings.link_seconds, settings.pdf_days),
+        rules=Rules(settings.egress, settings.max_age, settings.callback_hosts, settings.notify_allow),
+        subscribers=Subscribers(settings.bucket, s3),
+        links=links,
+        webhook_keys=WebhookKeys(lambda: read_text(settings.webhook_secret)),
+        bus=Bus(settings.bus),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,9 @@ from urlshot.errors import Rejected
 from urlshot.identity import job_id, private_id, target
 from urlshot.options import Options, invalid
 from urlshot.private import Private
+from urlshot.recipients import callback_subscriber, mail_subscriber
 from urlshot.records import now
+from urlshot.subscriptions import Subscriber
 
 MAX_BODY = 64_000
 """Bytes of a request's body."""
@@ -42,8 +45,15 @@ class Asked(BaseModel):
     url: str
     options: Options = Options()
     private: Private = Private()
-    max_age: int | None = Field(default=None, ge=0, le=31_536_000)
-    """Seconds; how old a PDF that is there may be. 0 wants a new one."""
+    max_age: int | None = Field(
+        default=None, ge=0, le=31_536_000, description="Seconds; how old a PDF that is there may be. 0 wants a new one."
+    )
+    callback_url: str | None = Field(
+        default=None, description="Where the job's end is posted, signed as Standard Webhooks has it; https only."
+    )
+    notify: str | None = Field(
+        default=None, description="A mail address that is told of the job's end; one that the operator allows."
+    )
 
 
 @dataclass(frozen=True)
@@ -52,9 +62,19 @@ class Rules:
 
     egress: Egress
     max_age: int
+    callback_hosts: frozenset[str] = frozenset()
+    notify_allow: frozenset[str] = frozenset()
 
 
-def from_body(call: Call, rules: Rules) -> Request:
+@dataclass(frozen=True)
+class Wanted:
+    """A request, and who wants to know how it ends."""
+
+    request: Request
+    subscribers: tuple[Subscriber, ...] = ()
+
+
+def from_body(call: Call, rules: Rules) -> Wanted:
     """Reads POST /pdf.
 
     Raises:
@@ -79,7 +99,7 @@ def batch_of(call: Call) -> list[object]:
     return found
 
 
-def from_value(value: object, call: Call, rules: Rules) -> Request:
+def from_value(value: object, call: Call, rules: Rules) -> Wanted:
     """Reads one request that came as JSON.
 
     Raises:
@@ -94,7 +114,7 @@ def from_value(value: object, call: Call, rules: Rules) -> Request:
     where = target(asked.url, rules.egress)
     if (where.host.rstrip("."), where.port) == call.own:  # a page must not call us in a circle
         raise Rejected("blocked_target", f"{where.host} is this service itself.", field="url")
-    return Request(
+    request = Request(
         id=private_id() if asked.private else job_id(where.url, asked.options.changed()),
         url=where.url,
         options=asked.options,
@@ -103,9 +123,10 @@ def from_value(value: object, call: Call, rules: Rules) -> Request:
         private=asked.private,
         correlation_id=call.request_id,
     )
+    return Wanted(request, tuple(_subscribers(asked, call, rules)))
 
 
-def from_query(call: Call, rules: Rules) -> tuple[Request, int]:
+def from_query(call: Call, rules: Rules) -> tuple[Wanted, int]:
     """Reads GET /pdf: `url`, `max_age`, and options by their names; and how often it was sent on to itself.
 
     Raises:
@@ -132,6 +153,14 @@ def from_query(call: Call, rules: Rules) -> tuple[Request, int]:
     if options:
         value["options"] = options
     return from_value(value, call, rules), hops
+
+
+def _subscribers(asked: Asked, call: Call, rules: Rules) -> Iterator[Subscriber]:
+    if asked.callback_url is not None:
+        has_key = call.key_id is not None
+        yield callback_subscriber(asked.callback_url, rules.egress, has_key=has_key, hosts=rules.callback_hosts)
+    if asked.notify is not None:
+        yield mail_subscriber(asked.notify, rules.notify_allow)
 
 
 def _object(call: Call, most: int) -> dict[str, Any]:

@@ -13,7 +13,8 @@ class Settings:
     """What a person can choose.
 
     parameters     the template's, like `sam deploy --parameter-overrides`
-    allow          host:port pairs of this machine that pages may load from
+    allow          host:port pairs of this machine that pages may load from, and callbacks go to
+    ca             file of authorities that callbacks trust besides the system's
     port           of the API; 0 takes a free one
     stage_in_path  whether the API's paths start with the stage, as at an execute-api address
     concurrency    instances of one function side by side, where the template reserves none
@@ -22,6 +23,7 @@ class Settings:
 
     parameters: Mapping[str, str] = field(default_factory=dict)
     allow: tuple[str, ...] = ()
+    ca: Path | None = None
     port: int = 0
     stage_in_path: bool = False
     concurrency: int = 20
@@ -67,6 +69,7 @@ def default_parameters() -> dict[str, str]:
         "MailTo": "you@example.com",
         "RequireApiKey": "false",
         "MaxWaiting": "16",
+        "NotifyAllow": "@example.com",
         "RenderConcurrency": renders,
         "BatchSize": renders,
     }

@@ -31,6 +31,7 @@ from infra.local.proxy_event import ApiKey
 from infra.local.rabbitmq import BrokerError, ExistingBroker, Rabbit, with_credentials
 from infra.local.run_folder import RunFolder
 from infra.local.settings import Access, Settings, default_parameters
+from infra.local.sqs import SqsPoller
 from infra.local.template import Template, TemplateError
 from infra.local.waits import first_of
 from infra.local.wiring import read_wiring
@@ -149,7 +150,7 @@ class Stack:
         (_, roots) = await _together(
             start_aws(), build_functions(settings.project, wiring.functions, run.path / "functions")
         )
-        self.lambdas = self._lambdas(roots, Endpoints(moto.url, invoke_url, settings.allow), aws)
+        self.lambdas = self._lambdas(roots, Endpoints(moto.url, invoke_url, settings.allow, settings.ca), aws)
         self._exit.push_async_callback(self.lambdas.end)
         custom = CustomResources(self.lambdas, addresses)
         invoke = invoke_app(self.lambdas)
@@ -208,7 +209,7 @@ class Stack:
     async def _warm(self) -> None:
         """One at a time: the cores are busy enough with the broker."""
         wiring = self.wiring
-        last = {rule.function for rule in wiring.rules}
+        last = {rule.function for rule in wiring.rules} | {mapping.function for mapping in wiring.sqs_mappings}
         for name in sorted(wiring.functions, key=lambda name: (name in last, name)):
             await self.lambdas.warm(name)
 
@@ -224,6 +225,9 @@ class Stack:
         for rule in self.wiring.rules:
             follow = follow_rule(rule, aws_url, aws, self.lambdas, self._console.say)
             self._task(follow, f"the rule {rule.name}")
+        for sqs in self.wiring.sqs_mappings:
+            follower = SqsPoller(sqs, aws_url, aws, self.lambdas, self._console.say)
+            self._task(follower.run(), f"the mapping on {sqs.queue}")
         for schedule in self.wiring.schedules:
             self._task(follow_schedule(schedule, self.lambdas), f"the schedule {schedule.name}")
         self._exit.push_async_callback(self._stop_tasks)

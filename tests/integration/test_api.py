@@ -23,35 +23,51 @@ from functions.api.parts import ApiSettings, Parts
 from functions.api.requests import Rules
 from functions.api.waiting import Waiting
 from tests.integration.conftest import API, Broker
+from tests.integration.workbench import ListenedBus
 from urlshot import records
 from urlshot.accept import Door
+from urlshot.bus import Bus
 from urlshot.egress import Egress
 from urlshot.errors import Rejected, Transient
 from urlshot.identity import job_id
 from urlshot.jobs import Report
+from urlshot.links import FileLinks
 from urlshot.messages import QUEUE
 from urlshot.options import Options
+from urlshot.recipients import parse_allow, parse_hosts
 from urlshot.store import Store
+from urlshot.subscribers import Subscribers
+from urlshot.webhooks import WebhookKeys
 
 URL = "https://example.com/"
 ID = job_id(URL, {})
 
 
 @pytest.fixture
-def parts(store: Store, broker: Broker) -> Iterator[Parts]:
+def bus(aws: str) -> ListenedBus:
+    return ListenedBus()
+
+
+@pytest.fixture
+def parts(store: Store, broker: Broker, bus: ListenedBus) -> Iterator[Parts]:
     settings = ApiSettings(
         bucket=store.bucket, broker_url=broker.url, broker_secret="", bus="", shards=1, max_age=600, pdf_days=30,
-        link_seconds=900, max_waiting=2, require_api_key=True,
+        link_seconds=900, max_waiting=2, require_api_key=True, webhook_secret="",
     )  # fmt: skip
     publisher = broker.publisher(API)
+    links = FileLinks(lambda: b"secret")
     yield Parts(
         settings=settings,
         store=store,
         publisher=publisher,
         door=Door(store, publisher, 1),
         waiting=Waiting(store, 2),
-        answers=Answers(store, 900, 30),
-        rules=Rules(Egress(), 600),
+        answers=Answers(store, links, 900, 30),
+        rules=Rules(Egress(), 600, parse_hosts("hooks.example.com"), parse_allow("@example.com")),
+        subscribers=Subscribers(store.bucket, store._s3),
+        links=links,
+        webhook_keys=WebhookKeys(lambda: "a password"),
+        bus=Bus(bus.name),
     )
     publisher.close()
 
@@ -222,6 +238,101 @@ def test_a_record_that_changes_while_it_is_deleted(
     assert (parts.store.read(ID) is not None) is anew
 
 
+# ---- who wants to know -----------------------------------------------------------------------------------------------
+
+HOOK = {"callback_url": "https://hooks.example.com/x", "notify": "me@example.com"}
+
+
+def subscribed(store: Store) -> list[str]:
+    listed = boto3.client("s3").list_objects_v2(Bucket=store.bucket, Prefix=f"sub/{ID}/").get("Contents", [])
+    return [item["Key"] for item in listed]
+
+
+def test_who_joins_is_subscribed_and_is_told_by_the_end(parts: Parts, bus: ListenedBus) -> None:
+    for address in ("https://hooks.example.com/a", "https://hooks.example.com/b"):
+        answer = jobs.post(parts, call("/pdf", "POST", {"url": URL, "callback_url": address}))
+        assert answer.status == 202
+    assert len(subscribed(parts.store)) == 2
+    assert bus.events() == []
+
+
+def test_who_hits_is_told_at_once_and_nobody_else_is(
+    parts: Parts, bus: ListenedBus, report: Report, put_pdf: Callable[[str], None]
+) -> None:
+    made(parts.store, report)
+    put_pdf(ID)
+    assert jobs.post(parts, call("/pdf", "POST", {"url": URL, **HOOK})).status == 200
+    [event] = bus.events()
+    detail = event["detail"]
+    assert (event["detail-type"], detail["cached"], detail["audience"]) == ("ShotCompleted", True, "subscribers")
+    assert detail["report"]["title"] == "Example"
+    assert sorted(detail["subscriptions"]) == sorted(
+        key.split("/")[2].removesuffix(".json") for key in subscribed(parts.store)
+    )
+    assert jobs.post(parts, call("/pdf", "POST", {"url": URL})).status == 200
+    assert bus.events() == []
+
+
+def test_who_meets_a_recent_failure_is_told_of_it_at_once(parts: Parts, bus: ListenedBus) -> None:
+    error = Rejected("page_status", "404").public()
+    write(parts.store, records.failed(records.create(ID, URL, Options(), records.now()), error, records.now()))
+    assert jobs.post(parts, call("/pdf", "POST", {"url": URL, **HOOK})).status == 502
+    [event] = bus.events()
+    assert (event["detail-type"], event["detail"]["audience"]) == ("ShotFailed", "subscribers")
+    assert event["detail"]["error"]["code"] == "page_status"
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        ({"callback_url": "https://elsewhere.example.com/"}, "callback_not_allowed"),
+        ({"callback_url": "http://hooks.example.com/"}, "callback_not_allowed"),
+        ({"callback_url": "https://127.0.0.1/"}, "blocked_target"),
+        ({"notify": "me@example.org"}, "notify_not_allowed"),
+        ({"notify": "me@example.com, you@example.com"}, "invalid_request"),
+    ],
+)
+def test_a_request_that_names_somebody_it_may_not_is_refused_whole(
+    parts: Parts, broker: Broker, more: dict[str, str], code: str
+) -> None:
+    with pytest.raises(Rejected) as caught:
+        jobs.post(parts, call("/pdf", "POST", {"url": URL, **more}))
+    assert (caught.value.code.name, caught.value.field) == (code, next(iter(more)))
+    assert subscribed(parts.store) == []
+    assert broker.take(QUEUE) == []
+
+
+def test_a_request_that_the_queue_does_not_take_leaves_no_subscriber(parts: Parts) -> None:
+    class Away(Door):
+        def accept(self, *_: Any, **__: Any) -> Any:
+            raise Transient("queue_unavailable")
+
+    away = replace(parts, door=Away(parts.store, parts.publisher, 1))
+    with pytest.raises(Transient):
+        jobs.post(away, call("/pdf", "POST", {"url": URL, **HOOK}))
+    assert subscribed(parts.store) == []
+
+
+def test_deleting_a_job_ends_its_subscriptions(parts: Parts) -> None:
+    jobs.post(parts, call("/pdf", "POST", {"url": URL, **HOOK}))
+    assert len(subscribed(parts.store)) == 2
+    assert jobs.delete(parts, call(method="DELETE")).status == 204
+    assert subscribed(parts.store) == []
+
+
+def test_a_file_opens_to_its_own_token_and_to_no_other(
+    parts: Parts, report: Report, put_pdf: Callable[[str], None]
+) -> None:
+    made(parts.store, report)
+    put_pdf(ID)
+    address = jobs.post(parts, call("/pdf", "POST", {"url": URL})).value["links"]["file"]
+    token = address.partition("?token=")[2]
+    assert jobs.file(parts, call("/pdf/{id}/file", token=token)).status == 302
+    for job, query in [(ID, {}), (ID, {"token": "x"}), ("b" * 40, {"token": token})]:
+        with pytest.raises(Rejected, match="forbidden"):
+            jobs.file(parts, call("/pdf/{id}/file", job=job, **query))
+
+
 # ---- waiting ---------------------------------------------------------------------------------------------------------
 
 
@@ -353,11 +464,12 @@ def test_head_is_get_without_the_body_and_its_link_is_signed_for_head(
 ) -> None:
     made(parts.store, report)
     put_pdf(ID)
-    for route in ("/pdf/{id}", "/pdf/{id}/report", "/health"):
+    for route in ("/pdf/{id}", "/pdf/{id}/report", "/health", "/webhook-keys"):
         get, head = ask(route), ask(route, "HEAD")
         assert (head["statusCode"], head["body"]) == (get["statusCode"], "")
         assert head["headers"] == get["headers"]
-    [to_get, to_head] = [ask("/pdf/{id}/file", method)["headers"]["Location"] for method in ("GET", "HEAD")]
+    token = {"queryStringParameters": {"token": parts.links.path(ID).partition("=")[2]}}
+    [to_get, to_head] = [ask("/pdf/{id}/file", method, **token)["headers"]["Location"] for method in ("GET", "HEAD")]
     assert "X-Amz-Signature" in to_head
     assert to_get.split("X-Amz-Signature=")[1] != to_head.split("X-Amz-Signature=")[1]
 

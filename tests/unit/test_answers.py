@@ -11,6 +11,7 @@ from functions.api.http import Call
 from urlshot import records
 from urlshot.errors import CODES, Rejected, Transient
 from urlshot.jobs import Report
+from urlshot.links import FileLinks
 from urlshot.options import Options
 from urlshot.records import LastGood
 from urlshot.store import Pdf, Store
@@ -30,7 +31,7 @@ class Signed:
         return f"https://s3/{job_id}?{seconds}&{name}" + ("&HEAD" if head else "")
 
 
-DESK = Answers(cast("Store", Signed()), link_seconds=900, pdf_days=30)
+DESK = Answers(cast("Store", Signed()), FileLinks(None), link_seconds=900, pdf_days=30)
 
 
 def call(**headers: str) -> Call:
@@ -166,3 +167,12 @@ def test_a_hit_says_how_old_it_is_and_when_its_link_ends() -> None:
     assert (answer.status, body["state"], body["bytes"], body["age"]) == (200, "done", 1234, 30)
     assert (body["link_ends_at"], answer.headers["Cache-Control"]) == ("2026-01-02T03:19:05Z", "no-store")
     assert "url" not in DESK.hit(call(), ID, "", pdf(), NOW).value
+
+
+def test_where_keys_are_required_the_files_address_has_a_token() -> None:
+    keyed = Answers(cast("Store", Signed()), FileLinks(lambda: b"secret"), link_seconds=900, pdf_days=30)
+    links = keyed.hit(call(), ID, "", pdf(), NOW).value["links"]
+    address, _, token = links["file"].partition("?token=")
+    assert address == f"https://host/prod/pdf/{ID}/file"
+    assert FileLinks(lambda: b"secret").opens(ID, token)
+    assert links["self"] == f"https://host/prod/pdf/{ID}"

@@ -19,6 +19,7 @@ from tests import contract
 from urlshot import records
 from urlshot.errors import CODES, Rejected, UrlshotError
 from urlshot.identity import job_id
+from urlshot.links import FileLinks
 from urlshot.options import Options
 from urlshot.records import LastGood
 from urlshot.store import Pdf, Store
@@ -37,7 +38,7 @@ class Signed:
         return f"https://bucket.s3.amazonaws.com/pdf/{one}.pdf?X-Amz-Expires={seconds}&name={name}"
 
 
-DESK = Answers(cast("Store", Signed()), link_seconds=900, pdf_days=30)
+DESK = Answers(cast("Store", Signed()), FileLinks(lambda: b"secret"), link_seconds=900, pdf_days=30)
 LAST = LastGood(generation="g", finished_at=NOW - timedelta(hours=1), report=REPORT)
 PDF = Pdf(1234, NOW - timedelta(seconds=30), "g")
 ERROR = Rejected("page_status", "The page answered 404.").public()

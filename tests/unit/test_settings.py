@@ -5,7 +5,7 @@ from pydantic import Field, ValidationError
 
 from urlshot.errors import Broken
 from urlshot.messages import Delays
-from urlshot.settings import EgressSettings
+from urlshot.settings import EgressSettings, OutgoingSettings
 
 
 class Some(EgressSettings):
@@ -39,6 +39,23 @@ def test_a_wrong_variable_is_named(environ: dict[str, str], named: str) -> None:
     with pytest.raises(Broken) as caught:
         Some.read(environ)
     assert f"variable {named}" in caught.value.internal
+
+
+class Out(OutgoingSettings):
+    local_ca: str = ""
+
+
+def test_what_is_for_the_local_stack_is_for_the_local_stack_only() -> None:
+    with pytest.raises(Broken, match="LOCAL_CA"):
+        Out.read({"LOCAL_CA": "/ca.pem"})
+    assert Out.read({"LOCAL_CA": "/ca.pem", "AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}).local_ca == "/ca.pem"
+
+
+def test_our_own_hosts_are_denied_also_where_a_pair_is_opened() -> None:
+    environ = {"DENY_HOSTS": "api.example, other.example", "AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
+    egress = Out.read({**environ, "LOCAL_ALLOW": "127.0.0.1:80,api.example:80"}).egress
+    decisions = [egress.for_host(host, 80) for host in ("127.0.0.1", "api.example", "other.example")]
+    assert [decision and decision.allowed for decision in decisions] == [True, False, False]
 
 
 def test_private_addresses_are_opened_on_the_local_stack_only() -> None:

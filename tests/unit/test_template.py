@@ -14,6 +14,9 @@ from functions.api.app import ROUTES
 from functions.api.jobs import BATCH_SECONDS
 from functions.api.parts import ApiSettings
 from functions.api.waiting import TURN_SECONDS, WAIT_SECONDS
+from functions.callback.app import SIDE_BY_SIDE, CallbackSettings
+from functions.callback.post import ATTEMPT_SECONDS, DROP_SECONDS
+from functions.callback.work import DELAYS, KEPT_SECONDS
 from functions.dispatch.app import DispatchSettings
 from functions.dispatch.work import THROTTLE_SECONDS, Policy
 from functions.mail.app import MailSettings
@@ -22,7 +25,7 @@ from functions.topology.app import Properties, TopologySettings
 from infra.local.addresses import LocalAddresses
 from infra.local.model import Wiring
 from infra.local.settings import default_parameters
-from infra.local.template import Template
+from infra.local.template import Template, TemplateError
 from infra.local.wiring import read_wiring
 from tests.contract import Answer, Contract, Request
 from urlshot import events, messages, records
@@ -37,6 +40,7 @@ SETTINGS: dict[str, type[Settings] | None] = {
     "DispatchFunction": DispatchSettings,
     "RenderFunction": RenderSettings,
     "MailFunction": MailSettings,
+    "CallbackFunction": CallbackSettings,
     "TopologyFunction": TopologySettings,
     "LogFunction": None,
     "MetricFunction": None,
@@ -82,9 +86,9 @@ def test_no_variable_is_set_that_nobody_reads(wiring: Wiring, name: str) -> None
     assert {key for key in wiring.functions[name].environment if not key.startswith("POWERTOOLS_")} <= read
 
 
-def test_private_addresses_cannot_be_opened_by_the_template() -> None:
+def test_what_is_for_the_local_stack_cannot_be_set_by_the_template() -> None:
     texts = [path.read_text() for path in (PROJECT / "template.yaml", *(PROJECT / "infra").glob("*.yaml"))]
-    assert not any("LOCAL_ALLOW" in text for text in texts)
+    assert not any("LOCAL_" in text for text in texts)
 
 
 def test_the_queue_that_is_read_is_the_one_that_is_declared(wiring: Wiring) -> None:
@@ -100,7 +104,7 @@ def test_the_queue_that_is_read_is_the_one_that_is_declared(wiring: Wiring) -> N
 
 def test_the_rules_match_our_events_and_no_others(wiring: Wiring) -> None:
     assert {rule.function for rule in wiring.rules} == {"LogFunction", "MailFunction", "MetricFunction"}
-    for rule in wiring.rules:
+    for rule in (*wiring.rules, *wiring.queue_rules):
         assert rule.pattern == {"source": [events.SOURCE], "detail-type": ["ShotCompleted", "ShotFailed"]}
 
 
@@ -121,21 +125,109 @@ def test_the_waits_of_a_job_fit_into_one_another(wiring: Wiring) -> None:
     assert records.PUBLISH_LEASE.total_seconds() < GATEWAY_SECONDS
 
 
-def test_render_has_no_permission_but_its_own_log(wiring: Wiring) -> None:
+def statements_of(role_id: str) -> list[dict[str, Any]]:
+    """What a role may do, and nothing by a policy of somebody else's."""
     addresses = LocalAddresses(aws="http://127.0.0.1:1", amqp="amqp://127.0.0.1:2", console="http://127.0.0.1:3")
     template = Template(PROJECT / "template.yaml", addresses, default_parameters())
-    [role] = [one for one in template.everything() if one.logical_id == "RenderRole"]
-    statements: list[dict[str, Any]] = [
-        statement for policy in role.require("Policies") for statement in policy["PolicyDocument"]["Statement"]
-    ]
-    assert [sorted(statement["Action"]) for statement in statements] == [["logs:CreateLogStream", "logs:PutLogEvents"]]
+    [role] = [one for one in template.everything() if one.logical_id == role_id]
     assert role.property("ManagedPolicyArns") is None
+    return [statement for policy in role.require("Policies") for statement in policy["PolicyDocument"]["Statement"]]
+
+
+def test_render_has_no_permission_but_its_own_log(wiring: Wiring) -> None:
+    actions = [sorted(statement["Action"]) for statement in statements_of("RenderRole")]
+    assert actions == [["logs:CreateLogStream", "logs:PutLogEvents"]]
     environment = wiring.functions["RenderFunction"].environment
     assert not [value for value in environment.values() if "arn:" in value or "amqp" in value]
 
 
-def test_without_recipients_there_are_no_mails() -> None:
-    assert "MailFunction" not in wiring_with(MailTo="").functions
+def test_callbacks_come_by_a_queue_that_is_theirs_alone(wiring: Wiring) -> None:
+    [rule], [mapping] = wiring.queue_rules, wiring.sqs_mappings
+    assert (mapping.function, mapping.partial) == ("CallbackFunction", True)
+    assert rule.queues == (mapping.queue,)
+    assert mapping.batch_size == SIDE_BY_SIDE
+    [queue] = [queue for queue in wiring.queues if queue.arn == mapping.queue]
+    environment = wiring.functions["CallbackFunction"].environment
+    assert environment["CALLBACK_QUEUE"].endswith(f"/{queue.name}")
+    timeout = wiring.functions["CallbackFunction"].timeout
+    assert timeout > 2 * (ATTEMPT_SECONDS + DROP_SECONDS)
+    assert int(queue.attributes["VisibilityTimeout"]) >= 6 * timeout  # Lambda's guide for SQS mappings
+    redrive = json.loads(queue.attributes["RedrivePolicy"])
+    assert redrive["maxReceiveCount"] == len(DELAYS) + 1
+    assert list(DELAYS) == sorted(DELAYS)
+    assert DELAYS[-1] * 1.1 + timeout < 12 * 3600  # the longest that SQS hides a message after it was received
+    [dead] = [queue for queue in wiring.queues if queue.arn == redrive["deadLetterTargetArn"]]
+    # A subscription outlives the dead letter about it, so that it can be tried anew from there.
+    kept = int(dead.attributes["MessageRetentionPeriod"]) / 86_400
+    rules = bucket_rules()
+    assert rules["sub/"] > kept
+    assert rules["claim/"] * 86_400 > KEPT_SECONDS
+
+
+def bucket_rules() -> dict[str, int]:
+    """Days after which what begins so is deleted."""
+    addresses = LocalAddresses(aws="http://127.0.0.1:1", amqp="amqp://127.0.0.1:2", console="http://127.0.0.1:3")
+    template = Template(PROJECT / "template.yaml", addresses, default_parameters())
+    [bucket] = [one for one in template.everything() if one.type == "AWS::S3::Bucket"]
+    rules = bucket.require("LifecycleConfiguration")["Rules"]
+    return {rule["Prefix"]: int(rule["ExpirationInDays"]) for rule in rules if "Prefix" in rule}
+
+
+def test_callback_may_do_what_it_does_and_nothing_else(wiring: Wiring) -> None:
+    actions = [
+        (action, resource)
+        for statement in statements_of("CallbackRole")
+        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+        for resource in ([statement["Resource"]] if isinstance(statement["Resource"], str) else statement["Resource"])
+    ]
+    bucket = f"arn:aws:s3:::{wiring.buckets[0]}"
+    queue = wiring.sqs_mappings[0].queue
+    assert {(action, resource) for action, resource in actions if resource.startswith("arn:aws:s3")} == {
+        ("s3:GetObject", f"{bucket}/sub/*/callback-*"), ("s3:DeleteObject", f"{bucket}/sub/*/callback-*"),
+        ("s3:GetObject", f"{bucket}/claim/callback/*"), ("s3:PutObject", f"{bucket}/claim/callback/*"),
+        ("s3:DeleteObject", f"{bucket}/claim/callback/*"), ("s3:ListBucket", bucket),
+    }  # fmt: skip
+    assert {resource for action, resource in actions if action.startswith("sqs:")} == {queue}
+    assert {resource.rpartition("-")[2] for action, resource in actions if action.startswith("secretsmanager:")} == {
+        "LinkSecret", "WebhookSecret",
+    }  # fmt: skip
+    assert not {resource for _, resource in actions if "roker" in resource}
+
+
+@pytest.mark.parametrize(
+    ("to", "allow", "there"), [("", "", False), ("a@b.example", "", True), ("", "@b.example", True)]
+)
+def test_there_are_mails_where_there_can_be_recipients(to: str, allow: str, there: bool) -> None:
+    functions = wiring_with(MailTo=to, NotifyAllow=allow).functions
+    assert ("MailFunction" in functions) == there
+    assert "MailFunction" not in wiring_with(MailTo=to, NotifyAllow=allow, MailFrom="").functions
+
+
+def test_links_have_tokens_where_keys_are_required() -> None:
+    for name in ("MailFunction", "CallbackFunction"):
+        assert wiring_with(RequireApiKey="true").functions[name].environment["LINK_SECRET"].endswith("LinkSecret")
+        assert wiring_with(RequireApiKey="false").functions[name].environment["LINK_SECRET"] == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "right"),
+    [
+        ("NotifyAllow", "", True),
+        ("NotifyAllow", "a@example.com, @example.org", True),
+        ("NotifyAllow", "example.com", False),
+        ("NotifyAllow", "@", False),
+        ("CallbackHosts", "", True),
+        ("CallbackHosts", "a.example, b.example:8443,[::1]:443", True),
+        ("CallbackHosts", "https://a.example", False),
+        ("CallbackHosts", "*.example", False),
+    ],
+)
+def test_lists_of_recipients_are_checked_on_deploy(name: str, value: str, right: bool) -> None:
+    if right:
+        assert ApiSettings.read(wiring_with(**{name: value}).functions["ApiFunction"].environment)
+    else:
+        with pytest.raises(TemplateError):
+            wiring_with(**{name: value})
 
 
 OPEN = {"/", "/page/{name}", "/health", "/openapi.json", "/webhook-keys", "/pdf/{id}/file"}

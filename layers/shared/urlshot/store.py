@@ -81,23 +81,23 @@ class Store:
 
     def head_pdf(self, job_id: str) -> Pdf | None:
         """What PDF is there."""
-        with _vendor("head"):
+        with s3_errors("head"):
             try:
                 head = self._s3.head_object(Bucket=self.bucket, Key=pdf_key(job_id))
             except ClientError as error:
-                if _status(error) == 404:
+                if status_of(error) == 404:
                     return None
                 raise
         return Pdf(head["ContentLength"], head["LastModified"], head["Metadata"].get("generation", ""))
 
     def read(self, job_id: str) -> tuple[Record, str] | None:
         """A job's record and the ETag to change it by; None if there is none."""
-        with _vendor("read"):
+        with s3_errors("read"):
             try:
                 answer = self._s3.get_object(Bucket=self.bucket, Key=job_key(job_id))
                 body = answer["Body"].read()
             except ClientError as error:
-                if _status(error) == 404:
+                if status_of(error) == 404:
                     return None
                 raise
         try:
@@ -134,13 +134,13 @@ class Store:
     def _put_object(self, key: str, body: bytes, condition: dict[str, Any]) -> str:
         """Writes a small JSON object under a condition, and returns its ETag. Raises: Conflict, Gone."""
         for _ in range(_TRIES_ON_409):
-            with _vendor("write"):
+            with s3_errors("write"):
                 try:
                     return self._s3.put_object(
                         Bucket=self.bucket, Key=key, Body=body, ContentType="application/json", **condition
                     )["ETag"]
                 except ClientError as error:
-                    match _status(error):
+                    match status_of(error):
                         case 409:
                             continue
                         case 412:
@@ -153,11 +153,11 @@ class Store:
 
     def _delete(self, key: str, etag: str) -> None:
         """Deletes an object if it is the one with `etag` (S3 user guide, "Conditional deletes"). Raises: Conflict."""
-        with _vendor("delete"):
+        with s3_errors("delete"):
             try:
                 self._s3.delete_object(Bucket=self.bucket, Key=key, IfMatch=etag)
             except ClientError as error:
-                match _status(error):
+                match status_of(error):
                     case 404:
                         return
                     case 409 | 412:
@@ -166,7 +166,7 @@ class Store:
                         raise
 
     def delete_pdf(self, job_id: str) -> None:
-        with _vendor("delete"):
+        with s3_errors("delete"):
             self._s3.delete_object(Bucket=self.bucket, Key=pdf_key(job_id))
 
     def delete(self, job_id: str, etag: str) -> None:
@@ -179,7 +179,7 @@ class Store:
 
     def turns(self) -> dict[str, tuple[str, datetime]]:
         """The turns to wait that somebody has: the ETag of each, and since when, by name."""
-        with _vendor("list"):
+        with s3_errors("list"):
             listed = self._s3.list_objects_v2(Bucket=self.bucket, Prefix="wait/", MaxKeys=1000).get("Contents", [])
         return {one["Key"].removeprefix("wait/"): (one["ETag"], one["LastModified"]) for one in listed}
 
@@ -230,18 +230,18 @@ class Store:
 
 
 @contextmanager
-def _vendor(doing: str) -> Iterator[None]:
+def s3_errors(doing: str) -> Iterator[None]:
     """Translates what botocore raises; what the caller's code handles itself does not get here."""
     try:
         yield
     except ClientError as error:
         code = error.response["Error"]["Code"]
-        if _status(error) in (400, 401, 403) and code not in ("RequestTimeout", "SlowDown"):
+        if status_of(error) in (400, 401, 403) and code not in ("RequestTimeout", "SlowDown"):
             raise Broken(f"S3 {doing}: {code}") from error
         raise Transient("storage_unavailable", internal=f"S3 {doing}: {code}") from error
     except BotoCoreError as error:
         raise Transient("storage_unavailable", internal=f"S3 {doing}: {error}") from error
 
 
-def _status(error: ClientError) -> int:
+def status_of(error: ClientError) -> int:
     return error.response["ResponseMetadata"]["HTTPStatusCode"]

@@ -155,6 +155,48 @@ Resources:
         read_wiring(template(tmp_path, text), ADDRESSES)
 
 
+SQS = """
+Resources:
+  Q: {{Type: AWS::SQS::Queue, Properties: {{VisibilityTimeout: 7, RedrivePolicy: {redrive}}}}}
+  Dead: {{Type: AWS::SQS::Queue}}
+  R:
+    Type: AWS::Events::Rule
+    Properties: {{EventPattern: {{source: [x]}}, Targets: [{{Id: a, Arn: !GetAtt Q.Arn{target}}}]}}
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: a.b
+      Events: {{E: {{Type: SQS, Properties: {{Queue: !GetAtt Q.Arn{event}}}}}}}
+"""
+REDRIVE = "{deadLetterTargetArn: !GetAtt Dead.Arn, maxReceiveCount: 3}"
+
+
+def test_a_rule_on_a_queue_and_a_mapping_of_it_are_read(tmp_path: Path) -> None:
+    event = ", FunctionResponseTypes: [ReportBatchItemFailures], ScalingConfig: {MaximumConcurrency: 2}"
+    wiring = read_wiring(template(tmp_path, SQS.format(redrive=REDRIVE, target="", event=event)), ADDRESSES)
+    [queue, dead] = wiring.queues
+    assert (queue.attributes["VisibilityTimeout"], queue.dead_letters) == ("7", dead.arn)
+    assert json.loads(queue.attributes["RedrivePolicy"]) == {"deadLetterTargetArn": dead.arn, "maxReceiveCount": 3}
+    assert [(rule.bus, rule.queues) for rule in wiring.queue_rules] == [("default", (queue.arn,))]
+    [mapping] = wiring.sqs_mappings
+    assert (mapping.function, mapping.queue, mapping.batch_size, mapping.partial, mapping.concurrency) == (
+        "F", queue.arn, 10, True, 2,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("target", "event", "told"),
+    [
+        (", InputPath: $.detail", "", "plain SQS queues only"),
+        ("", ", FilterCriteria: {}", "does not know FilterCriteria"),
+        ("", ", FunctionResponseTypes: [Other]", "does not know Other"),
+    ],
+)
+def test_what_a_queue_cannot_do_here_is_an_error(tmp_path: Path, target: str, event: str, told: str) -> None:
+    with pytest.raises(TemplateError, match=told):
+        read_wiring(template(tmp_path, SQS.format(redrive=REDRIVE, target=target, event=event)), ADDRESSES)
+
+
 def test_globals_are_merged_as_sam_merges_them(tmp_path: Path) -> None:
     text = """
 Globals:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from functions.render import dial as dialling
-from functions.render.dial import Found, Resolver, Unreachable, dial
+from urlshot import dial as dialling
+from urlshot.dial import Found, Resolver, Unreachable, dial
 from urlshot.egress import Egress
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
@@ -21,7 +21,7 @@ def dialled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The addresses that were dialled; none is reached."""
     addresses: list[str] = []
 
-    async def connect(family: socket.AddressFamily, address: str, port: int) -> None:
+    async def connect(family: socket.AddressFamily, address: str, *_: object) -> None:
         addresses.append(address)
         raise ConnectionRefusedError
 
