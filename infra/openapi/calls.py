@@ -227,6 +227,7 @@ CALLS = [
                 examples={"one": examples.shown(examples.KEYS)},
             )
         },
+        problems=("storage_unavailable",),
         key=False,
         head=True,
     ),

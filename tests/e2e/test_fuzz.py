@@ -51,6 +51,6 @@ def test_whatever_is_asked_the_answer_is_one_of_the_contract(stack: Stack, pages
 def test_the_same_for_long_with_keys_and_deletion(pages: Pages, tmp_path: Path) -> None:
     stack = start(pages, tmp_path / "ready.json", "--param", "RetryDelays=1,2", "--param", "RequireApiKey=true")
     try:
-        fuzz(stack, pages.url("/fuzz-long"), tmp_path, 900, "--max-examples", "100", "--seed", "2")
+        fuzz(stack, pages.url("/fuzz-long"), tmp_path, 900, "--max-examples", "300", "--seed", "2")
     finally:
         stop(stack)

@@ -13,10 +13,11 @@ import pytest
 from functions.api import answers, app
 from functions.api.answers import Answers
 from functions.api.http import Answer, Call
+from functions.callback.completion import completion
 from infra.openapi.calls import CALLS
 from infra.openapi.examples import REPORT
 from tests import contract
-from urlshot import records
+from urlshot import events, records
 from urlshot.errors import CODES, Rejected, UrlshotError
 from urlshot.identity import job_id
 from urlshot.links import FileLinks
@@ -105,6 +106,23 @@ def test_what_no_call_does_is_answered_as_the_contract_says() -> None:
     wrong = answers.problem(POST, Rejected("method_not_allowed"))
     assert faults("PUT", "/pdf", wrong.with_headers({"Allow": "GET, POST"})) == []
     assert faults("PUT", "/pdf", wrong) == ["Allow is missing"]
+
+
+DONE, FAILED = (
+    events.detail(record(state, **more).with_(id=ID), "bucket", render_seconds=0.5)
+    for state, more in (("done", {"report": REPORT}), ("failed", {"error": ERROR}))
+)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [DONE, FAILED, events.told_again(FAILED), events.cached(ID, URL, "bucket", NOW, None)],
+    ids=["done", "failed", "failed before", "there before"],
+)
+@pytest.mark.parametrize("links", [FileLinks(None), FileLinks(lambda: b"key")], ids=["open", "with tokens"])
+def test_callbacks_are_as_the_contract_says(event: events.Detail, links: FileLinks) -> None:
+    schema = CONTRACT.document["webhooks"]["jobEnded"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert CONTRACT.value_faults(schema, json.loads(completion(event, "https://host/prod", links))) == []
 
 
 HIT = DESK.hit(POST, ID, URL, PDF, NOW)

@@ -54,9 +54,8 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwar
             slow = SLOW & set(asked) or (isinstance(options, dict) and SLOW & set(options))
             slow = (asked is case.query and _shortened(asked)) or slow
             if asked["url"] in URLS:
-                asked["url"] = (REFUSED if slow else URLS)[
-                    zlib.crc32(repr(asked).encode()) % len(REFUSED if slow else URLS)
-                ]
+                choice = REFUSED if slow else URLS
+                asked["url"] = choice[zlib.crc32(repr(asked).encode()) % len(choice)]
             elif asked["url"].startswith("http"):
                 asked["url"] = REFUSED[0]
     given = (case.path_parameters or {}).get("id")
@@ -65,9 +64,12 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwar
 
 
 def _shortened(query: dict[str, Any]) -> bool:
-    """Takes the longest out of a query until it is short enough; whether anything was taken."""
-    taken = False
+    """Cuts the longest of a query until it is short enough; whether anything was cut."""
+    cut = False
     while len(urlencode(query, doseq=True)) > LINE:
-        del query[max(query, key=lambda name: len(urlencode({name: query[name]}, doseq=True)))]
-        taken = True
-    return taken
+        longest = max(query, key=lambda name: len(urlencode({name: query[name]}, doseq=True)))
+        query[longest], before = str(query[longest])[:10], query[longest]
+        if query[longest] == before:  # it is the name that is so long
+            del query[longest]
+        cut = True
+    return cut
