@@ -10,6 +10,7 @@ import pytest
 
 from tests.certificates import certificate
 from tests.e2e.conftest import Pages, Stack, call, eventually, start, stop
+from tests.e2e.examples.verify import verified
 from tests.hooks import Hooks
 from urlshot.identity import job_id
 
@@ -154,6 +155,8 @@ def test_everyone_who_asked_for_a_callback_gets_one_and_a_mail_is_a_link_that_op
     for path in ("/first", "/joined", "/hit"):
         [post] = eventually(lambda path=path: hooks.at(path), f"the callback to {path}")
         assert post.signed_by(public)
+        assert verified(post.headers, post.body, [public])  # the README's own way to look
+        assert not verified(post.headers, post.body + b" ", [public])
         assert (post.json["type"], post.json["data"]["id"]) == ("shot.completed", job)
         file = post.json["data"]["links"]["file"]
         assert call("GET", call("GET", file, key="").headers["Location"]).body.startswith(b"%PDF")
