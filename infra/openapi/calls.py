@@ -288,10 +288,12 @@ CALLS = [
         "getPageFile",
         "Endpoint",
         summary="Read a file of the page",
-        text="Its script and its styles.",
-        parameters=("name", "If-None-Match"),
+        text="Its scripts, styles and icon.",
+        parameters=("name", "v", "If-None-Match"),
         answers={
-            200: Success("The file.", "string", "text/javascript|text/css", headers=("ETag", "Cache-Control")),
+            200: Success(
+                "The file.", "string", "text/css|text/javascript|image/svg+xml", headers=("ETag", "Cache-Control")
+            ),
             304: NOT_MODIFIED,
         },
         problems=("not_found",),

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from functions.api import site
 from functions.api.requests import MAX_HOPS
 from infra.openapi import examples
 from infra.openapi.schemas import schemas
@@ -33,8 +34,9 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "in": "path",
         "required": True,
         "description": "Of the file.",
-        "schema": {"type": "string", "enum": ["page.js", "page.css"]},
+        "schema": {"type": "string", "enum": sorted(set(site.files().texts) - {"index.html"})},
     },
+    "v": _query("v", "Of the page: its files of one version do not change.", {"type": "string"}),
     "url": _query(
         "url",
         "The page to print: an absolute http or https URL, percent-encoded.",
@@ -59,7 +61,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     ),
     "token": _query("token", "What `links.file` carries where the endpoint asks for API keys.", {"type": "string"}),
     "download": _query(
-        "download", "1 for a link that saves the PDF rather than shows it.", {"type": "string", "enum": ["0", "1"]}
+        "download", "1 for a link that saves the PDF rather than shows it.", {"type": "string", "examples": ["1"]}
     ),
     "If-None-Match": {
         "name": "If-None-Match",
