@@ -64,7 +64,7 @@ def test_the_fan_out_hears_of_a_success(stack: Stack, pages: Pages) -> None:
 
 
 def test_a_page_that_answers_404_fails_and_everyone_hears_of_it(stack: Stack, pages: Pages) -> None:
-    url = pages.url("/status/404")
+    url = pages.url("/status/404/heard")
     job = stack.ended(stack.post(url).json()["id"])
     assert (job["state"], job["error"]["code"], job["error"]["retryable"]) == ("failed", "page_status", False)
     assert "404" in job["error"]["detail"]
@@ -133,6 +133,14 @@ def test_a_slow_page_holds_up_the_next_batch_of_its_own_shard_and_no_other(stack
     assert call("GET", f"{stack.endpoint}/pdf/{behind}").json()["state"] == "queued"
     go.set()
     assert [stack.ended(job)["state"] for job in (first, behind)] == ["done", "done"]
+
+
+def test_one_request_can_be_followed_through_the_logs(stack: Stack, pages: Pages) -> None:
+    accepted = stack.post(pages.url("/followed"))
+    job, request = accepted.json()["id"], accepted.headers["X-Request-Id"]
+    stack.ended(job)
+    for function in ("ApiFunction", "DispatchFunction"):
+        assert [line for line in stack.log_lines(function, job) if line.get("correlation_id") == request], function
 
 
 def test_any_amqp_client_gets_its_pdf_and_hears_of_it(stack: Stack, pages: Pages) -> None:

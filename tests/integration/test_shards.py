@@ -25,7 +25,7 @@ from functions.topology import declare
 from infra.local.rabbitmq import Rabbit
 from tests.integration.conftest import ADMIN, API, DISPATCH, TICK, WATCH, Broker
 from tests.integration.custom_resource import CloudFormation, cloudformation
-from tests.integration.workbench import ID, URL, make_bench
+from tests.integration.workbench import ID, URL, Bench
 from urlshot.errors import Transient
 from urlshot.messages import DEAD, EXCHANGE, MAX_SHARDS, QUEUE, delay_queue, queue_of, start_key
 from urlshot.secrets import Credentials
@@ -271,7 +271,7 @@ def test_other_delays_leave_none_behind(stack: CloudFormation, broker: Broker) -
 def test_what_dispatch_tries_again_comes_back_though_its_shard_is_gone(
     stack: CloudFormation, broker: Broker, store: Store
 ) -> None:
-    bench = make_bench(store, broker)
+    bench = Bench(store, broker)
     stack.update(Shards=3)
     body = bench.queue_job().body
     stack.update(Shards=2)
