@@ -23,8 +23,9 @@ _DESCRIPTION = """\
 Any URL in, a PDF out. Ask with `POST /pdf` and follow the job, or download with `GET /pdf?url=…`.
 
 What goes wrong is answered as a problem (RFC 9457): its `code` is stable and says what it is, `remedy` what to do about
-it, `retryable` whether the same request may work later, and `field` which part of the request is at fault. Every answer
-has an `X-Request-Id`. Fields may be added to answers one day: ignore those that you do not know.
+it, `retryable` whether the same request may work later, and `field` which part of the request is at fault. A path that
+there is not is answered with 404 `not_found`, a method with 405 `method_not_allowed` and the header `Allow`. Every
+answer has an `X-Request-Id`. Fields may be added to answers one day: ignore those that you do not know.
 
 Most endpoints ask for an API key in `x-api-key`, in the calls that name that scheme; some ask for none. An endpoint
 that is open to pages of other origins answers their preflights (`OPTIONS`, not listed here).

@@ -112,7 +112,6 @@ HEADERS: dict[str, dict[str, Any]] = {
         "description": "Names this state of what is answered; absent where only the PDF is known.",
         "schema": {"type": "string"},
     },
-    "Allow": {"description": "The methods that there are.", "required": True, "schema": {"type": "string"}},
 }
 
 
