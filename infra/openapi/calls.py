@@ -208,7 +208,7 @@ CALLS = [
         ),
         parameters=("id", "token", "download"),
         answers={302: Success("To the PDF, by a link signed just now.", headers=("Location", "Cache-Control"))},
-        problems=("forbidden", "pdf_not_found", *STORED),
+        problems=("forbidden", "invalid_request", "pdf_not_found", *STORED),
         key=False,
         head=True,
     ),
