@@ -12,12 +12,13 @@ MAKEFLAGS += --no-print-directory
 URL ?=
 OUT ?= page.pdf
 ALLOW ?=
+CA ?=
 PORT ?= 0
 STAGE ?=
 TAKE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup layers pdf up test prove lint sam sizes gallery bump bench clean
+.PHONY: help setup layers pdf up test prove lint openapi sam sizes gallery bump bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,8 +26,9 @@ help: ## List the targets
 pdf: setup ## Set up, start everything, print URL= (default: a demo page of ours) to OUT=page.pdf, stop everything
 	@$(BIN)/python -m infra.local pdf $(if $(URL),--url '$(URL)') --out '$(OUT)' $(if $(ALLOW),--allow '$(ALLOW)')
 
-up: setup ## Start the stack and keep it up; PORT=, ALLOW=host:port,... and STAGE=1 (paths under /prod) as you like
-	@exec $(BIN)/python -m infra.local up --port $(PORT) $(if $(ALLOW),--allow '$(ALLOW)') $(if $(STAGE),--stage-prefix)
+up: setup ## Start the stack and keep it up; PORT=, ALLOW=host:port,..., CA=file.pem and STAGE=1 (paths under /prod) as you like
+	@exec $(BIN)/python -m infra.local up --port $(PORT) $(if $(ALLOW),--allow '$(ALLOW)') $(if $(CA),--ca '$(CA)') \
+		$(if $(STAGE),--stage-prefix)
 
 test: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Run lint, types and all tests but the long ones
 	@$(MAKE) lint
@@ -45,8 +47,11 @@ lint: $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Check style, types, impor
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/lint-imports
-	@$(BIN)/cfn-lint template.yaml infra/*.yaml
+	@$(BIN)/cfn-lint template.yaml $(filter-out infra/api.yaml,$(wildcard infra/*.yaml))
 	@SAM_CLI_TELEMETRY=0 $(HOME_DIR)/sam/bin/sam validate --lint --region us-east-1
+
+openapi: $(HOME_DIR)/tests.stamp ## Write functions/api/openapi.json, and what the README says of it, as the code has them now
+	@PYTHONPATH=.:layers/shared $(BIN)/python -m infra.openapi
 
 sam: setup $(HOME_DIR)/sam.stamp ## Build every function and layer for Lambda, as `sam deploy` takes them
 	@SAM_CLI_TELEMETRY=0 $(HOME_DIR)/sam/bin/sam build

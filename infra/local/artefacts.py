@@ -32,11 +32,12 @@ class MissingArtefact(Exception):
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Where a function finds AWS (moto), Lambda's Invoke API, and what it may reach on this machine."""
+    """Where a function finds AWS (moto), Lambda's Invoke API, what it may reach on this machine, and whom it trusts."""
 
     aws: str
     invoke: str
     allow: Sequence[str]
+    ca: Path | None = None
 
 
 def runtime_client(folder: Path) -> Path:
@@ -148,6 +149,8 @@ def _developer(declared: Mapping[str, str], endpoints: Endpoints) -> dict[str, s
     local = {"AWS_ENDPOINT_URL": endpoints.aws, "AWS_ENDPOINT_URL_LAMBDA": endpoints.invoke}
     if endpoints.allow:
         local["LOCAL_ALLOW"] = ",".join(endpoints.allow)
+    if endpoints.ca is not None:
+        local["LOCAL_CA"] = str(endpoints.ca.absolute())
     return {**declared, **local}
 
 

@@ -13,7 +13,8 @@ class Settings:
     """What a person can choose.
 
     parameters     the template's, like `sam deploy --parameter-overrides`
-    allow          host:port pairs of this machine that pages may load from
+    allow          host:port pairs of this machine that pages may load from, and callbacks go to
+    ca             file of authorities that callbacks trust besides the system's
     port           of the API; 0 takes a free one
     stage_in_path  whether the API's paths start with the stage, as at an execute-api address
     concurrency    instances of one function side by side, where the template reserves none
@@ -22,6 +23,7 @@ class Settings:
 
     parameters: Mapping[str, str] = field(default_factory=dict)
     allow: tuple[str, ...] = ()
+    ca: Path | None = None
     port: int = 0
     stage_in_path: bool = False
     concurrency: int = 20
@@ -39,6 +41,7 @@ class Access:
     """Where everything can be reached; the ready file is this as JSON."""
 
     endpoint: str
+    api_key: str
     amqp_url: str
     amqp_endpoint: str
     management_url: str
@@ -56,14 +59,17 @@ def default_parameters() -> dict[str, str]:
     """Parameters of a run on this machine, each of which may be overridden.
 
     Renders side by side: two a core, because a page waits for its network half of the time. A batch is as large, so
-    that its messages never wait for a free render inside a running batch. There is no network to lay out here, and
-    metrics are AWS's, so nothing is watched.
+    that its messages never wait for a free render inside a running batch. Of the 20 instances of `api`, some are left
+    to those who do not wait. There is no network to lay out here, and metrics are AWS's, so nothing is watched.
     """
     renders = str(2 * (os.cpu_count() or 1))
     return {
         "Stage": "local",
         "MailFrom": "urlshot@example.com",
         "MailTo": "you@example.com",
+        "RequireApiKey": "false",
+        "MaxWaiting": "16",
+        "NotifyAllow": "@example.com",
         "RenderConcurrency": renders,
         "BatchSize": renders,
         "NetworkMode": "public",

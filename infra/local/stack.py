@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import secrets
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import asdict
@@ -26,9 +27,11 @@ from infra.local.model import Wiring
 from infra.local.poller import Poller
 from infra.local.ports import listen
 from infra.local.processes import become_subreaper, end_orphans, start_warden
+from infra.local.proxy_event import ApiKey
 from infra.local.rabbitmq import BrokerError, ExistingBroker, Rabbit, with_credentials
 from infra.local.run_folder import RunFolder
 from infra.local.settings import Access, Settings, default_parameters
+from infra.local.sqs import SqsPoller
 from infra.local.template import Template, TemplateError
 from infra.local.waits import first_of
 from infra.local.wiring import read_wiring
@@ -147,7 +150,7 @@ class Stack:
         (_, roots) = await _together(
             start_aws(), build_functions(settings.project, wiring.functions, run.path / "functions")
         )
-        self.lambdas = self._lambdas(roots, Endpoints(moto.url, invoke_url, settings.allow), aws)
+        self.lambdas = self._lambdas(roots, Endpoints(moto.url, invoke_url, settings.allow, settings.ca), aws)
         self._exit.push_async_callback(self.lambdas.end)
         custom = CustomResources(self.lambdas, addresses)
         invoke = invoke_app(self.lambdas)
@@ -161,11 +164,12 @@ class Stack:
         await _together(*(custom.create(resource, invoke_url) for resource in wiring.custom_resources))
         console.say("exchanges, queues and users are there")
         await self._connect(texts, moto.url, aws, broker.amqp)
-        await self._serve(
-            gateway_app(wiring.api, self.lambdas, stage_in_path=settings.stage_in_path, say=console.say), api_socket
-        )
+        key = ApiKey("local-key", secrets.token_urlsafe(24))
+        gateway = gateway_app(wiring.api, self.lambdas, key=key, stage_in_path=settings.stage_in_path, say=console.say)
+        await self._serve(gateway, api_socket)
         self.access = Access(
             endpoint=endpoint,
+            api_key=key.value,
             amqp_url=with_credentials(broker.amqp, user, password),
             amqp_endpoint=broker.amqp,
             management_url=broker.console,
@@ -205,7 +209,7 @@ class Stack:
     async def _warm(self) -> None:
         """One at a time: the cores are busy enough with the broker."""
         wiring = self.wiring
-        last = {rule.function for rule in wiring.rules}
+        last = {rule.function for rule in wiring.rules} | {mapping.function for mapping in wiring.sqs_mappings}
         for name in sorted(wiring.functions, key=lambda name: (name in last, name)):
             await self.lambdas.warm(name)
 
@@ -221,6 +225,9 @@ class Stack:
         for rule in self.wiring.rules:
             follow = follow_rule(rule, aws_url, aws, self.lambdas, self._console.say)
             self._task(follow, f"the rule {rule.name}")
+        for sqs in self.wiring.sqs_mappings:
+            follower = SqsPoller(sqs, aws_url, aws, self.lambdas, self._console.say)
+            self._task(follower.run(), f"the mapping on {sqs.queue}")
         for schedule in self.wiring.schedules:
             self._task(follow_schedule(schedule, self.lambdas), f"the schedule {schedule.name}")
         self._exit.push_async_callback(self._stop_tasks)

@@ -61,6 +61,16 @@ def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]
 _Loader.add_multi_constructor("!", _short_form)
 
 
+def _loaded(file: Path) -> dict[str, Any]:
+    try:
+        loaded = yaml.load(file.read_text("utf-8"), _Loader)  # noqa: S506 - a SafeLoader with more tags
+    except (OSError, yaml.YAMLError) as error:
+        raise TemplateError(f"{file}: {error}") from error
+    if not isinstance(loaded, dict):
+        raise TemplateError(f"{file}: not a template")
+    return loaded
+
+
 @dataclass(frozen=True)
 class Resource:
     """One resource that the conditions let exist; its properties are evaluated when they are asked for."""
@@ -111,13 +121,7 @@ class Template:
         self.path = path
         self.where = file.name + ("" if not path else f" ({'/'.join(path)})")
         self._addresses = addresses
-        try:
-            loaded = yaml.load(file.read_text("utf-8"), _Loader)  # noqa: S506 - a SafeLoader with more tags
-        except (OSError, yaml.YAMLError) as error:
-            raise TemplateError(f"{file}: {error}") from error
-        if not isinstance(loaded, dict):
-            raise TemplateError(f"{file}: not a template")
-        self.body: dict[str, Any] = loaded
+        self.body = _loaded(file)
         self.parameters = given_parameters(self.body.get("Parameters") or {}, overrides or {}, self.where)
         self._nested: dict[str, Template] = {}
         self._under_way: list[str] = []
@@ -192,6 +196,7 @@ class Template:
             "Fn::Not": self._not,
             "Fn::And": self._and,
             "Fn::Or": self._or,
+            "Fn::Transform": self._transform,
         }
         if name not in known:
             raise TemplateError(f"{where}: the local stack does not know {name}")
@@ -237,6 +242,13 @@ class Template:
             return scalar_text(value)
 
         return _SUB_VARIABLE.sub(replace, text)
+
+    def _transform(self, argument: Any, where: str) -> Any:
+        """AWS::Include of a file beside this template; what is in it may refer to what is in the template."""
+        if not isinstance(argument, dict) or argument.get("Name") != "AWS::Include":
+            raise TemplateError(f"{where}: the local stack knows no transform but AWS::Include")
+        file = self.file.parent / str(argument["Parameters"]["Location"])
+        return self.evaluate(_loaded(file), f"{where} ({file.name})")
 
     def _if(self, argument: Any, where: str) -> Any:
         name, then, otherwise = self._arguments(argument, 3, where)

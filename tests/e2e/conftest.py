@@ -23,6 +23,8 @@ from typing import Any
 import amqp
 import pytest
 
+from tests import contract
+
 PROJECT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0
 """Seconds for anything to happen that takes a second or two; generous, because machines stall."""
@@ -47,19 +49,30 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
+CONTRACT = contract.Contract()
+ENDPOINTS: dict[str, str] = {}
+"""Of the stacks that run, with their API keys: what they answer is held against the contract."""
+
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
 
 
 def call(method: str, url: str, body: object = None, data: bytes | None = None) -> Answer:
-    """One HTTP request as it is, redirects not followed, errors as answers."""
+    """One HTTP request as it is, redirects not followed, errors as answers; an endpoint's are as its contract says."""
     if body is not None:
         data = json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+    endpoint = next((known for known in ENDPOINTS if url.startswith(f"{known}/")), None)
+    headers = {"Content-Type": "application/json", **({"x-api-key": ENDPOINTS[endpoint]} if endpoint else {})}
+    request = urllib.request.Request(url, data, headers, method=method)
     try:
         with _OPENER.open(request, timeout=PATIENCE) as response:
-            return Answer(response.status, response.headers, response.read())
+            answer = Answer(response.status, response.headers, response.read())
     except urllib.error.HTTPError as error:
-        return Answer(error.code, error.headers, error.read())
+        answer = Answer(error.code, error.headers, error.read())
+    if endpoint is not None:
+        asked = contract.Request(method, url.removeprefix(endpoint), data)
+        faults = CONTRACT.faults(asked, contract.Answer(answer.status, answer.headers, answer.body))
+        assert faults == [], f"{method} {url}: {answer.status} {answer.body[:2000]!r}"
+    return answer
 
 
 def eventually(look: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
@@ -200,11 +213,14 @@ def start(pages: Pages, ready_file: Path, *arguments: str) -> Stack:
             process.kill()
             pytest.fail("the stack did not start:\n" + ready_file.with_suffix(".out").read_text()[-3000:])
         time.sleep(0.1)
-    return Stack(json.loads(ready_file.read_text()), process, pages)
+    stack = Stack(json.loads(ready_file.read_text()), process, pages)
+    ENDPOINTS[stack.endpoint] = str(stack.ready["api_key"])
+    return stack
 
 
 def stop(stack: Stack) -> None:
     """Ends a stack as a supervisor would, and sees that nothing of it is left."""
+    del ENDPOINTS[stack.endpoint]
     stack.process.terminate()
     assert stack.process.wait(PATIENCE) == 0
     assert descendants_of_the_run(str(Path(stack.ready["logs"]).parent)) == []

@@ -116,6 +116,14 @@ def test_a_hundred_at_once_make_one_render(stack: Stack, pages: Pages) -> None:
     assert line["attempts"] == 1
 
 
+def test_one_request_can_be_followed_through_the_logs(stack: Stack, pages: Pages) -> None:
+    accepted = stack.post(pages.url("/followed"))
+    job, request = accepted.json()["id"], accepted.headers["X-Request-Id"]
+    stack.ended(job)
+    for function in ("ApiFunction", "DispatchFunction"):
+        assert [line for line in stack.log_lines(function, job) if line.get("correlation_id") == request], function
+
+
 def test_any_amqp_client_gets_its_pdf_and_hears_of_it(stack: Stack, pages: Pages) -> None:
     """The talk's producer and the talk's mail consumer, with nothing of ours but the names."""
     url = pages.url("/amqp")

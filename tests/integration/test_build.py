@@ -29,7 +29,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.timeout(400)
 def test_every_function_fits_into_lambda_with_its_layers(build: Path) -> None:
     sizes = {size.function: size for size in measure(build)}
-    assert len(sizes) == 7
+    assert len(sizes) == 8
     assert all(0 < size.package < 1_000_000 for size in sizes.values())
     assert all(size.total <= LIMIT for size in sizes.values()), sizes
     assert set(sizes["RenderFunction"].layers) == {"SharedLayer", "ChromiumLayer"}

@@ -159,8 +159,7 @@ class Open:
 
 async def naive_dial(host: str, port: int, egress: Any, resolver: Any) -> Any:
     """What the proxy must not be: it checks one answer of the name server, and dials another."""
-    from functions.render.dial import Unreachable
-    from functions.render.ledger import Failure
+    from urlshot.dial import Failure, Unreachable
 
     for _, address in await resolver(host, port):
         import ipaddress

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from infra.local.addresses import LocalAddresses
+from infra.local.model import Route
 from infra.local.template import OMITTED, Template, TemplateError
 from infra.local.wiring import read_wiring, schedule_seconds
 
@@ -93,6 +94,31 @@ def test_anything_else_is_an_error_that_says_where(tmp_path: Path, node: Any, to
     assert told in str(caught.value)
 
 
+def test_a_file_is_included_and_evaluated_where_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "part.yaml").write_text("{a: {Ref: Stage}, b: {Fn::If: [IsProd, 1, 2]}, c: {Ref: AWS::NoValue}}")
+    node = {"Fn::Transform": {"Name": "AWS::Include", "Parameters": {"Location": "part.yaml"}}}
+    assert template(tmp_path).evaluate(node, "here") == {"a": "prod", "b": 1}
+    with pytest.raises(TemplateError, match="no transform but AWS::Include"):
+        template(tmp_path).evaluate({"Fn::Transform": {"Name": "Mine"}}, "here")
+    (tmp_path / "part.yaml").write_text("{a: {Ref: Nobody}}")
+    with pytest.raises(TemplateError, match=r"here/Fn::Transform \(part.yaml\)/a/Ref: Nobody does not exist"):
+        template(tmp_path).evaluate(node, "here")
+
+
+def test_an_api_goes_to_functions_of_this_stack_only(tmp_path: Path) -> None:
+    text = """
+Resources:
+  Api:
+    Type: AWS::Serverless::Api
+    Properties:
+      StageName: prod
+      DefinitionBody:
+        paths: {/x: {get: {x-amazon-apigateway-integration: {type: http_proxy, uri: "https://example.com/"}}}}
+"""
+    with pytest.raises(TemplateError, match="not a proxy integration"):
+        read_wiring(template(tmp_path, text), ADDRESSES)
+
+
 def test_conditions_in_a_circle_are_an_error(tmp_path: Path) -> None:
     text = "Conditions: {A: !Not [!Condition B], B: !Not [!Condition A]}\nResources: {}\n"
     with pytest.raises(TemplateError, match="in a circle"):
@@ -129,6 +155,48 @@ Resources:
         read_wiring(template(tmp_path, text), ADDRESSES)
 
 
+SQS = """
+Resources:
+  Q: {{Type: AWS::SQS::Queue, Properties: {{VisibilityTimeout: 7, RedrivePolicy: {redrive}}}}}
+  Dead: {{Type: AWS::SQS::Queue}}
+  R:
+    Type: AWS::Events::Rule
+    Properties: {{EventPattern: {{source: [x]}}, Targets: [{{Id: a, Arn: !GetAtt Q.Arn{target}}}]}}
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: a.b
+      Events: {{E: {{Type: SQS, Properties: {{Queue: !GetAtt Q.Arn{event}}}}}}}
+"""
+REDRIVE = "{deadLetterTargetArn: !GetAtt Dead.Arn, maxReceiveCount: 3}"
+
+
+def test_a_rule_on_a_queue_and_a_mapping_of_it_are_read(tmp_path: Path) -> None:
+    event = ", FunctionResponseTypes: [ReportBatchItemFailures], ScalingConfig: {MaximumConcurrency: 2}"
+    wiring = read_wiring(template(tmp_path, SQS.format(redrive=REDRIVE, target="", event=event)), ADDRESSES)
+    [queue, dead] = wiring.queues
+    assert (queue.attributes["VisibilityTimeout"], queue.dead_letters) == ("7", dead.arn)
+    assert json.loads(queue.attributes["RedrivePolicy"]) == {"deadLetterTargetArn": dead.arn, "maxReceiveCount": 3}
+    assert [(rule.bus, rule.queues) for rule in wiring.queue_rules] == [("default", (queue.arn,))]
+    [mapping] = wiring.sqs_mappings
+    assert (mapping.function, mapping.queue, mapping.batch_size, mapping.partial, mapping.concurrency) == (
+        "F", queue.arn, 10, True, 2,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("target", "event", "told"),
+    [
+        (", InputPath: $.detail", "", "plain SQS queues only"),
+        ("", ", FilterCriteria: {}", "does not know FilterCriteria"),
+        ("", ", FunctionResponseTypes: [Other]", "does not know Other"),
+    ],
+)
+def test_what_a_queue_cannot_do_here_is_an_error(tmp_path: Path, target: str, event: str, told: str) -> None:
+    with pytest.raises(TemplateError, match=told):
+        read_wiring(template(tmp_path, SQS.format(redrive=REDRIVE, target=target, event=event)), ADDRESSES)
+
+
 def test_globals_are_merged_as_sam_merges_them(tmp_path: Path) -> None:
     text = """
 Globals:
@@ -152,7 +220,9 @@ def test_our_own_template_is_understood() -> None:
     assert wiring.functions["DispatchFunction"].environment["RENDER_FUNCTION"] == "RenderFunction"
     assert [mapping.queue for mapping in wiring.mappings] == ["generate_shot"]
     assert {rule.function for rule in wiring.rules} == {"LogFunction", "MailFunction", "MetricFunction"}
-    assert ("POST", "/pdf") in {(route.method, route.path) for route in (wiring.api.routes if wiring.api else ())}
+    assert wiring.api is not None
+    assert Route("ANY", "/pdf", "ApiFunction", needs_key=True) in wiring.api.routes
+    assert Route("OPTIONS", "/pdf", "ApiFunction") in wiring.api.routes
     assert [resource.function for resource in wiring.custom_resources] == ["TopologyFunction"]
     assert wiring.broker is not None
     assert wiring.broker.secret in {secret.arn for secret in wiring.secrets}

@@ -1,0 +1,76 @@
+// What states, verdicts, warnings and figures are called.
+
+export const underWay = (job) => ["publishing", "queued", "running"].includes(job.state);
+
+const STATES = {
+  publishing: "Being handed over",
+  queued: "Waiting for a free renderer",
+  running: "Printing",
+  failed: "Failed",
+  expired: "No longer kept",
+  gone: "No longer known",
+};
+
+const VERDICTS = {
+  complete: ["Complete"],
+  degraded: ["Incomplete", "The page was printed, but not all of it arrived."],
+  suspect: ["Doubtful", "This may not be the page that you meant. Look at it before you pass it on."],
+};
+
+// What one can do about a warning; what it is, the endpoint says itself, with its figures.
+const ADVICE = {
+  not_settled: "If something is missing, wait for an element, or for some seconds more.",
+  resources_failed: "Print it again, in case that was a passing fault.",
+  resources_blocked: "Only public addresses are fetched.",
+  images_missing: "Their places are empty. Print it again, in case that was a passing fault.",
+  glyphs_missing: "They are printed as empty boxes.",
+  console_errors: "Nothing on the paper need be missing for that.",
+  page_status: "What is printed may be an error page.",
+  near_blank: "The page may need longer: wait for an element of it, or for some seconds.",
+  challenge_page: "The site lets no machine in, and nothing here gets round that.",
+  login_page: "POST /pdf takes cookies, headers and passwords for pages behind a login.",
+};
+
+/** The word for where a job stands. */
+export function stateWord(job) {
+  if (job.state === "done") return VERDICTS[job.verdict]?.[0] ?? "Done";
+  if (job.state === "queued" && job.attempt > 0) return `Waiting for try ${job.attempt + 1}`;
+  if (job.state === "running" && job.attempt > 1) return `Printing, try ${job.attempt}`;
+  return STATES[job.state] ?? "Asked for";
+}
+
+/** The figures beside it. */
+export function figures(job) {
+  const found = [];
+  const made = Date.parse(job.finished_at ?? job.stored_at);
+  if (underWay(job)) {
+    found.push(job.stalled ? "not watched any more" : duration(Date.now() - job.asked, 0));
+  } else if (job.state === "done") {
+    if (job.pages) found.push(job.pages === 1 ? "1 page" : `${job.pages} pages`);
+    if (job.bytes) found.push(job.bytes < 1e6 ? `${Math.ceil(job.bytes / 1e3)} kB` : `${(job.bytes / 1e6).toFixed(1)} MB`);
+    if (job.hit && made) found.push(`made ${ago(made)}`);
+    else if (made && job.requested_at) found.push(`took ${duration(made - Date.parse(job.requested_at), 1)}`);
+  }
+  return [stateWord(job), ...found, job.trouble].filter(Boolean).join(" · ");
+}
+
+/** What there is to explain of a PDF: its verdict, and its warnings in plain words. */
+export function explained(job) {
+  const warnings = Array.isArray(job.warnings) ? job.warnings : [];
+  const sentences = warnings.map(({ code, text }) => `${text || code} ${ADVICE[code] ?? ""}`);
+  return [VERDICTS[job.verdict]?.[1], sentences];
+}
+
+export function duration(milliseconds, digits) {
+  const seconds = Math.max(0, milliseconds) / 1000;
+  if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? digits : 0)} s`;
+  return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
+}
+
+function ago(then) {
+  const seconds = (Date.now() - then) / 1000;
+  for (const [unit, length] of [["day", 86400], ["hour", 3600], ["minute", 60]]) {
+    if (seconds >= length) return new Intl.RelativeTimeFormat("en").format(-Math.floor(seconds / length), unit);
+  }
+  return "just now";
+}
