@@ -10,7 +10,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -61,9 +61,15 @@ def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]
 _Loader.add_multi_constructor("!", _short_form)
 
 
-def _loaded(file: Path) -> dict[str, Any]:
+@cache
+def _parsed(text: str) -> Any:
+    return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader with more tags
+
+
+def load_template(file: Path) -> dict[str, Any]:
+    """A template file as it is, with its intrinsics in their long form. Errors: `TemplateError`."""
     try:
-        loaded = yaml.load(file.read_text("utf-8"), _Loader)  # noqa: S506 - a SafeLoader with more tags
+        loaded = _parsed(file.read_text("utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise TemplateError(f"{file}: {error}") from error
     if not isinstance(loaded, dict):
@@ -121,7 +127,7 @@ class Template:
         self.path = path
         self.where = file.name + ("" if not path else f" ({'/'.join(path)})")
         self._addresses = addresses
-        self.body = _loaded(file)
+        self.body = load_template(file)
         self.parameters = given_parameters(self.body.get("Parameters") or {}, overrides or {}, self.where)
         self._nested: dict[str, Template] = {}
         self._under_way: list[str] = []
@@ -248,7 +254,7 @@ class Template:
         if not isinstance(argument, dict) or argument.get("Name") != "AWS::Include":
             raise TemplateError(f"{where}: the local stack knows no transform but AWS::Include")
         file = self.file.parent / str(argument["Parameters"]["Location"])
-        return self.evaluate(_loaded(file), f"{where} ({file.name})")
+        return self.evaluate(load_template(file), f"{where} ({file.name})")
 
     def _if(self, argument: Any, where: str) -> Any:
         name, then, otherwise = self._arguments(argument, 3, where)
@@ -274,9 +280,9 @@ class Template:
         block, count, host_bits = (self.evaluate(part, where) for part in self._arguments(argument, 3, where))
         try:
             subnets = ipaddress.ip_network(block).subnets(new_prefix=32 - int(host_bits))
+            return [str(subnet) for subnet in islice(subnets, int(count))]
         except ValueError as error:
             raise TemplateError(f"{where}: {error}") from error
-        return [str(subnet) for subnet in islice(subnets, int(count))]
 
     def _equals(self, argument: Any, where: str) -> bool:
         one, other = (self.evaluate(part, where) for part in self._arguments(argument, 2, where))
@@ -326,4 +332,4 @@ class Template:
             self._under_way.pop()
 
 
-__all__ = ["OMITTED", "STACK_TYPE", "Addresses", "Resource", "Template", "TemplateError"]
+__all__ = ["OMITTED", "STACK_TYPE", "Addresses", "Resource", "Template", "TemplateError", "load_template"]
