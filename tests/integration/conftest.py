@@ -32,6 +32,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 ADMIN = Credentials("urlshot_admin", "admin-password")
 API = Credentials("urlshot_api", "api-password")
 DISPATCH = Credentials("urlshot_dispatch", "dispatch-password")
+WATCH = Credentials("urlshot_watch", "watch-password")
 DELAYS = (1, 2)
 
 
@@ -84,7 +85,7 @@ def rabbit(
 def topology(rabbit: Rabbit) -> Rabbit:
     """The broker, with what the topology function declares on it."""
     management = Management(rabbit.console, ADMIN)
-    for call in describe(2, DELAYS, API, DISPATCH):
+    for call in describe(2, DELAYS, API, DISPATCH, WATCH):
         management.carry_out(call)
     return rabbit
 
