@@ -61,7 +61,8 @@ def default_parameters(given: Mapping[str, str] = MappingProxyType({})) -> dict[
 
     Renders side by side: two a core, because a page waits for its network half of the time. The batches of all shards
     are as large together, so that their messages do not wait for a free render inside a running batch. Of the 20
-    instances of `api`, some are left to those who do not wait.
+    instances of `api`, some are left to those who do not wait. There is no network to lay out here, and metrics are
+    AWS's, so nothing is watched.
     """
     renders = 2 * (os.cpu_count() or 1)
     text = given.get("Shards", "1")
@@ -75,4 +76,6 @@ def default_parameters(given: Mapping[str, str] = MappingProxyType({})) -> dict[
         "NotifyAllow": "@example.com",
         "RenderConcurrency": str(renders),
         "BatchSize": str(max(1, renders // shards)),
+        "NetworkMode": "public",
+        "QueueWatch": "disabled",
     }

