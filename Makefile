@@ -16,9 +16,10 @@ CA ?=
 PORT ?= 0
 STAGE ?=
 TAKE ?=
+COLD ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup layers pdf up test prove lint openapi sam sizes gallery bump bench clean
+.PHONY: help setup layers pdf up test prove lint openapi sam sam-test sizes gallery bump bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,7 +33,7 @@ up: setup ## Start the stack and keep it up; PORT=, ALLOW=host:port,..., CA=file
 
 test: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Run lint, types and all tests but the long ones
 	@$(MAKE) lint
-	@$(BIN)/python -m pytest -m 'not slow'
+	@$(BIN)/python -m pytest -m 'not slow and not sam'
 
 prove: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Run the long tests: soaks, many kills, many renders
 	@$(BIN)/python -m pytest -m slow
@@ -40,8 +41,9 @@ prove: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Run the long tests
 gallery: setup $(HOME_DIR)/tests.stamp ## Render the pages of tests/gallery into .urlshot/gallery, to be looked at; EARLIER=folder compares
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.gallery $(HOME_DIR)/gallery $(EARLIER)
 
-bench: setup $(HOME_DIR)/tests.stamp ## Time the renderer beside a bare Playwright, and count PDFs per second
-	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.bench
+bench: setup $(HOME_DIR)/tests.stamp ## Time the renderer beside a bare Playwright; COLD=1: cold starts in Lambda's image, by Docker
+	@$(if $(COLD),$(MAKE) sam)
+	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.bench $(if $(COLD),cold)
 
 lint: $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Check style, types, import arrows and templates
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -55,6 +57,9 @@ openapi: $(HOME_DIR)/tests.stamp ## Write functions/api/openapi.json, and what t
 
 sam: setup $(HOME_DIR)/sam.stamp ## Build every function and layer for Lambda, as `sam deploy` takes them
 	@SAM_CLI_TELEMETRY=0 $(HOME_DIR)/sam/bin/sam build
+
+sam-test: sam $(HOME_DIR)/tests.stamp ## Run what is built in Lambda's image by Docker, and by sam local; LAMBDA_IMAGE= names another image
+	@$(BIN)/python -m pytest -m sam -v tests/sam
 
 sizes: sam ## Build for Lambda, and check the size of each function with its layers against Lambda's limit
 	@$(BIN)/python -m infra.local.sizes
