@@ -58,7 +58,8 @@ def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]
 _Loader.add_multi_constructor("!", _short_form)
 
 
-def _loaded(file: Path) -> dict[str, Any]:
+def load_yaml(file: Path) -> dict[str, Any]:
+    """A template as it is written, its short forms in their long forms. Errors: `TemplateError`."""
     try:
         loaded = yaml.load(file.read_text("utf-8"), _Loader)  # noqa: S506 - a SafeLoader with more tags
     except (OSError, yaml.YAMLError) as error:
@@ -118,7 +119,7 @@ class Template:
         self.path = path
         self.where = file.name + ("" if not path else f" ({'/'.join(path)})")
         self._addresses = addresses
-        self.body = _loaded(file)
+        self.body = load_yaml(file)
         self.parameters = given_parameters(self.body.get("Parameters") or {}, overrides or {}, self.where)
         self._under_way: list[str] = []
 
@@ -242,7 +243,7 @@ class Template:
         if not isinstance(argument, dict) or argument.get("Name") != "AWS::Include":
             raise TemplateError(f"{where}: the local stack knows no transform but AWS::Include")
         file = self.file.parent / str(argument["Parameters"]["Location"])
-        return self.evaluate(_loaded(file), f"{where} ({file.name})")
+        return self.evaluate(load_yaml(file), f"{where} ({file.name})")
 
     def _if(self, argument: Any, where: str) -> Any:
         name, then, otherwise = self._arguments(argument, 3, where)
@@ -308,4 +309,4 @@ class Template:
             self._under_way.pop()
 
 
-__all__ = ["OMITTED", "STACK_TYPE", "Addresses", "Resource", "Template", "TemplateError"]
+__all__ = ["OMITTED", "STACK_TYPE", "Addresses", "Resource", "Template", "TemplateError", "load_yaml"]
