@@ -21,6 +21,8 @@ import pytest
 from functions.topology.description import describe
 from functions.topology.management import Management
 from infra.local.rabbitmq import Rabbit
+from tests.deployment.guard import Guard
+from tests.deployment.whole import deployment
 from urlshot.accept import Door
 from urlshot.broker import Publisher
 from urlshot.jobs import Report
@@ -112,7 +114,16 @@ def delays_of(shard: int) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def aws() -> Iterator[str]:
+def guard() -> Guard:
+    """Refuses what the functions' code calls and their roles do not allow, in all integration tests."""
+    boto3.setup_default_session()
+    guard = Guard(deployment())
+    guard.watch(boto3.DEFAULT_SESSION.events)
+    return guard
+
+
+@pytest.fixture(scope="session")
+def aws(guard: Guard) -> Iterator[str]:
     """moto's server, and an environment in which boto3 finds it and nothing else."""
     server = subprocess.Popen(
         [sys.executable, "-m", "infra.local.aws", "--port", "0"], cwd=PROJECT, stdout=subprocess.PIPE, text=True
@@ -131,6 +142,8 @@ def aws() -> Iterator[str]:
         for name, value in settings.items():
             patch.setenv(name, value)
         yield endpoint
+    if os.environ.get("SL_DUMP"):
+        print("USED", *sorted(guard.used), "DENIED", guard.denied, sep="\n")
     server.terminate()
     server.wait(10)
 

@@ -79,11 +79,10 @@ def opt_of(function: Function, scratch: Path) -> Path:
     return scratch / "opt"
 
 
-def run_python(code: str, opt: Path, *flags: str) -> str:
-    """What a program prints that runs in the image, with layers and without a function. Errors: CalledProcessError."""
-    python = ("--env", "PYTHONPATH=/opt/python", "--entrypoint", "/var/lang/bin/python3")
-    command = ["docker", "run", "--rm", *flags, "--volume", f"{opt}:/opt:ro", *python, IMAGE, "-c", code]
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=120, check=True).stdout
+def python_command(code: str, *flags: str) -> list[str]:
+    """The command line of a program that runs in the image, by the runtime's interpreter, in place of a function."""
+    here = ("--env", "PYTHONPATH=/opt/python", "--env", "LD_LIBRARY_PATH=/var/lang/lib")
+    return ["docker", "run", "--rm", *flags, *here, "--entrypoint", "/var/lang/bin/python3", IMAGE, "-c", code]
 
 
 @dataclass

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.sam.conftest import event
-from tests.sam.container import LAMBDA_LIKE, built_functions, running
+from tests.sam.container import LAMBDA_LIKE, built_functions, python_command, running
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -38,7 +38,7 @@ async def test_render_makes_pdfs(image: str, tmp_path: Path) -> None:
 )
 def test_the_conditions_are_what_they_are_said_to_be(image: str, code: str, reason: str) -> None:
     """Or the tests beside this one would prove nothing."""
-    command = ["docker", "run", "--rm", *LAMBDA_LIKE, "--entrypoint", "/var/lang/bin/python3", image, "-c", code]
+    command = python_command(code, *LAMBDA_LIKE)
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert reason in done.stderr
 
