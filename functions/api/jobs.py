@@ -154,11 +154,14 @@ def file(parts: Parts, call: Call) -> Answer:
     job_id = _id(call)
     if not parts.links.opens(job_id, call.query.get("token")):
         raise Rejected("forbidden", "The address has no token, or one that does not fit.")
+    save = call.query.get("download", "0")
+    if save not in ("0", "1"):
+        raise Rejected("invalid_request", "download: must be 0 or 1.", field="download")
     if parts.store.head_pdf(job_id) is None:
         raise Rejected("pdf_not_found")
     found = parts.store.read(job_id)
     url = found[0].url if found else ""
-    location = parts.answers.sign(job_id, url, head=call.method == "HEAD", save=call.query.get("download") == "1")
+    location = parts.answers.sign(job_id, url, head=call.method == "HEAD", save=save == "1")
     return answers.redirect(302, location)
 
 

@@ -204,6 +204,6 @@ def _typed(name: str, text: str) -> bool | float | str | list[str]:
 
 
 def _integer(text: str, name: str) -> int:
-    if not text.isdecimal() or len(text) > 10:
+    if not (text.isascii() and text.isdecimal()) or len(text) > 10:
         raise Rejected("invalid_request", f"{name}: must be a whole number.", field=name)
     return int(text)

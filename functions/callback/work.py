@@ -34,6 +34,7 @@ from urlshot.events import Detail
 from urlshot.links import FileLinks
 from urlshot.logs import error_fields, logger
 from urlshot.subscribers import Subscribers
+from urlshot.subscriptions import Subscription
 from urlshot.webhooks import WebhookKeys
 
 log = logger()
@@ -125,7 +126,7 @@ class Worker:
             self._post, data_keyword_argument="key", config=config, persistence_store=claims, key_prefix="callback"
         )
         try:
-            status = once(key={"id": webhook_id(event, subscriber.hash)}, delivery=delivery)
+            done = once(key={"id": webhook_id(event, subscriber.hash)}, delivery=delivery, left=left)
         except IdempotencyAlreadyInProgressError as error:
             log.info("callback: another delivery is at it", extra=fields)
             raise Undelivered("another delivery is at it") from error
@@ -136,12 +137,13 @@ class Worker:
             raise
         if claims.ambiguous:
             log.warning("callback: ambiguous, may have been delivered before", extra=fields)
-        self._subscribers.delete(left)
-        log.info(
-            "callback: ended by 410" if status == GONE else "callback: delivered", extra={**fields, "status": status}
-        )
+        self._subscribers.delete(one for one in left if one.name in done["answered"])
+        words = "ended by 410" if done["status"] == GONE else "delivered"
+        log.info(f"callback: {words}", extra={**fields, "status": done["status"]})
 
-    def _post(self, *, key: dict[str, str], delivery: Delivery) -> int:
+    def _post(self, *, key: dict[str, str], delivery: Delivery, left: list[Subscription]) -> dict[str, Any]:
+        """Posts; what it gives is kept with the claim, so that a repetition knows which subscriptions were answered:
+        those that came later may be for something else."""
         body = completion(delivery.event, self._public_url, self._links)
         now = int(time.time())
         headers = {
@@ -152,7 +154,7 @@ class Worker:
         status = asyncio.run(self._sender.post(delivery.subscriber.address, headers, body))
         if not 200 <= status < 300 and status != GONE:
             raise Undelivered(f"answered {status}")
-        return status
+        return {"status": status, "answered": [one.name for one in left]}
 
 
 def _delay(attempt: int) -> int:

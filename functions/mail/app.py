@@ -80,24 +80,33 @@ class Mailer:
         failed: list[Exception] = []
         for address, key, subscriptions in told:
             try:
-                self._mail(detail, mail, address, key)
-                self._subscribers.delete(subscriptions)
+                answered = self._mail(detail, mail, address, key, [one.name for one in subscriptions])
+                self._subscribers.delete(one for one in subscriptions if one.name in answered)
             except Exception as error:
                 log.exception("mail: not sent", extra={"job_id": detail.id, "event_key": key})
                 failed.append(error)
         if failed:
             raise failed[0]
 
-    def _mail(self, detail: Detail, mail: Mail, address: str, key: str) -> None:
-        """Mails one address unless that was done."""
+    def _mail(self, detail: Detail, mail: Mail, address: str, key: str, names: list[str]) -> list[str]:
+        """Mails one address unless that was done; gives the names of the subscriptions that this or that answered."""
         before = self._claims.ambiguous
         fields = {"job_id": detail.id, "event_key": key}
-        sent = self._once(key={"event_key": key}, mail=mail, address=address)
+        sent = self._once(key={"event_key": key}, mail=mail, address=address, names=names)
         if self._claims.ambiguous > before:
             log.warning("mail: ambiguous, may have been sent before", extra=fields)
-        log.info("mail: sent", extra={**fields, "message_id": sent})
+        log.info("mail: sent", extra={**fields, "message_id": sent["message_id"]})
+        return list(sent["answered"])
 
-    def _send(self, *, key: dict[str, str], mail: Mail, address: str) -> str:  # noqa: ARG002 - powertools reads the key
+    def _send(
+        self,
+        *,
+        key: dict[str, str],  # noqa: ARG002 - powertools reads it
+        mail: Mail,
+        address: str,
+        names: list[str],
+    ) -> dict[str, Any]:
+        """Sends; what it gives is kept with the claim, so that a repetition knows which subscriptions were answered."""
         answer = self._ses.send_email(
             FromEmailAddress=self._settings.mail_from,
             Destination={"ToAddresses": [address]},
@@ -108,7 +117,7 @@ class Mailer:
                 }
             },
         )
-        return answer["MessageId"]
+        return {"message_id": answer["MessageId"], "answered": names}
 
 
 @cache

@@ -30,6 +30,7 @@ class TopologySettings(Settings):
     broker_admin_secret: str
     broker_api_secret: str
     broker_dispatch_secret: str
+    broker_watch_secret: str
 
 
 class Properties(BaseModel):
@@ -64,6 +65,7 @@ def _declare(properties: Properties) -> None:
         properties.delays,
         api=read_credentials(settings.broker_api_secret),
         dispatch=read_credentials(settings.broker_dispatch_secret),
+        watch=read_credentials(settings.broker_watch_secret),
     ):
         management.carry_out(call)
         calls += 1

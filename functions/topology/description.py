@@ -32,7 +32,9 @@ class Call:
     body: dict[str, Any]
 
 
-def describe(shards: int, delays: tuple[int, ...], api: Credentials, dispatch: Credentials) -> Iterator[Call]:
+def describe(
+    shards: int, delays: tuple[int, ...], api: Credentials, dispatch: Credentials, watch: Credentials | None = None
+) -> Iterator[Call]:
     """Everything, in an order in which no message can get lost: queues before the users that publish to them."""
     yield Call("PUT", f"/api/exchanges/{VHOST}/{EXCHANGE}", {"type": "direct", "durable": True})
     yield _queue(DEAD)
@@ -57,6 +59,9 @@ def describe(shards: int, delays: tuple[int, ...], api: Credentials, dispatch: C
     yield from _user(api, write=f"^{EXCHANGE}$", read="^$")
     # amq.default is what permissions call the default exchange, which leads to the delay queues and the dead queue.
     yield from _user(dispatch, write=rf"^({EXCHANGE}|amq\.default)$", read=rf"^{QUEUE}(_\d+)?$")
+    if watch is not None:
+        # The tag opens the management API, a permission for nothing the vhost: numbers can be read, and no message.
+        yield from _user(watch, write="^$", read="^$", tags="management")
 
 
 def _queue(name: str) -> Call:
@@ -79,7 +84,7 @@ def _dead_letter_to(queue: str) -> dict[str, Any]:
     }
 
 
-def _user(user: Credentials, *, write: str, read: str) -> Iterator[Call]:
+def _user(user: Credentials, *, write: str, read: str, tags: str = "") -> Iterator[Call]:
     name = quote(user.username, safe="")
-    yield Call("PUT", f"/api/users/{name}", {"password": user.password, "tags": ""})
+    yield Call("PUT", f"/api/users/{name}", {"password": user.password, "tags": tags})
     yield Call("PUT", f"/api/permissions/{VHOST}/{name}", {"configure": "^$", "write": write, "read": read})

@@ -39,6 +39,7 @@ _IGNORED = {
     "AWS::S3::BucketPolicy": "permissions are not enforced on this machine",
     "AWS::SQS::QueuePolicy": "permissions are not enforced on this machine",
     "AWS::Events::EventBusPolicy": "permissions are not enforced on this machine",
+    "AWS::Events::Archive": "what has happened here is not replayed",
     "AWS::Lambda::Permission": "permissions are not enforced on this machine",
     "AWS::SecretsManager::ResourcePolicy": "permissions are not enforced on this machine",
     "AWS::ApiGateway::": "the gateway here makes a key of its own, and counts nothing",

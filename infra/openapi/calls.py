@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from functions.api.requests import MAX_BATCH, MAX_HOPS
+from functions.api.waiting import WAIT_SECONDS
 from infra.openapi import examples
 from urlshot.errors import PAGE_CODES
 
@@ -99,7 +101,7 @@ CALLS = [
         "/pdf/batch",
         "askForManyPdfs",
         "PDFs",
-        summary="Ask for up to 100 PDFs",
+        summary=f"Ask for up to {MAX_BATCH} PDFs",
         text=(
             "Each request is answered as if it had come alone; one that is wrong does not keep the others from being "
             "done."
@@ -124,9 +126,9 @@ CALLS = [
         summary="Download a PDF of a URL",
         text=(
             "For browsers, `curl -L` and everything else that follows redirects: waits until the PDF is there and "
-            "redirects to it. While it is not, the call redirects to itself, up to six times, after 25 s each. "
-            "Options go by their names; those with fields of their own have no room in a query, but for `margin` as "
-            "one length. Percent-encode the URL of the page."
+            f"redirects to it. While it is not, the call redirects to itself, up to {MAX_HOPS} times, after "
+            f"{WAIT_SECONDS:g} s each. Options go by their names; those with fields of their own have no room in a "
+            "query, but for `margin` as one length. Percent-encode the URL of the page."
         ),
         parameters=("url", "max_age", "hops", "options"),
         answers={
@@ -208,7 +210,7 @@ CALLS = [
         ),
         parameters=("id", "token", "download"),
         answers={302: Success("To the PDF, by a link signed just now.", headers=("Location", "Cache-Control"))},
-        problems=("forbidden", "pdf_not_found", *STORED),
+        problems=("forbidden", "invalid_request", "pdf_not_found", *STORED),
         key=False,
         head=True,
     ),
@@ -288,10 +290,12 @@ CALLS = [
         "getPageFile",
         "Endpoint",
         summary="Read a file of the page",
-        text="Its script and its styles.",
-        parameters=("name", "If-None-Match"),
+        text="Its scripts, styles and icon.",
+        parameters=("name", "v", "If-None-Match"),
         answers={
-            200: Success("The file.", "string", "text/javascript|text/css", headers=("ETag", "Cache-Control")),
+            200: Success(
+                "The file.", "string", "text/css|text/javascript|image/svg+xml", headers=("ETag", "Cache-Control")
+            ),
             304: NOT_MODIFIED,
         },
         problems=("not_found",),

@@ -23,8 +23,9 @@ _DESCRIPTION = """\
 Any URL in, a PDF out. Ask with `POST /pdf` and follow the job, or download with `GET /pdf?url=…`.
 
 What goes wrong is answered as a problem (RFC 9457): its `code` is stable and says what it is, `remedy` what to do about
-it, `retryable` whether the same request may work later, and `field` which part of the request is at fault. Every answer
-has an `X-Request-Id`. Fields may be added to answers one day: ignore those that you do not know.
+it, `retryable` whether the same request may work later, and `field` which part of the request is at fault. A path that
+there is not is answered with 404 `not_found`, a method with 405 `method_not_allowed` and the header `Allow`. Every
+answer has an `X-Request-Id`. Fields may be added to answers one day: ignore those that you do not know.
 
 Most endpoints ask for an API key in `x-api-key`, in the calls that name that scheme; some ask for none. An endpoint
 that is open to pages of other origins answers their preflights (`OPTIONS`, not listed here).
@@ -41,7 +42,6 @@ _SAYS = {
     400: "The body cannot be read",
     403: "Not allowed",
     404: "Not there",
-    405: "No such method here",
     413: "Too large",
     415: "Not a page",
     422: "Something in the request is wrong",
@@ -154,9 +154,7 @@ def _operation(call: Call) -> dict[str, Any]:
             },
         }
     answers = {status: _success(success) for status, success in call.answers.items()}
-    for status, codes in _by_status(call.codes):
-        problems = _problems(status, codes)
-        answers[status] = _also(answers[status], problems) if status in answers else problems
+    answers |= {status: _problems(status, codes) for status, codes in _by_status(call.codes)}
     found["responses"] = {str(status): answers[status] for status in sorted(answers)}
     found["responses"]["4XX"] = _problems(None, ["refused"])
     return found
@@ -235,15 +233,6 @@ def _problems(status: int | None, codes: list[str]) -> dict[str, Any]:
         "description": f"{_SAYS[status]}: {names}.",
         "headers": _headers(["Retry-After" if status in (429, 503, 504) else "Retry-After?"]),
         "content": {PROBLEM_MEDIA: {"schema": schema}},
-    }
-
-
-def _also(answer: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """One status, two kinds of answers, told apart by their media types."""
-    return {
-        "description": f"{answer['description']} Or {other['description']}",
-        "headers": {**other["headers"], **answer["headers"]},
-        "content": {**answer["content"], **other["content"]},
     }
 
 

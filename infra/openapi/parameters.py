@@ -6,7 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from functions.api import site
+from functions.api.contract import PdfRequest
 from functions.api.requests import MAX_HOPS
+from functions.api.waiting import WAIT_SECONDS
 from infra.openapi import examples
 from infra.openapi.schemas import schemas
 from urlshot.identity import MAX_URL
@@ -33,8 +36,9 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "in": "path",
         "required": True,
         "description": "Of the file.",
-        "schema": {"type": "string", "enum": ["page.js", "page.css"]},
+        "schema": {"type": "string", "enum": sorted(set(site.files().texts) - {"index.html"})},
     },
+    "v": _query("v", "Of the page: its files of one version do not change.", {"type": "string"}),
     "url": _query(
         "url",
         "The page to print: an absolute http or https URL, percent-encoded.",
@@ -45,7 +49,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "max_age": _query(
         "max_age",
         "How old, in seconds, a PDF that is there may be; 0 asks for a new one. The endpoint has a default.",
-        {"type": "integer", "minimum": 0, "maximum": 31_536_000},
+        schemas([PdfRequest], "validation")["PdfRequest"]["properties"]["max_age"]["anyOf"][0],
     ),
     "hops": _query(
         "hops",
@@ -55,11 +59,11 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "wait": _query(
         "wait",
         "Seconds to wait for the job's end.",
-        {"type": "number", "minimum": 0, "maximum": 25, "default": 0},
+        {"type": "number", "minimum": 0, "maximum": WAIT_SECONDS, "default": 0},
     ),
     "token": _query("token", "What `links.file` carries where the endpoint asks for API keys.", {"type": "string"}),
     "download": _query(
-        "download", "1 for a link that saves the PDF rather than shows it.", {"type": "string", "enum": ["0", "1"]}
+        "download", "1 for a link that saves the PDF rather than shows it.", {"type": "string", "examples": ["1"]}
     ),
     "If-None-Match": {
         "name": "If-None-Match",
@@ -110,7 +114,6 @@ HEADERS: dict[str, dict[str, Any]] = {
         "description": "Names this state of what is answered; absent where only the PDF is known.",
         "schema": {"type": "string"},
     },
-    "Allow": {"description": "The methods that there are.", "required": True, "schema": {"type": "string"}},
 }
 
 

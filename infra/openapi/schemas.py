@@ -38,11 +38,9 @@ class _Generator(GenerateJsonSchema):
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         """Null, and what the default's own schema tells by its fields, are left out."""
         told = schema.get("default") is not None and not isinstance(schema["default"], BaseModel)
-        return (
-            super().default_schema(schema)
-            if self.mode == "validation" and told
-            else self.generate_inner(schema["schema"])
-        )
+        if self.mode == "validation" and told:
+            return super().default_schema(schema)
+        return self.generate_inner(schema["schema"])
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         """In answers what is null is left out."""

@@ -3,55 +3,69 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
+from infra.local.addresses import LocalAddresses
 from infra.local.settings import PROJECT
-from infra.local.template import STACK_TYPE, load_yaml
-from tests.deployment.whole import Deployment, Where
+from infra.local.template import STACK_TYPE, Template, load_template
+from tests.deployment.whole import NO_VALUE, Deployment, Where
 
 _VARIABLE = re.compile(r"\$\{([^!}][^}]*)\}")
 
 
-def flattened(whole: Deployment) -> dict[str, Any]:
-    """The template; parameters of nested stacks are what they are given, and outputs what they give."""
-    flat = _Flat(whole)
+def flattened(whole: Deployment, parameters: Mapping[str, str]) -> dict[str, Any]:
+    """The template; parameters of nested stacks are what they are given, and outputs what they give.
+
+    What there is with these `parameters` is decided here, as the local stack does it: no conditions are left.
+    """
+    flat = _Flat(whole, parameters)
+    outputs = whole.templates[()]["Outputs"]
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Parameters": whole.templates[()]["Parameters"],
-        "Conditions": {
-            flat.name(path, name): flat.value(path, condition)
-            for path, template in whole.templates.items()
-            for name, condition in (template.get("Conditions") or {}).items()
-        },
         "Resources": {
-            flat.name(path[:-1], path[-1]): flat.resource(path[:-1], dict(resource.body))
+            "".join(path): flat.resource(path[:-1], resource.body)
             for path, resource in whole.resources.items()
-            if resource.type != STACK_TYPE
+            if resource.type != STACK_TYPE and flat.is_there(path)
         },
-        "Outputs": flat.value((), whole.templates[()]["Outputs"]),
+        "Outputs": {
+            name: {"Value": flat.value((), output["Value"])}
+            for name, output in outputs.items()
+            if flat.holds((), output.get("Condition"))
+        },
     }
 
 
 class _Flat:
-    def __init__(self, whole: Deployment) -> None:
+    def __init__(self, whole: Deployment, parameters: Mapping[str, str]) -> None:
         self._whole = whole
+        nowhere = LocalAddresses(aws="http://127.0.0.1:9", amqp="amqp://127.0.0.1:9", console="http://127.0.0.1:9")
+        self._evaluated = Template(PROJECT / "template.yaml", nowhere, parameters)
 
-    def name(self, path: Where, name: str) -> str:
-        return "".join((*path, name))
+    def holds(self, path: Where, condition: str | None) -> bool:
+        """Whether a condition of a stack holds; none always does."""
+        template = self._evaluated
+        for name in path:
+            template = template.nested(name)
+        return condition is None or template.condition(condition, "/".join(path))
 
-    def resource(self, path: Where, body: dict[str, Any]) -> dict[str, Any]:
-        after = body.pop("DependsOn", [])
+    def is_there(self, path: Where) -> bool:
+        """Whether a resource is made, and the stacks that it is in."""
+        ends = range(1, len(path) + 1)
+        return all(self.holds(path[: end - 1], self._whole.resources[path[:end]].body.get("Condition")) for end in ends)
+
+    def resource(self, path: Where, body: Mapping[str, Any]) -> dict[str, Any]:
+        after = body.get("DependsOn", [])
         after = after if isinstance(after, list) else [after]
         # What waits for a whole stack is not what is looked at here.
-        waits = [self.name(path, one) for one in after if (*path, one) not in self._whole.templates]
-        flat = {**self.value(path, body), "DependsOn": waits}
-        if "Condition" in body:
-            flat["Condition"] = self.name(path, body["Condition"])
-        return flat
+        waits = ["".join((*path, one)) for one in after if (*path, one) not in self._whole.templates]
+        return {"Type": body["Type"], "Properties": self.value(path, body.get("Properties", {})), "DependsOn": waits}
 
     def value(self, path: Where, value: Any) -> Any:
         if isinstance(value, list):
-            return [self.value(path, item) for item in value]
+            items = [self.value(path, item) for item in value]
+            return [item for item in items if item != NO_VALUE]
         if not isinstance(value, dict):
             return value
         if len(value) == 1:
@@ -64,20 +78,19 @@ class _Flat:
                 case "Fn::Sub":
                     return self._sub(path, argument)
                 case "Fn::Transform":  # AWS::Include, of a file beside the outermost template
-                    return self.value(path, load_yaml(PROJECT / argument["Parameters"]["Location"]))
-                case "Condition" if isinstance(argument, str):
-                    return {name: self.name(path, argument)}
+                    return self.value(path, load_template(PROJECT / argument["Parameters"]["Location"]))
                 case "Fn::If":
-                    condition, *values = argument
-                    return {name: [self.name(path, condition), *self.value(path, values)]}
-        return {key: self.value(path, item) for key, item in value.items()}
+                    condition, then, otherwise = argument
+                    return self.value(path, then if self.holds(path, condition) else otherwise)
+        values = {key: self.value(path, item) for key, item in value.items()}
+        return {key: item for key, item in values.items() if item != NO_VALUE}
 
     def _ref(self, path: Where, name: str) -> Any:
         template = self._whole.templates[path]
         if path and name in (template.get("Parameters") or {}):
             given = self._whole.resources[path].properties.get("Parameters") or {}
             return self.value(path[:-1], given[name]) if name in given else template["Parameters"][name]["Default"]
-        return {"Ref": self.name(path, name) if name in template["Resources"] else name}
+        return {"Ref": "".join((*path, name)) if name in template["Resources"] else name}
 
     def _get_att(self, path: Where, name: str) -> Any:
         resource, _, attribute = name.partition(".")
@@ -85,7 +98,7 @@ class _Flat:
         if inner in self._whole.templates:
             outputs = self._whole.templates[inner]["Outputs"]
             return self.value(inner, outputs[attribute.removeprefix("Outputs.")]["Value"])
-        return {"Fn::GetAtt": [self.name(path, resource), attribute]}
+        return {"Fn::GetAtt": ["".join((*path, resource)), attribute]}
 
     def _sub(self, path: Where, argument: Any) -> Any:
         """As a Join, so that nothing in it has to be a name."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.local.settings import PROJECT
-from infra.local.template import STACK_TYPE, load_yaml
+from infra.local.template import STACK_TYPE, load_template
 
 NO_VALUE = {"Ref": "AWS::NoValue"}
 _VARIABLE = re.compile(r"\$\{([^!}][^}]*)\}")
@@ -71,7 +71,7 @@ class Deployment:
         for name, body in template["Resources"].items():
             if body["Type"] == STACK_TYPE:
                 file = folder / body["Properties"]["TemplateURL"]
-                self._add((*path, name), load_yaml(file), file.parent)
+                self._add((*path, name), load_template(file), file.parent)
 
     @cached_property
     def resources(self) -> dict[Where, Resource]:
@@ -187,7 +187,7 @@ class Deployment:
 @cache
 def deployment() -> Deployment:
     """The project's."""
-    return Deployment(transformed(load_yaml(PROJECT / "template.yaml")), PROJECT)
+    return Deployment(transformed(load_template(PROJECT / "template.yaml")), PROJECT)
 
 
 def used_names(value: Any) -> set[str]:

@@ -56,13 +56,25 @@ ENDPOINTS: dict[str, str] = {}
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
 
 
-def call(method: str, url: str, body: object = None, data: bytes | None = None) -> Answer:
-    """One HTTP request as it is, redirects not followed, errors as answers; an endpoint's are as its contract says."""
+def call(
+    method: str,
+    url: str,
+    body: object = None,
+    data: bytes | None = None,
+    *,
+    key: str | None = None,
+    headers: dict[str, str] | None = None,
+) -> Answer:
+    """One HTTP request as it is, redirects not followed, errors as answers; an endpoint's are as its contract says.
+
+    An endpoint's own API key goes along, unless another `key` is given; an empty one is none.
+    """
     if body is not None:
         data = json.dumps(body).encode()
     endpoint = next((known for known in ENDPOINTS if url.startswith(f"{known}/")), None)
-    headers = {"Content-Type": "application/json", **({"x-api-key": ENDPOINTS[endpoint]} if endpoint else {})}
-    request = urllib.request.Request(url, data, headers, method=method)
+    shown = ENDPOINTS[endpoint] if endpoint and key is None else key
+    sent = {"Content-Type": "application/json", **({"x-api-key": shown} if shown else {}), **(headers or {})}
+    request = urllib.request.Request(url, data, sent, method=method)
     try:
         with _OPENER.open(request, timeout=PATIENCE) as response:
             answer = Answer(response.status, response.headers, response.read())

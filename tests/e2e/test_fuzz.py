@@ -7,11 +7,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 
-from functions.api.app import ROUTES
-from tests.e2e.conftest import CONTRACT, PROJECT, Pages, Stack, start, stop
+from tests.contract import FILE
+from tests.e2e.conftest import CONTRACT, PROJECT, Pages, Stack, call, start, stop
 
 FOLDER = Path(__file__).with_name("fuzz")
 
@@ -23,12 +24,11 @@ def fuzz(stack: Stack, page: str, scratch: Path, seconds: int, *arguments: str) 
     """
     jobs = [stack.ended(stack.post(url).json()["id"])["id"] for url in (page, stack.pages.url("/status/404"))]
     (scratch / "openapi.json").write_text(json.dumps(CONTRACT.closed))
-    paths = [word for path in CONTRACT.closed["paths"] if path in ROUTES for word in ("--include-path", path)]
     done = subprocess.run(
         [
             Path(sys.executable).with_name("schemathesis"), "--config-file", FOLDER / "schemathesis.toml",
             "run", scratch / "openapi.json", "--url", stack.endpoint, "--no-color",
-            "--header", f"x-api-key: {stack.ready['api_key']}", *paths, *arguments,
+            "--header", f"x-api-key: {stack.ready['api_key']}", *arguments,
         ],
         cwd=PROJECT,
         env={**os.environ, "FUZZ_PAGE": page, "FUZZ_JOBS": ",".join(jobs)},
@@ -39,6 +39,15 @@ def fuzz(stack: Stack, page: str, scratch: Path, seconds: int, *arguments: str) 
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
     assert "No issues found" in done.stdout
+
+
+def test_the_endpoint_gives_its_own_description_with_its_own_address(stack: Stack) -> None:
+    where = f"{stack.endpoint}/openapi.json"
+    found = call("GET", where)
+    assert found.status == 200
+    assert found.json() == json.loads(FILE.read_text("utf-8"))
+    # Whoever reads it appends a call's path to this, without the slash at its end.
+    assert urljoin(where, found.json()["servers"][0]["url"]).rstrip("/") == stack.endpoint
 
 
 @pytest.mark.timeout(200)

@@ -62,7 +62,7 @@ def test_the_fan_out_hears_of_a_success(stack: Stack, pages: Pages) -> None:
 
 
 def test_a_page_that_answers_404_fails_and_everyone_hears_of_it(stack: Stack, pages: Pages) -> None:
-    url = pages.url("/status/404")
+    url = pages.url("/status/404/heard")
     job = stack.ended(stack.post(url).json()["id"])
     assert (job["state"], job["error"]["code"], job["error"]["retryable"]) == ("failed", "page_status", False)
     assert "404" in job["error"]["detail"]

@@ -24,6 +24,7 @@ from infra.local.rabbitmq import Rabbit
 from tests.deployment.guard import Guard
 from tests.deployment.whole import deployment
 from urlshot.accept import Door
+from urlshot.aws import _session as aws_session
 from urlshot.broker import Publisher
 from urlshot.jobs import Report
 from urlshot.messages import DEAD, delay_queue, queue_of
@@ -34,6 +35,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 ADMIN = Credentials("urlshot_admin", "admin-password")
 API = Credentials("urlshot_api", "api-password")
 DISPATCH = Credentials("urlshot_dispatch", "dispatch-password")
+WATCH = Credentials("urlshot_watch", "watch-password")
 DELAYS = (1, 2)
 
 
@@ -86,7 +88,7 @@ def rabbit(
 def topology(rabbit: Rabbit) -> Rabbit:
     """The broker, with what the topology function declares on it."""
     management = Management(rabbit.console, ADMIN)
-    for call in describe(2, DELAYS, API, DISPATCH):
+    for call in describe(2, DELAYS, API, DISPATCH, WATCH):
         management.carry_out(call)
     return rabbit
 
@@ -116,7 +118,7 @@ def delays_of(shard: int) -> list[str]:
 @pytest.fixture(scope="session")
 def guard() -> Guard:
     """Refuses what the functions' code calls and their roles do not allow, in all integration tests."""
-    boto3.setup_default_session()
+    boto3.setup_default_session(botocore_session=aws_session())  # whatever makes a client, that session does
     guard = Guard(deployment())
     guard.watch(boto3.DEFAULT_SESSION.events)
     return guard
@@ -142,10 +144,6 @@ def aws(guard: Guard) -> Iterator[str]:
         for name, value in settings.items():
             patch.setenv(name, value)
         yield endpoint
-    if os.environ.get("SL_DUMP"):
-        print("USED", *sorted(guard.used), "DENIED", guard.denied, sep="\n")
-    server.terminate()
-    server.wait(10)
 
 
 @pytest.fixture

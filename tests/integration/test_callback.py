@@ -316,6 +316,23 @@ def test_of_two_deliveries_at_once_one_posts(bench: Bench, hooks: Hooks, event: 
     assert bench.dead() == []
 
 
+def test_an_event_that_comes_again_takes_no_later_subscription_with_it(
+    bench: Bench, hooks: Hooks, event: Detail, report: Report
+) -> None:
+    """One that was asked for in the seconds of tolerance, for a newer render."""
+    bench.ask(f"{hooks.url}/hook")
+    bench.put(event)
+    bench.run()
+    bench.ask(f"{hooks.url}/hook", at=NOON + 10 * SECOND)
+    bench.put(event)
+    bench.run()
+    assert (len(hooks.posts), bench.left()) == (1, 1)
+    newer = records.done(records.create(ID, URL, Options(), NOON + 10 * SECOND), report, NOON + 12 * SECOND)
+    bench.put(events.detail(newer, "bucket", render_seconds=0.5))
+    bench.run()
+    assert (len(hooks.posts), bench.left()) == (2, 0)
+
+
 class Killed(BaseException):
     """The function is gone between posting and noting that it posted."""
 

@@ -1,5 +1,5 @@
-"""The deployment, created in moto's CloudFormation as far as that knows the resources: references and conditions
-are then resolved by another hand than the local stack's."""
+"""The deployment, created in moto's CloudFormation as far as that knows the resources: what refers to what is
+then resolved by another hand than the local stack's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ UNKNOWN = {
     "AWS::ApiGateway::Stage": "the same",
     "AWS::ApiGateway::UsagePlan": "the same",
     "AWS::ApiGateway::UsagePlanKey": "the same",
-    "AWS::Lambda::EventInvokeConfig": "the same",
+    "AWS::CloudWatch::Alarm": "the same",
+    "AWS::Events::Archive": "moto wants its pattern as a text",
+    "AWS::Lambda::EventInvokeConfig": "moto's CloudFormation does not know it",
     "AWS::Lambda::EventSourceMapping": "moto knows no broker as a source",
     "AWS::S3::BucketPolicy": "moto's CloudFormation does not know it",
     "AWS::SQS::QueuePolicy": "the same",
@@ -33,6 +35,8 @@ UNKNOWN = {
     "AWS::WAFv2::WebACLAssociation": "the same",
     "Custom::UrlshotTopology": "it would call the function, which needs a broker",
 }
+GIVEN = {"MailFrom": "from@example.com", "MailTo": "to@example.com", "NetworkMode": "public"}
+"""Public, because moto does not cut a network's addresses into subnets (Fn::Cidr)."""
 LISTS = {"AmqpEndpoints", "ConsoleURLs"}
 
 
@@ -84,13 +88,12 @@ def created(whole: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict
             archive.writestr("app.py", "")
         for key in ("function", "layer"):
             s3.put_object(Bucket="artefacts", Key=key, Body=code.getvalue())
-        template = known(flattened(whole))
+        template = known(flattened(whole, GIVEN))
         s3.put_object(Bucket="artefacts", Key="template.json", Body=json.dumps(template))
-        given = {"MailFrom": "from@example.com", "MailTo": "to@example.com", "PdfDays": "7"}
         cloudformation.create_stack(
             StackName="urlshot",
             TemplateURL="https://s3.amazonaws.com/artefacts/template.json",
-            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()],
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in GIVEN.items()],
             Capabilities=["CAPABILITY_IAM"],
         )
         [stack] = cloudformation.describe_stacks(StackName="urlshot")["Stacks"]
@@ -128,4 +131,4 @@ def test_its_roles_name_resources_that_are_there(created: dict[str, str]) -> Non
                 found += resources if isinstance(resources, list) else [resources]
     bucket = f"arn:aws:s3:::{created['Bucket']}"
     assert {bucket, f"{bucket}/job/*", f"{bucket}/pdf/*"} <= set(found)
-    assert all(one.startswith(("arn:aws:", "no-")) for one in found), found
+    assert not [one for one in found if one != "*" and not one.startswith(("arn:aws:", "no-"))]

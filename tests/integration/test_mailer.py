@@ -124,6 +124,20 @@ def test_each_subscriber_gets_a_mail_of_his_own_beside_the_operators(
     assert store._s3.list_objects_v2(Bucket=store.bucket, Prefix="sub/")["KeyCount"] == 0
 
 
+def test_an_event_that_comes_again_takes_no_later_subscription_with_it(
+    mailer: Make, detail: Detail, store: Store
+) -> None:
+    """One that was asked for in the seconds of tolerance, for a newer render."""
+    post = Post()
+    subscribe(store, "a@example.com")
+    mailer(post)[0].mail(detail, context())
+    subscribe(store, "a@example.com")
+    mailer(post)[0].mail(detail, context())
+    mailer(post)[0].mail(detail.model_copy(update={"event_key": f"{ID}:z:done"}), context())
+    assert sorted(post.to) == ["a@example.com"] * 2 + ["to@example.com"] * 2
+    assert store._s3.list_objects_v2(Bucket=store.bucket, Prefix="sub/")["KeyCount"] == 0
+
+
 def test_what_is_for_subscribers_only_is_not_mailed_to_the_operator(
     mailer: Make, detail: Detail, store: Store, report: Report
 ) -> None:

@@ -123,6 +123,7 @@ def test_a_query_and_a_body_that_ask_the_same_make_one_job() -> None:
         ({"url": URL, "scale": "big"}, "scale"),
         ({"url": URL, "scale": "nan"}, "options.scale"),
         ({"url": URL, "max_age": "-1"}, "max_age"),
+        ({"url": URL, "max_age": "\u0661"}, "max_age"),  # a digit, but no ASCII one
         ({"url": URL, "max_age": "1" * 11}, "max_age"),
         ({"url": URL, "hops": str(MAX_HOPS + 1)}, "hops"),
         ({"url": URL, "hops": "x"}, "hops"),

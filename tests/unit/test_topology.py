@@ -11,10 +11,11 @@ from urlshot.messages import DEAD, delay_queue, queue_of
 from urlshot.secrets import Credentials
 
 API, DISPATCH = Credentials("api", "a-password"), Credentials("dispatch", "d-password")
+WATCH = Credentials("watch", "w-password")
 
 
 def calls(shards: int = 1, delays: tuple[int, ...] = (5, 30)) -> list[tuple[str, str, dict[str, object]]]:
-    return [(call.method, call.path, call.body) for call in describe(shards, delays, API, DISPATCH)]
+    return [(call.method, call.path, call.body) for call in describe(shards, delays, API, DISPATCH, WATCH)]
 
 
 def definition(name: str, **more: int) -> dict[str, object]:
@@ -66,11 +67,20 @@ def test_exactly_one_policy_applies_to_each_queue() -> None:
         ("dispatch", "generate_shot_3", {"read"}),
         ("dispatch", "generate_shot_dead", set()),
         ("dispatch", "someone_elses_queue", set()),
+        ("watch", "shot_direct", set()),
+        ("watch", "amq.default", set()),
+        ("watch", "generate_shot", set()),
+        ("watch", "generate_shot_dead", set()),
     ],
 )
 def test_who_may_do_what(user: str, resource: str, may: set[str]) -> None:
     rights = next(body for _, path, body in calls() if path == f"/api/permissions/%2F/{user}")
     assert {right for right, pattern in rights.items() if re.search(str(pattern), resource)} == may
+
+
+def test_only_who_watches_may_use_the_management_api() -> None:
+    tags = {path.rsplit("/", 1)[1]: body["tags"] for _, path, body in calls() if path.startswith("/api/users/")}
+    assert tags == {"api": "", "dispatch": "", "watch": "management"}
 
 
 def test_what_is_published_to_exists_before_who_publishes() -> None:

@@ -12,18 +12,14 @@ import pytest
 from moto.events.models import EventPattern
 
 from infra.local.settings import PROJECT
-from infra.local.template import load_yaml
-from tests.deployment import roles
-from tests.deployment.roles import listed, role_of, statements
-from tests.deployment.whole import NO_VALUE, Deployment, Resource, deployment, used_names
+from tests.deployment.roles import role_of, statements
+from tests.deployment.whole import NO_VALUE, Deployment, Resource, deployment
 from tests.unit.test_template import SETTINGS
 from urlshot import events
 from urlshot.bus import Bus
 from urlshot.messages import queue_of
 from urlshot.records import Record
 
-API = PROJECT / "infra" / "api.yaml"
-TEMPLATES = sorted({PROJECT / "template.yaml", *(PROJECT / "infra").glob("*.yaml")} - {API})
 FUNCTIONS = sorted(SETTINGS)
 
 
@@ -256,23 +252,13 @@ def of_role(whole: Deployment, name: str, action: str) -> list[dict[str, Any]]:
     return [one for one in found if one["Effect"] == "Allow" and action in one["Action"]]
 
 
-def test_the_roles_are_those_that_were_reviewed(whole: Deployment) -> None:
-    assert json.loads(roles.FILE.read_text("utf-8")) == roles.table(whole), (
-        "a role has changed: write the table by `python -m tests.deployment.roles`, and look at what changed in it"
-    )
-
-
-def test_no_two_functions_act_by_one_role(whole: Deployment) -> None:
-    table = roles.table(whole)
-    assert len({one["role"] for one in table.values()}) == len(table)
-
-
-def test_all_that_roles_may_is_in_the_table(whole: Deployment) -> None:
+def test_sam_makes_no_role_and_no_policy_of_its_own(whole: Deployment) -> None:
+    """So that all that functions may do is in infra/roles.yaml, which tests/unit/test_roles.py reads."""
+    owners = [role_of(whole, function(whole, name)).name for name in FUNCTIONS]
+    assert len(set(owners)) == len(owners)
+    assert set(owners) == {role.name for role in whole.of_type("AWS::IAM::Role")}
+    assert all(name.startswith("Roles.") for name in owners)
     assert not whole.of_type("AWS::IAM::Policy", "AWS::IAM::RolePolicy", "AWS::IAM::UserPolicy")
-    used = {one["role"] for one in roles.table(whole).values()}
-    for role in (role for role in whole.of_type("AWS::IAM::Role") if role.name in used):
-        [statement] = role.properties["AssumeRolePolicyDocument"]["Statement"]
-        assert listed(statement["Principal"]["Service"]) == ["lambda.amazonaws.com"]
 
 
 def test_nothing_may_be_done_to_everything(whole: Deployment) -> None:
@@ -282,29 +268,3 @@ def test_nothing_may_be_done_to_everything(whole: Deployment) -> None:
             assert not [one for one in statement["Action"] if one.endswith("*")], (name, statement)
             if "*" in statement["Resource"]:
                 assert all(one.startswith(("ec2:", "cloudwatch:PutMetricData")) for one in statement["Action"]), name
-
-
-# ---- parameters -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("file", TEMPLATES, ids=lambda file: file.name)
-def test_every_parameter_is_described_and_used(file: Path) -> None:
-    template = load_yaml(file)
-    parts = [template.get(part) for part in ("Conditions", "Globals", "Resources", "Outputs", "Rules")]
-    if file.name == "template.yaml":
-        parts.append(load_yaml(API))
-    used = used_names(parts)
-    for name, parameter in (template.get("Parameters") or {}).items():
-        assert str(parameter.get("Description", "")).endswith("."), name
-        assert name in used, name
-    for name, output in (template.get("Outputs") or {}).items():
-        assert output["Description"], name
-
-
-def test_nested_templates_are_given_what_they_take(whole: Deployment) -> None:
-    for path, template in whole.templates.items():
-        if path:
-            stack = whole.resources[path]
-            given, taken = stack.properties.get("Parameters") or {}, template.get("Parameters") or {}
-            assert set(given) <= set(taken)
-            assert {name for name, one in taken.items() if "Default" not in one} <= set(given)

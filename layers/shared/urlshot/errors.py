@@ -32,7 +32,7 @@ class Code:
 _REQUEST = [
     Code("invalid_json", 400, False, "The body is not JSON", 'Send a JSON object such as {"url": "https://…"}.'),
     Code("invalid_request", 422, False, "The request has a wrong field", "Correct the field that `field` names."),
-    Code("body_too_large", 413, False, "The body is too large", "Send at most 64 kB."),
+    Code("body_too_large", 413, False, "The body is too large", "Send at most 64 kB, or 1 MB in a batch."),
     Code("invalid_url", 422, False, "The URL cannot be understood", "Send an absolute URL with a host."),
     Code("url_too_long", 422, False, "The URL is too long", "Send a URL of at most 2,048 characters."),
     Code("unsupported_scheme", 422, False, "The URL is not http or https", "Send an http:// or https:// URL."),

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from urlshot.aws import client
 from urlshot.errors import Broken, Transient
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
 
 @dataclass(frozen=True)
@@ -21,15 +25,20 @@ class Credentials:
     password: str = field(repr=False)
 
 
+@cache
+def _client() -> SecretsManagerClient:
+    made: SecretsManagerClient = client("secretsmanager")
+    return made
+
+
 def read_text(arn: str, unavailable: str = "storage_unavailable") -> str:
     """Reads a secret as it is; `unavailable` is the code of an error that passes.
 
     Raises:
         Transient: Secrets Manager does not answer. Broken: no such secret, or no permission.
     """
-    config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
     try:
-        return boto3.client("secretsmanager", config=config).get_secret_value(SecretId=arn)["SecretString"]
+        return _client().get_secret_value(SecretId=arn)["SecretString"]
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500 or "Throttl" in code:

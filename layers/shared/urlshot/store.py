@@ -15,12 +15,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
 from urlshot import records
+from urlshot.aws import client
 from urlshot.errors import Broken, Transient
 from urlshot.events import pdf_key
 from urlshot.records import Record
@@ -58,16 +57,13 @@ def s3_client(pool: int = 10) -> S3Client:
 
     Presigning would default to SigV2 and the global endpoint in the oldest regions.
     """
-    config = Config(
+    s3: S3Client = client(
+        "s3",
         signature_version="s3v4",
         s3={"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"},
-        connect_timeout=2,
-        read_timeout=5,
-        retries={"mode": "standard", "total_max_attempts": 3},
         max_pool_connections=pool,
-        tcp_keepalive=True,
     )
-    return boto3.client("s3", config=config)
+    return s3
 
 
 class Store:
@@ -76,9 +72,9 @@ class Store:
     Raises `Transient` (`storage_unavailable`) when S3 does not answer, from every method.
     """
 
-    def __init__(self, bucket: str, client: S3Client) -> None:
+    def __init__(self, bucket: str, s3: S3Client) -> None:
         self.bucket = bucket
-        self._s3 = client
+        self._s3 = s3
 
     def head_pdf(self, job_id: str) -> Pdf | None:
         """What PDF is there."""

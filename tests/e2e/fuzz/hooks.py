@@ -1,7 +1,7 @@
 """What schemathesis may ask the endpoint for: pages that are refused, and one page of ours that is printed in no time.
 
 With a URL that nobody may print, all of a request is read and checked before the URL is refused, and nothing is
-rendered. So most requests have such a one, and those that would take long all have.
+rendered. So half of the requests have such a one, and all have that would take long, or could be read in two ways.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwar
         if isinstance(asked, dict) and isinstance(asked.get("url"), str):
             options = asked.get("options")
             slow = SLOW & set(asked) or (isinstance(options, dict) and SLOW & set(options))
-            slow = (asked is case.query and _shortened(asked)) or slow
+            unclear = asked is case.query and (_shortened(asked) or _is_unclear(asked))
             if asked["url"] in URLS:
-                choice = REFUSED if slow else URLS
+                choice = REFUSED if slow or unclear else URLS
                 asked["url"] = choice[zlib.crc32(repr(asked).encode()) % len(choice)]
             elif asked["url"].startswith("http"):
                 asked["url"] = REFUSED[0]
@@ -73,3 +73,10 @@ def _shortened(query: dict[str, Any]) -> bool:
             del query[longest]
         cut = True
     return cut
+
+
+def _is_unclear(query: dict[str, Any]) -> bool:
+    """Whether a list has a name that is empty, or has spaces around it: in a query it looks like one that has not."""
+    lists = [query[name] for name in ("block", "fail_on", "hide") if name in query]
+    parts = [str(part) for one in lists for part in (one if isinstance(one, list) else str(one).split(","))]
+    return any(not part or part != part.strip() or "," in part for part in parts)

@@ -59,6 +59,10 @@ def template(tmp_path: Path, text: str = HEAD, **given: Any) -> Template:
         ({"Fn::Select": [1, {"Ref": "Names"}]}, "b"),
         ({"Fn::Select": ["0", ["x"]]}, "x"),
         ({"Fn::Join": ["-", ["a", {"Ref": "Stage"}, 1]]}, "a-prod-1"),
+        ({"Fn::Split": [",", "a,b"]}, ["a", "b"]),
+        ({"Fn::Join": ["", {"Fn::Split": ["-", {"Ref": "AWS::Region"}]}]}, "useast1"),
+        ({"Fn::Cidr": ["10.0.0.0/23", 2, 8]}, ["10.0.0.0/24", "10.0.1.0/24"]),
+        ({"Fn::Select": [1, {"Fn::GetAZs": ""}]}, "us-east-1b"),
         ({"Fn::Equals": [3, "3"]}, True),
         (
             {"Effect": "Allow", "Condition": {"StringEquals": {}}},
@@ -85,6 +89,7 @@ def test_known_intrinsics_give_what_cloudformation_gives(tmp_path: Path, node: A
         ({"Fn::If": ["Nobody", 1, 2]}, "no condition"),
         ({"Fn::If": ["IsProd", 1]}, "a list of 3"),
         ({"Fn::Select": [2, ["a"]]}, "no element 2"),
+        ({"Fn::Cidr": ["10.0.0.0/25", 2, 8]}, "here/Fn::Cidr: "),
         ({"Ref": "Stage", "Fn::Sub": "x"}, "stands beside other keys"),
     ],
 )
@@ -123,6 +128,22 @@ def test_conditions_in_a_circle_are_an_error(tmp_path: Path) -> None:
     text = "Conditions: {A: !Not [!Condition B], B: !Not [!Condition A]}\nResources: {}\n"
     with pytest.raises(TemplateError, match="in a circle"):
         template(tmp_path, text).condition("A", "here")
+
+
+NESTED = """
+Resources:
+  A: {Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: part.yaml, Parameters: {Given: %s}}}
+  B: {Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: part.yaml, Parameters: {Given: %s}}}
+"""
+
+
+def test_a_nested_stack_takes_what_another_gives(tmp_path: Path) -> None:
+    part = "{Parameters: {Given: {Type: String}}, Resources: {}, Outputs: {Taken: {Value: !Sub '${Given}!'}}}"
+    (tmp_path / "part.yaml").write_text(part)
+    text = NESTED % ("!GetAtt B.Outputs.Taken", "hello")
+    assert template(tmp_path, text).nested("A").output("Taken") == "hello!!"
+    with pytest.raises(TemplateError, match="in a circle"):
+        template(tmp_path, NESTED % ("!GetAtt B.Outputs.Taken", "!GetAtt A.Outputs.Taken")).nested("A")
 
 
 @pytest.mark.parametrize(
