@@ -144,6 +144,8 @@ def aws(guard: Guard) -> Iterator[str]:
         for name, value in settings.items():
             patch.setenv(name, value)
         yield endpoint
+    server.terminate()
+    server.wait(10)
 
 
 @pytest.fixture
