@@ -55,7 +55,7 @@ lint: $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp $(HOME_DIR)/checkov.stamp ##
 	@$(SAM) validate --lint --region us-east-1
 	@$(HOME_DIR)/checkov/bin/checkov --file $(TEMPLATES)
 
-openapi: $(HOME_DIR)/tests.stamp ## Write functions/api/openapi.json, and what the README says of it, as the code has them now
+openapi: $(HOME_DIR)/tests.stamp ## Write functions/api/openapi.json, and the tables of README.md and docs/operating.md, as the code has them now
 	@PYTHONPATH=.:layers/shared $(BIN)/python -m infra.openapi
 
 sam: setup $(HOME_DIR)/sam.stamp ## Build every function and layer for Lambda, as `sam deploy` takes them
