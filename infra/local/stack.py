@@ -254,8 +254,10 @@ class Stack:
         await web.SockSite(runner, listening).start()
 
     def _write_env_vars(self, endpoints: Endpoints) -> Path:
-        """What `sam local --env-vars` takes, so that its containers work with this stack; found by a link of the last
-        stack that came up, until that ends."""
+        """What `sam local --env-vars` takes, so that its containers work with this stack.
+
+        A link, `env.json` beside the runs, leads to that of the stack that came up last, until it ends.
+        """
         file, link = self.folder / "env.json", self._settings.state / "env.json"
         functions = self.wiring.functions.values()
         file.write_text(json.dumps({one.name: variables(one, endpoints) for one in functions}, indent=1), "utf-8")
@@ -269,7 +271,7 @@ class Stack:
                 link.unlink()
 
         self._exit.callback(remove)
-        return link
+        return file
 
     def write_ready_file(self, file: Path) -> None:
         """Says where everything is; appears whole or not at all."""

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from infra.local.addresses import LocalAddresses
 from infra.local.settings import PROJECT
 from infra.local.template import STACK_TYPE, Template, load_template
-from tests.deployment.whole import NO_VALUE, Deployment, Where
-
-_VARIABLE = re.compile(r"\$\{([^!}][^}]*)\}")
+from tests.deployment.whole import NO_VALUE, VARIABLE, Deployment, Where
 
 
 def flattened(whole: Deployment, parameters: Mapping[str, str]) -> dict[str, Any]:
@@ -104,7 +101,7 @@ class _Flat:
         """As a Join, so that nothing in it has to be a name."""
         text, given = argument if isinstance(argument, list) else (argument, {})
         parts: list[Any] = []
-        for index, part in enumerate(_VARIABLE.split(text)):
+        for index, part in enumerate(VARIABLE.split(text)):
             if index % 2 == 0:
                 parts.append(part.replace("${!", "${"))
             elif part in given:

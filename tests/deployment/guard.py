@@ -94,8 +94,6 @@ class Guard:
             for function in whole.of_type("AWS::Lambda::Function")
         }
         self.denied: list[tuple[str, Need]] = []
-        self.used: set[tuple[str, str, str]] = set()
-        """Room, action and the first part of the resource, of what was allowed."""
 
     def watch(self, hooks: BaseEventHooks) -> None:
         """Has every call judged that clients make which are created after this."""
@@ -114,7 +112,6 @@ class Guard:
             if not self.allowed(room, need):
                 self.denied.append((room, need))
                 raise _refusal(f"{room} may not {need.action} on {need.resource}", model.name)
-            self.used.add((room, need.action, "/".join(need.resource.split("/")[:2])))
 
     def _after_look(self, parsed: dict[str, Any], **_: Any) -> None:
         """Without s3:ListBucket, nobody is told that a key is missing."""

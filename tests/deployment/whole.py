@@ -15,7 +15,7 @@ from infra.local.settings import PROJECT
 from infra.local.template import STACK_TYPE, load_template
 
 NO_VALUE = {"Ref": "AWS::NoValue"}
-_VARIABLE = re.compile(r"\$\{([^!}][^}]*)\}")
+VARIABLE = re.compile(r"\$\{([^!}][^}]*)\}")
 _TRANSFORM_SECONDS = 60.0
 
 Where = tuple[str, ...]
@@ -181,7 +181,7 @@ class Deployment:
                 return self._text(path, given[name])
             return self._get_att(path, name) if "." in name else self._ref(path, name)
 
-        return _VARIABLE.sub(replace, text)
+        return VARIABLE.sub(replace, text)
 
 
 @cache
@@ -209,7 +209,7 @@ def _names(value: Any) -> Iterator[str]:
         elif key == "Fn::Sub":
             text = argument[0] if isinstance(argument, list) else argument
             own = argument[1] if isinstance(argument, list) else {}
-            yield from {found.strip().partition(".")[0] for found in _VARIABLE.findall(text)} - set(own)
+            yield from {found.strip().partition(".")[0] for found in VARIABLE.findall(text)} - set(own)
             yield from _names(own)
         else:
             yield from _names(argument)
