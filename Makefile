@@ -3,6 +3,7 @@ PYTHON ?= python3
 HOME_DIR := .urlshot
 BIN := $(HOME_DIR)/venv/bin
 LAYERS := $(HOME_DIR)/layers
+TOOLS := $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp $(HOME_DIR)/checkov.stamp
 SAM := SAM_CLI_TELEMETRY=0 $(HOME_DIR)/sam/bin/sam
 CHECKS := check-policies check-types check-sam check-templates check-style check-arrows
 TEMPLATES := template.yaml $(filter-out infra/api.yaml,$(wildcard infra/*.yaml))
@@ -25,7 +26,8 @@ CONFIG ?= default
 GUIDED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup layers pdf up test prove lint openapi sam sam-test sizes deploy outputs tail destroy gallery bump bench clean $(CHECKS)
+.PHONY: help setup layers pdf up test prove lint openapi sam sam-test sizes deploy outputs tail destroy gallery bump bench clean
+.PHONY: prepared tools $(CHECKS)
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,7 +39,8 @@ up: setup ## Start the stack and keep it up; PORT=, ALLOW=host:port,..., CA=file
 	@exec $(BIN)/python -m infra.local up --port $(PORT) $(if $(ALLOW),--allow '$(ALLOW)') $(if $(CA),--ca '$(CA)') \
 		$(if $(STAGE),--stage-prefix)
 
-test: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp $(HOME_DIR)/checkov.stamp ## Run lint, types and all tests but the long ones
+test: ## Run lint, types and all tests but the long ones, WORKERS=3 at a time
+	@$(MAKE) --jobs tools
 	@$(MAKE) lint
 	@$(BIN)/python -m pytest -m 'not slow and not sam' -n $(WORKERS)
 
@@ -51,8 +54,8 @@ bench: setup $(HOME_DIR)/tests.stamp ## Time the renderer beside a bare Playwrig
 	@$(if $(COLD),$(MAKE) sam)
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.bench $(if $(COLD),cold)
 
-lint: $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp $(HOME_DIR)/checkov.stamp ## Check style, types, import arrows and templates
-	@printf '%s\n' $(CHECKS) | xargs -n 1 -P 2 $(MAKE)
+lint: $(TOOLS) ## Check style, types, import arrows and templates, side by side
+	@$(MAKE) --jobs --keep-going --output-sync $(CHECKS)
 
 check-policies:
 	@$(HOME_DIR)/checkov/bin/checkov --file $(TEMPLATES)
@@ -108,9 +111,14 @@ else
 	@git --no-pager diff --stat
 endif
 
-setup: $(HOME_DIR)/local.stamp layers ## Prepare the environment, the layers and the broker (pdf, up and test do it too)
+setup: ## Prepare the environment, the layers and the broker (pdf, up and test do it too)
+	@$(MAKE) --jobs prepared
 
 # ---- how things are made ------------------------------------------------------------------------------------------
+prepared: $(HOME_DIR)/local.stamp layers
+
+tools: prepared $(TOOLS)
+
 $(BIN)/python:
 	@mkdir -p $(HOME_DIR)
 	@echo "Making a virtual environment in $(HOME_DIR)/venv"
@@ -129,13 +137,13 @@ $(HOME_DIR)/tests.stamp: $(HOME_DIR)/local.stamp tests/requirements.txt
 	@$(BIN)/python -m pip install --quiet --requirement tests/requirements.txt
 	@touch $@
 
-$(HOME_DIR)/sam.stamp: $(HOME_DIR)/local.stamp tests/requirements-sam.txt
+$(HOME_DIR)/sam.stamp: $(BIN)/python tests/requirements-sam.txt
 	@echo "Installing the SAM CLI in $(HOME_DIR)/sam"
 	@$(PYTHON) -m venv $(HOME_DIR)/sam
 	@$(HOME_DIR)/sam/bin/python -m pip install --quiet --requirement tests/requirements-sam.txt
 	@touch $@
 
-$(HOME_DIR)/checkov.stamp: $(HOME_DIR)/local.stamp tests/requirements-checkov.txt
+$(HOME_DIR)/checkov.stamp: $(BIN)/python tests/requirements-checkov.txt
 	@echo "Installing checkov in $(HOME_DIR)/checkov"
 	@$(PYTHON) -m venv $(HOME_DIR)/checkov
 	@$(HOME_DIR)/checkov/bin/python -m pip install --quiet --requirement tests/requirements-checkov.txt
