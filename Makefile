@@ -4,6 +4,7 @@ HOME_DIR := .urlshot
 BIN := $(HOME_DIR)/venv/bin
 LAYERS := $(HOME_DIR)/layers
 SAM := SAM_CLI_TELEMETRY=0 $(HOME_DIR)/sam/bin/sam
+CHECKS := check-policies check-types check-sam check-templates check-style check-arrows
 TEMPLATES := template.yaml $(filter-out infra/api.yaml,$(wildcard infra/*.yaml))
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
@@ -18,11 +19,13 @@ CA ?=
 PORT ?= 0
 STAGE ?=
 TAKE ?=
+COLD ?=
+WORKERS ?= 3
 CONFIG ?= default
 GUIDED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup layers pdf up test prove lint openapi sam sizes deploy outputs tail destroy gallery bump bench clean
+.PHONY: help setup layers pdf up test prove lint openapi sam sam-test sizes deploy outputs tail destroy gallery bump bench clean $(CHECKS)
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,7 +39,7 @@ up: setup ## Start the stack and keep it up; PORT=, ALLOW=host:port,..., CA=file
 
 test: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp $(HOME_DIR)/checkov.stamp ## Run lint, types and all tests but the long ones
 	@$(MAKE) lint
-	@$(BIN)/python -m pytest -m 'not slow'
+	@$(BIN)/python -m pytest -m 'not slow and not sam' -n $(WORKERS)
 
 prove: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Run the long tests: soaks, many kills, many renders
 	@$(BIN)/python -m pytest -m slow
@@ -44,18 +47,32 @@ prove: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Run the long tests
 gallery: setup $(HOME_DIR)/tests.stamp ## Render the pages of tests/gallery into .urlshot/gallery, to be looked at; EARLIER=folder compares
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.gallery $(HOME_DIR)/gallery $(EARLIER)
 
-bench: setup $(HOME_DIR)/tests.stamp ## Time the renderer beside a bare Playwright, and count PDFs per second
-	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.bench
+bench: setup $(HOME_DIR)/tests.stamp ## Time the renderer beside a bare Playwright; COLD=1: cold starts in Lambda's image, by Docker
+	@$(if $(COLD),$(MAKE) sam)
+	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.bench $(if $(COLD),cold)
 
 lint: $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp $(HOME_DIR)/checkov.stamp ## Check style, types, import arrows and templates
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	@$(BIN)/mypy
-	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/lint-imports
-	@$(BIN)/cfn-lint --include-checks I -- $(TEMPLATES)
-	@$(SAM) validate --lint --region us-east-1
+	@printf '%s\n' $(CHECKS) | xargs -n 1 -P 2 $(MAKE)
+
+check-policies:
 	@$(HOME_DIR)/checkov/bin/checkov --file $(TEMPLATES)
 
-openapi: $(HOME_DIR)/tests.stamp ## Write functions/api/openapi.json, and what the README says of it, as the code has them now
+check-types:
+	@$(BIN)/mypy
+
+check-sam:
+	@$(SAM) validate --lint --region us-east-1
+
+check-templates:
+	@$(BIN)/cfn-lint --include-checks I -- $(TEMPLATES)
+
+check-style:
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+check-arrows:
+	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/lint-imports
+
+openapi: $(HOME_DIR)/tests.stamp ## Write functions/api/openapi.json, and the tables of README.md and docs/operating.md, as the code has them now
 	@PYTHONPATH=.:layers/shared $(BIN)/python -m infra.openapi
 
 sam: setup $(HOME_DIR)/sam.stamp ## Build every function and layer for Lambda, as `sam deploy` takes them
@@ -73,6 +90,9 @@ tail: $(HOME_DIR)/sam.stamp ## Follow the logs of the functions of CONFIG=
 destroy: $(HOME_DIR)/sam.stamp ## Delete the stack of CONFIG=; asks first, and leaves the bucket with the PDFs
 	@echo "The broker goes with its messages, the bucket stays with its PDFs; docs/operating.md says how to delete it."
 	@$(SAM) delete --config-env $(CONFIG)
+
+sam-test: sam $(HOME_DIR)/tests.stamp ## Run what is built in Lambda's image by Docker, and by sam local; LAMBDA_IMAGE= names another image
+	@$(BIN)/python -m pytest -m sam -v tests/sam
 
 sizes: sam ## Build for Lambda, and check the size of each function with its layers against Lambda's limit
 	@$(BIN)/python -m infra.local.sizes

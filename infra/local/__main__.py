@@ -110,10 +110,17 @@ def _announce(stack: Stack, console: Console) -> None:
                 f"records   {access.aws_endpoint}/{access.bucket}/?prefix=job/",
                 f"mails     {access.mails}",
                 f"logs      {access.logs}",
+                f"in Docker sam local invoke ApiFunction --env-vars {_short(access.env_vars)} --docker-network host"
+                " --event tests/events/api.json",
                 f"try       curl -sSfL -o page.pdf '{access.endpoint}/pdf?url=https://example.com/'",
             ]
         )
     )
+
+
+def _short(path: str) -> str:
+    """As seen from where we are, if it is below."""
+    return str(Path(path).relative_to(Path.cwd())) if Path(path).is_relative_to(Path.cwd()) else path
 
 
 async def _until_signal(work: Callable[[], Awaitable[None]]) -> int:

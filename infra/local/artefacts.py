@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,7 +131,7 @@ def launch(
         "PATH": _joined([*(layer / "bin" for layer in layers)], "/usr/local/bin:/usr/bin:/bin"),
         "LD_LIBRARY_PATH": _joined([layer / "lib" for layer in layers]),
         "PYTHONPATH": _joined([task_root, *(layer / "python" for layer in layers), runtime]),
-        **_developer(function.environment, endpoints),
+        **variables(function, endpoints),
     }
     return Launch(
         function=function.name,
@@ -144,14 +144,14 @@ def launch(
     )
 
 
-def _developer(declared: Mapping[str, str], endpoints: Endpoints) -> dict[str, str]:
+def variables(function: Function, endpoints: Endpoints) -> dict[str, str]:
     """The template's variables, and the few that only exist on this machine."""
     local = {"AWS_ENDPOINT_URL": endpoints.aws, "AWS_ENDPOINT_URL_LAMBDA": endpoints.invoke}
     if endpoints.allow:
         local["LOCAL_ALLOW"] = ",".join(endpoints.allow)
     if endpoints.ca is not None:
         local["LOCAL_CA"] = str(endpoints.ca.absolute())
-    return {**declared, **local}
+    return {**function.environment, **local}
 
 
 def _joined(folders: Sequence[Path], rest: str = "") -> str:

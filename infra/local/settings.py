@@ -48,6 +48,7 @@ class Access:
     management_url: str
     aws_endpoint: str
     invoke_endpoint: str
+    env_vars: str
     bucket: str
     bus: str
     queues: list[str]

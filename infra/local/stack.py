@@ -14,7 +14,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from infra.local.addresses import LocalAddresses
-from infra.local.artefacts import Endpoints, build_functions, check_layers, launch, runtime_client
+from infra.local.artefacts import Endpoints, build_functions, check_layers, launch, runtime_client, variables
 from infra.local.aws_process import AwsProcess
 from infra.local.awsclient import AwsClient
 from infra.local.bus import Destinations, follow_rule, follow_schedule
@@ -150,7 +150,8 @@ class Stack:
         (_, roots) = await _together(
             start_aws(), build_functions(settings.project, wiring.functions, run.path / "functions")
         )
-        self.lambdas = self._lambdas(roots, Endpoints(moto.url, invoke_url, settings.allow, settings.ca), aws)
+        endpoints = Endpoints(moto.url, invoke_url, settings.allow, settings.ca)
+        self.lambdas = self._lambdas(roots, endpoints, aws)
         self._exit.push_async_callback(self.lambdas.end)
         custom = CustomResources(self.lambdas, addresses)
         invoke = invoke_app(self.lambdas)
@@ -175,6 +176,7 @@ class Stack:
             management_url=broker.console,
             aws_endpoint=moto.url,
             invoke_endpoint=invoke_url,
+            env_vars=str(self._write_env_vars(endpoints)),
             bucket=wiring.buckets[0] if wiring.buckets else "",
             bus=wiring.buses[0] if wiring.buses else "",
             queues=[mapping.queue for mapping in wiring.mappings],
@@ -250,6 +252,26 @@ class Stack:
         await runner.setup()
         self._exit.push_async_callback(runner.cleanup)
         await web.SockSite(runner, listening).start()
+
+    def _write_env_vars(self, endpoints: Endpoints) -> Path:
+        """What `sam local --env-vars` takes, so that its containers work with this stack.
+
+        A link, `env.json` beside the runs, leads to that of the stack that came up last, until it ends.
+        """
+        file, link = self.folder / "env.json", self._settings.state / "env.json"
+        functions = self.wiring.functions.values()
+        file.write_text(json.dumps({one.name: variables(one, endpoints) for one in functions}, indent=1), "utf-8")
+        scratch = link.with_name(f".{link.name}.{os.getpid()}")
+        scratch.unlink(missing_ok=True)
+        scratch.symlink_to(file)
+        scratch.rename(link)
+
+        def remove() -> None:
+            if link.is_symlink() and link.readlink() == file:
+                link.unlink()
+
+        self._exit.callback(remove)
+        return file
 
     def write_ready_file(self, file: Path) -> None:
         """Says where everything is; appears whole or not at all."""

@@ -22,7 +22,10 @@ from functions.topology.declare import declare
 from functions.topology.description import Users, Wanted
 from functions.topology.management import Management
 from infra.local.rabbitmq import Rabbit
+from tests.deployment.guard import Guard
+from tests.deployment.whole import deployment
 from urlshot.accept import Door
+from urlshot.aws import _session as aws_session
 from urlshot.broker import Publisher
 from urlshot.jobs import Report
 from urlshot.messages import DEAD, delay_queue, queue_of
@@ -115,7 +118,16 @@ def delays_of(shard: int) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def aws() -> Iterator[str]:
+def guard() -> Guard:
+    """Refuses what the functions' code calls and their roles do not allow, in all integration tests."""
+    boto3.setup_default_session(botocore_session=aws_session())  # whatever makes a client, that session does
+    guard = Guard(deployment())
+    guard.watch(boto3.DEFAULT_SESSION.events)
+    return guard
+
+
+@pytest.fixture(scope="session")
+def aws(guard: Guard) -> Iterator[str]:
     """moto's server, and an environment in which boto3 finds it and nothing else."""
     server = subprocess.Popen(
         [sys.executable, "-m", "infra.local.aws", "--port", "0"], cwd=PROJECT, stdout=subprocess.PIPE, text=True

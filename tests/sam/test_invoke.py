@@ -1,0 +1,121 @@
+"""Each function as `sam local` runs it from the built artefacts, beside a running local stack."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from infra.local.ports import PortReservation
+from infra.local.settings import PROJECT
+from tests.e2e.conftest import Stack, call, eventually
+from tests.sam.conftest import EVENTS, Invoke, event, sam_environment, sam_local
+from tests.sam.container import built_functions
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def test_every_function_has_an_event() -> None:
+    names = {name.removesuffix("Function").lower() for name in built_functions()}
+    assert {file.stem for file in EVENTS.glob("*.json")} == names
+
+
+def test_render_needs_nothing_else(invoke: Invoke) -> None:
+    answer = invoke("RenderFunction", event("render"))
+    assert base64.b64decode(answer["pdf"]).startswith(b"%PDF-")
+    assert answer["report"]["verdict"] == "complete"
+
+
+def test_api_answers(invoke: Invoke, stack: Stack) -> None:
+    answer = invoke("ApiFunction", event("api"))
+    assert (answer["statusCode"], json.loads(answer["body"])["checks"]) == (200, {"queue": "ok", "storage": "ok"})
+
+
+def test_dispatch_has_a_page_rendered(invoke: Invoke, stack: Stack) -> None:
+    given = event("dispatch")
+    [messages] = given["rmqMessagesByQueue"].values()
+    body = json.dumps({"url": stack.pages.url("/from-sam-local")}).encode()
+    given["rmqMessagesByQueue"] = {key: [{**messages[0], "data": base64.b64encode(body).decode()}]
+                                   for key in given["rmqMessagesByQueue"]}  # fmt: skip
+    assert invoke("DispatchFunction", given) == {"done": 1}
+    assert stack.pages.hits["/from-sam-local"] == 1
+
+
+@pytest.mark.parametrize("name", ["Log", "Metric"])
+def test_a_consumer_takes_its_event(invoke: Invoke, name: str) -> None:
+    assert invoke(f"{name}Function", event(name.lower())) is None
+
+
+def test_mail_is_sent(invoke: Invoke, stack: Stack) -> None:
+    given = event("mail")
+    assert invoke("MailFunction", given) is None
+    [mail] = stack.mails(given["detail"]["id"])
+    assert given["detail"]["url"] in mail
+
+
+def test_callback_finds_nobody_who_waits(invoke: Invoke) -> None:
+    assert invoke("CallbackFunction", event("callback")) == {"batchItemFailures": []}
+
+
+@pytest.fixture
+def cloudformation() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Where a custom resource's answers go, and those that came."""
+    answers: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            answers.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/", answers
+    server.shutdown()
+    server.server_close()
+
+
+def test_topology_declares_and_answers(
+    invoke: Invoke, stack: Stack, cloudformation: tuple[str, list[dict[str, Any]]]
+) -> None:
+    url, answers = cloudformation
+    invoke("TopologyFunction", {**event("topology"), "ResponseURL": url})
+    assert [answer["Status"] for answer in answers] == ["SUCCESS"], answers
+
+
+def test_start_api_serves_the_endpoint(image: str, stack: Stack) -> None:
+    port = PortReservation()
+    command = sam_local(image, "start-api", "--port", str(port.port), variables=stack.ready["env_vars"])
+    process = subprocess.Popen(
+        command, cwd=PROJECT, env=sam_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        base = f"http://127.0.0.1:{port.port}"
+
+        def healthy() -> bool:
+            assert process.poll() is None
+            try:
+                return call("GET", f"{base}/health").status == 200
+            except OSError:
+                return False
+
+        eventually(healthy, "an answer of sam local start-api", 120)
+        page = call("GET", f"{base}/")
+        assert (page.status, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+        job = call("POST", f"{base}/pdf", {"url": stack.pages.url("/by-start-api")})
+        assert job.status == 202, job.body
+        assert stack.ended(job.json()["id"])["state"] == "done"
+    finally:
+        process.terminate()
+        process.wait(30)
+        port.release()
