@@ -73,7 +73,7 @@ check-style:
 check-arrows:
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/lint-imports
 
-openapi: $(HOME_DIR)/tests.stamp ## Write functions/api/openapi.json, and what the README says of it, as the code has them now
+openapi: $(HOME_DIR)/tests.stamp ## Write functions/api/openapi.json, and the tables of README.md and docs/operating.md, as the code has them now
 	@PYTHONPATH=.:layers/shared $(BIN)/python -m infra.openapi
 
 sam: setup $(HOME_DIR)/sam.stamp ## Build every function and layer for Lambda, as `sam deploy` takes them

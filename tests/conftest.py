@@ -11,7 +11,12 @@ import pytest
 
 TOGETHER = ("tests/integration/door/", "tests/e2e/", "tests/integration/test_")
 """Files below these share the attempts' outcome, the stack, and broker and moto's server."""
-ALONE = ("tests/e2e/test_main_job.py", "tests/integration/test_build.py", "tests/integration/test_cloudformation.py")
+ALONE = (
+    "tests/e2e/test_doors.py",
+    "tests/e2e/test_main_job.py",
+    "tests/integration/test_build.py",
+    "tests/integration/test_cloudformation.py",
+)
 """Files among them that use none of it."""
 FIRST = (*TOGETHER, "tests/integration/", "tests/gallery/")
 """The order of the units."""

@@ -1,4 +1,5 @@
-"""The parts of the README that are made: tables of calls and of codes, and the examples that a test runs.
+"""The parts of what people read that are made: tables of calls, codes, parameters and alarms, and examples that a test
+runs.
 
 Each stands between `<!-- name -->` and `<!-- /name -->`; a part that is named by a path holds that file.
 """
@@ -6,19 +7,22 @@ Each stands between `<!-- name -->` and `<!-- /name -->`; a part that is named b
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from functions.api import contract
+from infra.local.template import load_template
 from infra.openapi.calls import CALLS, Call
 from infra.openapi.document import PROJECT
 from urlshot.errors import CODES
 
 FILE = PROJECT / "README.md"
+OPERATING = PROJECT / "docs" / "operating.md"
 _PART = re.compile(r"<!-- (?P<name>[\w./-]+) -->\n.*?<!-- /(?P=name) -->", re.DOTALL)
 _LANGUAGES = {".sh": "sh", ".py": "python", ".mjs": "js"}
 
 
 def with_parts(text: str) -> str:
-    """The README with its parts as they are now.
+    """The README, or docs/operating.md, with its parts as they are now.
 
     Raises:
         KeyError: a part has a name that nothing makes.
@@ -27,7 +31,7 @@ def with_parts(text: str) -> str:
 
 
 def parts(text: str) -> set[str]:
-    """Names of the parts that a README has."""
+    """Names of the parts that a text has."""
     return {found["name"] for found in _PART.finditer(text)}
 
 
@@ -35,7 +39,7 @@ def _part(name: str) -> str:
     if "/" in name:
         file = PROJECT / name
         return f"```{_LANGUAGES[file.suffix]}\n{file.read_text('utf-8')}```\n"
-    return {"calls": calls, "codes": codes}[name]()
+    return {"calls": calls, "codes": codes, "parameters": parameters, "alarms": alarms}[name]()
 
 
 def calls() -> str:
@@ -56,6 +60,28 @@ def codes() -> str:
         for code in CODES.values()
     ]
     return "\n".join(["| code | status | cause | what to do | retryable |", "|---|---|---|---|---|", *rows]) + "\n"
+
+
+def parameters() -> str:
+    """A table of the template's parameters."""
+    declared = load_template(PROJECT / "template.yaml")["Parameters"]
+    rows = [f"| `{name}` | {_default(rules)} | {rules['Description']} |" for name, rules in declared.items()]
+    return "\n".join(["| parameter | default | |", "|---|---|---|", *rows]) + "\n"
+
+
+def _default(rules: dict[str, Any]) -> str:
+    values = [f"`{value}`" for value in rules.get("AllowedValues", [])]
+    default = f"`{rules['Default']}`" if rules["Default"] != "" else "none"
+    others = [value for value in values if value != default]
+    return default + (f" ({', '.join(others)})" if 0 < len(others) < 5 else "")
+
+
+def alarms() -> str:
+    """A table of the alarms, with what each is about."""
+    resources = load_template(PROJECT / "infra" / "monitoring.yaml")["Resources"]
+    found = {name: one["Properties"] for name, one in resources.items() if one["Type"] == "AWS::CloudWatch::Alarm"}
+    rows = [f"| `{name}` | {alarm['AlarmDescription']} |" for name, alarm in found.items()]
+    return "\n".join(["| alarm | what it says |", "|---|---|", *rows]) + "\n"
 
 
 def _spelled(call: Call) -> str:
