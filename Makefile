@@ -18,6 +18,7 @@ ALLOW ?=
 CA ?=
 PORT ?= 0
 STAGE ?=
+DOCKER ?=
 TAKE ?=
 COLD ?=
 WORKERS ?= 3
@@ -33,9 +34,9 @@ help: ## List the targets
 pdf: setup ## Set up, start everything, print URL= (default: a demo page of ours) to OUT=page.pdf, stop everything
 	@$(BIN)/python -m infra.local pdf $(if $(URL),--url '$(URL)') --out '$(OUT)' $(if $(ALLOW),--allow '$(ALLOW)')
 
-up: setup ## Start the stack and keep it up; PORT=, ALLOW=host:port,..., CA=file.pem and STAGE=1 (paths under /prod) as you like
+up: setup ## Start the stack and keep it up; PORT=, ALLOW=host:port,..., CA=file.pem, STAGE=1 (paths under /prod) and DOCKER=1 (for sam local) as you like
 	@exec $(BIN)/python -m infra.local up --port $(PORT) $(if $(ALLOW),--allow '$(ALLOW)') $(if $(CA),--ca '$(CA)') \
-		$(if $(STAGE),--stage-prefix)
+		$(if $(STAGE),--stage-prefix) $(if $(DOCKER),--docker)
 
 test: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp $(HOME_DIR)/checkov.stamp ## Run lint, types and all tests but the long ones
 	@$(MAKE) lint

@@ -18,6 +18,7 @@ from infra.local.settings import Settings
 from infra.local.stack import Stack, StackFailed
 from infra.local.template import TemplateError
 
+_IN_DOCKER = "in Docker sam local invoke ApiFunction --event tests/events/api.json --env-vars {}"
 _EXPECTED = (BrokerError, DeploymentError, JobFailed, MissingArtefact, StackFailed, TemplateError, OSError)
 
 
@@ -42,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", help="run until Ctrl-C")
     up.add_argument("--port", type=int, default=0, help="port of the API; a free one by default")
     up.add_argument("--stage-prefix", action="store_true", help="paths start with the stage, as at an AWS address")
+    up.add_argument("--docker", action="store_true", help="let the containers of sam local reach the stack")
     up.add_argument("--ca", type=Path, help="PEM file of authorities that callbacks trust besides the system's")
     up.add_argument("--ready-file", type=Path, help="file that gets all addresses, as JSON, once everything is up")
     pdf = commands.add_parser("pdf", help="have one URL printed and save the PDF")
@@ -85,6 +87,7 @@ async def _run(arguments: argparse.Namespace, console: Console) -> None:
         port=getattr(arguments, "port", 0),
         stage_in_path=getattr(arguments, "stage_prefix", False),
         concurrency=arguments.concurrency,
+        docker=getattr(arguments, "docker", False),
         keep_records=arguments.command == "up",
     )
     if arguments.command == "pdf":
@@ -110,17 +113,11 @@ def _announce(stack: Stack, console: Console) -> None:
                 f"records   {access.aws_endpoint}/{access.bucket}/?prefix=job/",
                 f"mails     {access.mails}",
                 f"logs      {access.logs}",
-                f"in Docker sam local invoke ApiFunction --env-vars {_short(access.env_vars)} --docker-network host"
-                " --event tests/events/api.json",
+                *([_IN_DOCKER.format(access.env_vars)] if access.env_vars else []),
                 f"try       curl -sSfL -o page.pdf '{access.endpoint}/pdf?url=https://example.com/'",
             ]
         )
     )
-
-
-def _short(path: str) -> str:
-    """As seen from where we are, if it is below."""
-    return str(Path(path).relative_to(Path.cwd())) if Path(path).is_relative_to(Path.cwd()) else path
 
 
 async def _until_signal(work: Callable[[], Awaitable[None]]) -> int:

@@ -19,6 +19,7 @@ class Settings:
     port           of the API; 0 takes a free one
     stage_in_path  whether the API's paths start with the stage, as at an execute-api address
     concurrency    instances of one function side by side, where the template reserves none
+    docker         whether the containers of `sam local` are to reach this stack, at Docker's bridge
     keep_records   whether mails/ and logs/ stay after the end
     """
 
@@ -28,6 +29,7 @@ class Settings:
     port: int = 0
     stage_in_path: bool = False
     concurrency: int = 20
+    docker: bool = False
     keep_records: bool = True
     project: Path = PROJECT
     state: Path = PROJECT / ".urlshot"

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import secrets
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
@@ -29,6 +30,7 @@ from infra.local.ports import listen
 from infra.local.processes import become_subreaper, end_orphans, start_warden
 from infra.local.proxy_event import ApiKey
 from infra.local.rabbitmq import BrokerError, ExistingBroker, Rabbit, with_credentials
+from infra.local.relay import Relay, bridge_address
 from infra.local.run_folder import RunFolder
 from infra.local.settings import Access, Settings, default_parameters
 from infra.local.sqs import SqsPoller
@@ -150,8 +152,7 @@ class Stack:
         (_, roots) = await _together(
             start_aws(), build_functions(settings.project, wiring.functions, run.path / "functions")
         )
-        endpoints = Endpoints(moto.url, invoke_url, settings.allow, settings.ca)
-        self.lambdas = self._lambdas(roots, endpoints, aws)
+        self.lambdas = self._lambdas(roots, Endpoints(moto.url, invoke_url, settings.allow, settings.ca), aws)
         self._exit.push_async_callback(self.lambdas.end)
         custom = CustomResources(self.lambdas, addresses)
         invoke = invoke_app(self.lambdas)
@@ -176,7 +177,7 @@ class Stack:
             management_url=broker.console,
             aws_endpoint=moto.url,
             invoke_endpoint=invoke_url,
-            env_vars=str(self._write_env_vars(endpoints)),
+            env_vars=await self._open_to_docker(Endpoints(moto.url, invoke_url, ())) if settings.docker else "",
             bucket=wiring.buckets[0] if wiring.buckets else "",
             bus=wiring.buses[0] if wiring.buses else "",
             queues=[mapping.queue for mapping in wiring.mappings],
@@ -253,14 +254,18 @@ class Stack:
         self._exit.push_async_callback(runner.cleanup)
         await web.SockSite(runner, listening).start()
 
-    def _write_env_vars(self, endpoints: Endpoints) -> Path:
-        """What `sam local --env-vars` takes, so that its containers work with this stack.
+    async def _open_to_docker(self, endpoints: Endpoints) -> str:
+        """Lets the containers of `sam local` work with this stack; returns the file that `--env-vars` takes.
 
         A link, `env.json` beside the runs, leads to that of the stack that came up last, until it ends.
         """
-        file, link = self.folder / "env.json", self._settings.state / "env.json"
+        relay = Relay(await asyncio.to_thread(bridge_address))
+        self._exit.callback(relay.close)
         functions = self.wiring.functions.values()
-        file.write_text(json.dumps({one.name: variables(one, endpoints) for one in functions}, indent=1), "utf-8")
+        text = json.dumps({one.name: variables(one, endpoints) for one in functions}, indent=1)
+        await relay.serve({int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", text)})
+        file, link = self.folder / "env.json", self._settings.state / "env.json"
+        file.write_text(relay.here(text), "utf-8")
         scratch = link.with_name(f".{link.name}.{os.getpid()}")
         scratch.unlink(missing_ok=True)
         scratch.symlink_to(file)
@@ -271,7 +276,7 @@ class Stack:
                 link.unlink()
 
         self._exit.callback(remove)
-        return file
+        return str(file)
 
     def write_ready_file(self, file: Path) -> None:
         """Says where everything is; appears whole or not at all."""

@@ -49,7 +49,7 @@ def pages() -> Iterator[Pages]:
 
 @pytest.fixture(scope="session")
 def stack(image: str, pages: Pages, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    stack = start(pages, tmp_path_factory.mktemp("stack") / "ready.json")
+    stack = start(pages, tmp_path_factory.mktemp("stack") / "ready.json", "--docker")
     yield stack
     stop(stack)
 
@@ -57,7 +57,7 @@ def stack(image: str, pages: Pages, tmp_path_factory: pytest.TempPathFactory) ->
 def sam_local(image: str, command: str, *arguments: str | Path, variables: str | None = None) -> list[str | Path]:
     """A command line of `sam local` on what is built."""
     return [
-        *(SAM, "local", command, "--invoke-image", image, "--skip-pull-image", "--docker-network", "host"),
+        *(SAM, "local", command, "--invoke-image", image, "--skip-pull-image"),
         *(("--env-vars", variables) if variables else ()),
         *arguments,
     ]

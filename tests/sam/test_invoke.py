@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from infra.local.ports import PortReservation
+from infra.local.relay import bridge_address
 from infra.local.settings import PROJECT
 from tests.e2e.conftest import Stack, call, eventually
 from tests.sam.conftest import EVENTS, Invoke, event, sam_environment, sam_local
 from tests.sam.container import built_functions
+from urlshot.identity import job_id
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -37,14 +39,15 @@ def test_api_answers(invoke: Invoke, stack: Stack) -> None:
     assert (answer["statusCode"], json.loads(answer["body"])["checks"]) == (200, {"queue": "ok", "storage": "ok"})
 
 
-def test_dispatch_has_a_page_rendered(invoke: Invoke, stack: Stack) -> None:
+def test_dispatch_settles_a_message(invoke: Invoke, stack: Stack) -> None:
+    """Of a page that may not be reached, so that it ends here: the job's record, its event and its completion."""
     given = event("dispatch")
-    [messages] = given["rmqMessagesByQueue"].values()
-    body = json.dumps({"url": stack.pages.url("/from-sam-local")}).encode()
-    given["rmqMessagesByQueue"] = {key: [{**messages[0], "data": base64.b64encode(body).decode()}]
-                                   for key in given["rmqMessagesByQueue"]}  # fmt: skip
-    assert invoke("DispatchFunction", given) == {"done": 1}
-    assert stack.pages.hits["/from-sam-local"] == 1
+    [(queue, [message])] = given["rmqMessagesByQueue"].items()
+    data = base64.b64encode(json.dumps({"url": "http://10.0.0.1/"}).encode()).decode()
+    assert invoke("DispatchFunction", {**given, "rmqMessagesByQueue": {queue: [{**message, "data": data}]}}) == {
+        "failed": 1
+    }
+    eventually(lambda: stack.log_lines("MetricFunction", job_id("http://10.0.0.1/", {})), "the event of a failed job")
 
 
 @pytest.mark.parametrize("name", ["Log", "Metric"])
@@ -64,7 +67,7 @@ def test_callback_finds_nobody_who_waits(invoke: Invoke) -> None:
 
 
 @pytest.fixture
-def cloudformation() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def cloudformation(image: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Where a custom resource's answers go, and those that came."""
     answers: list[dict[str, Any]] = []
 
@@ -78,9 +81,9 @@ def cloudformation() -> Iterator[tuple[str, list[dict[str, Any]]]]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = HTTPServer(("127.0.0.1", 0), Handler)
+    server = HTTPServer((bridge_address(), 0), Handler)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/", answers
+    yield f"http://{server.server_address[0]}:{server.server_port}/", answers
     server.shutdown()
     server.server_close()
 
@@ -112,9 +115,9 @@ def test_start_api_serves_the_endpoint(image: str, stack: Stack) -> None:
         eventually(healthy, "an answer of sam local start-api", 120)
         page = call("GET", f"{base}/")
         assert (page.status, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
-        job = call("POST", f"{base}/pdf", {"url": stack.pages.url("/by-start-api")})
+        job = call("POST", f"{base}/pdf", {"url": "https://nowhere.example/"})
         assert job.status == 202, job.body
-        assert stack.ended(job.json()["id"])["state"] == "done"
+        assert stack.ended(job.json()["id"])["state"] == "failed"  # dispatch and render of the stack have had it
     finally:
         process.terminate()
         process.wait(30)

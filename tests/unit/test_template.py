@@ -89,11 +89,13 @@ def test_no_variable_is_set_that_nobody_reads(wiring: Wiring, name: str) -> None
 
 
 def test_what_is_for_the_local_stack_cannot_be_set_by_the_template() -> None:
-    """It is named there, for `sam local --env-vars`, and has no value."""
     texts = [path.read_text() for path in (PROJECT / "template.yaml", *(PROJECT / "infra").glob("*.yaml"))]
-    for line in (line.strip() for text in texts for line in text.splitlines()):
-        if "LOCAL_" in line or line.startswith("AWS_ENDPOINT_URL"):
-            assert line.endswith(": !Ref AWS::NoValue")
+    assert not any("LOCAL_" in text for text in texts)
+
+
+def test_addresses_of_aws_are_named_for_sam_local_and_not_set(wiring: Wiring) -> None:
+    assert "AWS_ENDPOINT_URL: " in (PROJECT / "template.yaml").read_text()
+    assert not [name for function in wiring.functions.values() for name in function.environment if "AWS_" in name]
 
 
 @pytest.mark.parametrize("shards", range(1, messages.MAX_SHARDS + 1))

@@ -70,15 +70,9 @@ def test_sigterm_ends_it_with_code_0_and_leaves_mails_and_logs(running: Running)
     commands = " ".join(running.children().values())
     assert "beam" in commands
     assert "awslambdaric" in commands
-    variables = Path(running.access["env_vars"])
-    given = json.loads(variables.read_text("utf-8"))
-    assert given["ApiFunction"].items() >= {"AWS_ENDPOINT_URL": running.access["aws_endpoint"]}.items()
-    link = PROJECT / ".urlshot" / "env.json"
-    assert link.is_symlink()
     running.process.send_signal(signal.SIGTERM)
     assert running.process.wait(20) == 0
     assert all_gone(running)
-    assert not (link.is_symlink() and link.readlink() == variables)  # another stack may have made it its own
     assert {entry.name for entry in running.folder.iterdir()} == {"mails", "logs", "lock"}
 
 
