@@ -49,7 +49,7 @@ def pages() -> Iterator[Pages]:
 
 @pytest.fixture(scope="session")
 def stack(image: str, pages: Pages, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    stack = start(pages, tmp_path_factory.mktemp("stack") / "ready.json", "--docker")
+    stack = start(pages, tmp_path_factory.mktemp("stack") / "ready.json", "--docker", "--param", "QueueWatch=enabled")
     yield stack
     stop(stack)
 

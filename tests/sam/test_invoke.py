@@ -17,15 +17,14 @@ from infra.local.relay import bridge_address
 from infra.local.settings import PROJECT
 from tests.e2e.conftest import Stack, call, eventually
 from tests.sam.conftest import EVENTS, Invoke, event, sam_environment, sam_local
-from tests.sam.container import built_functions
-from urlshot.identity import job_id
+from urlshot.messages import DEAD
 
 pytestmark = pytest.mark.timeout(300)
 
 
 def test_every_function_has_an_event() -> None:
-    names = {name.removesuffix("Function").lower() for name in built_functions()}
-    assert {file.stem for file in EVENTS.glob("*.json")} == names
+    rooms = {file.parent.name for file in (PROJECT / "functions").glob("*/app.py")}
+    assert {file.stem for file in EVENTS.glob("*.json")} == rooms
 
 
 def test_render_needs_nothing_else(invoke: Invoke) -> None:
@@ -40,18 +39,20 @@ def test_api_answers(invoke: Invoke, stack: Stack) -> None:
 
 
 def test_dispatch_settles_a_message(invoke: Invoke, stack: Stack) -> None:
-    """Of a page that may not be reached, so that it ends here: the job's record, its event and its completion."""
+    """A message of a page that may not be reached, so that it goes no further than to the broker's dead letters."""
     given = event("dispatch")
     [(queue, [message])] = given["rmqMessagesByQueue"].items()
-    data = base64.b64encode(json.dumps({"url": "http://10.0.0.1/"}).encode()).decode()
-    assert invoke("DispatchFunction", {**given, "rmqMessagesByQueue": {queue: [{**message, "data": data}]}}) == {
-        "failed": 1
-    }
-    eventually(lambda: stack.log_lines("MetricFunction", job_id("http://10.0.0.1/", {})), "the event of a failed job")
+    data = base64.b64encode(b'{"url": "http://10.0.0.1/"}').decode()
+    given["rmqMessagesByQueue"] = {queue: [{**message, "data": data}]}
+    assert invoke("DispatchFunction", given) == {"dead": 1}
+    channel = stack.channel()
+    letter = channel.basic_get(DEAD, no_ack=True)
+    assert letter is not None and "10.0.0.1" in letter.body
+    channel.connection.close()
 
 
-@pytest.mark.parametrize("name", ["Log", "Metric"])
-def test_a_consumer_takes_its_event(invoke: Invoke, name: str) -> None:
+@pytest.mark.parametrize("name", ["Log", "Metric", "Watch"])
+def test_what_answers_nothing_does_not_fail(invoke: Invoke, name: str) -> None:
     assert invoke(f"{name}Function", event(name.lower())) is None
 
 
