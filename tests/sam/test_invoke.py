@@ -47,7 +47,7 @@ def test_dispatch_settles_a_message(invoke: Invoke, stack: Stack) -> None:
     assert invoke("DispatchFunction", given) == {"dead": 1}
     channel = stack.channel()
     letter = channel.basic_get(DEAD, no_ack=True)
-    assert letter is not None and "10.0.0.1" in letter.body
+    assert letter is not None and b"10.0.0.1" in letter.body
     channel.connection.close()
 
 
