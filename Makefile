@@ -73,7 +73,7 @@ check-style:
 check-arrows:
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/lint-imports
 
-openapi: $(HOME_DIR)/tests.stamp ## Write functions/api/openapi.json, and the tables of README.md and docs/operating.md, as the code has them now
+openapi: $(HOME_DIR)/tests.stamp ## Write functions/api/openapi.json, and what the README shows of it, as the code has them now
 	@PYTHONPATH=.:layers/shared $(BIN)/python -m infra.openapi
 
 sam: setup $(HOME_DIR)/sam.stamp ## Build every function and layer for Lambda, as `sam deploy` takes them
@@ -89,7 +89,7 @@ tail: $(HOME_DIR)/sam.stamp ## Follow the logs of the functions of CONFIG=
 	@$(SAM) logs --config-env $(CONFIG) --tail
 
 destroy: $(HOME_DIR)/sam.stamp ## Delete the stack of CONFIG=; asks first, and leaves the bucket with the PDFs
-	@echo "The broker goes with its messages, the bucket stays with its PDFs; docs/operating.md says how to delete it."
+	@echo "The broker goes with its messages, the bucket stays with its PDFs; the README says how to delete it."
 	@$(SAM) delete --config-env $(CONFIG)
 
 sam-test: sam $(HOME_DIR)/tests.stamp ## Run what is built in Lambda's image by Docker, and by sam local; LAMBDA_IMAGE= names another image

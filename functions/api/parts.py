@@ -15,6 +15,7 @@ from urlshot.accept import Door
 from urlshot.broker import Publisher
 from urlshot.bus import Bus
 from urlshot.links import FileLinks
+from urlshot.messages import MAX_SHARDS
 from urlshot.recipients import CallbackHosts, NotifyAllow
 from urlshot.secrets import link_key, read_credentials, read_text
 from urlshot.settings import EgressSettings
@@ -30,7 +31,7 @@ class ApiSettings(EgressSettings):
     broker_url: str
     broker_secret: str
     bus: str
-    shards: int = Field(ge=1, le=64)
+    shards: int = Field(ge=1, le=MAX_SHARDS)
     max_age: int = Field(ge=1)
     pdf_days: int = Field(ge=1)
     link_seconds: int = Field(ge=60, le=3600)

@@ -1,4 +1,4 @@
-"""`python -m infra.openapi`: writes functions/api/openapi.json, and the tables of README.md and docs/operating.md."""
+"""`python -m infra.openapi`: writes functions/api/openapi.json, and what the README shows of the code."""
 
 from __future__ import annotations
 
@@ -6,5 +6,4 @@ from infra.openapi import document, readme
 
 if __name__ == "__main__":
     document.FILE.write_text(document.text(), "utf-8")
-    for file in (readme.FILE, readme.OPERATING):
-        file.write_text(readme.with_parts(file.read_text("utf-8")), "utf-8")
+    readme.FILE.write_text(readme.with_parts(readme.FILE.read_text("utf-8")), "utf-8")

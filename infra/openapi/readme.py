@@ -16,13 +16,12 @@ from infra.openapi.document import PROJECT
 from urlshot.errors import CODES
 
 FILE = PROJECT / "README.md"
-OPERATING = PROJECT / "docs" / "operating.md"
 _PART = re.compile(r"<!-- (?P<name>[\w./-]+) -->\n.*?<!-- /(?P=name) -->", re.DOTALL)
 _LANGUAGES = {".sh": "sh", ".py": "python", ".mjs": "js"}
 
 
 def with_parts(text: str) -> str:
-    """The README, or docs/operating.md, with its parts as they are now.
+    """The README with its parts as they are now.
 
     Raises:
         KeyError: a part has a name that nothing makes.

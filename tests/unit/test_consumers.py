@@ -100,6 +100,7 @@ def test_what_a_render_used_is_left_out_where_it_is_not_known(emitted: Callable[
 
 def test_every_event_file_is_named_after_its_function() -> None:
     addresses = LocalAddresses(aws="http://127.0.0.1:1", amqp="amqp://127.0.0.1:2", console="http://127.0.0.1:3")
-    wiring = read_wiring(Template(PROJECT / "template.yaml", addresses, default_parameters()), addresses)
+    everything = {**default_parameters(), "QueueWatch": "enabled"}
+    wiring = read_wiring(Template(PROJECT / "template.yaml", addresses, everything), addresses)
     functions = {name.removesuffix("Function").lower() for name in wiring.functions}
-    assert {file.stem for file in EVENTS.glob("*.json")} <= functions
+    assert {file.stem for file in EVENTS.glob("*.json")} == functions

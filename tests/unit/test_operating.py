@@ -1,4 +1,4 @@
-"""docs/operating.md: its tables are the templates', and its commands are commands."""
+"""The README's chapters for who deploys and operates: the tables are the templates', the commands are commands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from botocore import xform_name
 from infra.openapi import readme
 from tests.unit.stacks import EVERYTHING, PROJECT, stack
 
-TEXT = readme.OPERATING.read_text("utf-8")
+README = readme.FILE.read_text("utf-8")
+TEXT = README[README.index("## Deploy\n") : README.index("## Problem codes\n")]
 BLOCKS = re.findall(r"^ *```sh\n(.*?)^ *```$", TEXT, re.DOTALL | re.MULTILINE)
 HIGH_LEVEL = {("s3", "cp"), ("s3", "rm"), ("s3", "rb")}  # the AWS CLI's own, of which botocore knows nothing
 GLOBAL = {"query", "output", "cli-binary-format"}
