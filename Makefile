@@ -17,7 +17,7 @@ STAGE ?=
 TAKE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup layers pdf up test prove lint sam sizes gallery bump bench clean
+.PHONY: help setup layers pdf up test prove lint sam sizes gallery screenshots bump bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ prove: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Run the long tests
 
 gallery: setup $(HOME_DIR)/tests.stamp ## Render the pages of tests/gallery into .urlshot/gallery, to be looked at; EARLIER=folder compares
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.gallery $(HOME_DIR)/gallery $(EARLIER)
+
+screenshots: setup $(HOME_DIR)/tests.stamp ## Take the pictures of the page in docs/ anew, in Debian's chromium
+	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.e2e.screenshots docs
 
 bench: setup $(HOME_DIR)/tests.stamp ## Time the renderer beside a bare Playwright, and count PDFs per second
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.bench
