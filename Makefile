@@ -3,6 +3,9 @@ PYTHON ?= python3
 HOME_DIR := .urlshot
 BIN := $(HOME_DIR)/venv/bin
 LAYERS := $(HOME_DIR)/layers
+SAM := SAM_CLI_TELEMETRY=0 $(HOME_DIR)/sam/bin/sam
+CHECKS := check-policies check-types check-sam check-templates check-style check-arrows
+TEMPLATES := template.yaml $(filter-out infra/api.yaml,$(wildcard infra/*.yaml))
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
 # A machine that forbids .pyc files would compile every package anew at each cold start of a function.
@@ -12,12 +15,18 @@ MAKEFLAGS += --no-print-directory
 URL ?=
 OUT ?= page.pdf
 ALLOW ?=
+CA ?=
 PORT ?= 0
 STAGE ?=
+DOCKER ?=
 TAKE ?=
+COLD ?=
+WORKERS ?= 3
+CONFIG ?= default
+GUIDED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup layers pdf up test prove lint sam sizes gallery screenshots bump bench clean
+.PHONY: help setup layers pdf up test prove lint openapi sam sam-test sizes deploy outputs tail destroy gallery screenshots bump bench clean $(CHECKS)
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,12 +34,13 @@ help: ## List the targets
 pdf: setup ## Set up, start everything, print URL= (default: a demo page of ours) to OUT=page.pdf, stop everything
 	@$(BIN)/python -m infra.local pdf $(if $(URL),--url '$(URL)') --out '$(OUT)' $(if $(ALLOW),--allow '$(ALLOW)')
 
-up: setup ## Start the stack and keep it up; PORT=, ALLOW=host:port,... and STAGE=1 (paths under /prod) as you like
-	@exec $(BIN)/python -m infra.local up --port $(PORT) $(if $(ALLOW),--allow '$(ALLOW)') $(if $(STAGE),--stage-prefix)
+up: setup ## Start the stack and keep it up; PORT=, ALLOW=host:port,..., CA=file.pem, STAGE=1 (paths under /prod) and DOCKER=1 (for sam local) as you like
+	@exec $(BIN)/python -m infra.local up --port $(PORT) $(if $(ALLOW),--allow '$(ALLOW)') $(if $(CA),--ca '$(CA)') \
+		$(if $(STAGE),--stage-prefix) $(if $(DOCKER),--docker)
 
-test: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Run lint, types and all tests but the long ones
+test: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp $(HOME_DIR)/checkov.stamp ## Run lint, types and all tests but the long ones
 	@$(MAKE) lint
-	@$(BIN)/python -m pytest -m 'not slow'
+	@$(BIN)/python -m pytest -m 'not slow and not sam' -n $(WORKERS)
 
 prove: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Run the long tests: soaks, many kills, many renders
 	@$(BIN)/python -m pytest -m slow
@@ -41,18 +51,52 @@ gallery: setup $(HOME_DIR)/tests.stamp ## Render the pages of tests/gallery into
 screenshots: setup $(HOME_DIR)/tests.stamp ## Take the pictures of the page in docs/ anew, in Debian's chromium
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.e2e.screenshots docs
 
-bench: setup $(HOME_DIR)/tests.stamp ## Time the renderer beside a bare Playwright, and count PDFs per second
-	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.bench
+bench: setup $(HOME_DIR)/tests.stamp ## Time the renderer beside a bare Playwright; COLD=1: cold starts in Lambda's image, by Docker
+	@$(if $(COLD),$(MAKE) sam)
+	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.bench $(if $(COLD),cold)
 
-lint: $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Check style, types, import arrows and templates
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+lint: $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp $(HOME_DIR)/checkov.stamp ## Check style, types, import arrows and templates
+	@printf '%s\n' $(CHECKS) | xargs -n 1 -P 2 $(MAKE)
+
+check-policies:
+	@$(HOME_DIR)/checkov/bin/checkov --file $(TEMPLATES)
+
+check-types:
 	@$(BIN)/mypy
+
+check-sam:
+	@$(SAM) validate --lint --region us-east-1
+
+check-templates:
+	@$(BIN)/cfn-lint --include-checks I -- $(TEMPLATES)
+
+check-style:
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+check-arrows:
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/lint-imports
-	@$(BIN)/cfn-lint template.yaml infra/*.yaml
-	@SAM_CLI_TELEMETRY=0 $(HOME_DIR)/sam/bin/sam validate --lint --region us-east-1
+
+openapi: $(HOME_DIR)/tests.stamp ## Write functions/api/openapi.json, and what the README shows of it, as the code has them now
+	@PYTHONPATH=.:layers/shared $(BIN)/python -m infra.openapi
 
 sam: setup $(HOME_DIR)/sam.stamp ## Build every function and layer for Lambda, as `sam deploy` takes them
-	@SAM_CLI_TELEMETRY=0 $(HOME_DIR)/sam/bin/sam build
+	@$(SAM) build
+
+deploy: sam ## Build, and deploy the stack of CONFIG= (default, dev, prod) into your AWS account; GUIDED=1 asks for everything
+	@$(SAM) deploy --config-env $(CONFIG) $(if $(GUIDED),--guided)
+
+outputs: $(HOME_DIR)/sam.stamp ## Show the outputs of the stack of CONFIG=: endpoint, bucket, bus, broker, dashboard
+	@$(SAM) list stack-outputs --config-env $(CONFIG) --output json
+
+tail: $(HOME_DIR)/sam.stamp ## Follow the logs of the functions of CONFIG=
+	@$(SAM) logs --config-env $(CONFIG) --tail
+
+destroy: $(HOME_DIR)/sam.stamp ## Delete the stack of CONFIG=; asks first, and leaves the bucket with the PDFs
+	@echo "The broker goes with its messages, the bucket stays with its PDFs; the README says how to delete it."
+	@$(SAM) delete --config-env $(CONFIG)
+
+sam-test: sam $(HOME_DIR)/tests.stamp ## Run what is built in Lambda's image by Docker, and by sam local; LAMBDA_IMAGE= names another image
+	@$(BIN)/python -m pytest -m sam -v tests/sam
 
 sizes: sam ## Build for Lambda, and check the size of each function with its layers against Lambda's limit
 	@$(BIN)/python -m infra.local.sizes
@@ -93,6 +137,12 @@ $(HOME_DIR)/sam.stamp: $(HOME_DIR)/local.stamp tests/requirements-sam.txt
 	@echo "Installing the SAM CLI in $(HOME_DIR)/sam"
 	@$(PYTHON) -m venv $(HOME_DIR)/sam
 	@$(HOME_DIR)/sam/bin/python -m pip install --quiet --requirement tests/requirements-sam.txt
+	@touch $@
+
+$(HOME_DIR)/checkov.stamp: $(HOME_DIR)/local.stamp tests/requirements-checkov.txt
+	@echo "Installing checkov in $(HOME_DIR)/checkov"
+	@$(PYTHON) -m venv $(HOME_DIR)/checkov
+	@$(HOME_DIR)/checkov/bin/python -m pip install --quiet --requirement tests/requirements-checkov.txt
 	@touch $@
 
 # Requirements are installed when they change, and the browser is fetched and packed once; what is our own is copied

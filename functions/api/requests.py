@@ -5,21 +5,31 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from functions.api.http import Call
 from urlshot.accept import Request
 from urlshot.egress import Egress
 from urlshot.errors import Rejected
 from urlshot.identity import job_id, private_id, target
 from urlshot.options import Options, invalid
 from urlshot.private import Private
+from urlshot.recipients import callback_subscriber, mail_subscriber
 from urlshot.records import now
+from urlshot.subscriptions import Subscriber
 
 MAX_BODY = 64_000
 """Bytes of a request's body."""
+
+MAX_BATCH = 100
+"""Requests of one batch."""
+
+MAX_BATCH_BODY = 1_000_000
+"""Bytes of a batch's body."""
 
 MAX_HOPS = 6
 """Times that GET /pdf may send a client on to itself; with 25 s each it outlasts a render and its wait."""
@@ -35,8 +45,15 @@ class Asked(BaseModel):
     url: str
     options: Options = Options()
     private: Private = Private()
-    max_age: int | None = Field(default=None, ge=0, le=31_536_000)
-    """Seconds; how old a PDF that is there may be. 0 wants a new one."""
+    max_age: int | None = Field(
+        default=None, ge=0, le=31_536_000, description="Seconds; how old a PDF that is there may be. 0 wants a new one."
+    )
+    callback_url: str | None = Field(
+        default=None, description="Where the job's end is posted, signed as Standard Webhooks has it; https only."
+    )
+    notify: str | None = Field(
+        default=None, description="A mail address that is told of the job's end; one that the operator allows."
+    )
 
 
 @dataclass(frozen=True)
@@ -45,36 +62,77 @@ class Rules:
 
     egress: Egress
     max_age: int
+    callback_hosts: frozenset[str] = frozenset()
+    notify_allow: frozenset[str] = frozenset()
 
 
-def from_body(body: str | None, *, is_base64: bool, rules: Rules) -> Request:
+@dataclass(frozen=True)
+class Wanted:
+    """A request, and who wants to know how it ends."""
+
+    request: Request
+    subscribers: tuple[Subscriber, ...] = ()
+
+
+def from_body(call: Call, rules: Rules) -> Wanted:
     """Reads POST /pdf.
 
     Raises:
         Rejected: with the code and field at fault.
     """
-    try:
-        data = base64.b64decode(body or "", validate=True) if is_base64 else (body or "").encode()
-    except (binascii.Error, UnicodeError) as error:
-        raise Rejected("invalid_json") from error
-    if len(data) > MAX_BODY:
-        raise Rejected("body_too_large", f"The body has {len(data)} bytes; {MAX_BODY} are allowed.")
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise Rejected("invalid_json") from error
+    return from_value(_object(call, MAX_BODY), call, rules)
+
+
+def batch_of(call: Call) -> list[object]:
+    """Reads POST /pdf/batch: `requests`, each as the body of POST /pdf; what they are is not looked at yet.
+
+    Raises:
+        Rejected: with the code and field at fault.
+    """
+    value = _object(call, MAX_BATCH_BODY)
+    found = value.pop("requests", None)
+    if value:
+        name = next(iter(value))[:50]
+        raise Rejected("invalid_request", f"{name}: is not known.", field=name)
+    if not isinstance(found, list) or not 1 <= len(found) <= MAX_BATCH:
+        raise Rejected("invalid_request", f"requests: must be a list of 1 to {MAX_BATCH} requests.", field="requests")
+    return found
+
+
+def from_value(value: object, call: Call, rules: Rules) -> Wanted:
+    """Reads one request that came as JSON.
+
+    Raises:
+        Rejected: with the code and field at fault.
+    """
     if not isinstance(value, dict):
-        raise Rejected("invalid_json", "The body is JSON, but not an object.")
-    return _request(value, rules)
+        raise Rejected("invalid_request", 'The request is no JSON object such as {"url": "https://…"}.')
+    try:
+        asked = Asked.model_validate(value)
+    except ValidationError as error:
+        raise invalid(error) from error
+    where = target(asked.url, rules.egress)
+    if (where.host.rstrip("."), where.port) == call.own:  # a page must not call us in a circle
+        raise Rejected("blocked_target", f"{where.host} is this service itself.", field="url")
+    request = Request(
+        id=private_id() if asked.private else job_id(where.url, asked.options.changed()),
+        url=where.url,
+        options=asked.options,
+        max_age=rules.max_age if asked.max_age is None else asked.max_age,
+        at=now(),
+        private=asked.private,
+        correlation_id=call.request_id,
+    )
+    return Wanted(request, tuple(_subscribers(asked, call, rules)))
 
 
-def from_query(query: dict[str, str], rules: Rules) -> tuple[Request, int]:
+def from_query(call: Call, rules: Rules) -> tuple[Wanted, int]:
     """Reads GET /pdf: `url`, `max_age`, and options by their names; and how often it was sent on to itself.
 
     Raises:
         Rejected: with the code and parameter at fault.
     """
-    words = dict(query)
+    words = dict(call.query)
     if "url" not in words:
         raise Rejected("invalid_request", "url: is missing, as in /pdf?url=https%3A%2F%2Fexample.com%2F.", field="url")
     hops = _integer(words.pop("hops", "0"), "hops")
@@ -94,23 +152,32 @@ def from_query(query: dict[str, str], rules: Rules) -> tuple[Request, int]:
         options[name] = _typed(name, text)
     if options:
         value["options"] = options
-    return _request(value, rules), hops
+    return from_value(value, call, rules), hops
 
 
-def _request(value: dict[str, Any], rules: Rules) -> Request:
+def _subscribers(asked: Asked, call: Call, rules: Rules) -> Iterator[Subscriber]:
+    if asked.callback_url is not None:
+        has_key = call.key_id is not None
+        yield callback_subscriber(asked.callback_url, rules.egress, has_key=has_key, hosts=rules.callback_hosts)
+    if asked.notify is not None:
+        yield mail_subscriber(asked.notify, rules.notify_allow)
+
+
+def _object(call: Call, most: int) -> dict[str, Any]:
+    """The body, which has to be a JSON object of at most `most` bytes."""
     try:
-        asked = Asked.model_validate(value)
-    except ValidationError as error:
-        raise invalid(error) from error
-    where = target(asked.url, rules.egress)
-    return Request(
-        id=private_id() if asked.private else job_id(where.url, asked.options.changed()),
-        url=where.url,
-        options=asked.options,
-        max_age=rules.max_age if asked.max_age is None else asked.max_age,
-        at=now(),
-        private=asked.private,
-    )
+        data = base64.b64decode(call.body, validate=True) if call.is_base64 else call.body.encode()
+    except (binascii.Error, UnicodeError) as error:
+        raise Rejected("invalid_json") from error
+    if len(data) > most:
+        raise Rejected("body_too_large", f"The body has {len(data)} bytes; {most} are allowed.")
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise Rejected("invalid_json") from error
+    if not isinstance(value, dict):
+        raise Rejected("invalid_json", "The body is JSON, but not an object.")
+    return value
 
 
 def _typed(name: str, text: str) -> bool | float | str | list[str]:
@@ -137,6 +204,6 @@ def _typed(name: str, text: str) -> bool | float | str | list[str]:
 
 
 def _integer(text: str, name: str) -> int:
-    if not text.isdecimal() or len(text) > 10:
+    if not (text.isascii() and text.isdecimal()) or len(text) > 10:
         raise Rejected("invalid_request", f"{name}: must be a whole number.", field=name)
     return int(text)

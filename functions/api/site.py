@@ -1,4 +1,5 @@
-"""The page for people: files of this artefact, each read once a process, when the page is first asked for.
+"""The page for people, and the contract for programs: files of this artefact, each read once a process, when it is
+first asked for.
 
 The page runs under a Content-Security-Policy that lets it load, call and frame nothing but this origin and the one of
 the presigned links, and that knows no inline script and no inline style.
@@ -15,17 +16,15 @@ from functools import cache
 from pathlib import Path
 from string import Template
 
-from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
-
+from functions.api.http import Answer, Call
 from urlshot.errors import Rejected
 
 FOLDER = Path(__file__).parent / "page"
+CONTRACT = Path(__file__).parent / "openapi.json"
 
 _TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _IMPORT = re.compile(r'(?<= from "\./)([a-z]+\.js)(?=";)')
 
-_ALWAYS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 _FOR_EVER = "public, max-age=31536000, immutable"
 _ASK_AGAIN = "no-cache"
 _PERMISSIONS = ", ".join(f"{name}=()" for name in ("camera", "geolocation", "microphone", "payment", "usb"))
@@ -49,14 +48,14 @@ def files() -> Files:
     return Files({name: _IMPORT.sub(rf"\1?v={version}", text) for name, text in texts.items()}, version)
 
 
-def index(event: APIGatewayProxyEvent, base: str, *, requires_key: bool, pdf_origin: str) -> Response[str]:
-    """The page at `base`, the request's own address without a slash at its end.
+def index(call: Call, *, requires_key: bool, pdf_origin: str) -> Answer:
+    """The page at the request's own address.
 
     `pdf_origin` is the origin of the presigned links, the only one whose documents it may frame.
     """
     found = files()
     text = Template(found.texts["index.html"]).substitute(
-        base=html.escape(f"{base}/"), requires_key=str(requires_key).lower(), version=found.version
+        base=html.escape(f"{call.base}/"), requires_key=str(requires_key).lower(), version=found.version
     )
     policy = {
         "default-src": "'none'",
@@ -72,12 +71,13 @@ def index(event: APIGatewayProxyEvent, base: str, *, requires_key: bool, pdf_ori
     headers = {
         "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
         "Permissions-Policy": _PERMISSIONS,
+        "Referrer-Policy": "no-referrer",
         "Cache-Control": _ASK_AGAIN,
     }
-    return _answer(event, "text/html", text, headers)
+    return _answer(call, "text/html", text, headers)
 
 
-def file(event: APIGatewayProxyEvent, name: str) -> Response[str]:
+def file(call: Call, name: str) -> Answer:
     """A file that the page refers to; one of this version (`?v=`) may be kept for ever.
 
     Raises:
@@ -87,17 +87,25 @@ def file(event: APIGatewayProxyEvent, name: str) -> Response[str]:
     text = found.texts.get(name)
     if text is None or name == "index.html":
         raise Rejected("not_found", "The page has no such file.")
-    asked = (event.query_string_parameters or {}).get("v")
-    kept = _FOR_EVER if asked == found.version else _ASK_AGAIN
-    return _answer(event, _TYPES[Path(name).suffix], text, {"Cache-Control": kept})
+    kept = _FOR_EVER if call.query.get("v") == found.version else _ASK_AGAIN
+    return _answer(call, _TYPES[Path(name).suffix], text, {"Cache-Control": kept})
 
 
-def _answer(event: APIGatewayProxyEvent, media: str, text: str, headers: Mapping[str, str]) -> Response[str]:
-    """The text, or 304 to a client that has it, which is told by RFC 9110's weak comparison; no body for HEAD."""
+def contract(call: Call) -> Answer:
+    """The description of this endpoint, as OpenAPI has it."""
+    return _answer(call, "application/json", _contract(), {"Cache-Control": _ASK_AGAIN})
+
+
+@cache
+def _contract() -> str:
+    return CONTRACT.read_text("utf-8")
+
+
+def _answer(call: Call, media: str, text: str, headers: Mapping[str, str]) -> Answer:
+    """The text, or 304 for who has it."""
     etag = f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
-    sent = {**_ALWAYS, **headers, "ETag": etag}
-    given = {name.lower(): value for name, value in (event.headers or {}).items()}.get("if-none-match", "")
-    if given.strip() == "*" or etag in [tag.strip().removeprefix("W/") for tag in given.split(",")]:
-        return Response(status_code=304, headers=sent)
-    body = "" if event.http_method == "HEAD" else text
-    return Response(status_code=200, content_type=f"{media}; charset=utf-8", body=body, headers=sent)
+    sent = {**headers, "ETag": etag}
+    if call.has(etag):
+        return Answer(304, "", sent)
+    kind = media if media == "application/json" else f"{media}; charset=utf-8"
+    return Answer(200, text, {**sent, "Content-Type": kind})

@@ -20,7 +20,7 @@ from urlshot.broker import Publisher
 from urlshot.bus import Bus
 from urlshot.errors import Broken, UrlshotError
 from urlshot.logs import error_fields, logger
-from urlshot.messages import Delays
+from urlshot.messages import MAX_SHARDS, Delays
 from urlshot.secrets import read_credentials
 from urlshot.settings import EgressSettings
 from urlshot.store import Store, s3_client
@@ -32,7 +32,7 @@ class DispatchSettings(EgressSettings):
     bucket: str
     broker_url: str
     broker_secret: str
-    shards: int = Field(ge=1, le=64)
+    shards: int = Field(ge=1, le=MAX_SHARDS)
     bus: str
     render_function: str
     render_timeout: float = Field(gt=0, le=600)
@@ -55,7 +55,7 @@ def bootstrap() -> tuple[Worker, ThreadPoolExecutor]:
         bus=Bus(settings.bus),
         renderer=Renderer(settings.render_function, lambda_client(settings.render_timeout, settings.batch_size)),
         policy=Policy(
-            egress=settings.local_allow,
+            egress=settings.egress,
             max_age=settings.max_age,
             max_attempts=settings.max_attempts,
             delays=settings.retry_delays,
@@ -91,12 +91,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
 
 def _settled(handle: Callable[[Delivery], str], delivery: Delivery) -> str:
     """What became of one message; whatever goes wrong with it is its own affair, and not its neighbours'."""
+    log.thread_safe_append_keys(correlation_id=delivery.correlation_id)
     try:
         return handle(delivery)
     except UrlshotError as error:
         log.exception("message: left in the queue", extra=error_fields(error))
     except Exception:
         log.exception("message: left in the queue")
+    finally:
+        log.thread_safe_clear_keys()
     return "left"
 
 

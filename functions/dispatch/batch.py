@@ -9,11 +9,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Delivery:
-    """One message: from which queue, its body, and whether the broker had delivered it before."""
+    """One message: from which queue, its body, whether the broker had delivered it before, and whose request it is."""
 
     queue: str
     body: bytes
     redelivered: bool
+    correlation_id: str = ""
 
 
 def deliveries(event: dict[str, Any]) -> list[Delivery]:
@@ -22,6 +23,12 @@ def deliveries(event: dict[str, Any]) -> list[Delivery]:
     for source, messages in event["rmqMessagesByQueue"].items():
         queue = source.split("::", 1)[0]
         found += [
-            Delivery(queue, base64.b64decode(one["data"]), bool(one.get("redelivered", False))) for one in messages
+            Delivery(
+                queue,
+                base64.b64decode(one["data"]),
+                bool(one.get("redelivered", False)),
+                (one.get("basicProperties") or {}).get("correlationId") or "",
+            )
+            for one in messages
         ]
     return found

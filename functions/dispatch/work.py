@@ -114,6 +114,7 @@ class Worker:
             max_age=self.policy.max_age,
             at=at,
             private=message.private,
+            correlation_id=delivery.correlation_id,
         )
         accepted = self._door.accept(request, patience=records.PUBLISH_LEASE.total_seconds() + 1)
         # An end that was told before is told again to whoever asked now, under a key of its own.
@@ -253,14 +254,17 @@ class Worker:
             Transient: the broker does not take it.
         """
         queue = delay_queue(delivery.queue, self.policy.delays[0])
-        self._publisher.publish("", queue, delivery.body, type=TYPE)
+        self._publisher.publish("", queue, delivery.body, correlation_id=delivery.correlation_id, type=TYPE)
         return "postponed"
 
     def _again(self, delivery: Delivery, message: StartMessage, wait: timedelta) -> None:
-        """Puts the message into the delay queue that fits `wait` best, from where it comes back to its work queue."""
+        """Puts the message into the delay queue that fits `wait` best, from where it comes back to its work queue, or
+        to the one that took over from that (functions/topology)."""
         seconds = next((step for step in self.policy.delays if step >= wait.total_seconds()), self.policy.delays[-1])
         queue = delay_queue(delivery.queue, seconds)
-        self._publisher.publish("", queue, message.body(), message_id=message.id, type=TYPE)
+        self._publisher.publish(
+            "", queue, message.body(), message_id=message.id, correlation_id=delivery.correlation_id, type=TYPE
+        )
 
     def _clear(self, deleted_id: str) -> str:
         """The record was deleted meanwhile: what was uploaded goes with it."""

@@ -21,6 +21,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         "event_key": detail.event_key,
         "attempts": detail.attempts,
         "cached": detail.cached,
+        "audience": detail.audience,
         "queue_seconds": detail.queue_seconds,
         "render_seconds": detail.render_seconds,
     }

@@ -14,9 +14,13 @@ from botocore.config import Config
 from functions.mail.text import Mail, compose
 from urlshot.claims import S3Claims
 from urlshot.events import Detail
+from urlshot.links import FileLinks
 from urlshot.logs import logger
+from urlshot.secrets import link_key
 from urlshot.settings import Settings
 from urlshot.store import s3_client
+from urlshot.subscribers import Subscribers
+from urlshot.subscriptions import Subscription
 
 if TYPE_CHECKING:
     from mypy_boto3_sesv2.client import SESV2Client
@@ -28,43 +32,84 @@ KEPT_SECONDS = 6 * 86_400
 
 
 class MailSettings(Settings):
+    """`MAIL_TO` is empty where only subscribers are mailed, `LINK_SECRET` on an endpoint without keys."""
+
     bucket: str
     mail_from: str
-    mail_to: str
+    mail_to: str = ""
     public_url: str
+    link_secret: str = ""
 
 
 class Mailer:
-    """Sends each event's mail once, as far as that can be known."""
+    """Sends each event to the operator and to each subscriber, in mails of their own, once as far as can be known."""
 
-    def __init__(self, settings: MailSettings, ses: SESV2Client, claims: S3Claims) -> None:
+    def __init__(
+        self, settings: MailSettings, ses: SESV2Client, claims: S3Claims, subscribers: Subscribers, links: FileLinks
+    ) -> None:
         self._settings = settings
         self._ses = ses
         self._claims = claims
+        self._subscribers = subscribers
+        self._links = links
         self._config = IdempotencyConfig(
             event_key_jmespath="event_key", raise_on_no_idempotency_key=True, expires_after_seconds=KEPT_SECONDS
         )
         self._once = idempotent_function(
-            self._send, data_keyword_argument="key", config=self._config, persistence_store=claims
+            self._send,
+            data_keyword_argument="key",
+            config=self._config,
+            persistence_store=claims,
+            key_prefix="mail",
         )
 
     def mail(self, detail: Detail, context: LambdaContext) -> None:
-        """Mails an event unless that was done.
+        """Mails an event to everyone whom it was not mailed to. One whose mail fails does not keep it from the others.
 
         Raises:
             botocore's errors: SES or S3 refused; the claim is given back, and Lambda comes again with the event.
         """
         self._config.register_lambda_context(context)
-        before = self._claims.ambiguous
-        sent = self._once(key={"event_key": detail.event_key}, mail=compose(detail, self._settings.public_url))
-        if self._claims.ambiguous > before:
-            log.warning("mail: ambiguous, may have been sent before", extra={"job_id": detail.id})
-        log.info("mail: sent", extra={"job_id": detail.id, "event_key": detail.event_key, "message_id": sent})
+        mail = compose(detail, self._settings.public_url, self._links)
+        told: list[tuple[str, str, tuple[Subscription, ...]]] = []
+        if self._settings.mail_to and detail.audience == "everyone":
+            told.append((self._settings.mail_to, detail.event_key, ()))
+        for waiting in self._subscribers.waiting(detail, "mail"):
+            who = waiting.subscriber
+            told.append((who.address, f"{detail.event_key}:{who.hash}", waiting.subscriptions))
+        failed: list[Exception] = []
+        for address, key, subscriptions in told:
+            try:
+                answered = self._mail(detail, mail, address, key, [one.name for one in subscriptions])
+                self._subscribers.delete(one for one in subscriptions if one.name in answered)
+            except Exception as error:
+                log.exception("mail: not sent", extra={"job_id": detail.id, "event_key": key})
+                failed.append(error)
+        if failed:
+            raise failed[0]
 
-    def _send(self, *, key: dict[str, str], mail: Mail) -> str:  # noqa: ARG002 - powertools reads the key
+    def _mail(self, detail: Detail, mail: Mail, address: str, key: str, names: list[str]) -> list[str]:
+        """Mails one address unless that was done; gives the names of the subscriptions that this or that answered."""
+        before = self._claims.ambiguous
+        fields = {"job_id": detail.id, "event_key": key}
+        sent = self._once(key={"event_key": key}, mail=mail, address=address, names=names)
+        if self._claims.ambiguous > before:
+            log.warning("mail: ambiguous, may have been sent before", extra=fields)
+        log.info("mail: sent", extra={**fields, "message_id": sent["message_id"]})
+        return list(sent["answered"])
+
+    def _send(
+        self,
+        *,
+        key: dict[str, str],  # noqa: ARG002 - powertools reads it
+        mail: Mail,
+        address: str,
+        names: list[str],
+    ) -> dict[str, Any]:
+        """Sends; what it gives is kept with the claim, so that a repetition knows which subscriptions were answered."""
         answer = self._ses.send_email(
             FromEmailAddress=self._settings.mail_from,
-            Destination={"ToAddresses": [self._settings.mail_to]},
+            Destination={"ToAddresses": [address]},
             Content={
                 "Simple": {
                     "Subject": {"Data": mail.subject, "Charset": "UTF-8"},
@@ -72,7 +117,7 @@ class Mailer:
                 }
             },
         )
-        return answer["MessageId"]
+        return {"message_id": answer["MessageId"], "answered": names}
 
 
 @cache
@@ -81,7 +126,14 @@ def bootstrap() -> Mailer:
     settings = MailSettings.read(os.environ)
     # One attempt: SES takes no idempotency token, so a retry after a lost answer would mail twice.
     config = Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 1})
-    return Mailer(settings, boto3.client("sesv2", config=config), S3Claims(settings.bucket, s3_client()))
+    s3 = s3_client()
+    return Mailer(
+        settings,
+        boto3.client("sesv2", config=config),
+        S3Claims(settings.bucket, s3),
+        Subscribers(settings.bucket, s3),
+        FileLinks(link_key(settings.link_secret)),
+    )
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from urlshot.events import Detail
+from urlshot.links import FileLinks
 
 DONE = "The PDF has been generated"
 FAILED = "The PDF has not been generated"
@@ -16,7 +17,7 @@ class Mail:
     text: str
 
 
-def compose(detail: Detail, public_url: str) -> Mail:
+def compose(detail: Detail, public_url: str, links: FileLinks) -> Mail:
     """The mail for an event; its link is the lasting one, not a signed one that ends."""
     lines = [f"Page:  {detail.url}"]
     if detail.error is not None:
@@ -31,7 +32,7 @@ def compose(detail: Detail, public_url: str) -> Mail:
             f"Title: {_line(detail.report.title)}",
             f"Size:  {_pages(detail.report.pages)}, {detail.report.bytes:,} bytes",
         ]
-    lines += [f"PDF:   {public_url}/pdf/{detail.id}/file", f"Job:   {public_url}/pdf/{detail.id}"]
+    lines += [f"PDF:   {public_url}{links.path(detail.id)}", f"Job:   {public_url}/pdf/{detail.id}"]
     return Mail(DONE, _text(DONE, lines))
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_lambda_powertools import Metrics
+from aws_lambda_powertools import Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from urlshot.events import Detail
 
 metrics = Metrics()
+
+PHASES = ("queue", "start", "navigate", "settle", "print", "upload")
+"""Of a report; a closed list, because every new name is a metric to pay for."""
 
 
 @metrics.log_metrics
@@ -24,3 +27,19 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     metrics.add_metric("pdf.generated.error" if detail.error else "pdf.generated.success", MetricUnit.Count, 1)
     metrics.add_metric("pdf.queue.time", MetricUnit.Seconds, detail.queue_seconds)
     metrics.add_metric("pdf.render.time", MetricUnit.Seconds, detail.render_seconds)
+    if detail.error is not None:
+        _counted("pdf.error", "code", str(detail.error.get("code")))
+    if detail.report is None:
+        return
+    _counted("pdf.verdict", "verdict", detail.report.verdict)
+    for phase in PHASES:
+        if phase in detail.report.phases:
+            metrics.add_metric(f"pdf.phase.{phase}", MetricUnit.Milliseconds, detail.report.phases[phase])
+    if detail.report.gb_seconds:
+        metrics.add_metric("pdf.gb_seconds", MetricUnit.NoUnit, detail.report.gb_seconds)
+
+
+def _counted(name: str, dimension: str, value: str) -> None:
+    """One of a kind, in a line of its own: a dimension holds for all metrics of its line."""
+    with single_metric(name, MetricUnit.Count, 1, namespace=metrics.namespace) as line:
+        line.add_dimension(dimension, value)

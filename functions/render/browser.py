@@ -11,10 +11,10 @@ from typing import Any
 from playwright.async_api import Error, Page
 
 from playwright_aws_lambda import Chromium, Layer, LayerError, launch_chromium
+from urlshot.dial import Resolver, resolve
 from urlshot.egress import Egress
 from urlshot.errors import Broken, Rejected, Transient
 
-from .dial import Resolver, resolve
 from .ledger import Ledger
 from .lists import TidyLists
 from .proxy import EgressProxy

@@ -120,7 +120,7 @@ class Jobs:
                     page = await asyncio.wait_for(self._browser.take(ledger, context_of(job)), budget.for_page())
                 except TimeoutError:
                     raise Transient("timeout", "The browser was not ready in time.") from None
-            visit = Visit(page, job, ledger, budget, Tidy(page, job.options, self._browser.lists))
+            visit = Visit(page, job, ledger, budget, Tidy(page, job.options, self._browser.lists), self._egress)
             try:
                 printed = await self._first(visit, ledger, budget)
             except Rejected:

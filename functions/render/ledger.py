@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
+from urlshot.dial import Failure
 from urlshot.jobs import Limits
 
 Endpoint = tuple[str, int]
 """Host as the browser spelled it, and port."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why an endpoint could not be reached: a code of `urlshot.errors`, and a sentence for the caller."""
-
-    code: str
-    reason: str
 
 
 class Ledger:

@@ -20,9 +20,9 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
+from urlshot.dial import Resolver, Unreachable, dial, resolve
 from urlshot.egress import Egress
 
-from .dial import Resolver, Unreachable, dial, resolve
 from .ledger import Ledger
 from .wire import MAX_HEAD, BadMessage, Request, parse_request, parse_response, refusal
 

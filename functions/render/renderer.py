@@ -15,12 +15,12 @@ from concurrent.futures import Future
 from aws_lambda_powertools import Logger
 
 from playwright_aws_lambda import Layer
+from urlshot.dial import Resolver, resolve
 from urlshot.errors import Broken
 from urlshot.jobs import RenderAnswer, RenderJob
 
 from .browser import Browser
 from .budget import ANSWER_SECONDS, Budget
-from .dial import Resolver, resolve
 from .job import Jobs
 from .seal import seal
 from .settings import RenderSettings

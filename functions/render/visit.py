@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from playwright.async_api import CDPSession, Error, Page, Route
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
+from urlshot.egress import Egress
 from urlshot.errors import UrlshotError, failure
 from urlshot.jobs import Hop, RenderJob, Tidied, Wait
 
@@ -43,7 +45,8 @@ class Printed:
 class Visit:
     """A job's page, in its own fresh context."""
 
-    def __init__(self, page: Page, job: RenderJob, ledger: Ledger, budget: Budget, tidy: Tidy) -> None:
+    def __init__(self, page: Page, job: RenderJob, ledger: Ledger, budget: Budget, tidy: Tidy, egress: Egress) -> None:
+        self._egress = egress
         self._page = page
         self._job = job
         self._ledger = ledger
@@ -159,6 +162,7 @@ class Visit:
         """That what stands there is the page's, and that it is no error page, the browser's or the server's."""
         if self._page.url.startswith("chrome-error:"):  # where a script led, for `goto` reports its own failure
             raise network_error(self.witness.failure, self.witness, self._ledger)
+        self._check_host(self._page.url)
         response = self.witness.response
         if response is None or response.status < 400:
             return
@@ -171,6 +175,13 @@ class Visit:
             return
         code = "page_unavailable" if response.status >= 500 or response.status == 429 else "page_status"
         raise failure(code, f"The page answered with status {response.status}.")
+
+    def _check_host(self, url: str) -> None:
+        """That where redirects and scripts have led is a host whose pages may be printed."""
+        host = urlsplit(url).hostname
+        decision = self._egress.for_target(host) if host else None
+        if decision is not None and not decision.allowed:
+            raise failure("host_not_allowed", f"The URL leads to another host: {decision.reason}.")
 
     def _check_parts(self) -> None:
         """Fails the job where it asked to fail rather than to be warned."""
@@ -201,6 +212,7 @@ class Visit:
         return Printed(pdf, url, status, seen, hops, found, waited, self._tidy.tidied())
 
     def _as_it_is(self, pdf: bytes) -> Printed:
+        self._check_host(self.witness.asked)
         hops = tuple(self.witness.hops)
         return Printed(pdf, shown(self.witness.asked), self._gate.status, Seen(status=self._gate.status), hops)
 

@@ -6,23 +6,31 @@ leaves everything alone: the messages are the owner's.
 
 from __future__ import annotations
 
-import json
 import os
-import urllib.request
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import BaseModel, Field
+from pydantic import ValidationError
 
-from functions.topology.description import describe
+from functions.topology.cloudformation import ANSWER_SECONDS, OutOfTime, answer, limited
+from functions.topology.declare import declare
+from functions.topology.description import Users, Wanted
 from functions.topology.management import Management
-from urlshot.errors import UrlshotError
+from urlshot.errors import Broken, UrlshotError
 from urlshot.logs import error_fields, logger
-from urlshot.messages import Delays
 from urlshot.secrets import read_credentials
 from urlshot.settings import Settings
 
 log = logger()
+
+SLACK_SECONDS = 20.0
+"""By how much waiting for old shards ends before everything is broken off, so that it can say what it waits for."""
+
+
+_OUT_OF_TIME = (
+    "See in the log how far it came, and whether the broker is well; then update the stack again: what is declared "
+    "already is no hindrance."
+)
 
 
 class TopologySettings(Settings):
@@ -30,59 +38,45 @@ class TopologySettings(Settings):
     broker_admin_secret: str
     broker_api_secret: str
     broker_dispatch_secret: str
-
-
-class Properties(BaseModel):
-    """The custom resource's properties; CloudFormation sends every value as a string."""
-
-    shards: int = Field(alias="Shards", ge=1, le=64)
-    delays: Delays = Field(alias="RetryDelays")
+    broker_watch_secret: str
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:
-    """Does what CloudFormation asks, and always answers it: a stack that hears nothing hangs for an hour."""
+    """Does what CloudFormation asks, and always answers it before the function's time is out.
+
+    The answer's reason says what to do. No password is in it, nor in the log.
+    """
+    seconds = context.get_remaining_time_in_millis() / 1000 - ANSWER_SECONDS
+    status, reason = "SUCCESS", ""
     try:
         if event["RequestType"] != "Delete":
-            _declare(Properties.model_validate(event["ResourceProperties"]))
-        status, reason = "SUCCESS", ""
+            with limited(seconds):
+                _declare(event["ResourceProperties"], seconds - SLACK_SECONDS)
+    except OutOfTime:
+        log.exception("topology: out of time")
+        status, reason = "FAILED", f"Not done after {seconds:.0f} s. {_OUT_OF_TIME}"
     except UrlshotError as error:
         log.exception("topology: failed", extra=error_fields(error))
         status, reason = "FAILED", error.internal or error.detail
     except Exception as error:
         log.exception("topology: failed")
         status, reason = "FAILED", f"{type(error).__name__}: {error}"
-    _answer(event, status, f"{reason[:1000]} (log stream {context.log_stream_name})")
+    answer(event, status, f"{reason[:1000]} (log stream {context.log_stream_name})".lstrip())
     return {"status": status}
 
 
-def _declare(properties: Properties) -> None:
+def _declare(properties: dict[str, Any], seconds: float) -> None:
+    try:
+        wanted = Wanted.model_validate(properties)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        raise Broken(f"The property {first['loc'][0]}: {first['msg']}. Correct it in the template.") from error
     settings = TopologySettings.read(os.environ)
     management = Management(settings.broker_console, read_credentials(settings.broker_admin_secret))
-    calls = 0
-    for call in describe(
-        properties.shards,
-        properties.delays,
+    users = Users(
         api=read_credentials(settings.broker_api_secret),
         dispatch=read_credentials(settings.broker_dispatch_secret),
-    ):
-        management.carry_out(call)
-        calls += 1
-    log.info("topology: declared", extra={"shards": properties.shards, "delays": properties.delays, "calls": calls})
-
-
-def _answer(event: dict[str, Any], status: str, reason: str) -> None:
-    """Puts the answer where CloudFormation waits for it (user guide, "Custom resource response objects")."""
-    body = {
-        "Status": status,
-        "Reason": reason,
-        # One id for the life of the resource: another would have CloudFormation delete "the old one".
-        "PhysicalResourceId": event.get("PhysicalResourceId", "urlshot-topology"),
-        "StackId": event["StackId"],
-        "RequestId": event["RequestId"],
-        "LogicalResourceId": event["LogicalResourceId"],
-    }
-    request = urllib.request.Request(  # noqa: S310 - CloudFormation's own presigned address
-        event["ResponseURL"], json.dumps(body).encode(), {"Content-Type": ""}, method="PUT"
+        watch=read_credentials(settings.broker_watch_secret),
     )
-    with urllib.request.urlopen(request, timeout=10):  # noqa: S310 - as above
-        pass
+    calls = declare(management, wanted, users, seconds)
+    log.info("topology: declared", extra={**wanted.model_dump(), "calls": calls})

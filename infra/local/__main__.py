@@ -18,6 +18,7 @@ from infra.local.settings import Settings
 from infra.local.stack import Stack, StackFailed
 from infra.local.template import TemplateError
 
+_IN_DOCKER = "in Docker sam local invoke ApiFunction --event tests/events/api.json --env-vars {}"
 _EXPECTED = (BrokerError, DeploymentError, JobFailed, MissingArtefact, StackFailed, TemplateError, OSError)
 
 
@@ -42,13 +43,19 @@ def _parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", help="run until Ctrl-C")
     up.add_argument("--port", type=int, default=0, help="port of the API; a free one by default")
     up.add_argument("--stage-prefix", action="store_true", help="paths start with the stage, as at an AWS address")
+    up.add_argument("--docker", action="store_true", help="let the containers of sam local reach the stack")
+    up.add_argument("--ca", type=Path, help="PEM file of authorities that callbacks trust besides the system's")
     up.add_argument("--ready-file", type=Path, help="file that gets all addresses, as JSON, once everything is up")
     pdf = commands.add_parser("pdf", help="have one URL printed and save the PDF")
     pdf.add_argument("--url", help="what to print; a demo page by default")
     pdf.add_argument("--out", type=Path, default=Path("page.pdf"), help="file for the PDF (page.pdf)")
     for command in (up, pdf):
         command.add_argument(
-            "--allow", type=_pairs, default=(), metavar="HOST:PORT,...", help="what pages may load from this machine"
+            "--allow",
+            type=_pairs,
+            default=(),
+            metavar="HOST:PORT,...",
+            help="what pages may load from this machine, and callbacks go to",
         )
         command.add_argument(
             "--param", type=_assignment, action="append", default=[], metavar="K=V", help="a parameter of template.yaml"
@@ -76,9 +83,11 @@ async def _run(arguments: argparse.Namespace, console: Console) -> None:
     settings = Settings(
         parameters=dict(arguments.param),
         allow=arguments.allow,
+        ca=getattr(arguments, "ca", None),
         port=getattr(arguments, "port", 0),
         stage_in_path=getattr(arguments, "stage_prefix", False),
         concurrency=arguments.concurrency,
+        docker=getattr(arguments, "docker", False),
         keep_records=arguments.command == "up",
     )
     if arguments.command == "pdf":
@@ -99,10 +108,12 @@ def _announce(stack: Stack, console: Console) -> None:
         "\n".join(
             [
                 f"API       {access.endpoint}",
+                f"API key   {access.api_key} (needed with --param RequireApiKey=true)",
                 f"AMQP      {access.amqp_url}",
                 f"records   {access.aws_endpoint}/{access.bucket}/?prefix=job/",
                 f"mails     {access.mails}",
                 f"logs      {access.logs}",
+                *([_IN_DOCKER.format(access.env_vars)] if access.env_vars else []),
                 f"try       curl -sSfL -o page.pdf '{access.endpoint}/pdf?url=https://example.com/'",
             ]
         )

@@ -35,6 +35,9 @@ class LocalAddresses:
             "AWS::StackId": self.stack_id,
         }.get(name)
 
+    def zones(self) -> list[str]:
+        return [f"{REGION}{letter}" for letter in "abc"]
+
     @property
     def stack_id(self) -> str:
         return f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{self.stack}/local"
@@ -97,6 +100,8 @@ class LocalAddresses:
                 return [self.amqp]
             case "AWS::AmazonMQ::Broker", "ConsoleURLs":
                 return [self.console]
+            case "AWS::EC2::SecurityGroup", "GroupId":
+                return self.name(resource)
             case kind, "Arn" if not kind.startswith("AWS::Serverless::"):
                 return f"arn:aws:local:{REGION}:{ACCOUNT}:{self.name(resource)}"
             case kind, _:

@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,11 +32,12 @@ class MissingArtefact(Exception):
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Where a function finds AWS (moto), Lambda's Invoke API, and what it may reach on this machine."""
+    """Where a function finds AWS (moto), Lambda's Invoke API, what it may reach on this machine, and whom it trusts."""
 
     aws: str
     invoke: str
     allow: Sequence[str]
+    ca: Path | None = None
 
 
 def runtime_client(folder: Path) -> Path:
@@ -130,7 +131,7 @@ def launch(
         "PATH": _joined([*(layer / "bin" for layer in layers)], "/usr/local/bin:/usr/bin:/bin"),
         "LD_LIBRARY_PATH": _joined([layer / "lib" for layer in layers]),
         "PYTHONPATH": _joined([task_root, *(layer / "python" for layer in layers), runtime]),
-        **_developer(function.environment, endpoints),
+        **variables(function, endpoints),
     }
     return Launch(
         function=function.name,
@@ -143,12 +144,14 @@ def launch(
     )
 
 
-def _developer(declared: Mapping[str, str], endpoints: Endpoints) -> dict[str, str]:
+def variables(function: Function, endpoints: Endpoints) -> dict[str, str]:
     """The template's variables, and the few that only exist on this machine."""
     local = {"AWS_ENDPOINT_URL": endpoints.aws, "AWS_ENDPOINT_URL_LAMBDA": endpoints.invoke}
     if endpoints.allow:
         local["LOCAL_ALLOW"] = ",".join(endpoints.allow)
-    return {**declared, **local}
+    if endpoints.ca is not None:
+        local["LOCAL_CA"] = str(endpoints.ca.absolute())
+    return {**function.environment, **local}
 
 
 def _joined(folders: Sequence[Path], rest: str = "") -> str:

@@ -1,7 +1,8 @@
 """EventBridge's part: rules that hand events to functions, and schedules.
 
 Which rule an event matches is moto's decision: each rule has an SQS queue of its own as its target there, and what
-arrives in it is delivered to the function as Lambda delivers an asynchronous invocation.
+arrives in it is delivered to the function as Lambda delivers an asynchronous invocation. Rules whose targets are queues
+are moto's altogether.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ import aiohttp
 from infra.local.addresses import ACCOUNT, REGION, function_arn, queue_arn
 from infra.local.awsclient import AwsClient, AwsError
 from infra.local.lambdas import Lambdas, Undelivered
-from infra.local.model import Rule, Schedule, Wiring
+from infra.local.model import QueueRule, Rule, Schedule, Wiring
 
 _LONG_POLL_SECONDS = 20
 _BACKOFF_SECONDS = 0.5
@@ -27,13 +28,15 @@ def rule_queue(rule: Rule) -> str:
     return f"local-rule-{rule.name}"
 
 
-async def create_rule(aws: AwsClient, rule: Rule) -> None:
-    """Makes the rule and its queue. Errors: `AwsError`."""
-    await aws.call("sqs", "CreateQueue", QueueName=rule_queue(rule))
+async def create_rule(aws: AwsClient, rule: Rule | QueueRule) -> None:
+    """Makes the rule, and the queue of one that has a function for its target. Errors: `AwsError`."""
+    if isinstance(rule, Rule):
+        await aws.call("sqs", "CreateQueue", QueueName=rule_queue(rule))
+    queues = rule.queues if isinstance(rule, QueueRule) else (queue_arn(rule_queue(rule)),)
     pattern = json.dumps(rule.pattern)
     await aws.call("events", "PutRule", Name=rule.name, EventBusName=rule.bus, EventPattern=pattern)
-    target = {"Id": rule.function, "Arn": queue_arn(rule_queue(rule))}
-    await aws.call("events", "PutTargets", Rule=rule.name, EventBusName=rule.bus, Targets=[target])
+    targets = [{"Id": arn.rpartition(":")[2], "Arn": arn} for arn in queues]
+    await aws.call("events", "PutTargets", Rule=rule.name, EventBusName=rule.bus, Targets=targets)
 
 
 async def follow_rule(rule: Rule, endpoint: str, aws: AwsClient, lambdas: Lambdas, say: Callable[[str], None]) -> None:

@@ -19,7 +19,7 @@ from infra.local.addresses import LocalAddresses
 from infra.local.awsclient import AwsClient
 from infra.local.bus import create_rule
 from infra.local.lambdas import Lambdas
-from infra.local.model import CustomResource, Secret, Wiring
+from infra.local.model import CustomResource, Queue, QueueRule, Rule, Secret, Wiring
 from infra.local.template import TemplateError
 from infra.local.waits import first_of
 
@@ -73,7 +73,7 @@ async def create_resources(
     wiring: Wiring, secret_texts: Mapping[str, str], aws: AwsClient, senders: tuple[str, ...]
 ) -> None:
     """Everything that moto stands in for. `senders` are mail addresses that SES shall take as verified."""
-    queues = (aws.call("sqs", "CreateQueue", QueueName=queue.name) for queue in wiring.queues)
+    queues = (_create_queue(aws, queue) for queue in wiring.queues if queue.dead_letters is None)
     buses = (aws.call("events", "CreateEventBus", Name=bus) for bus in wiring.buses)
     made = (
         aws.call("secretsmanager", "CreateSecret", Name=secret.name, SecretString=secret_texts[secret.arn])
@@ -81,7 +81,13 @@ async def create_resources(
     )
     buckets = (aws.create_bucket(name) for name in wiring.buckets)
     await asyncio.gather(*queues, *buses, *made, *buckets, *(aws.verify_sender(sender) for sender in senders))
-    await asyncio.gather(*(create_rule(aws, rule) for rule in wiring.rules))
+    await asyncio.gather(*(_create_queue(aws, queue) for queue in wiring.queues if queue.dead_letters is not None))
+    rules: list[Rule | QueueRule] = [*wiring.rules, *wiring.queue_rules]
+    await asyncio.gather(*(create_rule(aws, rule) for rule in rules))
+
+
+async def _create_queue(aws: AwsClient, queue: Queue) -> None:
+    await aws.call("sqs", "CreateQueue", QueueName=queue.name, Attributes=dict(queue.attributes))
 
 
 class CustomResources:

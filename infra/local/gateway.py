@@ -6,6 +6,7 @@ Source: "Lambda proxy integrations", "Gateway responses" and "API Gateway quotas
 import asyncio
 import json
 import re
+import secrets
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ from aiohttp import web
 
 from infra.local.lambdas import Lambdas, TooLarge
 from infra.local.model import Api, Route
-from infra.local.proxy_event import HttpRequest, MalformedAnswer, proxy_answer, proxy_event
+from infra.local.proxy_event import ApiKey, HttpRequest, MalformedAnswer, proxy_answer, proxy_event
 
 BODY_LIMIT = 10 * 1024 * 1024  # bytes
 INTEGRATION_SECONDS = 29.0
@@ -38,6 +39,7 @@ class GatewayError:
 UNKNOWN_ROUTE = GatewayError(
     "MISSING_AUTHENTICATION_TOKEN", 403, "Missing Authentication Token", "MissingAuthenticationTokenException"
 )
+NO_KEY = GatewayError("INVALID_API_KEY", 403, "Forbidden", "ForbiddenException")
 BODY_TOO_LARGE = GatewayError("REQUEST_TOO_LARGE", 413, "Request Too Long", "RequestTooLargeException")
 BAD_ANSWER = GatewayError("DEFAULT_5XX", 502, "Internal server error", "InternalServerErrorException")
 NO_ANSWER = GatewayError("INTEGRATION_TIMEOUT", 504, "Endpoint request timed out", "InternalServerErrorException")
@@ -66,9 +68,14 @@ class Matcher:
         return cls(route, re.compile("/" + "/".join(parts) + "/?"), tuple(names), tuple(rank))
 
 
-def gateway_app(api: Api, lambdas: Lambdas, *, stage_in_path: bool, say: Callable[[str], None]) -> web.Application:
-    """The API's routes; under /<stage> when `stage_in_path`, as at an execute-api address."""
-    matchers = sorted((Matcher.of(route) for route in api.routes), key=lambda matcher: matcher.rank)
+def gateway_app(
+    api: Api, lambdas: Lambdas, *, key: ApiKey, stage_in_path: bool, say: Callable[[str], None]
+) -> web.Application:
+    """The API's routes; under /<stage> when `stage_in_path`, as at an execute-api address. `key` is the one API key."""
+    # A method that is named goes before ANY.
+    matchers = sorted(
+        (Matcher.of(route) for route in api.routes), key=lambda one: (one.rank, one.route.method == "ANY")
+    )
 
     async def serve(request: web.Request) -> web.Response:
         request_id = str(uuid.uuid4())
@@ -82,6 +89,9 @@ def gateway_app(api: Api, lambdas: Lambdas, *, stage_in_path: bool, say: Callabl
         if found is None:
             return _own_answer(api, UNKNOWN_ROUTE, request_id, path)
         matcher, parameters = found
+        shown = request.headers.get("x-api-key", "")
+        if matcher.route.needs_key and not secrets.compare_digest(shown.encode(), key.value.encode()):
+            return _own_answer(api, NO_KEY, request_id, path)
         try:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
@@ -103,6 +113,7 @@ def gateway_app(api: Api, lambdas: Lambdas, *, stage_in_path: bool, say: Callabl
             stage_in_path=stage_in_path,
             binary_types=api.binary_types,
             request_id=request_id,
+            api_key=key if matcher.route.needs_key else None,
         )
         try:
             # Where AWS would start a hundred instances for a hundred callers, this machine has its few cores: callers
@@ -159,7 +170,7 @@ def _own_answer(api: Api, error: GatewayError, request_id: str, path: str) -> we
     """API Gateway's answer, in the form the template's GatewayResponses give it, if they do."""
     general = "DEFAULT_4XX" if error.status < 500 else "DEFAULT_5XX"
     custom: Mapping[str, Any] = api.gateway_responses.get(error.type) or api.gateway_responses.get(general) or {}
-    templates = custom.get("ResponseTemplates") or {"application/json": '{"message":$context.error.messageString}'}
+    templates = custom.get("responseTemplates") or {"application/json": '{"message":$context.error.messageString}'}
     media, template = next(iter(templates.items()))
     context = {
         "error.message": error.message,
@@ -174,6 +185,8 @@ def _own_answer(api: Api, error: GatewayError, request_id: str, path: str) -> we
     headers = {"x-amzn-RequestId": request_id, "Content-Type": media}
     if error.error_type:
         headers["x-amzn-ErrorType"] = error.error_type
-    declared = (custom.get("ResponseParameters") or {}).get("Headers") or {}
-    headers |= {name: str(value).strip("'") for name, value in declared.items()}
-    return web.Response(status=int(custom.get("StatusCode", error.status)), body=text.encode(), headers=headers)
+    for name, value in (custom.get("responseParameters") or {}).items():
+        # A parameter is a text in quotes, or the name of something of the context.
+        text_of = str(value).strip("'") if str(value).startswith("'") else context[str(value).removeprefix("context.")]
+        headers[name.removeprefix("gatewayresponse.header.")] = text_of
+    return web.Response(status=int(custom.get("statusCode", error.status)), body=text.encode(), headers=headers)

@@ -23,14 +23,17 @@ class Function:
 
 @dataclass(frozen=True)
 class Route:
+    """`method` may be ANY; `needs_key`: API Gateway asks for an API key before it calls the function."""
+
     method: str
     path: str
     function: str
+    needs_key: bool = False
 
 
 @dataclass(frozen=True)
 class Api:
-    """The REST API: its stage, routes, binary media types and customised gateway responses."""
+    """The REST API: its stage, routes, binary media types and gateway responses, by type as its definition has them."""
 
     logical_id: str
     stage: str
@@ -53,12 +56,33 @@ class QueueMapping:
 
 
 @dataclass(frozen=True)
+class SqsMapping:
+    """An event source mapping from an SQS queue, by its ARN; `partial` says that the function names what failed."""
+
+    function: str
+    queue: str
+    batch_size: int
+    partial: bool
+    concurrency: int
+
+
+@dataclass(frozen=True)
 class Rule:
     name: str
     function: str
     bus: str
     pattern: Mapping[str, Any]
     dead_letters: str | None
+
+
+@dataclass(frozen=True)
+class QueueRule:
+    """A rule that puts events into SQS queues, by their ARNs."""
+
+    name: str
+    bus: str
+    pattern: Mapping[str, Any]
+    queues: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -90,8 +114,12 @@ class Secret:
 
 @dataclass(frozen=True)
 class Queue:
+    """An SQS queue; `attributes` as SQS takes them. `dead_letters` is the ARN of where it puts what it gives up."""
+
     name: str
     arn: str
+    attributes: Mapping[str, str]
+    dead_letters: str | None
 
 
 @dataclass(frozen=True)
@@ -110,7 +138,9 @@ class Wiring:
     layers: Mapping[str, str]
     api: Api | None
     mappings: tuple[QueueMapping, ...]
+    sqs_mappings: tuple[SqsMapping, ...]
     rules: tuple[Rule, ...]
+    queue_rules: tuple[QueueRule, ...]
     schedules: tuple[Schedule, ...]
     custom_resources: tuple[CustomResource, ...]
     secrets: tuple[Secret, ...]

@@ -53,7 +53,8 @@ class FanOut:
         record = json.loads(line)
         if "_aws" in record:
             names = [metric["Name"] for part in record["_aws"]["CloudWatchMetrics"] for metric in part["Metrics"]]
-            self._said[function] = f"metric  {', '.join(sorted(names))}"
+            shown = sorted(name for name in names if not name.startswith("pdf.phase."))
+            self._said[function] = f"metric  {', '.join(shown)}"
         elif record.get("type") == "local.undelivered":
             waiting.set_result(f"failed after {record['attempts']} attempts: {record.get('error', '')[:200]}")
         elif record.get("type") == "platform.report":

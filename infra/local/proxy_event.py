@@ -8,7 +8,7 @@ import json
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -35,6 +35,14 @@ class HttpRequest:
 
 
 @dataclass(frozen=True)
+class ApiKey:
+    """An API key, and the id by which a function is told of it."""
+
+    id: str
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class HttpAnswer:
     status: int
     headers: Sequence[tuple[str, str]]
@@ -50,9 +58,10 @@ def proxy_event(
     stage_in_path: bool,
     binary_types: Sequence[str],
     request_id: str | None = None,
+    api_key: ApiKey | None = None,
     now: float | None = None,
 ) -> dict[str, Any]:
-    """The event of a request that a route (`resource`, e.g. "/pdf/{id}") has taken."""
+    """The event of a request that a route (`resource`, e.g. "/pdf/{id}") has taken; `api_key` where it needs one."""
     moment = time.time() if now is None else now
     headers = grouped(request.headers)
     query = grouped(parse_qsl(request.query, keep_blank_values=True))
@@ -81,6 +90,7 @@ def proxy_event(
             "identity": {
                 "accessKey": None,
                 "accountId": None,
+                **({"apiKey": api_key.value, "apiKeyId": api_key.id} if api_key is not None else {}),
                 "caller": None,
                 "cognitoAuthenticationProvider": None,
                 "cognitoAuthenticationType": None,

@@ -48,11 +48,15 @@ class BrokerError(Exception):
 
 
 class Rabbit:
-    """A node under way. `died` resolves when it ends without having been told to."""
+    """A node under way. `died` resolves when it ends without having been told to.
 
-    def __init__(self, folder: Path, listener: Callable[[str], None]) -> None:
+    `tick` is how often, in milliseconds, a quorum queue tells its figures to the management API.
+    """
+
+    def __init__(self, folder: Path, listener: Callable[[str], None], tick: int = 5000) -> None:
         self.folder = folder
         self._listener = listener
+        self._tick = tick
         self._ports = [PortReservation() for _ in range(4)]
         self.amqp_port, self.console_port, self._dist_port, self._epmd_port = (item.port for item in self._ports)
         self._lines: list[str] = []
@@ -106,7 +110,8 @@ class Rabbit:
             # the script becomes the node itself, in place of a shell that waits for it: one pid to know
             "RABBITMQ_ALLOW_INPUT": "1",
             # schedulers of an idle node must not spin; distribution listens on loopback only
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}"
+            f" -rabbit quorum_tick_interval {self._tick}",
         }
         try:
             self._epmd = await Child.start(["epmd"], environment=environment, listener=self._listener)

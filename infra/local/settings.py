@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -13,18 +14,22 @@ class Settings:
     """What a person can choose.
 
     parameters     the template's, like `sam deploy --parameter-overrides`
-    allow          host:port pairs of this machine that pages may load from
+    allow          host:port pairs of this machine that pages may load from, and callbacks go to
+    ca             file of authorities that callbacks trust besides the system's
     port           of the API; 0 takes a free one
     stage_in_path  whether the API's paths start with the stage, as at an execute-api address
     concurrency    instances of one function side by side, where the template reserves none
+    docker         whether the containers of `sam local` are to reach this stack, at Docker's bridge
     keep_records   whether mails/ and logs/ stay after the end
     """
 
     parameters: Mapping[str, str] = field(default_factory=dict)
     allow: tuple[str, ...] = ()
+    ca: Path | None = None
     port: int = 0
     stage_in_path: bool = False
     concurrency: int = 20
+    docker: bool = False
     keep_records: bool = True
     project: Path = PROJECT
     state: Path = PROJECT / ".urlshot"
@@ -39,11 +44,13 @@ class Access:
     """Where everything can be reached; the ready file is this as JSON."""
 
     endpoint: str
+    api_key: str
     amqp_url: str
     amqp_endpoint: str
     management_url: str
     aws_endpoint: str
     invoke_endpoint: str
+    env_vars: str
     bucket: str
     bus: str
     queues: list[str]
@@ -52,17 +59,26 @@ class Access:
     pid: int
 
 
-def default_parameters() -> dict[str, str]:
-    """Parameters of a run on this machine, each of which may be overridden.
+def default_parameters(given: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """Parameters of a run on this machine, each of which may be overridden by those that are given.
 
-    Renders side by side: two a core, because a page waits for its network half of the time. A batch is as large, so
-    that its messages never wait for a free render inside a running batch.
+    Renders side by side: two a core, because a page waits for its network half of the time. The batches of all shards
+    are as large together, so that their messages do not wait for a free render inside a running batch. Of the 20
+    instances of `api`, some are left to those who do not wait. There is no network to lay out here, and metrics are
+    AWS's, so nothing is watched.
     """
-    renders = str(2 * (os.cpu_count() or 1))
+    renders = 2 * (os.cpu_count() or 1)
+    text = given.get("Shards", "1")
+    shards = int(text) if text.isdecimal() and int(text) else 1  # the template refuses what is no number of shards
     return {
         "Stage": "local",
         "MailFrom": "urlshot@example.com",
         "MailTo": "you@example.com",
-        "RenderConcurrency": renders,
-        "BatchSize": renders,
+        "RequireApiKey": "false",
+        "MaxWaiting": "16",
+        "NotifyAllow": "@example.com",
+        "RenderConcurrency": str(renders),
+        "BatchSize": str(max(1, renders // shards)),
+        "NetworkMode": "public",
+        "QueueWatch": "disabled",
     }

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import re
+import secrets
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import asdict
@@ -13,7 +15,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from infra.local.addresses import LocalAddresses
-from infra.local.artefacts import Endpoints, build_functions, check_layers, launch, runtime_client
+from infra.local.artefacts import Endpoints, build_functions, check_layers, launch, runtime_client, variables
 from infra.local.aws_process import AwsProcess
 from infra.local.awsclient import AwsClient
 from infra.local.bus import Destinations, follow_rule, follow_schedule
@@ -26,9 +28,12 @@ from infra.local.model import Wiring
 from infra.local.poller import Poller
 from infra.local.ports import listen
 from infra.local.processes import become_subreaper, end_orphans, start_warden
+from infra.local.proxy_event import ApiKey
 from infra.local.rabbitmq import BrokerError, ExistingBroker, Rabbit, with_credentials
+from infra.local.relay import Relay, bridge_address
 from infra.local.run_folder import RunFolder
 from infra.local.settings import Access, Settings, default_parameters
+from infra.local.sqs import SqsPoller
 from infra.local.template import Template, TemplateError
 from infra.local.waits import first_of
 from infra.local.wiring import read_wiring
@@ -106,7 +111,7 @@ class Stack:
         invoke_url = f"http://127.0.0.1:{invoke_socket.getsockname()[1]}"
 
         addresses = LocalAddresses(aws=moto.url, amqp=broker.amqp, console=broker.console)
-        parameters = {**default_parameters(), **settings.parameters}
+        parameters = {**default_parameters(settings.parameters), **settings.parameters}
         stage = f"/{parameters['Stage']}" if settings.stage_in_path else ""
         endpoint = f"http://127.0.0.1:{api_socket.getsockname()[1]}{stage}"
         parameters.setdefault("PublicUrl", endpoint)
@@ -147,7 +152,7 @@ class Stack:
         (_, roots) = await _together(
             start_aws(), build_functions(settings.project, wiring.functions, run.path / "functions")
         )
-        self.lambdas = self._lambdas(roots, Endpoints(moto.url, invoke_url, settings.allow), aws)
+        self.lambdas = self._lambdas(roots, Endpoints(moto.url, invoke_url, settings.allow, settings.ca), aws)
         self._exit.push_async_callback(self.lambdas.end)
         custom = CustomResources(self.lambdas, addresses)
         invoke = invoke_app(self.lambdas)
@@ -161,16 +166,18 @@ class Stack:
         await _together(*(custom.create(resource, invoke_url) for resource in wiring.custom_resources))
         console.say("exchanges, queues and users are there")
         await self._connect(texts, moto.url, aws, broker.amqp)
-        await self._serve(
-            gateway_app(wiring.api, self.lambdas, stage_in_path=settings.stage_in_path, say=console.say), api_socket
-        )
+        key = ApiKey("local-key", secrets.token_urlsafe(24))
+        gateway = gateway_app(wiring.api, self.lambdas, key=key, stage_in_path=settings.stage_in_path, say=console.say)
+        await self._serve(gateway, api_socket)
         self.access = Access(
             endpoint=endpoint,
+            api_key=key.value,
             amqp_url=with_credentials(broker.amqp, user, password),
             amqp_endpoint=broker.amqp,
             management_url=broker.console,
             aws_endpoint=moto.url,
             invoke_endpoint=invoke_url,
+            env_vars=await self._open_to_docker(Endpoints(moto.url, invoke_url, ())) if settings.docker else "",
             bucket=wiring.buckets[0] if wiring.buckets else "",
             bus=wiring.buses[0] if wiring.buses else "",
             queues=[mapping.queue for mapping in wiring.mappings],
@@ -205,7 +212,7 @@ class Stack:
     async def _warm(self) -> None:
         """One at a time: the cores are busy enough with the broker."""
         wiring = self.wiring
-        last = {rule.function for rule in wiring.rules}
+        last = {rule.function for rule in wiring.rules} | {mapping.function for mapping in wiring.sqs_mappings}
         for name in sorted(wiring.functions, key=lambda name: (name in last, name)):
             await self.lambdas.warm(name)
 
@@ -221,6 +228,9 @@ class Stack:
         for rule in self.wiring.rules:
             follow = follow_rule(rule, aws_url, aws, self.lambdas, self._console.say)
             self._task(follow, f"the rule {rule.name}")
+        for sqs in self.wiring.sqs_mappings:
+            follower = SqsPoller(sqs, aws_url, aws, self.lambdas, self._console.say)
+            self._task(follower.run(), f"the mapping on {sqs.queue}")
         for schedule in self.wiring.schedules:
             self._task(follow_schedule(schedule, self.lambdas), f"the schedule {schedule.name}")
         self._exit.push_async_callback(self._stop_tasks)
@@ -243,6 +253,30 @@ class Stack:
         await runner.setup()
         self._exit.push_async_callback(runner.cleanup)
         await web.SockSite(runner, listening).start()
+
+    async def _open_to_docker(self, endpoints: Endpoints) -> str:
+        """Lets the containers of `sam local` work with this stack; returns the file that `--env-vars` takes.
+
+        A link, `env.json` beside the runs, leads to that of the stack that came up last, until it ends.
+        """
+        relay = Relay(await asyncio.to_thread(bridge_address))
+        self._exit.callback(relay.close)
+        functions = self.wiring.functions.values()
+        text = json.dumps({one.name: variables(one, endpoints) for one in functions}, indent=1)
+        await relay.serve({int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", text)})
+        file, link = self.folder / "env.json", self._settings.state / "env.json"
+        file.write_text(relay.here(text), "utf-8")
+        scratch = link.with_name(f".{link.name}.{os.getpid()}")
+        scratch.unlink(missing_ok=True)
+        scratch.symlink_to(file)
+        scratch.rename(link)
+
+        def remove() -> None:
+            if link.is_symlink() and link.readlink() == file:
+                link.unlink()
+
+        self._exit.callback(remove)
+        return str(file)
 
     def write_ready_file(self, file: Path) -> None:
         """Says where everything is; appears whole or not at all."""

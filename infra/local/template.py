@@ -6,10 +6,12 @@ value that is silently wrong here would be a difference between this machine and
 Source: CloudFormation's intrinsic function and condition function references; SAM's "Globals section".
 """
 
+import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +24,7 @@ class Addresses(Protocol):
     """Where this machine keeps things: what `Ref` and `Fn::GetAtt` of a resource give."""
 
     def pseudo(self, name: str) -> str | None: ...
+    def zones(self) -> list[str]: ...
     def ref(self, resource: "Resource") -> str: ...
     def attribute(self, resource: "Resource", name: str) -> Any: ...
 
@@ -56,6 +59,22 @@ def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]
 
 
 _Loader.add_multi_constructor("!", _short_form)
+
+
+@cache
+def _parsed(text: str) -> Any:
+    return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader with more tags
+
+
+def load_template(file: Path) -> dict[str, Any]:
+    """A template file as it is, with its intrinsics in their long form. Errors: `TemplateError`."""
+    try:
+        loaded = _parsed(file.read_text("utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise TemplateError(f"{file}: {error}") from error
+    if not isinstance(loaded, dict):
+        raise TemplateError(f"{file}: not a template")
+    return loaded
 
 
 @dataclass(frozen=True)
@@ -108,14 +127,9 @@ class Template:
         self.path = path
         self.where = file.name + ("" if not path else f" ({'/'.join(path)})")
         self._addresses = addresses
-        try:
-            loaded = yaml.load(file.read_text("utf-8"), _Loader)  # noqa: S506 - a SafeLoader with more tags
-        except (OSError, yaml.YAMLError) as error:
-            raise TemplateError(f"{file}: {error}") from error
-        if not isinstance(loaded, dict):
-            raise TemplateError(f"{file}: not a template")
-        self.body: dict[str, Any] = loaded
+        self.body = load_template(file)
         self.parameters = given_parameters(self.body.get("Parameters") or {}, overrides or {}, self.where)
+        self._nested: dict[str, Template] = {}
         self._under_way: list[str] = []
 
     # ---- what is in it ----------------------------------------------------------------------------------------------
@@ -128,22 +142,21 @@ class Template:
                 found[logical_id] = Resource(self, logical_id, body["Type"], body)
         return found
 
-    @cached_property
-    def nested(self) -> dict[str, "Template"]:
-        """The nested stacks whose TemplateURL is a file beside this one."""
-        stacks = {}
-        for resource in self.resources.values():
-            if resource.type == STACK_TYPE:
-                file = self.file.parent / str(resource.require("TemplateURL"))
-                given = resource.property("Parameters", {})
-                stacks[resource.logical_id] = Template(file, self._addresses, given, resource.path)
-        return stacks
+    def nested(self, name: str) -> "Template":
+        """The nested stack of that logical id; its TemplateURL is a file beside this one."""
+        if name not in self._nested:
+            resource = self._resource(name, f"{self.where}/Resources")
+            file = self.file.parent / str(resource.require("TemplateURL"))
+            given = self._guarded(f"Resources/{name}", lambda _: resource.property("Parameters", {}))
+            self._nested[name] = Template(file, self._addresses, given, resource.path)
+        return self._nested[name]
 
     def everything(self) -> Iterator[Resource]:
         """All resources of this stack and of the stacks nested in it."""
         yield from self.resources.values()
-        for stack in self.nested.values():
-            yield from stack.everything()
+        for resource in self.resources.values():
+            if resource.type == STACK_TYPE:
+                yield from self.nested(resource.logical_id).everything()
 
     def globals(self, section: str) -> dict[str, Any]:
         """SAM's Globals of one section, e.g. "Function", evaluated."""
@@ -182,10 +195,14 @@ class Template:
             "Fn::If": self._if,
             "Fn::Select": self._select,
             "Fn::Join": self._join,
+            "Fn::Split": self._split,
+            "Fn::Cidr": self._cidr,
+            "Fn::GetAZs": lambda _region, _where: self._addresses.zones(),
             "Fn::Equals": self._equals,
             "Fn::Not": self._not,
             "Fn::And": self._and,
             "Fn::Or": self._or,
+            "Fn::Transform": self._transform,
         }
         if name not in known:
             raise TemplateError(f"{where}: the local stack does not know {name}")
@@ -211,7 +228,7 @@ class Template:
         kind, _, name = attribute.partition(".")
         if kind != "Outputs" or not name:
             raise TemplateError(f"{where}: a nested stack has Outputs.<name> only, not {attribute}")
-        return self.nested[resource.logical_id].output(name)
+        return self.nested(resource.logical_id).output(name)
 
     def _sub(self, argument: Any, where: str) -> str:
         text, given = (argument[0], argument[1]) if isinstance(argument, list) else (argument, {})
@@ -232,6 +249,13 @@ class Template:
 
         return _SUB_VARIABLE.sub(replace, text)
 
+    def _transform(self, argument: Any, where: str) -> Any:
+        """AWS::Include of a file beside this template; what is in it may refer to what is in the template."""
+        if not isinstance(argument, dict) or argument.get("Name") != "AWS::Include":
+            raise TemplateError(f"{where}: the local stack knows no transform but AWS::Include")
+        file = self.file.parent / str(argument["Parameters"]["Location"])
+        return self.evaluate(load_template(file), f"{where} ({file.name})")
+
     def _if(self, argument: Any, where: str) -> Any:
         name, then, otherwise = self._arguments(argument, 3, where)
         return self.evaluate(then if self.condition(name, where) else otherwise, where)
@@ -247,6 +271,18 @@ class Template:
         if not isinstance(items, list):
             raise TemplateError(f"{where}: not a list: {items!r}")
         return str(glue).join(scalar_text(item) for item in items)
+
+    def _split(self, argument: Any, where: str) -> list[str]:
+        glue, text = (self.evaluate(part, where) for part in self._arguments(argument, 2, where))
+        return str(text).split(str(glue))
+
+    def _cidr(self, argument: Any, where: str) -> list[str]:
+        block, count, host_bits = (self.evaluate(part, where) for part in self._arguments(argument, 3, where))
+        try:
+            subnets = ipaddress.ip_network(block).subnets(new_prefix=32 - int(host_bits))
+            return [str(subnet) for subnet in islice(subnets, int(count))]
+        except ValueError as error:
+            raise TemplateError(f"{where}: {error}") from error
 
     def _equals(self, argument: Any, where: str) -> bool:
         one, other = (self.evaluate(part, where) for part in self._arguments(argument, 2, where))
@@ -296,4 +332,4 @@ class Template:
             self._under_way.pop()
 
 
-__all__ = ["OMITTED", "STACK_TYPE", "Addresses", "Resource", "Template", "TemplateError"]
+__all__ = ["OMITTED", "STACK_TYPE", "Addresses", "Resource", "Template", "TemplateError", "load_template"]

@@ -12,17 +12,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from infra.local.addresses import LocalAddresses
+from infra.local.mappings import queue_mapping, sqs_mapping
 from infra.local.model import (
     Api,
     Broker,
     CustomResource,
     Function,
     Queue,
-    QueueMapping,
+    QueueRule,
     Route,
     Rule,
     Schedule,
     Secret,
+    SqsMapping,
     Wiring,
 )
 from infra.local.template import STACK_TYPE, Resource, Template, TemplateError
@@ -37,13 +39,16 @@ _IGNORED = {
     "AWS::S3::BucketPolicy": "permissions are not enforced on this machine",
     "AWS::SQS::QueuePolicy": "permissions are not enforced on this machine",
     "AWS::Events::EventBusPolicy": "permissions are not enforced on this machine",
+    "AWS::Events::Archive": "what has happened here is not replayed",
     "AWS::Lambda::Permission": "permissions are not enforced on this machine",
     "AWS::SecretsManager::ResourcePolicy": "permissions are not enforced on this machine",
-    "AWS::ApiGateway::": "accounts, usage plans and keys are API Gateway's",
+    "AWS::ApiGateway::": "the gateway here makes a key of its own, and counts nothing",
     "AWS::WAFv2::": "there is no firewall to configure",
 }
+_FUNCTION_URI = re.compile(r"arn:aws:apigateway:[^:]+:lambda:path/2015-03-31/functions/[^/]+:(?P<name>\w+)/invocations")
 _RATE = re.compile(r"rate\((\d+) (minute|minutes|hour|hours|day|days)\)")
 _SECRET_REFERENCE = re.compile(r"\{\{resolve:secretsmanager:(?P<arn>.+?):SecretString:(?P<key>[^:}]+)(?:::)?\}\}")
+_QUEUE_ATTRIBUTES = ("VisibilityTimeout", "MessageRetentionPeriod", "DelaySeconds")
 _LAMBDA_DEFAULTS = {"Timeout": 3, "MemorySize": 128}
 _FUNCTION_GLOBALS_MERGED = ("Environment", "LoggingConfig", "EventInvokeConfig")
 
@@ -75,9 +80,15 @@ def read_wiring(template: Template, addresses: LocalAddresses) -> Wiring:
     return Wiring(
         functions=functions,
         layers={layer.logical_id: str(layer.require("ContentUri")) for layer in by_type.get(_LAYER, [])},
-        api=_api(apis[0], tuple(event for event in events if isinstance(event, Route))) if apis else None,
-        mappings=tuple(event for event in events if isinstance(event, QueueMapping)),
+        api=_api(apis[0]) if apis else None,
+        mappings=tuple(
+            mapping
+            for resource in by_type.get("AWS::Lambda::EventSourceMapping", [])
+            for mapping in queue_mapping(resource, by_arn, {addresses.attribute(broker, "Arn") for broker in brokers})
+        ),
+        sqs_mappings=tuple(event for event in events if isinstance(event, SqsMapping)),
         rules=tuple(event for event in events if isinstance(event, Rule)),
+        queue_rules=tuple(_queue_rule(resource, addresses) for resource in by_type.get("AWS::Events::Rule", [])),
         schedules=tuple(event for event in events if isinstance(event, Schedule)),
         custom_resources=tuple(
             _custom(resource, by_arn)
@@ -87,10 +98,7 @@ def read_wiring(template: Template, addresses: LocalAddresses) -> Wiring:
         ),
         secrets=tuple(_secret(resource, addresses) for resource in by_type.get("AWS::SecretsManager::Secret", [])),
         buckets=tuple(addresses.ref(resource) for resource in by_type.get("AWS::S3::Bucket", [])),
-        queues=tuple(
-            Queue(addresses.attribute(resource, "QueueName"), addresses.attribute(resource, "Arn"))
-            for resource in by_type.get("AWS::SQS::Queue", [])
-        ),
+        queues=tuple(_queue(resource, addresses) for resource in by_type.get("AWS::SQS::Queue", [])),
         buses=tuple(addresses.ref(resource) for resource in by_type.get("AWS::Events::EventBus", [])),
         broker=_broker(brokers[0], addresses) if brokers else None,
         parameters=template.parameters,
@@ -102,11 +110,13 @@ _HANDLED = (
     "AWS::Serverless::Function",
     _LAYER,
     "AWS::Serverless::Api",
+    "AWS::Lambda::EventSourceMapping",
     "AWS::AmazonMQ::Broker",
     "AWS::SecretsManager::Secret",
     "AWS::S3::Bucket",
     "AWS::SQS::Queue",
     "AWS::Events::EventBus",
+    "AWS::Events::Rule",
 )
 
 
@@ -163,17 +173,15 @@ def _merged(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def _events(resource: Resource) -> Iterator[Route | QueueMapping | Rule | Schedule]:
+def _events(resource: Resource) -> Iterator[SqsMapping | Rule | Schedule]:
     function = resource.logical_id
     for name, event in (resource.property("Events") or {}).items():
         where, properties = f"{resource.where}/Properties/Events/{name}", event.get("Properties") or {}
         if properties.get("Enabled") is False or properties.get("State") == "DISABLED":
             continue
         match event["Type"]:
-            case "Api":
-                yield Route(str(properties["Method"]).upper(), properties["Path"], function)
-            case "MQ":
-                yield from _mappings(function, properties, where)
+            case "SQS":
+                yield sqs_mapping(function, properties, where)
             case "EventBridgeRule" | "CloudWatchEvent":
                 if unknown := set(properties) & {"Input", "InputPath", "InputTransformer"}:
                     raise TemplateError(f"{where}: the local stack does not know {', '.join(unknown)}")
@@ -196,35 +204,51 @@ def schedule_seconds(expression: str, where: str) -> float:
     return float(int(found.group(1)) * units[found.group(2).removesuffix("s")])
 
 
-def _mappings(function: str, properties: Mapping[str, Any], where: str) -> Iterator[QueueMapping]:
-    access = {item["Type"]: item["URI"] for item in properties.get("SourceAccessConfigurations") or []}
-    if "BASIC_AUTH" not in access:
-        raise TemplateError(f"{where}: no SourceAccessConfigurations of Type BASIC_AUTH")
-    window = properties.get("MaximumBatchingWindowInSeconds")
-    if len(properties["Queues"]) != 1:  # Lambda's rule
-        raise TemplateError(f"{where}: a mapping has exactly one queue")
-    yield QueueMapping(
-        function=function,
-        broker=properties["Broker"],
-        queue=properties["Queues"][0],
-        vhost=access.get("VIRTUAL_HOST", "/"),
-        batch_size=int(properties.get("BatchSize", 100)),
-        window=None if window is None else float(window),
-        secret=access["BASIC_AUTH"],
-    )
+def _queue(resource: Resource, addresses: LocalAddresses) -> Queue:
+    attributes = {name: str(value) for name in _QUEUE_ATTRIBUTES if (value := resource.property(name)) is not None}
+    redrive = resource.property("RedrivePolicy")
+    if redrive is not None:
+        attributes["RedrivePolicy"] = json.dumps(redrive)
+    name, arn = addresses.attribute(resource, "QueueName"), addresses.attribute(resource, "Arn")
+    return Queue(name, arn, attributes, redrive and str(redrive["deadLetterTargetArn"]))
 
 
-def _api(resource: Resource, routes: tuple[Route, ...]) -> Api:
-    for unknown in ("DefinitionBody", "DefinitionUri", "Auth"):
+def _queue_rule(resource: Resource, addresses: LocalAddresses) -> QueueRule:
+    queues = []
+    for target in resource.require("Targets"):
+        if ":sqs:" not in target["Arn"] or set(target) - {"Id", "Arn", "RetryPolicy", "DeadLetterConfig"}:
+            raise TemplateError(f"{resource.where}/Properties/Targets: the local stack knows plain SQS queues only")
+        queues.append(str(target["Arn"]))
+    bus = resource.property("EventBusName", "default")
+    return QueueRule(addresses.ref(resource), bus, resource.require("EventPattern"), tuple(queues))
+
+
+def _api(resource: Resource) -> Api:
+    """The API of an OpenAPI definition with API Gateway's extensions; routes go to functions only."""
+    for unknown in ("DefinitionUri", "Auth", "Cors", "GatewayResponses"):
         if resource.property(unknown) is not None:
             raise TemplateError(f"{resource.where}: the local stack does not know {unknown}")
+    definition = resource.require("DefinitionBody")
     return Api(
         logical_id=resource.logical_id,
         stage=str(resource.require("StageName")),
-        routes=routes,
+        routes=tuple(
+            _route(method, path, operation, f"{resource.where}: {method} {path}")
+            for path, operations in definition["paths"].items()
+            for method, operation in operations.items()
+        ),
         binary_types=tuple(str(item).replace("~1", "/") for item in resource.property("BinaryMediaTypes", [])),
-        gateway_responses=resource.property("GatewayResponses", {}),
+        gateway_responses=definition.get("x-amazon-apigateway-gateway-responses", {}),
     )
+
+
+def _route(method: str, path: str, operation: Mapping[str, Any], where: str) -> Route:
+    integration = operation["x-amazon-apigateway-integration"]
+    found = _FUNCTION_URI.fullmatch(str(integration["uri"]))
+    if integration["type"] != "aws_proxy" or found is None:
+        raise TemplateError(f"{where}: not a proxy integration of a function of this stack")
+    name = "ANY" if method == "x-amazon-apigateway-any-method" else method.upper()
+    return Route(name, path, found["name"], needs_key=bool(operation.get("security")))
 
 
 def _custom(resource: Resource, by_arn: Mapping[str, str]) -> CustomResource:

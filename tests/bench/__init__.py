@@ -1,1 +1,1 @@
-"""What a warm render costs, beside what it would cost without us. `make bench` prints it."""
+"""What a warm render costs, beside what it would cost without us, and what a cold start costs; see `make bench`."""

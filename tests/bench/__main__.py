@@ -1,6 +1,15 @@
-"""`python -m tests.bench`."""
+"""`python -m tests.bench`: warm renders; `python -m tests.bench cold`: cold starts."""
 
+import sys
+
+from .cold import cold
 from .speed import main
 
 if __name__ == "__main__":
-    main()
+    match sys.argv[1:]:
+        case []:
+            main()
+        case ["cold"]:
+            cold()
+        case _:
+            sys.exit("python -m tests.bench [cold]")

@@ -23,6 +23,8 @@ from typing import Any
 import amqp
 import pytest
 
+from tests import contract
+
 PROJECT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0
 """Seconds for anything to happen that takes a second or two; generous, because machines stall."""
@@ -47,19 +49,42 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
+CONTRACT = contract.Contract()
+ENDPOINTS: dict[str, str] = {}
+"""Of the stacks that run, with their API keys: what they answer is held against the contract."""
+
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
 
 
-def call(method: str, url: str, body: object = None, data: bytes | None = None) -> Answer:
-    """One HTTP request as it is, redirects not followed, errors as answers."""
+def call(
+    method: str,
+    url: str,
+    body: object = None,
+    data: bytes | None = None,
+    *,
+    key: str | None = None,
+    headers: dict[str, str] | None = None,
+) -> Answer:
+    """One HTTP request as it is, redirects not followed, errors as answers; an endpoint's are as its contract says.
+
+    An endpoint's own API key goes along, unless another `key` is given; an empty one is none.
+    """
     if body is not None:
         data = json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+    endpoint = next((known for known in ENDPOINTS if url.startswith(f"{known}/")), None)
+    shown = ENDPOINTS[endpoint] if endpoint and key is None else key
+    sent = {"Content-Type": "application/json", **({"x-api-key": shown} if shown else {}), **(headers or {})}
+    request = urllib.request.Request(url, data, sent, method=method)
     try:
         with _OPENER.open(request, timeout=PATIENCE) as response:
-            return Answer(response.status, response.headers, response.read())
+            answer = Answer(response.status, response.headers, response.read())
     except urllib.error.HTTPError as error:
-        return Answer(error.code, error.headers, error.read())
+        answer = Answer(error.code, error.headers, error.read())
+    if endpoint is not None:
+        asked = contract.Request(method, url.removeprefix(endpoint), data)
+        faults = CONTRACT.faults(asked, contract.Answer(answer.status, answer.headers, answer.body))
+        assert faults == [], f"{method} {url}: {answer.status} {answer.body[:2000]!r}"
+    return answer
 
 
 def eventually(look: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
@@ -203,11 +228,14 @@ def start(pages: Pages, ready_file: Path, *arguments: str) -> Stack:
             process.kill()
             pytest.fail("the stack did not start:\n" + ready_file.with_suffix(".out").read_text()[-3000:])
         time.sleep(0.1)
-    return Stack(json.loads(ready_file.read_text()), process, pages)
+    stack = Stack(json.loads(ready_file.read_text()), process, pages)
+    ENDPOINTS[stack.endpoint] = str(stack.ready["api_key"])
+    return stack
 
 
 def stop(stack: Stack) -> None:
     """Ends a stack as a supervisor would, and sees that nothing of it is left."""
+    del ENDPOINTS[stack.endpoint]
     stack.process.terminate()
     assert stack.process.wait(PATIENCE) == 0
     assert descendants_of_the_run(str(Path(stack.ready["logs"]).parent)) == []
@@ -222,7 +250,8 @@ def pages() -> Iterator[Pages]:
 
 @pytest.fixture(scope="session")
 def stack(pages: Pages, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    stack = start(pages, tmp_path_factory.mktemp("stack") / "ready.json", "--param", "RetryDelays=1,2")
+    parameters = ("--param", "RetryDelays=1,2", "--param", "Shards=2")
+    stack = start(pages, tmp_path_factory.mktemp("stack") / "ready.json", *parameters)
     yield stack
     stop(stack)
 

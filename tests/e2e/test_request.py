@@ -7,6 +7,7 @@ import json
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import amqp
 import pytest
@@ -14,6 +15,7 @@ from pypdf import PdfReader
 
 from tests.e2e.conftest import Pages, Stack, call, eventually
 from urlshot.identity import job_id
+from urlshot.messages import shard_of
 
 
 def text_of(pdf: bytes) -> str:
@@ -62,7 +64,7 @@ def test_the_fan_out_hears_of_a_success(stack: Stack, pages: Pages) -> None:
 
 
 def test_a_page_that_answers_404_fails_and_everyone_hears_of_it(stack: Stack, pages: Pages) -> None:
-    url = pages.url("/status/404")
+    url = pages.url("/status/404/heard")
     job = stack.ended(stack.post(url).json()["id"])
     assert (job["state"], job["error"]["code"], job["error"]["retryable"]) == ("failed", "page_status", False)
     assert "404" in job["error"]["detail"]
@@ -114,6 +116,31 @@ def test_a_hundred_at_once_make_one_render(stack: Stack, pages: Pages) -> None:
     assert pages.hits["/hundred"] == 1
     [line] = eventually(lambda: stack.log_lines("LogFunction", job["id"]), "the log line")
     assert line["attempts"] == 1
+
+
+def test_a_slow_page_holds_up_the_next_batch_of_its_own_shard_and_no_other(stack: Stack, pages: Pages) -> None:
+    def url(shard: int, name: str) -> str:
+        candidates = (pages.url(f"/{name}-{n}") for n in range(1000))
+        return next(one for one in candidates if shard_of(job_id(one, {}), 2) == shard)
+
+    slow = url(0, "slow")
+    arrived, go = pages.hold(urlsplit(slow).path)
+    first = stack.post(slow).json()["id"]
+    assert arrived.wait(60)
+    behind = stack.post(url(0, "behind")).json()["id"]
+    beside = stack.post(url(1, "beside")).json()["id"]
+    assert stack.ended(beside)["state"] == "done"
+    assert call("GET", f"{stack.endpoint}/pdf/{behind}").json()["state"] == "queued"
+    go.set()
+    assert [stack.ended(job)["state"] for job in (first, behind)] == ["done", "done"]
+
+
+def test_one_request_can_be_followed_through_the_logs(stack: Stack, pages: Pages) -> None:
+    accepted = stack.post(pages.url("/followed"))
+    job, request = accepted.json()["id"], accepted.headers["X-Request-Id"]
+    stack.ended(job)
+    for function in ("ApiFunction", "DispatchFunction"):
+        assert [line for line in stack.log_lines(function, job) if line.get("correlation_id") == request], function
 
 
 def test_any_amqp_client_gets_its_pdf_and_hears_of_it(stack: Stack, pages: Pages) -> None:

@@ -18,10 +18,14 @@ import amqp
 import boto3
 import pytest
 
-from functions.topology.description import describe
+from functions.topology.declare import declare
+from functions.topology.description import Users, Wanted
 from functions.topology.management import Management
 from infra.local.rabbitmq import Rabbit
+from tests.deployment.guard import Guard
+from tests.deployment.whole import deployment
 from urlshot.accept import Door
+from urlshot.aws import _session as aws_session
 from urlshot.broker import Publisher
 from urlshot.jobs import Report
 from urlshot.messages import DEAD, delay_queue, queue_of
@@ -32,7 +36,10 @@ PROJECT = Path(__file__).resolve().parents[2]
 ADMIN = Credentials("urlshot_admin", "admin-password")
 API = Credentials("urlshot_api", "api-password")
 DISPATCH = Credentials("urlshot_dispatch", "dispatch-password")
+WATCH = Credentials("urlshot_watch", "watch-password")
 DELAYS = (1, 2)
+TICK = 100
+"""Milliseconds between the figures of a queue."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ def rabbit(
     tmp_path_factory: pytest.TempPathFactory, loop_in_background: Callable[[Coroutine[Any, Any, Any]], Any]
 ) -> Iterator[Rabbit]:
     async def start() -> Rabbit:
-        node = Rabbit(tmp_path_factory.mktemp("broker") / "node", lambda _: None)
+        node = Rabbit(tmp_path_factory.mktemp("broker") / "node", lambda _: None, TICK)
         await node.start(ADMIN.username, ADMIN.password)
         return node
 
@@ -83,9 +90,8 @@ def rabbit(
 @pytest.fixture(scope="session")
 def topology(rabbit: Rabbit) -> Rabbit:
     """The broker, with what the topology function declares on it."""
-    management = Management(rabbit.console, ADMIN)
-    for call in describe(2, DELAYS, API, DISPATCH):
-        management.carry_out(call)
+    wanted = Wanted(Shards=2, RetryDelays=DELAYS, QueueLimit=1000)
+    declare(Management(rabbit.console, ADMIN), wanted, Users(API, DISPATCH, WATCH), seconds=10)
     return rabbit
 
 
@@ -112,7 +118,16 @@ def delays_of(shard: int) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def aws() -> Iterator[str]:
+def guard() -> Guard:
+    """Refuses what the functions' code calls and their roles do not allow, in all integration tests."""
+    boto3.setup_default_session(botocore_session=aws_session())  # whatever makes a client, that session does
+    guard = Guard(deployment())
+    guard.watch(boto3.DEFAULT_SESSION.events)
+    return guard
+
+
+@pytest.fixture(scope="session")
+def aws(guard: Guard) -> Iterator[str]:
     """moto's server, and an environment in which boto3 finds it and nothing else."""
     server = subprocess.Popen(
         [sys.executable, "-m", "infra.local.aws", "--port", "0"], cwd=PROJECT, stdout=subprocess.PIPE, text=True

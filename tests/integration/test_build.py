@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from infra.local.sizes import LIMIT, measure
+from tests.unit.test_template import SETTINGS
 
 PROJECT = Path(__file__).resolve().parents[2]
+RUNTIME = (3, 13)
+"""Lambda's, for which the layers are."""
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +35,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.timeout(400)
 def test_every_function_fits_into_lambda_with_its_layers(build: Path) -> None:
     sizes = {size.function: size for size in measure(build)}
-    assert len(sizes) == 7
+    assert set(sizes) == set(SETTINGS)
     assert all(0 < size.package < 1_000_000 for size in sizes.values())
     assert all(size.total <= LIMIT for size in sizes.values()), sizes
     assert set(sizes["RenderFunction"].layers) == {"SharedLayer", "ChromiumLayer"}
@@ -57,3 +63,63 @@ def test_a_layer_adds_nothing_that_the_other_brings(build: Path) -> None:
         {path.name for path in (build / name / "python").iterdir()} for name in ("SharedLayer", "ChromiumLayer")
     )
     assert not {name for name in shared & chromium if not name.endswith(".dist-info")}
+
+
+def test_the_layers_carry_what_is_pinned_and_no_more(build: Path) -> None:
+    for layer, folder in (("SharedLayer", "shared"), ("ChromiumLayer", "chromium")):
+        text = (PROJECT / "layers" / folder / "requirements.txt").read_text("utf-8")
+        pinned = {
+            (_plain(name), version) for name, version in re.findall(r"^([\w.-]+)(?:\[.*?\])?==([^\s;]+)", text, re.M)
+        }
+        found = {
+            (_plain(name), version)
+            for path in (build / layer / "python").glob("*.dist-info")
+            for name, _, version in [path.name.removesuffix(".dist-info").rpartition("-")]
+        }
+        assert found <= pinned, f"{layer} carries what nobody pinned"
+
+
+def _plain(name: str) -> str:
+    """A distribution's name as it is compared (PEP 503)."""
+    return re.sub(r"[-_.]+", "_", name).lower()
+
+
+def test_api_carries_its_contract_and_its_page(build: Path) -> None:
+    room = build / "ApiFunction" / "functions" / "api"
+    assert json.loads((room / "openapi.json").read_text("utf-8"))["openapi"]
+    page = PROJECT / "functions" / "api" / "page"
+    assert {file.name for file in (room / "page").iterdir()} == {file.name for file in page.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def python313() -> str:
+    """An interpreter like Lambda's."""
+    places = [shutil.which("python3.13"), *Path.home().glob(".pyenv/versions/3.13.*/bin/python3.13")]
+    for place in filter(None, places):
+        code = f"import sys; sys.exit(sys.version_info[:2] != {RUNTIME})"
+        if subprocess.run([place, "-c", code], check=False, timeout=30).returncode == 0:
+            return str(place)
+    pytest.skip("the layers are for python3.13, and there is none, neither on PATH nor in ~/.pyenv")
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_handler_is_imported_from_its_artefact_and_layers_alone(build: Path, python313: str, name: str) -> None:
+    """With nothing in its environment but where these are."""
+    [size] = [size for size in measure(build) if size.function == name]
+    path = [build / name, *(build / layer / "python" for layer in size.layers)]
+    code = f"""
+import importlib, json, sys
+module = importlib.import_module("functions.{name.removesuffix("Function").lower()}.app")
+assert callable(module.handler)
+files = [getattr(one, "__file__", None) for one in list(sys.modules.values())]
+print(json.dumps([file for file in files if file]))
+"""
+    done = subprocess.run(
+        [python313, "-S", "-B", "-c", code], cwd=build, capture_output=True, text=True, timeout=50, check=False,
+        env={"PYTHONPATH": os.pathsep.join(map(str, path))},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    library = Path(python313).resolve().parents[1]
+    places = (*path, library)
+    strange = [one for one in json.loads(done.stdout) if not any(Path(one).is_relative_to(place) for place in places)]
+    assert strange == []

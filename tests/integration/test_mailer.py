@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -13,11 +14,16 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyAl
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.mail.app import Mailer, MailSettings
+from urlshot import events
 from urlshot.claims import S3Claims
 from urlshot.events import Detail
 from urlshot.jobs import Report
+from urlshot.links import FileLinks
 from urlshot.store import Store, s3_client
+from urlshot.subscribers import Subscribers
+from urlshot.subscriptions import Subscriber
 
+ID = "0caaf24ab1a0c33440c06afe99df986365b0781f"
 SETTINGS = MailSettings(bucket="", mail_from="from@example.com", mail_to="to@example.com", public_url="https://a")
 
 
@@ -32,14 +38,20 @@ class Post:
         self._ses = boto3.client("sesv2")
         boto3.client("ses").verify_email_identity(EmailAddress="from@example.com")
         self.sent = 0
+        self.to: list[str] = []
+        self.refuses: set[str] = set()
         self.dies: BaseException | None = None
         self.fails: Exception | None = None
 
     def send_email(self, **mail: Any) -> Any:
         if self.fails is not None:
             raise self.fails
+        [address] = mail["Destination"]["ToAddresses"]  # nobody sees who else is told
+        if address in self.refuses:
+            raise RuntimeError(f"{address} is refused")
         answer = self._ses.send_email(**mail)
         self.sent += 1
+        self.to.append(address)
         if self.dies is not None:
             raise self.dies
         return answer
@@ -51,7 +63,8 @@ def mailer(store: Store) -> Callable[[Post], tuple[Mailer, S3Claims]]:
 
     def make(post: Post) -> tuple[Mailer, S3Claims]:
         claims = S3Claims(store.bucket, s3_client())
-        return Mailer(SETTINGS, cast("Any", post), claims), claims
+        subscribers = Subscribers(store.bucket, s3_client())
+        return Mailer(SETTINGS, cast("Any", post), claims, subscribers, FileLinks(None)), claims
 
     return make
 
@@ -64,7 +77,7 @@ def context(seconds_left: float = 20.0) -> LambdaContext:
 def detail(report: Report) -> Detail:
     return Detail.model_validate(
         {
-            "event_key": "x:y:done", "id": "x", "url": "https://example.com/", "bucket": "b", "key": "pdf/x.pdf",
+            "event_key": f"{ID}:y:done", "id": ID, "url": "https://example.com/", "bucket": "b", "key": f"pdf/{ID}.pdf",
             "report": report, "error": None, "attempts": 1, "cached": False, "requested_at": "2026-01-02T03:04:05Z",
             "finished_at": "2026-01-02T03:04:06Z", "queue_seconds": 0.5, "render_seconds": 0.5,
         }
@@ -88,8 +101,77 @@ def test_two_events_are_two_mails(mailer: Make, detail: Detail) -> None:
     post = Post()
     one, _ = mailer(post)
     one.mail(detail, context())
-    one.mail(detail.model_copy(update={"event_key": "x:z:done"}), context())
+    one.mail(detail.model_copy(update={"event_key": f"{ID}:z:done"}), context())
     assert post.sent == 2
+
+
+def subscribe(store: Store, *addresses: str) -> tuple[str, ...]:
+    who = [Subscriber(kind="mail", address=address) for address in addresses]
+    at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    with Subscribers(store.bucket, s3_client()).asking(ID, who, at) as names:
+        return names
+
+
+def test_each_subscriber_gets_a_mail_of_his_own_beside_the_operators(
+    mailer: Make, detail: Detail, store: Store
+) -> None:
+    subscribe(store, "a@example.com", "b@example.com")
+    subscribe(store, "a@example.com")  # asked twice
+    post = Post()
+    for _ in range(2):
+        mailer(post)[0].mail(detail, context())
+    assert sorted(post.to) == ["a@example.com", "b@example.com", "to@example.com"]
+    assert store._s3.list_objects_v2(Bucket=store.bucket, Prefix="sub/")["KeyCount"] == 0
+
+
+def test_an_event_that_comes_again_takes_no_later_subscription_with_it(
+    mailer: Make, detail: Detail, store: Store
+) -> None:
+    """One that was asked for in the seconds of tolerance, for a newer render."""
+    post = Post()
+    subscribe(store, "a@example.com")
+    mailer(post)[0].mail(detail, context())
+    subscribe(store, "a@example.com")
+    mailer(post)[0].mail(detail, context())
+    mailer(post)[0].mail(detail.model_copy(update={"event_key": f"{ID}:z:done"}), context())
+    assert sorted(post.to) == ["a@example.com"] * 2 + ["to@example.com"] * 2
+    assert store._s3.list_objects_v2(Bucket=store.bucket, Prefix="sub/")["KeyCount"] == 0
+
+
+def test_what_is_for_subscribers_only_is_not_mailed_to_the_operator(
+    mailer: Make, detail: Detail, store: Store, report: Report
+) -> None:
+    names = subscribe(store, "a@example.com")
+    post = Post()
+    hit = events.cached(ID, detail.url, "b", detail.finished_at, report, only=names)
+    mailer(post)[0].mail(hit, context())
+    assert post.to == ["a@example.com"]
+
+
+def test_where_the_operator_wants_no_mails_subscribers_get_theirs(
+    mailer: Make, detail: Detail, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscribe(store, "a@example.com")
+    monkeypatch.setitem(globals(), "SETTINGS", SETTINGS.model_copy(update={"mail_to": ""}))
+    post = Post()
+    mailer(post)[0].mail(detail, context())
+    assert post.to == ["a@example.com"]
+
+
+@pytest.mark.parametrize("refused", ["to@example.com", "a@example.com"])
+def test_one_address_that_is_refused_does_not_keep_the_mail_from_the_others(
+    mailer: Make, detail: Detail, store: Store, refused: str
+) -> None:
+    subscribe(store, "a@example.com", "b@example.com")
+    post = Post()
+    post.refuses = {refused}
+    everyone = {"a@example.com", "b@example.com", "to@example.com"}
+    with pytest.raises(RuntimeError):  # Lambda comes again with the event
+        mailer(post)[0].mail(detail, context())
+    assert set(post.to) == everyone - {refused}
+    post.refuses = set()
+    mailer(post)[0].mail(detail, context())
+    assert sorted(post.to) == sorted(everyone)
 
 
 def test_what_was_refused_is_tried_again(mailer: Make, detail: Detail) -> None:

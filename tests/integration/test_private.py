@@ -9,7 +9,7 @@ import pytest
 
 from functions.dispatch.batch import Delivery
 from tests.integration.conftest import API, Broker
-from tests.integration.workbench import Bench, make_bench
+from tests.integration.workbench import Bench
 from urlshot import records
 from urlshot.accept import Door, Outcome, Request
 from urlshot.errors import Transient, UrlshotError
@@ -28,7 +28,7 @@ PRIVATE = Private.model_validate(
 
 @pytest.fixture
 def bench(store: Store, broker: Broker) -> Bench:
-    return make_bench(store, broker)
+    return Bench(store, broker)
 
 
 def ask(bench: Bench) -> tuple[str, Delivery]:

@@ -15,7 +15,7 @@ import pytest
 
 from functions.dispatch.batch import Delivery
 from tests.integration.conftest import DELAYS, Broker
-from tests.integration.workbench import ID, URL, Bench, PlayedRenderer, make_bench
+from tests.integration.workbench import ID, URL, Bench, PlayedRenderer
 from urlshot import records
 from urlshot.errors import Transient, UrlshotError
 from urlshot.jobs import RenderAnswer, RenderJob, Report
@@ -26,7 +26,7 @@ from urlshot.store import Store
 
 @pytest.fixture
 def bench(store: Store, broker: Broker) -> Bench:
-    return make_bench(store, broker)
+    return Bench(store, broker)
 
 
 def test_a_job_is_rendered_settled_and_announced(bench: Bench, report: Report) -> None:

@@ -48,14 +48,37 @@ class PlayedRenderer(Renderer):
         return RenderAnswer(id=job.id, generation=job.generation, report=answer)
 
 
+class ListenedBus:
+    """A bus of the test's own, whose events go to a queue of its own."""
+
+    def __init__(self) -> None:
+        self.name = f"bus-{uuid.uuid4().hex}"
+        events, sqs = boto3.client("events"), boto3.client("sqs")
+        events.create_event_bus(Name=self.name)
+        self._queue = sqs.create_queue(QueueName=self.name)["QueueUrl"]
+        attributes = sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"]
+        events.put_rule(Name=self.name, EventBusName=self.name, EventPattern=json.dumps({"source": ["urlshot"]}))
+        target = {"Id": "1", "Arn": attributes["QueueArn"]}
+        events.put_targets(Rule=self.name, EventBusName=self.name, Targets=[target])
+
+    def events(self) -> list[dict[str, Any]]:
+        """What was put on it since the last look."""
+        sqs, found = boto3.client("sqs"), []
+        while messages := sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                found.append(json.loads(message["Body"]))
+                sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
+        return found
+
+
 class Bench:
     """A worker, a job in its queue, and eyes on all that leaves it."""
 
-    def __init__(self, store: Store, broker: Broker, bus: str, bus_queue: str) -> None:
+    def __init__(self, store: Store, broker: Broker) -> None:
         self.store = store
         self.broker = broker
-        self.bus = bus
-        self._bus_queue = bus_queue
+        self._listened = ListenedBus()
+        self.bus = self._listened.name
         self.now = records.now()
         self.renderer: PlayedRenderer
         self._completions = f"completions-{uuid.uuid4().hex}"
@@ -93,21 +116,4 @@ class Bench:
         return [json.loads(message.body) for message in self.broker.take(self._completions)]
 
     def events(self) -> list[dict[str, Any]]:
-        sqs, found = boto3.client("sqs"), []
-        while messages := sqs.receive_message(QueueUrl=self._bus_queue, MaxNumberOfMessages=10).get("Messages"):
-            for message in messages:
-                found.append(json.loads(message["Body"]))
-                sqs.delete_message(QueueUrl=self._bus_queue, ReceiptHandle=message["ReceiptHandle"])
-        return found
-
-
-def make_bench(store: Store, broker: Broker) -> Bench:
-    """A bench with a bus of its own, whose events go to a queue of its own."""
-    name = f"bus-{uuid.uuid4().hex}"
-    events, sqs = boto3.client("events"), boto3.client("sqs")
-    events.create_event_bus(Name=name)
-    url = sqs.create_queue(QueueName=name)["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    events.put_rule(Name=name, EventBusName=name, EventPattern=json.dumps({"source": ["urlshot"]}))
-    events.put_targets(Rule=name, EventBusName=name, Targets=[{"Id": "1", "Arn": arn}])
-    return Bench(store, broker, name, url)
+        return self._listened.events()

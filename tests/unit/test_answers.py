@@ -1,99 +1,178 @@
-"""From a job to an HTTP answer: addresses, problems, and what a caller may see."""
+"""From a job to an HTTP answer: ages, tags, older PDFs, and what a caller may see."""
 
-import json
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 import pytest
-from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
 from functions.api import answers
-from functions.api.answers import Place
+from functions.api.answers import Answers
+from functions.api.http import Call
 from urlshot import records
 from urlshot.errors import CODES, Rejected, Transient
+from urlshot.jobs import Report
+from urlshot.links import FileLinks
 from urlshot.options import Options
-from urlshot.store import Pdf
+from urlshot.records import LastGood
+from urlshot.store import Pdf, Store
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-LINKS = {"self": "https://host/pdf/x", "file": "https://host/pdf/x/file"}
+ID = "a" * 40
+REPORT = Report(
+    final_url="https://example.com/", status=200, title="Example", pages=1, bytes=8, sha256="", phases={}, network={},
+    chromium="", cold=False,
+)  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("path", "full_path", "scheme", "base"),
-    [
-        ("/pdf", "/prod/pdf", "https", "https://host:1/prod"),
-        ("/pdf", "/pdf", "http", "http://host:1"),
-        ("/pdf/a/file", "/base/path/pdf/a/file", None, "https://host:1/base/path"),
-    ],
-)
-def test_links_are_built_from_the_requests_own_address(
-    path: str, full_path: str, scheme: str | None, base: str
-) -> None:
-    event = APIGatewayProxyEvent(
-        {
-            "path": path,
-            "headers": {"X-Forwarded-Proto": scheme} if scheme else None,
-            "requestContext": {"path": full_path, "domainName": "host:1", "stage": "prod"},
-        }
+class Signed:
+    """In place of the store, whose links need no network but a client."""
+
+    def link(self, job_id: str, seconds: int, name: str, *, head: bool = False, save: bool = False) -> str:
+        return f"https://s3/{job_id}?{seconds}&{name}" + ("&HEAD" if head else "")
+
+
+DESK = Answers(cast("Store", Signed()), FileLinks(None), link_seconds=900, pdf_days=30)
+
+
+def call(**headers: str) -> Call:
+    return Call(
+        "GET", "/pdf/{id}", "https://host/prod", "r-1", headers={k.replace("_", "-"): v for k, v in headers.items()}
     )
-    place = Place.of(event)
-    assert place.base == base
-    assert place.file("id") == f"{base}/pdf/id/file"
-    assert place.again({"url": "https://a/?b=c&d"}, 2) == f"{base}/pdf?url=https%3A%2F%2Fa%2F%3Fb%3Dc%26d&hops=2"
+
+
+def record(state: records.State, **changes: Any) -> records.Record:
+    made = records.create(ID, "https://example.com/", Options(format="A5"), NOW)
+    finished = NOW if state in ("done", "failed") else None
+    return made.with_(state=state, finished_at=finished, **changes)
+
+
+def pdf(age: int = 0, generation: str = "g") -> Pdf:
+    return Pdf(1234, NOW - timedelta(seconds=age), generation)
 
 
 @pytest.mark.parametrize("code", CODES)
 def test_every_code_is_a_problem_answer(code: str) -> None:
-    response = answers.problem(Transient(code, "What happened."))
-    body = json.loads(response.body or "")
-    assert response.status_code == CODES[code].status
-    assert response.headers["Content-Type"] == "application/problem+json"
-    assert set(body) >= {"type", "status", "title", "detail", "code", "retryable", "remedy"}
-    assert (body["status"], body["detail"]) == (response.status_code, "What happened.")
-    assert ("Retry-After" in response.headers) == (response.status_code == 503)
+    answer = answers.problem(call(), Transient(code, "What happened."))
+    assert answer.status == CODES[code].status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    body = answer.value
+    assert set(body) == {"type", "status", "title", "detail", "code", "retryable", "remedy", "request_id"}
+    assert (body["type"], body["detail"], body["request_id"]) == (
+        f"urn:urlshot:problem:{code}",
+        "What happened.",
+        "r-1",
+    )
+    assert ("Retry-After" in answer.headers) is (answer.status in (503, 504))
 
 
-def test_a_problem_names_the_field() -> None:
-    body = json.loads(answers.problem(Rejected("invalid_request", "scale: is too big.", field="scale")).body or "")
-    assert body["field"] == "scale"
+def test_our_half_of_an_error_is_not_shown() -> None:
+    answer = answers.problem(call(), Rejected("invalid_url", "The URL has no host.", internal="secret", field="url"))
+    assert "secret" not in answer.body
+    assert answer.value["field"] == "url"
 
 
-def record(state: records.State, **changes: object) -> records.Record:
-    made = records.create("a" * 40, "https://example.com/", Options(format="A5"), NOW)
-    return made.with_(state=state, finished_at=NOW, **changes)
-
-
-def test_a_job_does_not_show_what_is_for_us() -> None:
-    body = json.loads(answers.job(record("queued"), None, LINKS).body or "")
+def test_a_job_is_shown_without_what_is_for_us() -> None:
+    body = DESK.job(call(), record("queued"), None, NOW).value
     assert not set(body) & {"generation", "announced", "lease_until", "last_good"}
-    assert (body["state"], body["options"], body["links"]) == ("queued", {"format": "A5"}, LINKS)
+    assert (body["version"], body["state"], body["options"]) == (1, "queued", {"format": "A5"})
+    address = f"https://host/prod/pdf/{ID}"
+    assert body["links"] == {"self": address, "file": f"{address}/file", "report": f"{address}/report"}
 
 
 @pytest.mark.parametrize(
     ("state", "waits"), [("publishing", True), ("queued", True), ("running", True), ("done", False), ("failed", False)]
 )
 def test_a_job_under_way_says_when_to_ask_again(state: records.State, waits: bool) -> None:
-    assert ("Retry-After" in answers.job(record(state), None, LINKS).headers) is waits
+    answer = DESK.job(call(), record(state), None, NOW, status=202)
+    assert ("Retry-After" in answer.headers) is waits
+    assert answer.headers["Location"] == f"https://host/prod/pdf/{ID}"
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_a_done_job_says_how_old_its_pdf_is_and_how_long_it_is_kept() -> None:
+    body = DESK.job(call(), record("done", report=REPORT), pdf(age=30), NOW).value
+    assert (body["state"], body["bytes"], body["age"]) == ("done", 1234, 30)
+    assert body["stored_at"] == "2026-01-02T03:03:35Z"
+    assert body["kept_until"] == "2026-02-01T03:03:35Z"
+    assert body["link_ends_at"] == "2026-01-02T03:19:05Z"
+    assert body["links"]["pdf"] == f"https://s3/{ID}?900&example.com.pdf"
+    assert "older_pdf" not in body
 
 
 def test_a_done_job_whose_pdf_was_cleared_away_is_shown_as_expired() -> None:
-    assert json.loads(answers.job(record("done"), None, LINKS).body or "")["state"] == "expired"
-    there = Pdf(10, NOW, "")
-    assert json.loads(answers.job(record("done"), there, LINKS).body or "")["state"] == "done"
+    body = DESK.job(call(), record("done", report=REPORT), None, NOW).value
+    assert body["state"] == "expired"
+    assert not set(body) & {"bytes", "age", "link_ends_at"}
+    assert "pdf" not in body["links"]
+
+
+@pytest.mark.parametrize("state", ["publishing", "queued", "running", "failed"])
+def test_an_older_pdf_stays_reachable_and_is_called_older(state: records.State) -> None:
+    last = LastGood(generation="g", finished_at=NOW - timedelta(hours=1), report=REPORT)
+    body = DESK.job(call(), record(state, last_good=last), pdf(age=3600), NOW).value
+    assert body["older_pdf"]["age"] == 3600
+    assert body["older_pdf"]["finished_at"] == "2026-01-02T02:04:05Z"
+    assert body["older_pdf"]["report"]["title"] == "Example"
+    assert body["links"]["pdf"]
+
+
+def test_a_pdf_of_another_life_than_the_one_that_is_known_of_has_no_report() -> None:
+    last = LastGood(generation="before", finished_at=NOW - timedelta(hours=1), report=REPORT)
+    shown = DESK.job(call(), record("running", last_good=last), pdf(age=1, generation="now"), NOW).value["older_pdf"]
+    assert shown == {"finished_at": "2026-01-02T03:04:04Z", "age": 1}
+
+
+def test_a_job_that_the_caller_has_is_not_sent_again() -> None:
+    first = DESK.job(call(), record("done", report=REPORT), pdf(30), NOW, etag='"e"')
+    tag = first.headers["ETag"]
+    assert tag.startswith('W/"')
+    assert first.headers["Cache-Control"] == "private, no-cache"
+    again = DESK.job(call(if_none_match=tag), record("done", report=REPORT), pdf(30), NOW, etag='"e"')
+    assert (again.status, again.body, again.headers["ETag"]) == (304, "", tag)
+
+
+@pytest.mark.parametrize(
+    ("etag", "there", "seconds"),
+    [
+        ('"other"', pdf(30), 0),  # the record went on
+        ('"e"', None, 0),  # the PDF was cleared away
+        ('"e"', pdf(29), 0),  # it is another PDF
+        ('"e"', pdf(30), 450),  # half of the time of its link is out
+    ],
+)
+def test_a_tag_changes_with_all_that_a_caller_would_want_to_know(etag: str, there: Pdf | None, seconds: int) -> None:
+    tag = DESK.job(call(), record("done", report=REPORT), pdf(30), NOW, etag='"e"').headers["ETag"]
+    later = NOW + timedelta(seconds=seconds)
+    answer = DESK.job(call(if_none_match=tag), record("done", report=REPORT), there, later, etag=etag)
+    assert answer.status == 200
 
 
 def test_a_recent_failure_says_its_cause_and_when_it_may_be_tried_again() -> None:
     error = Rejected("page_status", "The page answered 404.").public()
-    response = answers.failed_recently(
-        record("failed", error=error), NOW + timedelta(seconds=20), Place("https://host")
-    )
-    body = json.loads(response.body or "")
-    assert (response.status_code, body["code"], body["detail"]) == (502, "page_status", "The page answered 404.")
-    assert response.headers["Retry-After"] == "40"
-    assert body["links"] == {"self": f"https://host/pdf/{'a' * 40}"}
+    answer = DESK.failed_recently(call(), record("failed", error=error), None, NOW + timedelta(seconds=20))
+    body = answer.value
+    assert (answer.status, body["code"], body["detail"]) == (502, "page_status", "The page answered 404.")
+    assert (answer.headers["Retry-After"], body["retry_after"], body["state"]) == ("40", 40, "failed")
+    assert body["links"]["self"] == f"https://host/prod/pdf/{ID}"
+    assert "older_pdf" not in body
+    last = LastGood(generation="g", finished_at=NOW, report=REPORT)
+    with_older = DESK.failed_recently(call(), record("failed", error=error, last_good=last), pdf(5), NOW).value
+    assert with_older["older_pdf"]["age"] == 5
+    assert with_older["links"]["pdf"]
 
 
 def test_a_hit_says_how_old_it_is_and_when_its_link_ends() -> None:
-    pdf = Pdf(1234, NOW - timedelta(seconds=30), "g")
-    body = json.loads(answers.hit("x", "https://example.com/", pdf, NOW, LINKS, 900).body or "")
-    assert (body["state"], body["bytes"], body["age"]) == ("done", 1234, 30)
-    assert body["link_ends_at"] == "2026-01-02T03:19:05+00:00"
+    answer = DESK.hit(call(), ID, "https://example.com/", pdf(30), NOW)
+    body = answer.value
+    assert (answer.status, body["state"], body["bytes"], body["age"]) == (200, "done", 1234, 30)
+    assert (body["link_ends_at"], answer.headers["Cache-Control"]) == ("2026-01-02T03:19:05Z", "no-store")
+    assert "url" not in DESK.hit(call(), ID, "", pdf(), NOW).value
+
+
+def test_where_keys_are_required_the_files_address_has_a_token() -> None:
+    keyed = Answers(cast("Store", Signed()), FileLinks(lambda: b"secret"), link_seconds=900, pdf_days=30)
+    links = keyed.hit(call(), ID, "", pdf(), NOW).value["links"]
+    address, _, token = links["file"].partition("?token=")
+    assert address == f"https://host/prod/pdf/{ID}/file"
+    assert FileLinks(lambda: b"secret").opens(ID, token)
+    assert links["self"] == f"https://host/prod/pdf/{ID}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -17,6 +18,7 @@ from infra.local.addresses import LocalAddresses
 from infra.local.settings import default_parameters
 from infra.local.template import Template
 from infra.local.wiring import read_wiring
+from tests.unit.metrics import Emitted, read_metrics
 
 PROJECT = Path(__file__).resolve().parents[2]
 EVENTS = PROJECT / "tests" / "events"
@@ -44,28 +46,61 @@ def test_the_talks_log_line_of_a_failure(caplog: pytest.LogCaptureFixture) -> No
     assert vars(line)["error_code"] == "page_status"
 
 
+REPORT: dict[str, Any] = {
+    "final_url": URL, "status": 200, "title": "Example", "pages": 1, "bytes": 8, "sha256": "", "network": {},
+    "phases": {"queue": 120.5, "start": 38.6, "navigate": 45.3, "settle": 29.2, "print": 9.9, "upload": 9.8, "tea": 1},
+    "chromium": "", "cold": False, "verdict": "degraded", "gb_seconds": 0.7,
+}  # fmt: skip
+
+
+@pytest.fixture
+def emitted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[], Emitted]:
+    """What was written in CloudWatch's embedded metric format: values by name and dimensions, `service` left out."""
+    monkeypatch.setattr(metrics, "namespace", "urlshot")  # which on Lambda its variable gives
+    return lambda: read_metrics(capsys.readouterr().out)
+
+
 @pytest.mark.parametrize(
-    ("given", "names"),
+    ("given", "expected"),
     [
-        (event("log"), {"pdf.generated.success", "pdf.queue.time", "pdf.render.time"}),
-        (event("metric"), {"pdf.generated.error", "pdf.queue.time", "pdf.render.time"}),
-        (event("log", cached=True), {"pdf.asked.again"}),
+        (
+            event("log"),
+            {("pdf.generated.success",): 1, ("pdf.queue.time",): 0.12, ("pdf.render.time",): 0.35},
+        ),
+        (
+            event("metric"),
+            {
+                ("pdf.generated.error",): 1,
+                ("pdf.queue.time",): 0.12,
+                ("pdf.render.time",): 0.35,
+                ("pdf.error", ("code", "page_status")): 1,
+            },
+        ),
+        (event("log", cached=True, report=REPORT), {("pdf.asked.again",): 1}),
     ],
 )
-def test_the_talks_metrics(
-    given: dict[str, Any], names: set[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(metrics, "namespace", "urlshot")  # which on Lambda its variable gives
+def test_the_talks_metrics(given: dict[str, Any], expected: Emitted, emitted: Callable[[], Emitted]) -> None:
     metric(given, CONTEXT)
-    line = json.loads(capsys.readouterr().out)
-    [directive] = line["_aws"]["CloudWatchMetrics"]
-    assert directive["Namespace"] == "urlshot"
-    assert {one["Name"] for one in directive["Metrics"]} == names
-    assert all(line[name] for name in names)
+    assert emitted() == expected
+
+
+def test_a_report_tells_its_verdict_its_phases_and_what_it_used(emitted: Callable[[], Emitted]) -> None:
+    metric(event("log", report=REPORT), CONTEXT)
+    found = emitted()
+    assert found.pop(("pdf.verdict", ("verdict", "degraded"))) == 1
+    assert found.pop(("pdf.gb_seconds",)) == 0.7
+    phases = {name.removeprefix("pdf.phase."): value for (name, *_), value in found.items() if "phase" in name}
+    assert phases == {name: value for name, value in REPORT["phases"].items() if name != "tea"}  # of a closed list
+
+
+def test_what_a_render_used_is_left_out_where_it_is_not_known(emitted: Callable[[], Emitted]) -> None:
+    metric(event("log", report={**REPORT, "gb_seconds": 0.0}), CONTEXT)
+    assert ("pdf.gb_seconds",) not in emitted()
 
 
 def test_every_event_file_is_named_after_its_function() -> None:
     addresses = LocalAddresses(aws="http://127.0.0.1:1", amqp="amqp://127.0.0.1:2", console="http://127.0.0.1:3")
-    wiring = read_wiring(Template(PROJECT / "template.yaml", addresses, default_parameters()), addresses)
+    everything = {**default_parameters(), "QueueWatch": "enabled"}
+    wiring = read_wiring(Template(PROJECT / "template.yaml", addresses, everything), addresses)
     functions = {name.removesuffix("Function").lower() for name in wiring.functions}
-    assert {file.stem for file in EVENTS.glob("*.json")} <= functions
+    assert {file.stem for file in EVENTS.glob("*.json")} == functions

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from urlshot.egress import Egress, decide, parse_address
+from urlshot.egress import Egress, decide, host_list, listed, parse_address
 
 CLOSED = [
     "0.0.0.0", "0.255.255.255", "10.0.0.0", "10.255.255.255", "100.64.0.0", "100.127.255.255", "127.0.0.1",
@@ -69,13 +69,60 @@ def test_a_name_is_left_to_its_addresses() -> None:
     assert Egress().for_host("example.com", 443) is None
 
 
-def test_denied_hosts_are_denied_whatever_their_spelling() -> None:
-    egress = Egress.of("", ["api.example.com", ""])
+@pytest.mark.parametrize("rules", [Egress.of(own=["api.example.com", ""]), Egress.of(denied="api.example.com")])
+def test_own_and_denied_hosts_are_closed_whatever_their_spelling(rules: Egress) -> None:
     for host in ("api.example.com", "API.example.com."):
-        decision = egress.for_host(host, 443)
+        decision = rules.for_host(host, 443)
         assert decision is not None
         assert not decision.allowed
-    assert egress.for_host("www.api.example.com", 443) is None
+    assert rules.for_host("www.api.example.com", 443) is None
+
+
+@pytest.mark.parametrize(
+    ("allowed", "denied", "host", "may"),
+    [
+        ("", "", "example.com", True),
+        ("example.com", "", "example.com", True),
+        ("example.com", "", "EXAMPLE.com.", True),
+        ("example.com", "", "www.example.com", False),
+        ("example.com", "", "notexample.com", False),
+        ("*.example.com", "", "www.example.com", True),
+        ("*.example.com", "", "a.b.example.com", True),
+        ("*.example.com", "", "example.com", False),
+        ("*.example.com", "", "badexample.com", False),
+        ("example.com, 192.0.2.1", "", "192.0.2.1", True),
+        ("[2001:db8::1]", "", "2001:0db8::1", True),
+        ("", "example.com", "example.com", False),
+        ("", "*.com", "example.com", False),
+        ("", "*.com", "example.org", True),
+        ("*.example.com", "secret.example.com", "secret.example.com", False),
+        ("*.example.com", "secret.example.com", "open.example.com", True),
+    ],
+)
+def test_the_operators_lists_say_whose_pages_are_printed(allowed: str, denied: str, host: str, may: bool) -> None:
+    rules = Egress.of(allowed=allowed, denied=denied)
+    assert rules.for_target(host).allowed is may
+    # What a page is made of may come from elsewhere, but from nowhere that is denied.
+    fetched = rules.for_host(host, 443)
+    assert (fetched is not None and not fetched.allowed and "does not fetch" in fetched.reason) is listed(
+        host, host_list(denied)
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["https://example.com", "example.com/x", "*", "*.", "a..b", "a b", "b*.com", "münchen.de"]
+)
+def test_a_list_with_something_that_is_no_host_is_an_error(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a host"):
+        host_list(f"example.com,{text}")
+
+
+def test_on_one_machine_the_opened_pair_tells_the_page_from_the_service() -> None:
+    rules = Egress.of("127.0.0.1:8000", own=["127.0.0.1"])
+    page, service = rules.for_host("127.0.0.1", 8000), rules.for_host("127.0.0.1", 8080)
+    assert page is not None
+    assert service is not None
+    assert (page.allowed, service.allowed) == (True, False)
 
 
 def test_opened_pairs_open_a_spelling_and_an_address() -> None:

@@ -5,6 +5,7 @@ import pytest
 from functions.mail.text import compose
 from urlshot.events import Detail
 from urlshot.jobs import Report
+from urlshot.links import FileLinks
 
 REPORT = Report(
     final_url="https://example.com/", status=200, title="Evil\r\nBcc: all@example.com\u2028<b>", pages=2, bytes=1234,
@@ -21,8 +22,11 @@ def detail(**changes: object) -> Detail:
     return Detail.model_validate(values | changes)
 
 
+OPEN = FileLinks(None)
+
+
 def test_the_talks_mail_of_a_pdf_that_was_made() -> None:
-    mail = compose(detail(), "https://api.example.com/prod")
+    mail = compose(detail(), "https://api.example.com/prod", OPEN)
     assert mail.subject == "The PDF has been generated"
     assert mail.text == (
         "The PDF has been generated.\n\n"
@@ -36,7 +40,7 @@ def test_the_talks_mail_of_a_pdf_that_was_made() -> None:
 
 def test_the_talks_mail_of_a_pdf_that_was_not_made() -> None:
     error = {"code": "page_status", "detail": "The page answered 404.", "remedy": "Check the URL."}
-    mail = compose(detail(error=error, report=None, key=None), "https://api.example.com")
+    mail = compose(detail(error=error, report=None, key=None), "https://api.example.com", OPEN)
     assert mail.subject == "The PDF has not been generated"
     assert "Cause: The page answered 404. (page_status)\nTo do: Check the URL.\n" in mail.text
     assert "/file" not in mail.text
@@ -44,4 +48,11 @@ def test_the_talks_mail_of_a_pdf_that_was_not_made() -> None:
 
 @pytest.mark.parametrize("cached", [True, False])
 def test_a_pdf_without_a_report_is_mailed_all_the_same(cached: bool) -> None:
-    assert "/pdf/x/file" in compose(detail(report=None, cached=cached), "https://a").text
+    assert "/pdf/x/file" in compose(detail(report=None, cached=cached), "https://a", OPEN).text
+
+
+def test_where_keys_are_required_the_link_opens_its_file_without_one() -> None:
+    links = FileLinks(lambda: b"key")
+    mail = compose(detail(), "https://a", links)
+    assert f"PDF:   https://a{links.path('x')}\n" in mail.text
+    assert "?token=" in mail.text

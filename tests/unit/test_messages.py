@@ -94,7 +94,18 @@ def test_names() -> None:
     assert messages.delay_queue("generate_shot_1", 30) == "generate_shot_1_retry_30s"
 
 
-@given(st.text(alphabet="0123456789abcdef", min_size=40, max_size=40), st.integers(1, 64))
+@given(st.integers(0, messages.MAX_SHARDS - 1), st.integers(1, 86_400))
+def test_a_delay_queue_is_known_by_its_name(shard: int, seconds: int) -> None:
+    queue = messages.queue_of(shard)
+    assert messages.delay_of(messages.delay_queue(queue, seconds)) == (queue, seconds)
+
+
+@pytest.mark.parametrize("name", ["generate_shot", "generate_shot_1", messages.DEAD, "my_generate_shot_retry_5s", ""])
+def test_other_queues_are_no_delay_queues(name: str) -> None:
+    assert messages.delay_of(name) is None
+
+
+@given(st.text(alphabet="0123456789abcdef", min_size=40, max_size=40), st.integers(1, messages.MAX_SHARDS))
 def test_a_jobs_shard_follows_from_its_id(job_id: str, shards: int) -> None:
     assert 0 <= messages.shard_of(job_id, shards) < shards
     assert messages.shard_of(job_id, shards) == messages.shard_of(job_id, shards)

@@ -77,6 +77,7 @@ def test_what_differs_is_named_in_one_way(given_options: dict[str, object], chan
         ({"page_ranges": "3-1"}, "options.page_ranges"),
         ({"page_ranges": "1-"}, "options.page_ranges"),
         ({"page_ranges": 1}, "options.page_ranges"),
+        ({"page_ranges": "1\u0662"}, "options.page_ranges"),
         ({"page_ranges": "1," * 200}, "options.page_ranges"),
         ({"wait_until": "never"}, "options.wait_until"),
         ({"css": 1}, "options.css"),
@@ -96,6 +97,7 @@ def test_what_differs_is_named_in_one_way(given_options: dict[str, object], chan
         ({"margin": "10"}, "options.margin.top"),
         ({"margin": "-1mm"}, "options.margin.top"),
         ({"margin": "101mm"}, "options.margin.top"),
+        ({"margin": "\u0661mm"}, "options.margin.top"),  # a digit, but no ASCII one
         ({"margin": {"top": "1em"}}, "options.margin.top"),
         ({"margin": {"middle": "1mm"}}, "options.margin.middle"),
         ({"width": "100mm"}, "options"),

@@ -52,6 +52,8 @@ def test_names_of_headers_are_equal_in_any_case() -> None:
         ({"cookies": [{"name": "a;b", "value": SECRET}]}, "cookies.0.name"),
         ({"cookies": [{"name": "a", "value": SECRET + ";b"}]}, "cookies.0.value"),
         ({"cookies": [{"name": "a", "value": SECRET, "path": "x"}]}, "cookies.0.path"),
+        ({"cookies": [{"name": "a", "value": SECRET, "path": "/x; Domain=other.example"}]}, "cookies.0.path"),
+        ({"cookies": [{"name": "a", "value": SECRET, "path": "x/"}]}, "cookies.0.path"),
         ({"cookies": [{"name": "a", "value": SECRET, "domain": "other.example"}]}, "cookies.0.domain"),
         ({"cookies": [{"name": "a", "value": SECRET}] * (MAX_COOKIES + 1)}, "cookies"),
         ({"basic_auth": {"username": "a:b", "password": SECRET}}, "basic_auth.username"),

@@ -2,19 +2,34 @@
 
 import base64
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.api.requests import MAX_BODY, MAX_HOPS, Rules, from_body, from_query
+from functions.api.http import Call
+from functions.api.requests import MAX_BATCH, MAX_BATCH_BODY, MAX_BODY, MAX_HOPS, Rules, batch_of, from_query
+from functions.api.requests import from_body as read_body
+from urlshot.accept import Request
 from urlshot.egress import Egress
 from urlshot.errors import Rejected
 from urlshot.identity import is_job_id, job_id
 from urlshot.options import Margin, Options
+from urlshot.recipients import parse_allow, parse_hosts
 
 RULES = Rules(Egress(), max_age=600)
 URL = "https://example.com/"
+
+
+def call(body: str | None = None, *, is_base64: bool = False, **query: str) -> Call:
+    return Call(
+        "POST", "/pdf", "https://api.example.org/prod", "r-1", query=query, body=body or "", is_base64=is_base64
+    )
+
+
+def from_body(body: str | None, *, is_base64: bool, rules: Rules) -> Request:
+    return read_body(call(body, is_base64=is_base64), rules).request
 
 
 def test_a_body_with_a_url_is_enough() -> None:
@@ -65,7 +80,8 @@ def test_a_query_takes_the_options_by_their_names() -> None:
         "url": URL, "max_age": "5", "landscape": "true", "background": "0", "scale": "0.5", "format": "A5",
         "page_ranges": "1-2", "margin": "1cm",
     }  # fmt: skip
-    request, hops = from_query(query, RULES)
+    wanted, hops = from_query(call(**query), RULES)
+    request = wanted.request
     centimetre = Margin(top="10mm", right="10mm", bottom="10mm", left="10mm")
     assert request.options == Options(
         landscape=True, background=False, scale=0.5, format="A5", page_ranges="1-2", margin=centimetre
@@ -82,18 +98,18 @@ def test_a_query_takes_numbers_and_lists_and_leaves_what_has_fields_to_a_body() 
         "width": "1in",
         "height": "2in",
     }
-    request, _ = from_query(query, RULES)
+    request = from_query(call(**query), RULES)[0].request
     assert request.options.changed() == {
         "delay": 1.5, "fail_on": ["console", "status"], "wait_for": "#a", "width": "25.4mm", "height": "50.8mm"
     }  # fmt: skip
-    assert from_query({"url": URL, "fail_on": ""}, RULES)[0].options.fail_on == ()
+    assert from_query(call(url=URL, fail_on=""), RULES)[0].request.options.fail_on == ()
     for name in ("viewport", "metadata"):
         with pytest.raises(Rejected, match="POST"):
-            from_query({"url": URL, name: "x"}, RULES)
+            from_query(call(**{"url": URL, name: "x"}), RULES)
 
 
 def test_a_query_and_a_body_that_ask_the_same_make_one_job() -> None:
-    by_query, _ = from_query({"url": "https://example.com", "landscape": "true"}, RULES)
+    by_query = from_query(call(url="https://example.com", landscape="true"), RULES)[0].request
     by_body = from_body('{"url": "https://example.com/", "options": {"landscape": true}}', is_base64=False, rules=RULES)
     assert by_query.id == by_body.id
 
@@ -107,6 +123,7 @@ def test_a_query_and_a_body_that_ask_the_same_make_one_job() -> None:
         ({"url": URL, "scale": "big"}, "scale"),
         ({"url": URL, "scale": "nan"}, "options.scale"),
         ({"url": URL, "max_age": "-1"}, "max_age"),
+        ({"url": URL, "max_age": "\u0661"}, "max_age"),  # a digit, but no ASCII one
         ({"url": URL, "max_age": "1" * 11}, "max_age"),
         ({"url": URL, "hops": str(MAX_HOPS + 1)}, "hops"),
         ({"url": URL, "hops": "x"}, "hops"),
@@ -114,7 +131,7 @@ def test_a_query_and_a_body_that_ask_the_same_make_one_job() -> None:
 )
 def test_a_wrong_query_is_named_by_its_parameter(query: dict[str, str], field: str) -> None:
     with pytest.raises(Rejected) as caught:
-        from_query(query, RULES)
+        from_query(call(**query), RULES)
     assert caught.value.field == field
 
 
@@ -125,7 +142,7 @@ def test_a_wrong_query_is_named_by_its_parameter(query: dict[str, str], field: s
 )
 def test_any_query_is_a_request_or_a_refusal(query: dict[str, str]) -> None:
     try:
-        request, _ = from_query({"url": URL} | query, RULES)
+        request = from_query(call(**{"url": URL, **query}), RULES)[0].request
     except Rejected as error:
         assert error.public()["code"]
         return
@@ -150,3 +167,64 @@ def test_a_private_request_is_nobody_elses_job() -> None:
 def test_an_empty_private_is_a_request_like_any_other() -> None:
     body = json.dumps({"url": URL, "private": {}})
     assert from_body(body, is_base64=False, rules=RULES).id == job_id(URL, {})
+
+
+@pytest.mark.parametrize(
+    "url", ["https://api.example.org/prod/pdf?url=x", "https://API.example.org:443/", "https://api.example.org./"]
+)
+def test_the_endpoint_is_not_asked_to_print_itself(url: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        from_body(json.dumps({"url": url}), is_base64=False, rules=RULES)
+    assert (caught.value.code.name, caught.value.field) == ("blocked_target", "url")
+    assert from_body(json.dumps({"url": "https://api.example.org:8443/"}), is_base64=False, rules=RULES)
+
+
+def test_the_operators_lists_hold_for_requests() -> None:
+    rules = Rules(Egress.of(allowed="*.example.com"), max_age=600)
+    assert from_body('{"url": "https://www.example.com/"}', is_base64=False, rules=rules)
+    with pytest.raises(Rejected, match="host_not_allowed"):
+        from_body('{"url": "https://example.org/"}', is_base64=False, rules=rules)
+
+
+def test_a_batch_is_a_list_that_is_not_looked_into_yet() -> None:
+    assert batch_of(call('{"requests": [{"url": "x"}, 7]}')) == [{"url": "x"}, 7]
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "field"),
+    [
+        ("", "invalid_json", None),
+        ("[]", "invalid_json", None),
+        ("{}", "invalid_request", "requests"),
+        ('{"requests": {}}', "invalid_request", "requests"),
+        ('{"requests": []}', "invalid_request", "requests"),
+        (json.dumps({"requests": [{}] * (MAX_BATCH + 1)}), "invalid_request", "requests"),
+        ('{"requests": [{}], "max_age": 0}', "invalid_request", "max_age"),
+        (json.dumps({"requests": ["a" * MAX_BATCH_BODY]}), "body_too_large", None),
+    ],
+)
+def test_a_wrong_batch_is_named_by_its_field(body: str, code: str, field: str | None) -> None:
+    with pytest.raises(Rejected) as caught:
+        batch_of(call(body))
+    assert (caught.value.code.name, caught.value.field) == (code, field)
+
+
+def test_who_wants_to_know_goes_with_the_request() -> None:
+    body = json.dumps({"url": URL, "callback_url": "https://hooks.example.com/x", "notify": "me@example.com"})
+    rules = Rules(Egress(), 600, parse_hosts("hooks.example.com"), parse_allow("@example.com"))
+    told = read_body(call(body), rules).subscribers
+    assert [(one.kind, one.address) for one in told] == [
+        ("callback", "https://hooks.example.com/x"), ("mail", "me@example.com")
+    ]  # fmt: skip
+    with pytest.raises(Rejected, match="callback_not_allowed"):
+        read_body(call(body), RULES)
+    with pytest.raises(Rejected, match="notify_not_allowed"):  # a key opens callbacks, and no mailbox
+        read_body(replace(call(body), key_id="key-1"), RULES)
+
+
+def test_the_operators_lists_of_pages_say_nothing_of_callbacks_but_what_is_closed() -> None:
+    body = json.dumps({"url": URL, "callback_url": "https://hooks.example.org/x"})
+    keyed = replace(call(body), key_id="key-1")
+    assert read_body(keyed, Rules(Egress.of(allowed="example.com"), 600)).subscribers
+    with pytest.raises(Rejected, match="callback_not_allowed"):
+        read_body(keyed, Rules(Egress.of(denied="*.example.org"), 600))

@@ -5,7 +5,7 @@ from pydantic import Field, ValidationError
 
 from urlshot.errors import Broken
 from urlshot.messages import Delays
-from urlshot.settings import EgressSettings
+from urlshot.settings import EgressSettings, OutgoingSettings
 
 
 class Some(EgressSettings):
@@ -31,12 +31,31 @@ def test_settings_are_read_by_their_names_and_typed() -> None:
             {"BUCKET": "b", "SHARDS": "1", "LOCAL_ALLOW": "nonsense", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
             "LOCAL_ALLOW",
         ),
+        ({"BUCKET": "b", "SHARDS": "1", "ALLOW_HOSTS": "https://example.com"}, "ALLOW_HOSTS"),
+        ({"BUCKET": "b", "SHARDS": "1", "DENY_HOSTS": "example.com,*"}, "DENY_HOSTS"),
     ],
 )
 def test_a_wrong_variable_is_named(environ: dict[str, str], named: str) -> None:
     with pytest.raises(Broken) as caught:
         Some.read(environ)
     assert f"variable {named}" in caught.value.internal
+
+
+class Out(OutgoingSettings):
+    local_ca: str = ""
+
+
+def test_what_is_for_the_local_stack_is_for_the_local_stack_only() -> None:
+    with pytest.raises(Broken, match="LOCAL_CA"):
+        Out.read({"LOCAL_CA": "/ca.pem"})
+    assert Out.read({"LOCAL_CA": "/ca.pem", "AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}).local_ca == "/ca.pem"
+
+
+def test_our_own_hosts_are_denied_also_where_a_pair_is_opened() -> None:
+    environ = {"DENY_HOSTS": "api.example, other.example", "AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
+    egress = Out.read({**environ, "LOCAL_ALLOW": "127.0.0.1:80,api.example:80"}).egress
+    decisions = [egress.for_host(host, 80) for host in ("127.0.0.1", "api.example", "other.example")]
+    assert [decision and decision.allowed for decision in decisions] == [True, False, False]
 
 
 def test_private_addresses_are_opened_on_the_local_stack_only() -> None:
@@ -46,6 +65,6 @@ def test_private_addresses_are_opened_on_the_local_stack_only() -> None:
     with pytest.raises(Broken, match="LOCAL_ALLOW"):
         Some.read({**environ, "AWS_ENDPOINT_URL": "https://vpce.example.com"})
     local = Some.read({**environ, "AWS_ENDPOINT_URL": "http://127.0.0.1:4566"})
-    decision = local.local_allow.for_host("127.0.0.1", 80)
+    decision = local.egress.for_host("127.0.0.1", 80)
     assert decision is not None
     assert decision.allowed

@@ -6,48 +6,59 @@ import importlib
 import inspect
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from functions.api.app import WAIT_SECONDS, ApiSettings
+from functions.api.app import ROUTES
+from functions.api.jobs import BATCH_SECONDS
+from functions.api.parts import ApiSettings
+from functions.api.waiting import TURN_SECONDS, WAIT_SECONDS
+from functions.callback.app import SIDE_BY_SIDE, CallbackSettings
+from functions.callback.post import ATTEMPT_SECONDS, DROP_SECONDS
+from functions.callback.work import DELAYS, KEPT_SECONDS
 from functions.dispatch.app import DispatchSettings
 from functions.dispatch.work import THROTTLE_SECONDS, Policy
 from functions.mail.app import MailSettings
 from functions.render.settings import RenderSettings
-from functions.topology.app import Properties, TopologySettings
+from functions.topology.app import SLACK_SECONDS, TopologySettings
+from functions.topology.cloudformation import ANSWER_SECONDS
+from functions.topology.description import Wanted
+from functions.watch.app import WatchSettings
 from infra.local.addresses import LocalAddresses
 from infra.local.model import Wiring
 from infra.local.settings import default_parameters
-from infra.local.template import Template
+from infra.local.template import Template, TemplateError
 from infra.local.wiring import read_wiring
+from tests.contract import Answer, Contract, Request
 from urlshot import events, messages, records
+from urlshot.broker import PUBLISH_SECONDS
 from urlshot.errors import CODES
 from urlshot.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
+ADDRESSES = LocalAddresses(aws="http://127.0.0.1:1", amqp="amqp://127.0.0.1:2", console="http://127.0.0.1:3")
 GATEWAY_SECONDS = 29  # API Gateway's integration time-out
 SETTINGS: dict[str, type[Settings] | None] = {
     "ApiFunction": ApiSettings,
     "DispatchFunction": DispatchSettings,
     "RenderFunction": RenderSettings,
     "MailFunction": MailSettings,
+    "CallbackFunction": CallbackSettings,
     "TopologyFunction": TopologySettings,
     "LogFunction": None,
     "MetricFunction": None,
+    "WatchFunction": WatchSettings,
 }
 
 
 def wiring_with(**parameters: str) -> Wiring:
-    addresses = LocalAddresses(aws="http://127.0.0.1:1", amqp="amqp://127.0.0.1:2", console="http://127.0.0.1:3")
-    return read_wiring(
-        Template(PROJECT / "template.yaml", addresses, {**default_parameters(), **parameters}), addresses
-    )
+    given = {**default_parameters(parameters), **parameters}
+    return read_wiring(Template(PROJECT / "template.yaml", ADDRESSES, given), ADDRESSES)
 
 
 @pytest.fixture(scope="module")
 def wiring() -> Wiring:
-    return wiring_with()
+    return wiring_with(QueueWatch="enabled")
 
 
 def test_every_room_is_a_function_and_every_function_a_room(wiring: Wiring) -> None:
@@ -77,25 +88,48 @@ def test_no_variable_is_set_that_nobody_reads(wiring: Wiring, name: str) -> None
     assert {key for key in wiring.functions[name].environment if not key.startswith("POWERTOOLS_")} <= read
 
 
-def test_private_addresses_cannot_be_opened_by_the_template() -> None:
+def test_what_is_for_the_local_stack_cannot_be_set_by_the_template() -> None:
     texts = [path.read_text() for path in (PROJECT / "template.yaml", *(PROJECT / "infra").glob("*.yaml"))]
-    assert not any("LOCAL_ALLOW" in text for text in texts)
+    assert not any("LOCAL_" in text for text in texts)
 
 
-def test_the_queue_that_is_read_is_the_one_that_is_declared(wiring: Wiring) -> None:
+def test_addresses_of_aws_are_named_for_sam_local_and_not_set(wiring: Wiring) -> None:
+    assert "AWS_ENDPOINT_URL: " in (PROJECT / "template.yaml").read_text()
+    assert not [name for function in wiring.functions.values() for name in function.environment if "AWS_" in name]
+
+
+@pytest.mark.parametrize("shards", range(1, messages.MAX_SHARDS + 1))
+def test_the_queues_that_are_read_are_those_that_are_declared(shards: int) -> None:
+    wiring = wiring_with(Shards=str(shards), QueueLimit="77")
     [topology] = wiring.custom_resources
-    properties = Properties.model_validate({key: str(value) for key, value in topology.properties.items()})
-    assert [mapping.queue for mapping in wiring.mappings] == [messages.queue_of(n) for n in range(properties.shards)]
+    wanted = Wanted.model_validate({key: str(value) for key, value in topology.properties.items()})
+    assert (wanted.shards, wanted.limit) == (shards, 77)
+    assert [mapping.queue for mapping in wiring.mappings] == [messages.queue_of(n) for n in range(shards)]
     for name in ("ApiFunction", "DispatchFunction"):
-        assert wiring.functions[name].environment["SHARDS"] == str(properties.shards)
+        assert wiring.functions[name].environment["SHARDS"] == str(shards)
     dispatch = DispatchSettings.read(wiring.functions["DispatchFunction"].environment)
-    assert properties.delays == dispatch.retry_delays
-    assert wiring.mappings[0].batch_size == dispatch.batch_size
+    assert wanted.delays == dispatch.retry_delays
+    assert {mapping.function for mapping in wiring.mappings} == {"DispatchFunction"}
+    assert {mapping.batch_size for mapping in wiring.mappings} == {dispatch.batch_size}
+    assert {mapping.secret.rpartition("-")[2] for mapping in wiring.mappings} == {"DispatchSecret"}
+
+
+@pytest.mark.parametrize("shards", ["0", "9", "2.0", "x"])
+def test_there_are_no_other_numbers_of_shards(shards: str) -> None:
+    with pytest.raises(TemplateError, match="parameter Shards"):
+        wiring_with(Shards=shards)
+
+
+def test_what_uses_the_queues_comes_after_what_declares_them() -> None:
+    """The order in which CloudFormation creates and updates; functions/topology/declare.py says why it matters."""
+    template = Template(PROJECT / "template.yaml", ADDRESSES, default_parameters())
+    for name in ("ApiFunction", "DispatchFunction", "ShardMappings"):
+        assert template.resources[name].body["DependsOn"] == "Topology"
 
 
 def test_the_rules_match_our_events_and_no_others(wiring: Wiring) -> None:
     assert {rule.function for rule in wiring.rules} == {"LogFunction", "MailFunction", "MetricFunction"}
-    for rule in wiring.rules:
+    for rule in (*wiring.rules, *wiring.queue_rules):
         assert rule.pattern == {"source": [events.SOURCE], "detail-type": ["ShotCompleted", "ShotFailed"]}
 
 
@@ -104,61 +138,150 @@ def test_the_waits_of_a_job_fit_into_one_another(wiring: Wiring) -> None:
     functions = wiring.functions
     dispatch = DispatchSettings.read(functions["DispatchFunction"].environment)
     render = functions["RenderFunction"].timeout
-    policy = Policy(dispatch.local_allow, 1, 1, dispatch.retry_delays, dispatch.render_timeout)
+    policy = Policy(dispatch.egress, 1, 1, dispatch.retry_delays, dispatch.render_timeout)
     lease = policy.lease.total_seconds()
     assert dispatch.render_timeout == render
     assert lease > THROTTLE_SECONDS + render + 10  # the Lambda client's read timeout is 10 s above the render's
     # a batch of fresh messages, side by side, and after it one that was delivered before
     assert functions["DispatchFunction"].timeout > 2 * lease
     assert functions["DispatchFunction"].timeout <= 14 * 60  # Lambda's limit for Amazon MQ mappings
-    assert WAIT_SECONDS < GATEWAY_SECONDS < functions["ApiFunction"].timeout
+    assert WAIT_SECONDS < GATEWAY_SECONDS < functions["ApiFunction"].timeout < TURN_SECONDS
+    assert BATCH_SECONDS + PUBLISH_SECONDS < GATEWAY_SECONDS
     assert records.PUBLISH_LEASE.total_seconds() < GATEWAY_SECONDS
+    # a shard that is to go is waited for as long as its last batch may last, and that is said before time is out
+    topology, [resource] = functions["TopologyFunction"], wiring.custom_resources
+    assert topology.timeout - ANSWER_SECONDS - SLACK_SECONDS > 2 * functions["DispatchFunction"].timeout
+    assert topology.retries == 0
+    assert topology.timeout < resource.timeout <= 3600
 
 
-def test_render_has_no_permission_but_its_own_log(wiring: Wiring) -> None:
-    addresses = LocalAddresses(aws="http://127.0.0.1:1", amqp="amqp://127.0.0.1:2", console="http://127.0.0.1:3")
-    template = Template(PROJECT / "template.yaml", addresses, default_parameters())
-    [role] = [one for one in template.everything() if one.logical_id == "RenderRole"]
-    statements: list[dict[str, Any]] = [
-        statement for policy in role.require("Policies") for statement in policy["PolicyDocument"]["Statement"]
-    ]
-    assert [sorted(statement["Action"]) for statement in statements] == [["logs:CreateLogStream", "logs:PutLogEvents"]]
-    assert role.property("ManagedPolicyArns") is None
+def test_render_is_given_no_secret_and_no_address_of_ours(wiring: Wiring) -> None:
     environment = wiring.functions["RenderFunction"].environment
     assert not [value for value in environment.values() if "arn:" in value or "amqp" in value]
 
 
-def test_without_recipients_there_are_no_mails() -> None:
-    assert "MailFunction" not in wiring_with(MailTo="").functions
+def test_callbacks_come_by_a_queue_that_is_theirs_alone(wiring: Wiring) -> None:
+    [rule], [mapping] = wiring.queue_rules, wiring.sqs_mappings
+    assert (mapping.function, mapping.partial) == ("CallbackFunction", True)
+    assert rule.queues == (mapping.queue,)
+    assert mapping.batch_size == SIDE_BY_SIDE
+    [queue] = [queue for queue in wiring.queues if queue.arn == mapping.queue]
+    environment = wiring.functions["CallbackFunction"].environment
+    assert environment["CALLBACK_QUEUE"].endswith(f"/{queue.name}")
+    timeout = wiring.functions["CallbackFunction"].timeout
+    assert timeout > 2 * (ATTEMPT_SECONDS + DROP_SECONDS)
+    assert int(queue.attributes["VisibilityTimeout"]) >= 6 * timeout  # Lambda's guide for SQS mappings
+    redrive = json.loads(queue.attributes["RedrivePolicy"])
+    assert redrive["maxReceiveCount"] == len(DELAYS) + 1
+    assert list(DELAYS) == sorted(DELAYS)
+    assert DELAYS[-1] * 1.1 + timeout < 12 * 3600  # the longest that SQS hides a message after it was received
+    [dead] = [queue for queue in wiring.queues if queue.arn == redrive["deadLetterTargetArn"]]
+    # A subscription outlives the dead letter about it, so that it can be tried anew from there.
+    kept = int(dead.attributes["MessageRetentionPeriod"]) / 86_400
+    rules = bucket_rules()
+    assert rules["sub/"] > kept
+    assert rules["claim/"] * 86_400 > KEPT_SECONDS
 
 
-def test_every_route_goes_to_the_api(wiring: Wiring) -> None:
-    assert wiring.api is not None
-    assert {(route.method.upper(), route.path) for route in wiring.api.routes} == {
-        ("POST", "/pdf"),
-        ("GET", "/pdf"),
-        ("GET", "/pdf/{id}"),
-        ("GET", "/pdf/{id}/file"),
-        ("GET", "/health"),
-        ("GET", "/"),
-        ("HEAD", "/"),
-        ("GET", "/page/{name}"),
-        ("HEAD", "/page/{name}"),
-    }
-    assert {route.function for route in wiring.api.routes} == {"ApiFunction"}
+def bucket_rules() -> dict[str, int]:
+    """Days after which what begins so is deleted."""
+    template = Template(PROJECT / "template.yaml", ADDRESSES, default_parameters())
+    [bucket] = [one for one in template.everything() if one.type == "AWS::S3::Bucket"]
+    rules = bucket.require("LifecycleConfiguration")["Rules"]
+    return {rule["Prefix"]: int(rule["ExpirationInDays"]) for rule in rules if "Prefix" in rule}
+
+
+@pytest.mark.parametrize(
+    ("to", "allow", "there"), [("", "", False), ("a@b.example", "", True), ("", "@b.example", True)]
+)
+def test_there_are_mails_where_there_can_be_recipients(to: str, allow: str, there: bool) -> None:
+    functions = wiring_with(MailTo=to, NotifyAllow=allow).functions
+    assert ("MailFunction" in functions) == there
+    assert "MailFunction" not in wiring_with(MailTo=to, NotifyAllow=allow, MailFrom="").functions
+
+
+def test_links_have_tokens_where_keys_are_required() -> None:
+    for name in ("MailFunction", "CallbackFunction"):
+        assert wiring_with(RequireApiKey="true").functions[name].environment["LINK_SECRET"].endswith("LinkSecret")
+        assert wiring_with(RequireApiKey="false").functions[name].environment["LINK_SECRET"] == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "right"),
+    [
+        ("NotifyAllow", "", True),
+        ("NotifyAllow", "a@example.com, @example.org", True),
+        ("NotifyAllow", "example.com", False),
+        ("NotifyAllow", "@", False),
+        ("CallbackHosts", "", True),
+        ("CallbackHosts", "a.example, b.example:8443,[::1]:443", True),
+        ("CallbackHosts", "https://a.example", False),
+        ("CallbackHosts", "*.example", False),
+    ],
+)
+def test_lists_of_recipients_are_checked_on_deploy(name: str, value: str, right: bool) -> None:
+    if right:
+        assert ApiSettings.read(wiring_with(**{name: value}).functions["ApiFunction"].environment)
+    else:
+        with pytest.raises(TemplateError):
+            wiring_with(**{name: value})
+
+
+OPEN = {"/", "/page/{name}", "/health", "/openapi.json", "/webhook-keys", "/pdf/{id}/file"}
+
+
+@pytest.mark.parametrize("required", ["true", "false"])
+def test_every_route_goes_to_the_api_and_asks_for_a_key_where_one_is_required(required: str) -> None:
+    api = wiring_with(RequireApiKey=required).api
+    assert api is not None
+    assert {route.path for route in api.routes} == set(ROUTES)
+    assert {route.function for route in api.routes} == {"ApiFunction"}
+    closed = {(route.method, route.path) for route in api.routes if route.needs_key}
+    assert closed == ({("ANY", path) for path in set(ROUTES) - OPEN} if required == "true" else set())
+    # A browser's preflight carries no key (Fetch Standard), so that it has to be let through by itself.
+    assert {route.path for route in api.routes if route.method == "OPTIONS"} == set(ROUTES) - OPEN
+
+
+@pytest.mark.parametrize("origin", ["", "https://app.example.com"])
+def test_the_gateways_own_errors_can_be_read_where_ours_can(origin: str) -> None:
+    api = wiring_with(CorsOrigin=origin).api
+    assert api is not None
+    for response in api.gateway_responses.values():
+        shown = response["responseParameters"].get("gatewayresponse.header.Access-Control-Allow-Origin")
+        assert shown == (f"'{origin}'" if origin else None)
 
 
 def test_the_gateways_own_errors_are_problems_like_ours(wiring: Wiring) -> None:
     assert wiring.api is not None
     assert {"DEFAULT_4XX", "DEFAULT_5XX"} <= set(wiring.api.gateway_responses)
     for name, response in wiring.api.gateway_responses.items():
-        body = response["ResponseTemplates"]["application/json"].replace("$context.error.messageString", '"text"')
+        body = response["responseTemplates"]["application/json"].replace("$context.error.messageString", '"text"')
         problem = json.loads(body)
         code = CODES[problem["code"]]
         status = {} if name == "DEFAULT_4XX" else {"status": code.status}
         assert {**problem, "detail": "", "request_id": ""} == {
-            "type": "about:blank", **status, "code": code.name, "title": code.title, "detail": "",
+            "type": f"urn:urlshot:problem:{code.name}", **status, "code": code.name, "title": code.title, "detail": "",
             "remedy": code.remedy, "retryable": code.retryable, "request_id": "",
         }  # fmt: skip
-        assert response["ResponseParameters"]["Headers"]["Content-Type"] == "'application/problem+json'"
-        assert "StatusCode" not in response if not status else int(response["StatusCode"]) == code.status
+        parameters = response["responseParameters"]
+        assert parameters["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
+        assert parameters["gatewayresponse.header.X-Request-Id"] == "context.requestId"
+        assert "statusCode" not in response if not status else int(response["statusCode"]) == code.status
+
+
+STATUSES = {"DEFAULT_4XX": 401}
+"""Where the template leaves the status to API Gateway: one that it may choose."""
+
+
+def test_the_gateways_own_errors_are_of_the_contract(wiring: Wiring) -> None:
+    assert wiring.api is not None
+    described = Contract()
+    for name, response in wiring.api.gateway_responses.items():
+        target = "/no/such/path" if name == "MISSING_AUTHENTICATION_TOKEN" else "/pdf"
+        text = response["responseTemplates"]["application/json"].replace("$context.error.messageString", '"text"')
+        headers = {
+            key.removeprefix("gatewayresponse.header."): str(value).strip("'")
+            for key, value in response["responseParameters"].items()
+        }
+        answer = Answer(int(response.get("statusCode") or STATUSES[name]), headers, text.encode())
+        assert described.faults(Request("POST", target, b"{}"), answer) == [], name

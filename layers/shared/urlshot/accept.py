@@ -35,6 +35,8 @@ class Request:
     at: datetime
     private: Private = field(default_factory=Private)
     """Makes the job private: its id is random, so that nobody joins it and it is nobody's hit."""
+    correlation_id: str = ""
+    """Names the request in the logs of whoever works for it: API Gateway's id of it, or an AMQP client's own."""
 
 
 class Outcome(Enum):
@@ -88,7 +90,7 @@ class Door:
             except (Conflict, Gone):
                 pass
             else:
-                queued = self._publish(mine, etag, request.private)
+                queued = self._publish(mine, etag, request)
                 if queued is not None:
                     return Accepted(Outcome.QUEUED, queued)
             answer, found = self._look(request, deadline)
@@ -128,7 +130,7 @@ class Door:
             return None
         return self._store.head_pdf(record.id)
 
-    def _publish(self, record: Record, etag: str, private: Private) -> Record | None:
+    def _publish(self, record: Record, etag: str, request: Request) -> Record | None:
         """Publishes the message of a record of ours, and returns the record as it then is.
 
         None when it was taken over meanwhile, because this took longer than its lease, or was deleted: then the message
@@ -137,11 +139,18 @@ class Door:
         message = StartMessage(
             **record.model_dump(include={"id", "generation", "url", "requested_at"}),
             options=record.options,
-            private=private,
+            private=request.private,
         )
         key = start_key(shard_of(record.id, self._shards))
         try:
-            self._publisher.publish(EXCHANGE, key, message.body(), message_id=record.id, type=TYPE)
+            self._publisher.publish(
+                EXCHANGE,
+                key,
+                message.body(),
+                message_id=record.id,
+                correlation_id=request.correlation_id,
+                type=TYPE,
+            )
         except Transient as error:
             self._write(records.unpublished(record, error, self._clock()), etag)
             raise

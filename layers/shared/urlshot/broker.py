@@ -5,7 +5,8 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from urllib.parse import unquote, urlsplit
 
 import amqp
@@ -16,7 +17,8 @@ from urlshot.secrets import Credentials
 
 CONNECT_SECONDS = 2.0
 CONFIRM_SECONDS = 4.0
-# Two tries of each fit into records.PUBLISH_LEASE.
+PUBLISH_SECONDS = 2 * (CONNECT_SECONDS + CONFIRM_SECONDS)
+"""The longest that one publish takes: two tries of each. It fits into records.PUBLISH_LEASE."""
 
 IDLE_SECONDS = 45.0
 """After so long without a publish the connection is made anew: a function that was frozen in between has missed what
@@ -48,6 +50,7 @@ class Publisher:
         body: bytes,
         *,
         message_id: str = "",
+        correlation_id: str = "",
         type: str = "",  # noqa: A002 - the AMQP property's name
         headers: dict[str, str] | None = None,
         mandatory: bool = True,
@@ -58,17 +61,19 @@ class Publisher:
         once; the message may then be there twice, which its id and generation render harmless.
 
         Raises:
-            Transient: `queue_unavailable`: no connection, no confirm in time, refused (queue full) or not routable.
+            Transient: `queue_unavailable`: no connection, no confirm in time, refused (queue full) or not routable, or
+                those before this one took too long.
         """
         message = amqp.Message(
             body,
             content_type="application/json",
             delivery_mode=2,
             message_id=message_id,
+            correlation_id=correlation_id,
             type=type,
             application_headers=headers or {},
         )
-        with self._lock:
+        with self._turn(key):
             for attempt in (1, 2):
                 try:
                     self._send(message, exchange, key, mandatory=mandatory)
@@ -90,12 +95,22 @@ class Publisher:
         Raises:
             Transient: `queue_unavailable`.
         """
-        with self._lock:
+        with self._turn("check"):
             try:
                 self._open()
             except _TROUBLE as error:
                 self._drop()
                 raise Transient("queue_unavailable", internal=repr(error)) from error
+
+    @contextmanager
+    def _turn(self, what: str) -> Iterator[None]:
+        """The connection to oneself. Who waits for longer than a publish may take, waits for a broker that is away."""
+        if not self._lock.acquire(timeout=PUBLISH_SECONDS):
+            raise Transient("queue_unavailable", internal=f"{what}: others before it took too long")
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def close(self) -> None:
         with self._lock:

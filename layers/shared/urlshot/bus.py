@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from urlshot.aws import client
 from urlshot.errors import Broken, Transient
 from urlshot.events import SOURCE, Detail, detail_type
 
@@ -22,10 +22,15 @@ _TRIES = 3
 class Bus:
     """One event bus; safe to share between threads."""
 
-    def __init__(self, name: str, client: EventBridgeClient | None = None) -> None:
-        config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+    def __init__(self, name: str, events: EventBridgeClient | None = None) -> None:
         self._name = name
-        self._events: EventBridgeClient = client or boto3.client("events", config=config)
+        self._given = events
+
+    @cached_property
+    def _events(self) -> EventBridgeClient:
+        """Made when there is something to tell: most requests of `api` have nothing."""
+        made: EventBridgeClient = self._given or client("events")
+        return made
 
     def put(self, details: list[Detail]) -> None:
         """Sends events; entries that PutEvents says it failed to take are sent again.

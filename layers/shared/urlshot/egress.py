@@ -7,8 +7,11 @@ of is closed. The ranges are IANA's special-purpose registries (RFC 6890 and its
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+_HOST = re.compile(r"(\*\.)?[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -77,20 +80,25 @@ def parse_address(host: str) -> Address | None:
 
 @dataclass(frozen=True)
 class Egress:
-    """The rules of one function: the public internet, `opened` host:port pairs, but never `denied` hosts.
+    """The rules of one function: the public internet, `opened` host:port pairs, but never `own` nor `denied` hosts.
 
-    Only the local stack opens pairs. A pair opens the host as it is spelled, and the address that it is.
+    Only the local stack opens pairs. A pair opens the host as it is spelled, and the address that it is. `own` are the
+    service's own names. `denied` and `allowed` are the operator's lists, in which `*.example.com` stands for every host
+    below example.com: nothing is fetched from the one, and where there is the other, only its hosts' pages are printed
+    (what such a page is made of may come from elsewhere).
     """
 
     opened: frozenset[tuple[str, int]] = frozenset()
+    own: frozenset[str] = frozenset()
     denied: frozenset[str] = frozenset()
+    allowed: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, opened: str = "", denied: Iterable[str] = ()) -> Egress:
-        """Rules from `host:port,host:port` and names of denied hosts.
+    def of(cls, opened: str = "", own: Iterable[str] = (), denied: str = "", allowed: str = "") -> Egress:
+        """Rules from `host:port,host:port`, the service's names, and two comma-separated lists of hosts.
 
         Raises:
-            ValueError: an opened pair has no valid port, or no host.
+            ValueError: an opened pair has no valid port or no host, or a list has something that is no host.
         """
         pairs = set()
         for item in filter(None, (part.strip() for part in opened.split(","))):
@@ -98,15 +106,27 @@ class Egress:
             if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
                 raise ValueError(f"{item!r} is not host:port")
             pairs.add((_plain(host), int(port)))
-        return cls(frozenset(pairs), frozenset(_plain(host) for host in denied if host))
+        names = frozenset(_plain(host) for host in own if host)
+        return cls(frozenset(pairs), names, host_list(denied), host_list(allowed))
+
+    def for_target(self, host: str) -> Decision:
+        """What the operator's lists say of a page's host."""
+        plain = _plain(host)
+        if listed(plain, self.denied):
+            return Decision(False, f"{plain} is among the hosts that this endpoint does not fetch from")
+        if self.allowed and not listed(plain, self.allowed):
+            return Decision(False, f"{plain} is not among the hosts whose pages this endpoint prints")
+        return Decision(True, "listed" if self.allowed else "no list")
 
     def for_host(self, host: str, port: int) -> Decision | None:
         """What the host's spelling alone decides; None when its addresses must be looked up and asked for."""
         plain = _plain(host)
-        if plain in self.denied:
-            return Decision(False, f"{plain} is this service itself")
-        if (plain, port) in self.opened:
+        if listed(plain, self.denied):
+            return Decision(False, f"{plain} is among the hosts that this endpoint does not fetch from")
+        if (plain, port) in self.opened:  # on a machine that is page and service at once, the pair tells which is meant
             return Decision(True, f"{plain}:{port} was opened")
+        if plain in self.own:
+            return Decision(False, f"{plain} is this service itself")
         address = parse_address(plain)
         if address is not None:
             return decide(address)
@@ -119,6 +139,30 @@ class Egress:
         if (str(address), port) in self.opened:
             return Decision(True, f"{address}:{port} was opened")
         return decide(address)
+
+
+def host_list(text: str) -> frozenset[str]:
+    """Hosts from a text such as `example.com,*.example.org`.
+
+    Raises:
+        ValueError: something in it is neither a host nor `*.` and a host.
+    """
+    hosts = [part.strip().lower().rstrip(".") for part in text.split(",") if part.strip()]
+    for host in hosts:
+        if not _HOST.fullmatch(host) and parse_address(host) is None:
+            raise ValueError(
+                f"{host!r} is not a host such as example.com or *.example.com (in ASCII: xn--… for others)"
+            )
+    return frozenset(host if host.startswith("*.") else _plain(host) for host in hosts)
+
+
+def listed(host: str, hosts: frozenset[str]) -> bool:
+    """Whether a list of `host_list` has this host, or a pattern for it."""
+    plain = _plain(host)
+    if plain in hosts:
+        return True
+    labels = plain.split(".")
+    return any("*." + ".".join(labels[start:]) in hosts for start in range(1, len(labels)))
 
 
 def _plain(host: str) -> str:

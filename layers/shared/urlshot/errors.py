@@ -29,11 +29,10 @@ class Code:
     remedy: str
 
 
-_CODES = [
-    # The request itself.
+_REQUEST = [
     Code("invalid_json", 400, False, "The body is not JSON", 'Send a JSON object such as {"url": "https://…"}.'),
     Code("invalid_request", 422, False, "The request has a wrong field", "Correct the field that `field` names."),
-    Code("body_too_large", 413, False, "The body is too large", "Send at most 64 kB."),
+    Code("body_too_large", 413, False, "The body is too large", "Send at most 64 kB, or 1 MB in a batch."),
     Code("invalid_url", 422, False, "The URL cannot be understood", "Send an absolute URL with a host."),
     Code("url_too_long", 422, False, "The URL is too long", "Send a URL of at most 2,048 characters."),
     Code("unsupported_scheme", 422, False, "The URL is not http or https", "Send an http:// or https:// URL."),
@@ -51,17 +50,77 @@ _CODES = [
         "The target is not on the public internet",
         "Only public addresses are fetched; on the local stack ALLOW=host:port opens one private address.",
     ),
+    Code(
+        "host_not_allowed",
+        422,
+        False,
+        "This endpoint does not print pages of that host",
+        "Ask for a page of a host that the endpoint's AllowHosts and DenyHosts let through.",
+    ),
+    Code(
+        "callback_not_allowed",
+        422,
+        False,
+        "This endpoint does not post to that callback_url",
+        "Name an https:// address; without an API key, one of a host that the endpoint's CallbackHosts names.",
+    ),
+    Code(
+        "notify_not_allowed",
+        422,
+        False,
+        "This endpoint does not send mail to that address",
+        "Name an address that the endpoint's NotifyAllow names, itself or by its @domain.",
+    ),
     Code("not_found", 404, False, "There is nothing here", "Check the address; POST a URL to /pdf to make a PDF."),
+    Code("method_not_allowed", 405, False, "This call does not exist", "Use a method that the header Allow names."),
     Code("pdf_not_found", 404, False, "No PDF is stored for this job", "Look at the job's state, or ask again."),
+    Code(
+        "report_not_found",
+        404,
+        False,
+        "There is no report for this job",
+        "Look at the job's state; a report is there when its PDF is.",
+    ),
+    Code(
+        "api_key_required",
+        403,
+        False,
+        "An API key is missing or not known",
+        "Send your key in the header x-api-key; whoever runs the endpoint hands keys out.",
+    ),
+    Code(
+        "forbidden",
+        403,
+        False,
+        "This is not allowed here",
+        "Follow a link that the endpoint gave you, with its token; deleting needs an endpoint with API keys.",
+    ),
     Code("refused", 403, False, "API Gateway refused the request", "See `detail` for what it says."),
     Code("rate_limited", 429, True, "There are too many requests", "Ask again after a few seconds."),
-    # The service.
+    Code(
+        "quota_exceeded",
+        429,
+        True,
+        "The quota of this API key is used up",
+        "Wait for the next day, week or month of its quota, or have whoever runs the endpoint raise it.",
+    ),
+]
+_SERVICE = [
     Code("not_ready", 504, True, "The PDF is not ready yet", "Ask again, or follow the job at its own address."),
     Code("queue_unavailable", 503, True, "The queue cannot be reached", "Ask again after the seconds of Retry-After."),
     Code("storage_unavailable", 503, True, "The storage cannot be reached", "Ask again after a few seconds."),
+    Code(
+        "too_many_waiting",
+        503,
+        True,
+        "Too many requests are waiting for their PDF",
+        "POST the URL to /pdf, which does not wait, or ask again after the seconds of Retry-After.",
+    ),
     Code("busy", 503, True, "Another request is at this very job", "Ask again after a few seconds."),
+    Code("throttled", 503, True, "All renderers are busy", "Nothing; the job waits and is tried again."),
     Code("internal", 500, True, "Something broke on our side", "Ask again; if it stays, report the id of the request."),
-    # The page.
+]
+_PAGE = [
     Code("name_not_found", 502, True, "The page's host name does not resolve", "Check the host name."),
     Code("connection_refused", 502, True, "The page's server refused the connection", "Check host and port."),
     Code("connection_failed", 502, True, "The connection to the page's server failed", "Try again later."),
@@ -79,10 +138,11 @@ _CODES = [
     Code("too_many_pages", 413, False, "The PDF has too many pages", "Print a part of it with page_ranges."),
     Code("timeout", 504, True, "The page was not ready in time", "Try a milder wait_until, or again later."),
     Code("crash", 502, True, "The browser crashed on this page", "Try again; if it stays, the page is too heavy."),
-    Code("throttled", 503, True, "All renderers are busy", "Nothing; the job waits and is tried again."),
 ]
 
-CODES: dict[str, Code] = {code.name: code for code in _CODES}
+CODES: dict[str, Code] = {code.name: code for code in (*_REQUEST, *_SERVICE, *_PAGE)}
+PAGE_CODES = frozenset(code.name for code in _PAGE)
+"""What a page can do to a job that was asked for without fault."""
 
 
 class UrlshotError(Exception):

@@ -12,6 +12,7 @@ from urlshot.records import Record, new_generation
 
 SOURCE = "urlshot"
 DetailType = Literal["ShotCompleted", "ShotFailed"]
+Audience = Literal["everyone", "subscribers"]
 
 
 class Detail(BaseModel):
@@ -39,6 +40,10 @@ class Detail(BaseModel):
     queue_seconds: float
     """From the request to the start of the last attempt."""
     render_seconds: float
+    audience: Audience = "everyone"
+    """`subscribers`: it answers single requests, so that nobody is told who did not ask, such as the operator."""
+    subscriptions: tuple[str, ...] = ()
+    """Of a cached event, the names of the subscriptions that it answers. An end answers all that wait for it."""
 
 
 def pdf_key(job_id: str) -> str:
@@ -66,8 +71,13 @@ def detail(record: Record, bucket: str, *, render_seconds: float) -> Detail:
     )
 
 
-def cached(job_id: str, url: str, bucket: str, at: datetime, report: Report | None) -> Detail:
-    """The event for a message that asked for a PDF which was there already, under a key of its own."""
+def cached(
+    job_id: str, url: str, bucket: str, at: datetime, report: Report | None, only: tuple[str, ...] = ()
+) -> Detail:
+    """The event for who asked for a PDF which was there already, under a key of its own.
+
+    With names of subscriptions in `only` it is for those alone; without, it is told to everyone and answers none.
+    """
     return Detail(
         event_key=f"{job_id}:{new_generation()}:cached",
         id=job_id,
@@ -82,12 +92,18 @@ def cached(job_id: str, url: str, bucket: str, at: datetime, report: Report | No
         finished_at=at,
         queue_seconds=0.0,
         render_seconds=0.0,
+        **_addressed(only),
     )
 
 
-def told_again(event: Detail) -> Detail:
-    """The event for a message that asked for what has just failed, under a key of its own."""
-    return event.model_copy(update={"event_key": f"{event.id}:{new_generation()}:failed", "cached": True})
+def told_again(event: Detail, only: tuple[str, ...] = ()) -> Detail:
+    """The event for who asked for what has just failed, under a key of its own; `only` is as with `cached`."""
+    own = {"event_key": f"{event.id}:{new_generation()}:failed", "cached": True}
+    return event.model_copy(update={**own, **_addressed(only)})
+
+
+def _addressed(only: tuple[str, ...]) -> dict[str, Any]:
+    return {"audience": "subscribers" if only else "everyone", "subscriptions": only}
 
 
 def detail_type(event: Detail) -> DetailType:

@@ -34,35 +34,38 @@ class Target:
     port: int
 
 
-def target(url: str, egress: Egress) -> Target:
-    """Reads a URL and applies what can be decided without the network.
+def target(url: str, egress: Egress, field: str = "url") -> Target:
+    """Reads a URL and applies what can be decided without the network; `field` is where in the request it stands.
 
     Raises:
-        Rejected: `invalid_url`, `url_too_long`, `unsupported_scheme`, `url_has_credentials`, or `blocked_target` for a
-            literal address that is not public. Names are resolved, and their addresses checked, where the page is
-            fetched.
+        Rejected: `invalid_url`, `url_too_long`, `unsupported_scheme`, `url_has_credentials`, `host_not_allowed` for a
+            host that the operator's lists keep out, or `blocked_target` for a literal address that is not public. Names
+            are resolved, and their addresses checked, where the page is fetched.
     """
     if len(url) > MAX_URL:
-        raise Rejected("url_too_long", f"The URL has {len(url)} characters; {MAX_URL} are allowed.", field="url")
+        raise Rejected("url_too_long", f"The URL has {len(url)} characters; {MAX_URL} are allowed.", field=field)
     try:
         parsed = ada_url.URL(url)
     except (ValueError, UnicodeError) as error:
-        raise Rejected("invalid_url", "The URL is not an absolute URL with a host.", field="url") from error
+        raise Rejected("invalid_url", "The URL is not an absolute URL with a host.", field=field) from error
     if parsed.protocol not in _DEFAULT_PORTS:
         scheme = parsed.protocol.removesuffix(":")
-        raise Rejected("unsupported_scheme", f"The scheme {scheme[:20]!r} is not offered.", field="url")
+        raise Rejected("unsupported_scheme", f"The scheme {scheme[:20]!r} is not offered.", field=field)
     if parsed.username or parsed.password:
-        raise Rejected("url_has_credentials", field="url")
+        raise Rejected("url_has_credentials", field=field)
     if not parsed.hostname:
-        raise Rejected("invalid_url", "The URL has no host.", field="url")
+        raise Rejected("invalid_url", "The URL has no host.", field=field)
     canonical = parsed.href
     if len(canonical) > MAX_URL:
-        raise Rejected("url_too_long", f"The URL has {len(canonical)} characters when it is encoded.", field="url")
+        raise Rejected("url_too_long", f"The URL has {len(canonical)} characters when it is encoded.", field=field)
     host = parsed.hostname.removeprefix("[").removesuffix("]")
     port = int(parsed.port) if parsed.port else _DEFAULT_PORTS[parsed.protocol]
+    listed = egress.for_target(host)
+    if not listed.allowed:
+        raise Rejected("host_not_allowed", f"{listed.reason}.", field=field)
     decision = egress.for_host(host, port)
     if decision is not None and not decision.allowed:
-        raise Rejected("blocked_target", f"{decision.reason}.", field="url")
+        raise Rejected("blocked_target", f"{decision.reason}.", field=field)
     return Target(canonical, host, port)
 
 

@@ -12,9 +12,10 @@ from urlshot.private import Private
 
 
 class Strict(BaseModel):
-    """A value that crosses a border: frozen, and with no unknown names."""
+    """A value that crosses a border: frozen, and with no unknown names. Its validator is built when it is first used,
+    because a function that is asked for a PDF which is there needs none of it to answer."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 class Limits(Strict):
@@ -119,8 +120,10 @@ class Report(Strict):
     source: Literal["page", "pdf"] = "page"
     """`pdf`: the URL served a PDF, which was stored as it is."""
     verdict: Verdict = "complete"
+    """`degraded`: something is missing, the warnings say what. `suspect`: it may not be the page that was meant."""
     warnings: tuple[Warned, ...] = Field(default=(), max_length=MOST)
     final_url: str
+    """Where redirects and scripts had led when it was printed."""
     status: int
     """HTTP status of the page; 0 where there was none."""
     title: str = Field(max_length=500)
@@ -128,15 +131,19 @@ class Report(Strict):
     """0 where a PDF that was stored as it is does not say it plainly."""
     bytes: int
     sha256: str
+    """Of the PDF, in hex."""
     redirects: tuple[Hop, ...] = Field(default=(), max_length=MOST)
     """The documents on the way to the page, in order, without the page itself."""
     waited: tuple[Wait, ...] = Field(default=(), max_length=MOST)
+    """What was waited for before it was printed."""
     failed: tuple[Trouble, ...] = Field(default=(), max_length=MOST)
+    """Sub-resources that did not arrive."""
     blocked: tuple[Trouble, ...] = Field(default=(), max_length=MOST)
     """Sub-resources that the egress rules refused."""
     console: tuple[str, ...] = Field(default=(), max_length=MOST)
     """Errors of the page's scripts, in a stranger's words: to be shown as text, never as markup."""
     images_missing: tuple[str, ...] = Field(default=(), max_length=MOST)
+    """URLs of images that are printed as nothing."""
     glyphs_missing: tuple[str, ...] = Field(default=(), max_length=MOST)
     """Writing systems, as Unicode names them, of signs that are printed as empty boxes."""
     phases: dict[str, float]
@@ -144,6 +151,7 @@ class Report(Strict):
     network: dict[str, int]
     """Bytes received and sent, connections made, and connections refused by the egress rules."""
     chromium: str
+    """The browser's version."""
     cold: bool
     """Whether this job was the first of its process."""
     tidied: Tidied | None = None

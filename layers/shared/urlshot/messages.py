@@ -7,6 +7,7 @@ with the key `shot_direct.start`, and bind a queue of its own to `shot_direct.co
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -25,6 +26,9 @@ FAILED = "shot_direct.failed"
 QUEUE = "generate_shot"
 DEAD = "generate_shot_dead"
 TYPE = "url_shot"
+
+MAX_SHARDS = 8
+"""Shards that there can be; the keys of all of them are bound, however many there are."""
 
 MAX_BODY = 1_000_000
 """Bytes of a message's body; ours have a few hundred."""
@@ -46,6 +50,12 @@ def start_key(shard: int) -> str:
 def delay_queue(queue: str, seconds: int) -> str:
     """The queue in which a message of `queue` waits for `seconds`."""
     return f"{queue}_retry_{seconds}s"
+
+
+def delay_of(name: str) -> tuple[str, int] | None:
+    """The work queue and the seconds of a delay queue, by its name; None for the name of any other queue."""
+    found = re.fullmatch(rf"({QUEUE}(?:_\d+)?)_retry_(\d+)s", name)
+    return (found[1], int(found[2])) if found else None
 
 
 def parse_delays(text: str) -> tuple[int, ...]:

@@ -10,8 +10,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from urlshot.errors import Rejected
 
 _MM = {"mm": 1.0, "cm": 10.0, "in": 25.4, "pt": 25.4 / 72, "px": 25.4 / 96}
-_LENGTH = re.compile(r"(\d{1,5}(?:\.\d{1,4})?)(mm|cm|in|pt|px)")
-_RANGE = re.compile(r"([1-9]\d{0,4})(?:-([1-9]\d{0,4}))?")
+_LENGTH = re.compile(r"([0-9]{1,5}(?:\.[0-9]{1,4})?)(mm|cm|in|pt|px)")
+_RANGE = re.compile(r"([1-9][0-9]{0,4})(?:-([1-9][0-9]{0,4}))?")
 
 MAX_MARGIN_MM = 100.0
 MIN_SIDE_MM, MAX_SIDE_MM = 10.0, 5000.0
@@ -94,11 +94,27 @@ def _selectors(value: object) -> tuple[str, ...]:
     return tuple(sorted(selectors))
 
 
-Length = Annotated[str, BeforeValidator(_length)]
+def _four(value: object) -> object:
+    """A margin's sides; one length in place of the object stands for all four."""
+    return dict.fromkeys(("top", "right", "bottom", "left"), value) if isinstance(value, str) else value
+
+
+# What a validator checks in its own way, the contract of the endpoint says as far as JSON Schema can.
+_LENGTH_SCHEMA: dict[str, Any] = {"pattern": rf"^\s*{_LENGTH.pattern}\s*$", "examples": ["10mm"]}
+_SIDE_SCHEMA: dict[str, Any] = {"pattern": rf"^(\s*{_LENGTH.pattern}\s*)?$", "examples": ["148mm"]}
+_RANGES_SCHEMA: dict[str, Any] = {"maxLength": 200, "pattern": r"^[0-9,\s-]*$", "examples": ["1-3,5"]}
+_CSS_SCHEMA: dict[str, Any] = {"maxLength": MAX_CSS_BYTES}
+_SELECTORS_SCHEMA: dict[str, Any] = {
+    "maxItems": MAX_SELECTORS,
+    "items": {"type": "string", "minLength": 1, "maxLength": MAX_SELECTOR},
+}
+
+Length = Annotated[str, BeforeValidator(_length), Field(json_schema_extra=_LENGTH_SCHEMA)]
+Side = Annotated[str, BeforeValidator(_side), Field(json_schema_extra=_SIDE_SCHEMA)]
 
 
 class Margin(BaseModel):
-    """White space around the printed page; one length in place of the object sets all four."""
+    """White space around the printed page."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -106,11 +122,6 @@ class Margin(BaseModel):
     right: Length = "10mm"
     bottom: Length = "10mm"
     left: Length = "10mm"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_for_all(cls, value: object) -> object:
-        return dict.fromkeys(("top", "right", "bottom", "left"), value) if isinstance(value, str) else value
 
 
 class Metadata(BaseModel):
@@ -141,17 +152,21 @@ class Options(BaseModel):
     format: Literal["A0", "A1", "A2", "A3", "A4", "A5", "A6", "Letter", "Legal", "Tabloid", "Ledger"] = Field(
         default="A4", description="Paper format."
     )
-    width: Annotated[str, BeforeValidator(_side)] = Field(
+    width: Side = Field(
         default="",
         description="Width of the paper, such as 148mm, from 10mm to 5000mm; with height, in place of format.",
     )
-    height: Annotated[str, BeforeValidator(_side)] = Field(default="", description="Height of the paper, with width.")
+    height: Side = Field(default="", description="Height of the paper, with width.")
     landscape: bool = Field(default=False, description="Paper on its side.")
-    margin: Margin = Field(default=Margin(), description="White space around the printed page.")
+    margin: Annotated[Margin, BeforeValidator(_four, json_schema_input_type=Margin | Length)] = Field(
+        default=Margin(), description="White space around the printed page; one length sets all four sides."
+    )
     background: bool = Field(default=True, description="Print background colours and images.")
     scale: float = Field(default=1.0, ge=0.1, le=2.0, description="Scale of the page's content.")
     page_ranges: Annotated[str, BeforeValidator(_page_ranges)] = Field(
-        default="", description="Pages to print, such as 1-3,5; empty for all."
+        default="",
+        description="Pages to print, such as 1-3,5; empty for all.",
+        json_schema_extra=_RANGES_SCHEMA,
     )
     css_page_size: bool = Field(
         default=False, description="Let the page's own @page size, where it has one, go before format."
@@ -215,10 +230,14 @@ class Options(BaseModel):
     )
 
     css: Annotated[str, BeforeValidator(_css)] = Field(
-        default="", description="CSS to add to the page, after its own, at most 20 kB; @import has no effect in it."
+        default="",
+        description="CSS to add to the page, after its own, at most 20 kB; @import has no effect in it.",
+        json_schema_extra=_CSS_SCHEMA,
     )
     hide: Annotated[tuple[str, ...], BeforeValidator(_selectors)] = Field(
-        default=(), description="CSS selectors of what is left out of the print; at most 50, of 200 characters."
+        default=(),
+        description="CSS selectors of what is left out of the print; at most 50, of 200 characters.",
+        json_schema_extra=_SELECTORS_SCHEMA,
     )
     block: Annotated[tuple[Literal["ads", "fonts", "images", "media", "trackers"], ...], BeforeValidator(_names)] = (
         Field(default=(), description="What the page may not load; ads and trackers are those of known third parties.")

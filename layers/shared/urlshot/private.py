@@ -7,7 +7,7 @@ neither repr nor an error shows their values.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -28,7 +28,7 @@ MAX_VALUE = 4096
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")  # RFC 9110, section 5.6.2
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\x80-\xff]*")
 _COOKIE_VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")  # RFC 6265, section 4.1.1
-_PATH = re.compile(r"/[\x20-\x3a\x3c-\x7e]{0,500}")
+_PATH = r"^/[\x20-\x3a\x3c-\x7e]{0,500}$"
 
 # Those that frame a message or belong to the connection (Fetch Standard, forbidden request-headers), and those for
 # which there is an option of their own.
@@ -59,7 +59,10 @@ def _secret(pattern: re.Pattern[str], most: int) -> BeforeValidator:
             raise ValueError(f"must be a text of at most {most} characters, with no sign that is not allowed there")
         return text
 
-    return BeforeValidator(check)
+    schema: dict[str, Any] = {"pattern": f"^{pattern.pattern}$", "format": "password", "writeOnly": True}
+    return BeforeValidator(
+        check, json_schema_input_type=Annotated[str, Field(max_length=most, json_schema_extra=schema)]
+    )
 
 
 class _Strict(BaseModel):
@@ -71,7 +74,7 @@ class Cookie(_Strict):
 
     name: str = Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$")
     value: Annotated[SecretStr, _secret(_COOKIE_VALUE, MAX_VALUE)]
-    path: str = Field(default="/", pattern=_PATH.pattern)
+    path: str = Field(default="/", pattern=_PATH)
 
     @field_serializer("value")
     def _plain(self, value: SecretStr) -> str:
@@ -90,13 +93,17 @@ class BasicAuth(_Strict):
 
 
 class Private(_Strict):
-    """Falsy when there is nothing in it. `model_dump(mode="json", exclude_defaults=True)` gives the plain values."""
+    """What is the caller's own, for pages behind a login.
+
+    Falsy when there is nothing in it. `model_dump(mode="json", exclude_defaults=True)` gives the plain values.
+    """
 
     headers: dict[
         Annotated[str, AfterValidator(_header_name)], Annotated[SecretStr, _secret(_HEADER_VALUE, MAX_VALUE)]
     ] = Field(
         default={},
         max_length=MAX_HEADERS,
+        json_schema_extra={"propertyNames": {"pattern": f"^{_TOKEN.pattern}$"}},
         description="Extra request headers, sent to the URL's own origin (scheme, host and port) and nowhere else.",
     )
     cookies: tuple[Cookie, ...] = Field(

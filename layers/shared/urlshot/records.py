@@ -41,7 +41,7 @@ State = Literal["publishing", "queued", "running", "done", "failed"]
 class LastGood(BaseModel):
     """The PDF that is there, when it is not of the record's own generation."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     generation: str
     finished_at: datetime
@@ -51,7 +51,7 @@ class LastGood(BaseModel):
 class Record(BaseModel):
     """`job/<id>.json`, version 1. Times are aware, in UTC."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     version: Literal[1] = 1
     id: str

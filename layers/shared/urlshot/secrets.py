@@ -1,15 +1,20 @@
-"""Broker credentials from Secrets Manager."""
+"""Secrets Manager: the broker's credentials, and the keys of links and callbacks."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from urlshot.aws import client
 from urlshot.errors import Broken, Transient
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager.client import SecretsManagerClient
 
 
 @dataclass(frozen=True)
@@ -20,21 +25,42 @@ class Credentials:
     password: str = field(repr=False)
 
 
+@cache
+def _client() -> SecretsManagerClient:
+    made: SecretsManagerClient = client("secretsmanager")
+    return made
+
+
+def read_text(arn: str, unavailable: str = "storage_unavailable") -> str:
+    """Reads a secret as it is; `unavailable` is the code of an error that passes.
+
+    Raises:
+        Transient: Secrets Manager does not answer. Broken: no such secret, or no permission.
+    """
+    try:
+        return _client().get_secret_value(SecretId=arn)["SecretString"]
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500 or "Throttl" in code:
+            raise Transient(unavailable, internal=f"secret {arn}: {code}") from error
+        raise Broken(f"secret {arn}: {code}") from error
+    except BotoCoreError as error:
+        raise Transient(unavailable, internal=f"secret {arn}: {error}") from error
+
+
 def read_credentials(arn: str) -> Credentials:
     """Reads a secret of the form `{"username": …, "password": …}`.
 
     Raises:
         Transient: Secrets Manager does not answer. Broken: no such secret, no permission, or another form.
     """
-    config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
     try:
-        text = boto3.client("secretsmanager", config=config).get_secret_value(SecretId=arn)["SecretString"]
-    except ClientError as error:
-        raise Broken(f"secret {arn}: {error.response['Error']['Code']}") from error
-    except BotoCoreError as error:
-        raise Transient("queue_unavailable", internal=f"secret {arn}: {error}") from error
-    try:
-        value = json.loads(text)
+        value = json.loads(read_text(arn, "queue_unavailable"))
         return Credentials(value["username"], value["password"])
     except (ValueError, KeyError, TypeError) as error:
         raise Broken(f"secret {arn} is not {{username, password}}") from error
+
+
+def link_key(arn: str) -> Callable[[], bytes] | None:
+    """What `FileLinks` asks for its key; without a secret, None: an endpoint without keys."""
+    return (lambda: read_text(arn).encode()) if arn else None

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
-from urlshot.egress import Egress
+from urlshot.egress import Egress, host_list
 from urlshot.errors import Broken
-
-
-def _egress(value: Any) -> Any:
-    return Egress.of(value) if isinstance(value, str) else value
 
 
 class Settings(BaseModel):
@@ -28,8 +25,9 @@ class Settings(BaseModel):
             Broken: a variable is missing or wrong; the text names it.
         """
         values = {name: environ[name.upper()] for name in cls.model_fields if name.upper() in environ}
-        if values.get("local_allow") and not environ.get("AWS_ENDPOINT_URL", "").startswith("http://127.0.0.1:"):
-            raise Broken("environment variable LOCAL_ALLOW is for the local stack only; remove it from the function")
+        local = next((name for name in values if name.startswith("local_") and values[name]), None)
+        if local and not environ.get("AWS_ENDPOINT_URL", "").startswith("http://127.0.0.1:"):
+            raise Broken(f"environment variable {local.upper()} is for the local stack only; remove it")
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -37,7 +35,42 @@ class Settings(BaseModel):
             raise Broken(f"environment variable {str(first['loc'][0]).upper()}: {first['msg']}") from error
 
 
-class EgressSettings(Settings):
-    """Settings of a function that judges targets. `LOCAL_ALLOW` opens host:port pairs, on the local stack only."""
+def _hosts(text: str) -> str:
+    host_list(text)
+    return text
 
-    local_allow: Annotated[Egress, BeforeValidator(_egress)] = Field(default=Egress())
+
+def _pairs(text: str) -> str:
+    Egress.of(text)
+    return text
+
+
+class EgressSettings(Settings):
+    """Settings of a function that judges targets.
+
+    `ALLOW_HOSTS` and `DENY_HOSTS` are the operator's lists; `LOCAL_ALLOW` opens host:port pairs, on the local stack
+    only.
+    """
+
+    allow_hosts: Annotated[str, AfterValidator(_hosts)] = ""
+    deny_hosts: Annotated[str, AfterValidator(_hosts)] = ""
+    local_allow: Annotated[str, AfterValidator(_pairs)] = ""
+
+    @property
+    def egress(self) -> Egress:
+        """The rules that follow."""
+        return Egress.of(self.local_allow, denied=self.deny_hosts, allowed=self.allow_hosts)
+
+
+class OutgoingSettings(EgressSettings):
+    """Settings of a function that dials. `OWN_HOST` and the host of `PUBLIC_URL` are the service's own: nobody is to
+    have us call us in a circle."""
+
+    own_host: str = ""
+    public_url: str = ""
+
+    @property
+    def egress(self) -> Egress:
+        """The rules for everything that is dialled."""
+        own = [self.own_host, urlsplit(self.public_url).hostname or ""]
+        return Egress.of(self.local_allow, own, self.deny_hosts, self.allow_hosts)

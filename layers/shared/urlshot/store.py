@@ -7,18 +7,19 @@ conflict.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
+from urlshot import records
+from urlshot.aws import client
 from urlshot.errors import Broken, Transient
 from urlshot.events import pdf_key
 from urlshot.records import Record
@@ -56,16 +57,13 @@ def s3_client(pool: int = 10) -> S3Client:
 
     Presigning would default to SigV2 and the global endpoint in the oldest regions.
     """
-    config = Config(
+    s3: S3Client = client(
+        "s3",
         signature_version="s3v4",
         s3={"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"},
-        connect_timeout=2,
-        read_timeout=5,
-        retries={"mode": "standard", "total_max_attempts": 3},
         max_pool_connections=pool,
-        tcp_keepalive=True,
     )
-    return boto3.client("s3", config=config)
+    return s3
 
 
 class Store:
@@ -74,29 +72,29 @@ class Store:
     Raises `Transient` (`storage_unavailable`) when S3 does not answer, from every method.
     """
 
-    def __init__(self, bucket: str, client: S3Client) -> None:
+    def __init__(self, bucket: str, s3: S3Client) -> None:
         self.bucket = bucket
-        self._s3 = client
+        self._s3 = s3
 
     def head_pdf(self, job_id: str) -> Pdf | None:
         """What PDF is there."""
-        with _vendor("head"):
+        with s3_errors("head"):
             try:
                 head = self._s3.head_object(Bucket=self.bucket, Key=pdf_key(job_id))
             except ClientError as error:
-                if _status(error) == 404:
+                if status_of(error) == 404:
                     return None
                 raise
         return Pdf(head["ContentLength"], head["LastModified"], head["Metadata"].get("generation", ""))
 
     def read(self, job_id: str) -> tuple[Record, str] | None:
         """A job's record and the ETag to change it by; None if there is none."""
-        with _vendor("read"):
+        with s3_errors("read"):
             try:
                 answer = self._s3.get_object(Bucket=self.bucket, Key=job_key(job_id))
                 body = answer["Body"].read()
             except ClientError as error:
-                if _status(error) == 404:
+                if status_of(error) == 404:
                     return None
                 raise
         try:
@@ -121,43 +119,91 @@ class Store:
         return self._put(record, {"IfMatch": etag})
 
     def _put(self, record: Record, condition: dict[str, Any]) -> str:
+        try:
+            return self._put_object(job_key(record.id), record.model_dump_json(exclude_none=True).encode(), condition)
+        except Conflict:
+            # If the record is what was to be written, a retry of this very write had already won.
+            found = self.read(record.id)
+            if found is not None and found[0] == record:
+                return found[1]
+            raise
+
+    def _put_object(self, key: str, body: bytes, condition: dict[str, Any]) -> str:
+        """Writes a small JSON object under a condition, and returns its ETag. Raises: Conflict, Gone."""
         for _ in range(_TRIES_ON_409):
-            with _vendor("write"):
+            with s3_errors("write"):
                 try:
-                    answer = self._s3.put_object(
-                        Bucket=self.bucket,
-                        Key=job_key(record.id),
-                        Body=record.model_dump_json(exclude_none=True).encode(),
-                        ContentType="application/json",
-                        **condition,
-                    )
+                    return self._s3.put_object(
+                        Bucket=self.bucket, Key=key, Body=body, ContentType="application/json", **condition
+                    )["ETag"]
                 except ClientError as error:
-                    match _status(error):
+                    match status_of(error):
                         case 409:
                             continue
                         case 412:
-                            pass
+                            raise Conflict from None
                         case 404:
                             raise Gone from None
                         case _:
                             raise
-                else:
-                    return answer["ETag"]
-            # Refused. If the record is what was to be written, a retry of this very write had already won.
-            found = self.read(record.id)
-            if found is not None and found[0] == record:
-                return found[1]
-            raise Conflict
-        raise Transient("storage_unavailable", internal=f"write of {job_key(record.id)}: 409 again and again")
+        raise Transient("storage_unavailable", internal=f"write of {key}: 409 again and again")
+
+    def _delete(self, key: str, etag: str) -> None:
+        """Deletes an object if it is the one with `etag` (S3 user guide, "Conditional deletes"). Raises: Conflict."""
+        with s3_errors("delete"):
+            try:
+                self._s3.delete_object(Bucket=self.bucket, Key=key, IfMatch=etag)
+            except ClientError as error:
+                match status_of(error):
+                    case 404:
+                        return
+                    case 409 | 412:
+                        raise Conflict from None
+                    case _:
+                        raise
 
     def delete_pdf(self, job_id: str) -> None:
-        with _vendor("delete"):
+        with s3_errors("delete"):
             self._s3.delete_object(Bucket=self.bucket, Key=pdf_key(job_id))
 
-    def link(self, job_id: str, seconds: int, file_name: str, *, save: bool = False) -> str:
-        """A presigned link that shows the PDF, or with `save` saves it, under `file_name`, for `seconds`."""
+    def delete(self, job_id: str, etag: str) -> None:
+        """Deletes the record with `etag`; a record that is gone already is as good.
+
+        Raises:
+            Conflict: it is another by now.
+        """
+        self._delete(job_key(job_id), etag)
+
+    def turns(self) -> dict[str, tuple[str, datetime]]:
+        """The turns to wait that somebody has: the ETag of each, and since when, by name."""
+        with s3_errors("list"):
+            listed = self._s3.list_objects_v2(Bucket=self.bucket, Prefix="wait/", MaxKeys=1000).get("Contents", [])
+        return {one["Key"].removeprefix("wait/"): (one["ETag"], one["LastModified"]) for one in listed}
+
+    def take_turn(self, name: str, etag: str | None = None) -> str | None:
+        """Takes the object `wait/<name>`, which one holder at a time has: where it is free, or still has `etag`.
+
+        Returns its ETag; None where another was quicker.
+        """
+        # With something of its own in it, so that no two holders' objects have the same ETag.
+        holder = json.dumps({"holder": records.new_generation()}).encode()
+        try:
+            return self._put_object(f"wait/{name}", holder, {"IfMatch": etag} if etag else {"IfNoneMatch": "*"})
+        except (Conflict, Gone):
+            return None
+
+    def give_turn_back(self, name: str, etag: str) -> None:
+        """Gives back what `take_turn` took; where another has it by now, that one keeps it."""
+        with suppress(Conflict):
+            self._delete(f"wait/{name}", etag)
+
+    def link(self, job_id: str, seconds: int, file_name: str, *, head: bool = False, save: bool = False) -> str:
+        """A presigned link that shows the PDF, or with `save` saves it, under `file_name`, for `seconds`.
+
+        The method is part of what is signed: with `head` it is HEAD in place of GET.
+        """
         return self._s3.generate_presigned_url(
-            "get_object",
+            "head_object" if head else "get_object",
             Params={
                 "Bucket": self.bucket,
                 "Key": pdf_key(job_id),
@@ -186,18 +232,18 @@ class Store:
 
 
 @contextmanager
-def _vendor(doing: str) -> Iterator[None]:
+def s3_errors(doing: str) -> Iterator[None]:
     """Translates what botocore raises; what the caller's code handles itself does not get here."""
     try:
         yield
     except ClientError as error:
         code = error.response["Error"]["Code"]
-        if _status(error) in (400, 401, 403) and code not in ("RequestTimeout", "SlowDown"):
+        if status_of(error) in (400, 401, 403) and code not in ("RequestTimeout", "SlowDown"):
             raise Broken(f"S3 {doing}: {code}") from error
         raise Transient("storage_unavailable", internal=f"S3 {doing}: {code}") from error
     except BotoCoreError as error:
         raise Transient("storage_unavailable", internal=f"S3 {doing}: {error}") from error
 
 
-def _status(error: ClientError) -> int:
+def status_of(error: ClientError) -> int:
     return error.response["ResponseMetadata"]["HTTPStatusCode"]

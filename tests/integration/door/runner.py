@@ -11,13 +11,16 @@ import atexit
 import base64
 import contextlib
 import io
+import itertools
 import json
 import logging
 import os
+import queue
 import resource
 import shutil
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +50,12 @@ LOOSE = [
 ]
 SECRET = "the-machines-own-secret"
 WORKER_PORTS = (FIRST_PORT + 6000, FIRST_PORT + 6001)
+AT_ONCE = 3
+"""Pages under way at the same time, for most of a page's time is a wait."""
+SECONDS = 25
+"""What a page may take; most take one."""
+HASTY = 3
+"""What a page may take that is refused, or asks for nothing."""
 
 
 def worker_page() -> dict[str, str]:
@@ -94,10 +103,21 @@ def schemes(folder: Path) -> list[str]:
     ]
 
 
-class Guarded:
-    """The renderer as it ships."""
+def unfolded(root: Path, folder: Path) -> list[Any]:
+    """The layer, unfolded once for each browser: a renderer takes what runs its binary's path for its own."""
+    from playwright_aws_lambda import Layer
 
-    def __init__(self, layer: Any) -> None:
+    binaries = [Layer.at(root).inflate(name) for name in ("chromium", "node")]
+    layers = [Layer(root, folder / str(number)) for number in range(AT_ONCE)]
+    for layer, binary in itertools.product(layers, binaries):
+        os.link(binary, layer.workspace() / binary.name)
+    return layers
+
+
+class Guarded:
+    """The renderer as it ships; several of them, because each takes one job at a time."""
+
+    def __init__(self, layers: list[Any]) -> None:
         from aws_lambda_powertools import Logger
 
         from functions.render.renderer import Renderer
@@ -108,16 +128,26 @@ class Guarded:
         # As the local stack says it: one pair is opened, so that pages of a secure origin are there.
         opened = {"LOCAL_ALLOW": f"localhost:{PAGES_PORT}", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
         settings = RenderSettings.read({"DENY_HOSTS": DENIED, **opened})
-        self._renderer = Renderer(settings, logger, layer)
-        self._renderer.start()
+        self._renderers = [Renderer(settings, logger, layer) for layer in layers]
+        self._idle: queue.SimpleQueue[Renderer] = queue.SimpleQueue()
+        for renderer in self._renderers:
+            renderer.start()
+            self._idle.put(renderer)
 
-    def visit(self, url: str, seconds: float = 25) -> dict[str, Any]:
+    def visit(self, urls: list[str], seconds: float = SECONDS) -> list[dict[str, Any]]:
+        """What became of each page, in the order of the URLs."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(lambda url: self._visit(url, seconds), urls))
+
+    def _visit(self, url: str, seconds: float) -> dict[str, Any]:
         from pypdf import PdfReader
 
         from urlshot.jobs import RenderJob
 
         job = {"url": url, "id": "a" * 40, "generation": "g", "upload": None, "limits": {"seconds": seconds}}
-        answer = self._renderer.render(RenderJob.model_validate(job), None)
+        renderer = self._idle.get()
+        answer = renderer.render(RenderJob.model_validate(job), None)
+        self._idle.put(renderer)
         text = ""
         if answer.pdf is not None:
             reader = PdfReader(io.BytesIO(base64.b64decode(answer.pdf)))
@@ -126,31 +156,39 @@ class Guarded:
         return {"url": url, "error": (answer.error or {}).get("code"), "text": text, "network": network}
 
     def close(self) -> None:
-        self._renderer.close()
+        for renderer in self._renderers:
+            renderer.close()
 
 
 class Open:
     """The same browser, with nothing between it and the network."""
 
-    def __init__(self, layer: Any) -> None:
+    def __init__(self, layers: list[Any]) -> None:
         from playwright_aws_lambda import launch_chromium
 
         self._loop = asyncio.new_event_loop()
-        self._chromium = self._loop.run_until_complete(launch_chromium(layer=layer))
+        self._chromium = self._loop.run_until_complete(launch_chromium(layer=layers[0]))
+        self._turn = asyncio.Semaphore(AT_ONCE)
 
-    def visit(self, url: str, seconds: float = 25) -> dict[str, Any]:
-        return self._loop.run_until_complete(self._visit(url))
+    def visit(self, urls: list[str], seconds: float = SECONDS) -> list[dict[str, Any]]:
+        """What became of each page, in the order of the URLs."""
 
-    async def _visit(self, url: str) -> dict[str, Any]:
+        async def all_of_them() -> list[dict[str, Any]]:
+            return await asyncio.gather(*(self._visit(url, seconds) for url in urls))
+
+        return self._loop.run_until_complete(all_of_them())
+
+    async def _visit(self, url: str, seconds: float) -> dict[str, Any]:
         from playwright.async_api import Error
 
-        context = await self._chromium.new_context()
-        page = await context.new_page()
-        text = ""
-        with contextlib.suppress(Error):
-            await page.goto(url, wait_until="load", timeout=25_000)
-            text = "".join([await frame.inner_text("html", timeout=500) for frame in page.frames[:1]])
-        await context.close()
+        async with self._turn:
+            context = await self._chromium.new_context()
+            page = await context.new_page()
+            text = ""
+            with contextlib.suppress(Error):
+                await page.goto(url, wait_until="load", timeout=seconds * 1000)
+                text = "".join([await frame.inner_text("html", timeout=500) for frame in page.frames[:1]])
+            await context.close()
         return {"url": url, "error": None, "text": text, "network": {}}
 
     def close(self) -> None:
@@ -159,8 +197,7 @@ class Open:
 
 async def naive_dial(host: str, port: int, egress: Any, resolver: Any) -> Any:
     """What the proxy must not be: it checks one answer of the name server, and dials another."""
-    from functions.render.dial import Unreachable
-    from functions.render.ledger import Failure
+    from urlshot.dial import Failure, Unreachable
 
     for _, address in await resolver(host, port):
         import ipaddress
@@ -177,14 +214,15 @@ def main(mode: str, root: str) -> None:
     isolate()
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     folder = Path(tempfile.mkdtemp(prefix="door-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # with 320 MB of inflated binaries in it
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    layers = unfolded(Path(root), folder)
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     replace("/etc/resolv.conf", "nameserver 127.0.0.53\noptions timeout:1 attempts:2\n", folder)
     replace("/etc/hosts", "127.0.0.1 localhost\n", folder)
     loopback(ADDRESSES)
     cable = interface("100.127.0.2")
 
-    from playwright_aws_lambda import Layer, launch
+    from playwright_aws_lambda import launch
 
     shipped = launch.chromium_args()
     plain = [switch for switch in shipped if "gpu" in switch or "raster" in switch or "webgl" in switch]
@@ -214,27 +252,26 @@ def main(mode: str, root: str) -> None:
         from functions.render import proxy
 
         proxy.dial = naive_dial  # type: ignore[assignment]
-    browser = Open(Layer.at(Path(root))) if mode == "open" else Guarded(Layer.at(Path(root)))
+    browser = Open(layers) if mode == "open" else Guarded(layers)
     origin, secure = f"http://{PUBLIC}:{PAGES_PORT}", f"http://localhost:{PAGES_PORT}"
 
     def at(group: list[Attempt]) -> str:
         return secure if {attempt.way for attempt in group} & {*SCRIPTS, *DATAGRAMS} else origin
 
-    visited = [browser.visit(f"{at(group)}/page/{number}") for number, group in enumerate(groups)]
+    visited = browser.visit([f"{at(group)}/page/{number}" for number, group in enumerate(groups)])
     direct: list[dict[str, Any]] = []
     scheme: list[dict[str, Any]] = []
     if mode != "naive":
-        visited += [browser.visit(f"{secure}{path}") for path in ("/linked", "/dns", "/workers")]
+        visited += browser.visit([f"{secure}{path}" for path in ("/linked", "/dns", "/workers")])
         hosts = [*spellings("10.0.0.1"), *HOSTS] if mode == "guarded" else ["10.0.0.1", "127.1", "private.test", DENIED]
-        direct = [browser.visit(f"http://{host}:9001/direct", 3) for host in hosts]
-        direct += [
-            browser.visit(f"{origin}/redirect/302?to=http://{host}:9001/", 3) for host in hosts[::3] if host.isascii()
-        ]
-        scheme = [browser.visit(url, 3) for url in others[: 3 if mode == "open" else None]]
+        targets = [f"http://{host}:9001/direct" for host in hosts]
+        targets += [f"{origin}/redirect/302?to=http://{host}:9001/" for host in hosts[::3] if host.isascii()]
+        direct = browser.visit(targets, HASTY)
+        scheme = browser.visit(others[: 3 if mode == "open" else None], HASTY)
     if mode == "guarded":
-        scheme += [browser.visit(f"{origin}/schemes")]
-        scheme += [browser.visit(f"{origin}/location/{number}", 3) for number in range(len(others))]
-        scheme += [browser.visit(f"{origin}/redirect/302?to={url}", 3) for url in others]
+        scheme += browser.visit([f"{origin}/schemes"])
+        scheme += browser.visit([f"{origin}/location/{number}" for number in range(len(others))], HASTY)
+        scheme += browser.visit([f"{origin}/redirect/302?to={url}" for url in others], HASTY)
     attempts = [attempt for group in [*groups, linked] for attempt in group]
     browser.close()
     os.close(cable)

@@ -109,7 +109,7 @@ def test_no_private_address_is_a_job(outcome: Callable[[str], Outcome]) -> None:
     direct = outcome("guarded").found["direct"]
     assert len(direct) > 60
     assert [visit for visit in direct if visit["error"] is None] == []
-    odd = {"blocked_target", "invalid_url", "name_not_found", "unsupported_scheme"}
+    odd = {"blocked_target", "host_not_allowed", "invalid_url", "name_not_found", "unsupported_scheme"}
     assert [visit for visit in direct if visit["error"] not in odd] == []
 
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,26 @@ import pytest
 import pytest_asyncio
 from botocore.exceptions import ClientError
 
-from infra.local.addresses import ACCOUNT
+from infra.local.addresses import ACCOUNT, queue_arn
 from infra.local.aws_process import AwsProcess
 from infra.local.awsclient import AwsClient
 from infra.local.bus import Destinations, create_rule, follow_rule, follow_schedule
+from infra.local.cloudformation import create_resources
 from infra.local.lambdas import Undelivered
-from infra.local.model import Rule, Schedule
+from infra.local.model import Queue, QueueRule, Rule, Schedule, SqsMapping, Wiring
 from infra.local.processes import become_subreaper
 from infra.local.runtime import Answer
+from infra.local.sqs import SqsPoller
+
+NOTHING = Wiring(
+    functions={}, layers={}, api=None, mappings=(), sqs_mappings=(), rules=(), queue_rules=(), schedules=(),
+    custom_resources=(), secrets=(), buckets=(), queues=(), buses=(), broker=None, parameters={},
+)  # fmt: skip
+
+
+def redrive(queue: str, receives: int) -> str:
+    return json.dumps({"deadLetterTargetArn": queue_arn(queue), "maxReceiveCount": receives})
+
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -131,6 +143,47 @@ async def test_an_event_that_matches_reaches_the_function_and_is_tried_again(
     following.cancel()
     assert not (tmp_path / "other").exists()
     assert module_harness.undelivered == []
+
+
+class Picky:
+    """Stands where the functions are: hands on what came, and names what it does not like."""
+
+    def __init__(self) -> None:
+        self.batches: asyncio.Queue[list[dict[str, Any]]] = asyncio.Queue()
+
+    async def invoke_in_turn(self, _name: str, payload: bytes) -> Answer:
+        records = json.loads(payload)["Records"]
+        self.batches.put_nowait(records)
+        failed = [{"itemIdentifier": one["messageId"]} for one in records if "bad" in one["body"]]
+        return Answer(json.dumps({"batchItemFailures": failed}).encode(), None, "r")
+
+
+async def test_an_event_reaches_a_queue_and_a_batch_of_it_the_function_which_names_what_comes_again(aws: Aws) -> None:
+    await aws.client.call("events", "CreateEventBus", Name="queued")
+    queues = [
+        Queue("work", queue_arn("work"), {"VisibilityTimeout": "1", "RedrivePolicy": redrive("dead", 2)}, "dead"),
+        Queue("dead", queue_arn("dead"), {}, None),
+    ]
+    rule = QueueRule("Queued", "queued", {"source": ["urlshot"]}, (queue_arn("work"),))
+    wiring = replace(NOTHING, queues=tuple(queues), queue_rules=(rule,))
+    await create_resources(wiring, {}, aws.client, ())
+    picky = Picky()
+    mapping = SqsMapping("Probe", queue_arn("work"), 10, partial=True, concurrency=2)
+    polling = asyncio.create_task(SqsPoller(mapping, aws.url, aws.client, picky, print).run())  # type: ignore[arg-type]
+    entries = [
+        {"EventBusName": "queued", "Source": "urlshot", "DetailType": "X", "Detail": json.dumps({"is": word})}
+        for word in ("good", "bad")
+    ]
+    await aws.client.call("events", "PutEvents", Entries=entries)
+    seen: list[tuple[str, str]] = []
+    while len(seen) < 3:
+        for record in await asyncio.wait_for(picky.batches.get(), 10):
+            seen.append((json.loads(record["body"])["detail"]["is"], record["attributes"]["ApproximateReceiveCount"]))
+            assert (record["eventSource"], record["eventSourceARN"]) == ("aws:sqs", queue_arn("work"))
+    assert sorted(seen) == [("bad", "1"), ("bad", "2"), ("good", "1")]
+    letters = await aws.client.call("sqs", "ReceiveMessage", QueueUrl=f"{aws.url}/{ACCOUNT}/dead", WaitTimeSeconds=10)
+    assert [json.loads(one["Body"])["detail"] for one in letters["Messages"]] == [{"is": "bad"}]
+    polling.cancel()
 
 
 async def test_what_a_function_gives_up_goes_to_its_destination(aws: Aws) -> None:

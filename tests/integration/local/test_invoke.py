@@ -18,6 +18,7 @@ from infra.local.gateway import gateway_app
 from infra.local.invoke import invoke_app
 from infra.local.model import Api, CustomResource, Route
 from infra.local.ports import listen
+from infra.local.proxy_event import ApiKey
 
 
 class Server:
@@ -64,7 +65,6 @@ async def test_boto3_gets_answers_errors_and_exceptions(harness: Any, server: Se
     assert json.loads(answer["Payload"].read())["event"]["n"] == 1
     failed = await asyncio.to_thread(invoke, "Probe", do="fail")
     assert (failed["StatusCode"], failed["FunctionError"]) == (200, "Unhandled")
-    assert (await asyncio.to_thread(invoke, "Probe", "Event"))["StatusCode"] == 202
     with pytest.raises(ClientError) as caught:
         await asyncio.to_thread(invoke, "Nobody")
     assert caught.value.response["Error"]["Code"] == "ResourceNotFoundException"
@@ -74,6 +74,7 @@ async def test_boto3_gets_answers_errors_and_exceptions(harness: Any, server: Se
     (throttled,) = [item for item in both if isinstance(item, ClientError)]
     assert throttled.response["Error"]["Code"] == "TooManyRequestsException"
     assert throttled.response["ResponseMetadata"]["HTTPStatusCode"] == 429
+    assert (await asyncio.to_thread(invoke, "Probe", "Event"))["StatusCode"] == 202
 
 
 async def test_running_instances_are_listed(harness: Any, server: Server) -> None:
@@ -114,14 +115,21 @@ async def test_a_custom_resource_whose_function_fails_is_a_failure(harness: Any,
         )
 
 
+KEY = ApiKey("key-1", "s3cret-key")
+
+
 async def test_the_gateway_answers_for_itself_as_api_gateway_does(harness: Any, server: Server) -> None:
     routes = (Route("POST", "/run", "Probe"),)
     api = Api("Api", "prod", routes, (), {"MISSING_AUTHENTICATION_TOKEN": {
-        "StatusCode": 404,
-        "ResponseTemplates": {"application/problem+json": '{"title": $context.error.messageString}'},
+        "statusCode": 404,
+        "responseParameters": {
+            "gatewayresponse.header.X-Request-Id": "context.requestId",
+            "gatewayresponse.header.X-Said": "'by the gateway'",
+        },
+        "responseTemplates": {"application/problem+json": '{"title": $context.error.messageString}'},
     }})  # fmt: skip
     lambdas = harness.lambdas("probe.proxy")
-    url = await server.start(gateway_app(api, lambdas, stage_in_path=True, say=lambda _text: None))
+    url = await server.start(gateway_app(api, lambdas, key=KEY, stage_in_path=True, say=lambda _text: None))
     async with aiohttp.ClientSession() as http:
 
         async def post(path: str, body: Any) -> tuple[int, str, str]:
@@ -135,8 +143,25 @@ async def test_the_gateway_answers_for_itself_as_api_gateway_does(harness: Any, 
             '{"message":"Internal server error"}',
         )
         assert (await post("/run", {}))[0] == 403
-        status, kind, text = await post("/prod/other", {})
-        assert (status, kind) == (404, "application/problem+json")
-        assert json.loads(text)["title"] == "Missing Authentication Token"
+        async with http.post(url + "/prod/other", json={}) as answer:
+            assert (answer.status, answer.content_type) == (404, "application/problem+json")
+            assert (await answer.json(content_type=None))["title"] == "Missing Authentication Token"
+            assert answer.headers["X-Request-Id"] == answer.headers["x-amzn-RequestId"]
+            assert answer.headers["X-Said"] == "by the gateway"
         async with http.post(url + "/prod/run", data=b"x" * 10_500_000) as answer:
             assert answer.status == 413
+
+
+async def test_a_route_that_needs_a_key_is_closed_without_it(harness: Any, server: Server) -> None:
+    routes = (Route("ANY", "/run", "Probe", needs_key=True), Route("OPTIONS", "/run", "Probe"))
+    api = Api("Api", "prod", routes, (), {})
+    lambdas = harness.lambdas("probe.proxy")
+    url = await server.start(gateway_app(api, lambdas, key=KEY, stage_in_path=False, say=lambda _text: None))
+    async with aiohttp.ClientSession() as http:
+        for method, key, status in [
+            ("POST", None, 403), ("POST", "wrong", 403), ("POST", "schl\u00fcssel", 403), ("POST", KEY.value, 200),
+            ("PUT", KEY.value, 200), ("OPTIONS", None, 200),
+        ]:  # fmt: skip
+            headers = {"x-api-key": key} if key else {}
+            async with http.request(method, url + "/run", json={"statusCode": 200}, headers=headers) as answer:
+                assert answer.status == status, (method, key)

@@ -28,11 +28,16 @@ def state(pid: int) -> str | None:
         return None
 
 
-async def gone(pid: int) -> bool:
+async def comes_to(pid: int, *states: str | None) -> bool:
+    """Waits for a process to be in one of these states: a signal is taken when the process is next to run."""
     async with asyncio.timeout(5):
-        while state(pid) not in (None, "Z"):
+        while state(pid) not in states:
             await asyncio.sleep(0.01)
     return True
+
+
+async def gone(pid: int) -> bool:
+    return await comes_to(pid, None, "Z")
 
 
 async def test_an_answer_comes_back_and_the_instance_is_used_again(harness: Any) -> None:
@@ -46,8 +51,7 @@ async def test_an_answer_comes_back_and_the_instance_is_used_again(harness: Any)
 async def test_between_events_the_whole_tree_is_stopped(harness: Any, tmp_path: Path) -> None:
     lambdas = harness.lambdas()
     pids = body(await call(lambdas, do="child", pids=str(tmp_path / "pid")))
-    assert state(pids["pid"]) == "T"
-    assert state(pids["child"]) == "T"
+    assert await comes_to(pids["pid"], "T") and await comes_to(pids["child"], "T")
     assert body(await call(lambdas, do="echo"))["pid"] == pids["pid"]
     await lambdas.end()
     assert await gone(pids["pid"]) and await gone(pids["child"])

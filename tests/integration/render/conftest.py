@@ -26,6 +26,8 @@ from playwright_aws_lambda import Layer
 from urlshot.jobs import RenderAnswer, RenderJob
 
 ROOT = Path(__file__).parents[3]
+GRACE = 3.0
+"""Seconds beyond a job's limit within which it must have ended: a browser is killed meanwhile, on a busy machine."""
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +48,7 @@ class Site:
     hits: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     hold: threading.Event = field(default_factory=threading.Event)
-    """While it is not set, /hold is not answered."""
+    """While it is not set, /hold is not answered. A page sets it by asking for /release."""
 
     def url(self, path: str = "/", host: str = "127.0.0.1") -> str:
         return f"http://{host}:{self.port}{path}"
@@ -74,6 +76,8 @@ def serve() -> Iterator[Callable[..., Site]]:
 
             def do_GET(self) -> None:
                 site.hits.append((self.path, dict(self.headers)))
+                if self.path == "/release":
+                    site.hold.set()
                 if self.path.startswith("/hold"):
                     site.hold.wait(20)
                 status, headers, body = site.pages.get(self.path.partition("?")[0], (404, {}, b"nothing here"))
@@ -199,12 +203,13 @@ def render(_shared: Bench, allow: set[tuple[str, int]]) -> Bench:
 @pytest.fixture
 def single_process_render(render: Bench) -> Iterator[Bench]:
     """The shared renderer, with its browser as a single process for one test."""
-    _relaunch(render, single_process=True)
+    relaunch(render, single_process=True)
     yield render
-    _relaunch(render, single_process=False)
+    relaunch(render)
 
 
-def _relaunch(bench: Bench, *, single_process: bool) -> None:
+def relaunch(bench: Bench, *, single_process: bool = False) -> None:
+    """Gives a renderer a new browser."""
     bench.renderer.browser.chromium.single_process = single_process
     bench.renderer.browser.chromium.version = ""
     parting = bench.renderer.browser.give_back(None, healthy=False)

@@ -58,7 +58,7 @@ def test_webrtc_sends_no_datagram(render: Bench, site: Site) -> None:
             {{urls: "turn:127.0.0.1:{stun.getsockname()[1]}", username: "u", credential: "p"}}]}});
           peer.createDataChannel("x"); peer.createOffer().then(offer => peer.setLocalDescription(offer));
         </script><img src="/hold">"""
-        report = render(site.page("/rtc", script), limits={"seconds": 1.5}).report
+        report = render(site.page("/rtc", script), limits={"seconds": 2}).report
         assert report is not None and report.warnings[0].code == "not_settled"
         try:
             received = stun.recv(100)
@@ -69,7 +69,7 @@ def test_webrtc_sends_no_datagram(render: Bench, site: Site) -> None:
 
 def test_between_jobs_nothing_gets_through(render: Bench, site: Site) -> None:
     script = "<p>first</p><script>setInterval(() => fetch('/tick'), 20)</script>"
-    assert "first" in text_of(render(site.page("/first", script)))
+    assert "first" in text_of(render(site.page("/first", script), limits={"seconds": 3}))
     before = len(site.hits)
     assert "second" in text_of(render(site.page("/second", "second")))
     assert [path for path in site.paths()[before:] if path == "/tick"] == []

@@ -12,7 +12,7 @@ from pypdf.generic import ContentStream, DictionaryObject
 
 from playwright_aws_lambda import Layer, load_font
 
-from .conftest import Bench, Site, read_pdf
+from .conftest import Bench, Site, read_pdf, relaunch
 
 SCRIPTS = {
     "latin": ("en", "Zażółć gęślą jaźń, Grüße, Ærøskøbing", "OpenSans"),
@@ -75,13 +75,13 @@ def test_a_font_that_was_loaded_is_used(render: Bench, site: Site, layer: Layer)
     renamed = source.replace("Open Sans".encode("utf-16-be"), "Made Font".encode("utf-16-be"))
     place = load_font(renamed, layer)
     try:
-        render.error(site.page("/spin", "<script>for(;;);</script>"), limits={"seconds": 1.5})  # a new browser
+        relaunch(render)
         html = "<style>p{font-family:'Made Font',monospace}</style><p>own"
         fonts = fonts_of(read_pdf(render(site.page("/own", html))))
         assert not any("Mono" in name for name in fonts), fonts
     finally:
         place.unlink()
-        render.error(site.page("/spin", "<script>for(;;);</script>"), limits={"seconds": 1.5})
+        relaunch(render)
 
 
 def test_no_font_of_the_machine_is_used(layer: Layer) -> None:

@@ -83,7 +83,7 @@ class Runtime:
                 "AWS_SECRET_ACCESS_KEY": SECRET,
                 "AWS_SESSION_TOKEN": SECRET,
                 "AWS_REGION": "eu-west-1",
-                "DENY_HOSTS": "api.example.com",
+                "OWN_HOST": "api.example.com",
             },
         )
 

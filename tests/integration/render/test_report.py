@@ -12,7 +12,7 @@ from pypdf import PdfWriter
 
 from urlshot.jobs import RenderAnswer, Report
 
-from .conftest import Bench, Site, text_of
+from .conftest import GRACE, Bench, Site, text_of
 
 
 def report_of(answer: RenderAnswer) -> Report:
@@ -161,7 +161,7 @@ def test_a_pdf_is_bounded_and_other_downloads_are_refused(render: Bench, site: S
 def test_a_page_that_never_comes_to_rest_is_printed_at_its_limit(render: Bench, site: Site) -> None:
     began = time.monotonic()
     answer = render(site.page("/held", "<p>there<img src=/hold.png>"), limits={"seconds": 3})
-    assert time.monotonic() - began < 3.5
+    assert time.monotonic() - began < 3 + GRACE
     assert "there" in text_of(answer)
     assert codes(answer)[0] == "not_settled"
     assert report_of(answer).verdict == "degraded"
@@ -203,7 +203,7 @@ def test_long_polls_and_streams_hold_nothing_up(render: Bench, site: Site) -> No
       setInterval(() => document.title += '.', 30)</script>"""
     began = time.monotonic()
     _, report = settled(render, site.page("/live", script))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 10, "/hold is answered after 20 s"
     assert report.verdict == "complete"
 
 

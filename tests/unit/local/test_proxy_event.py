@@ -8,7 +8,7 @@ import pytest
 
 from infra.local.gateway import Matcher, _match
 from infra.local.model import Route
-from infra.local.proxy_event import HttpRequest, MalformedAnswer, proxy_answer, proxy_event
+from infra.local.proxy_event import ApiKey, HttpRequest, MalformedAnswer, proxy_answer, proxy_event
 from infra.local.runtime import Answer
 
 
@@ -58,6 +58,13 @@ def test_absent_parts_are_null() -> None:
     found = event(request(query="", headers=[]), parameters={})
     for name in ("queryStringParameters", "multiValueQueryStringParameters", "pathParameters", "headers", "body"):
         assert found[name] is None
+
+
+def test_a_function_is_told_whose_key_it_was() -> None:
+    identity = event(request(), api_key=ApiKey("key-1", "s3cret"))["requestContext"]["identity"]
+    assert (identity["apiKeyId"], identity["apiKey"]) == ("key-1", "s3cret")
+    assert "apiKeyId" not in event(request())["requestContext"]["identity"]
+    assert "s3cret" not in repr(ApiKey("key-1", "s3cret"))
 
 
 def test_the_stage_is_in_the_contexts_path_only() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from infra.local.addresses import LocalAddresses
+from infra.local.model import Route
 from infra.local.template import OMITTED, Template, TemplateError
 from infra.local.wiring import read_wiring, schedule_seconds
 
@@ -58,6 +59,10 @@ def template(tmp_path: Path, text: str = HEAD, **given: Any) -> Template:
         ({"Fn::Select": [1, {"Ref": "Names"}]}, "b"),
         ({"Fn::Select": ["0", ["x"]]}, "x"),
         ({"Fn::Join": ["-", ["a", {"Ref": "Stage"}, 1]]}, "a-prod-1"),
+        ({"Fn::Split": [",", "a,b"]}, ["a", "b"]),
+        ({"Fn::Join": ["", {"Fn::Split": ["-", {"Ref": "AWS::Region"}]}]}, "useast1"),
+        ({"Fn::Cidr": ["10.0.0.0/23", 2, 8]}, ["10.0.0.0/24", "10.0.1.0/24"]),
+        ({"Fn::Select": [1, {"Fn::GetAZs": ""}]}, "us-east-1b"),
         ({"Fn::Equals": [3, "3"]}, True),
         (
             {"Effect": "Allow", "Condition": {"StringEquals": {}}},
@@ -84,6 +89,7 @@ def test_known_intrinsics_give_what_cloudformation_gives(tmp_path: Path, node: A
         ({"Fn::If": ["Nobody", 1, 2]}, "no condition"),
         ({"Fn::If": ["IsProd", 1]}, "a list of 3"),
         ({"Fn::Select": [2, ["a"]]}, "no element 2"),
+        ({"Fn::Cidr": ["10.0.0.0/25", 2, 8]}, "here/Fn::Cidr: "),
         ({"Ref": "Stage", "Fn::Sub": "x"}, "stands beside other keys"),
     ],
 )
@@ -93,10 +99,51 @@ def test_anything_else_is_an_error_that_says_where(tmp_path: Path, node: Any, to
     assert told in str(caught.value)
 
 
+def test_a_file_is_included_and_evaluated_where_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "part.yaml").write_text("{a: {Ref: Stage}, b: {Fn::If: [IsProd, 1, 2]}, c: {Ref: AWS::NoValue}}")
+    node = {"Fn::Transform": {"Name": "AWS::Include", "Parameters": {"Location": "part.yaml"}}}
+    assert template(tmp_path).evaluate(node, "here") == {"a": "prod", "b": 1}
+    with pytest.raises(TemplateError, match="no transform but AWS::Include"):
+        template(tmp_path).evaluate({"Fn::Transform": {"Name": "Mine"}}, "here")
+    (tmp_path / "part.yaml").write_text("{a: {Ref: Nobody}}")
+    with pytest.raises(TemplateError, match=r"here/Fn::Transform \(part.yaml\)/a/Ref: Nobody does not exist"):
+        template(tmp_path).evaluate(node, "here")
+
+
+def test_an_api_goes_to_functions_of_this_stack_only(tmp_path: Path) -> None:
+    text = """
+Resources:
+  Api:
+    Type: AWS::Serverless::Api
+    Properties:
+      StageName: prod
+      DefinitionBody:
+        paths: {/x: {get: {x-amazon-apigateway-integration: {type: http_proxy, uri: "https://example.com/"}}}}
+"""
+    with pytest.raises(TemplateError, match="not a proxy integration"):
+        read_wiring(template(tmp_path, text), ADDRESSES)
+
+
 def test_conditions_in_a_circle_are_an_error(tmp_path: Path) -> None:
     text = "Conditions: {A: !Not [!Condition B], B: !Not [!Condition A]}\nResources: {}\n"
     with pytest.raises(TemplateError, match="in a circle"):
         template(tmp_path, text).condition("A", "here")
+
+
+NESTED = """
+Resources:
+  A: {Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: part.yaml, Parameters: {Given: %s}}}
+  B: {Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: part.yaml, Parameters: {Given: %s}}}
+"""
+
+
+def test_a_nested_stack_takes_what_another_gives(tmp_path: Path) -> None:
+    part = "{Parameters: {Given: {Type: String}}, Resources: {}, Outputs: {Taken: {Value: !Sub '${Given}!'}}}"
+    (tmp_path / "part.yaml").write_text(part)
+    text = NESTED % ("!GetAtt B.Outputs.Taken", "hello")
+    assert template(tmp_path, text).nested("A").output("Taken") == "hello!!"
+    with pytest.raises(TemplateError, match="in a circle"):
+        template(tmp_path, NESTED % ("!GetAtt B.Outputs.Taken", "!GetAtt A.Outputs.Taken")).nested("A")
 
 
 @pytest.mark.parametrize(
@@ -114,19 +161,141 @@ def test_parameters_are_checked_as_on_deploy(tmp_path: Path, given: dict[str, An
         template(tmp_path, **given)
 
 
+def test_stacks_that_need_one_another_are_an_error(tmp_path: Path) -> None:
+    stack = "{Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: inner.yaml, Parameters: {P: !GetAtt OTHER}}}"
+    (tmp_path / "inner.yaml").write_text("Parameters: {P: {Type: String}}\nOutputs: {O: {Value: !Ref P}}\n")
+    text = "\n".join(f"  {one}: {stack.replace('OTHER', f'{other}.Outputs.O')}" for one, other in ("AB", "BA"))
+    with pytest.raises(TemplateError, match="in a circle: Resources/A -> Resources/B -> Resources/A"):
+        list(template(tmp_path, f"Resources:\n{text}\n").everything())
+
+
 def test_an_unknown_type_of_resource_is_an_error(tmp_path: Path) -> None:
     text = "Resources: {Table: {Type: AWS::DynamoDB::Table}}"
     with pytest.raises(TemplateError, match="does not know AWS::DynamoDB::Table"):
         read_wiring(template(tmp_path, text), ADDRESSES)
 
 
+MAPPING = """
+Parameters:
+  Works: {Type: String, Default: "true"}
+Conditions:
+  Wanted: !Equals [!Ref Works, "true"]
+Resources:
+  F: {Type: AWS::Serverless::Function, Properties: {Handler: a.b}}
+  B:
+    Type: AWS::AmazonMQ::Broker
+    Properties:
+      Users:
+        - Username: !Sub "{{resolve:secretsmanager:${S}:SecretString:username}}"
+          Password: !Sub "{{resolve:secretsmanager:${S}:SecretString:password}}"
+  S: {Type: AWS::SecretsManager::Secret, Properties: {SecretString: "{}"}}
+  M:
+    Type: AWS::Lambda::EventSourceMapping
+    CONDITION
+    Properties:
+      FunctionName: !Ref F
+      EventSourceArn: !GetAtt B.Arn
+      Queues: [q]
+      SourceAccessConfigurations: [{Type: BASIC_AUTH, URI: !Ref S}, {Type: VIRTUAL_HOST, URI: /v}]
+      MORE
+"""
+
+
+def mappings(tmp_path: Path, more: str = "", change: tuple[str, str] = ("", ""), **given: Any) -> Any:
+    text = MAPPING.replace("MORE", more).replace("CONDITION", "").replace(*change)
+    return read_wiring(template(tmp_path, text, **given), ADDRESSES).mappings
+
+
+def test_a_mapping_is_read_with_lambdas_defaults(tmp_path: Path) -> None:
+    [mapping] = mappings(tmp_path)
+    assert (mapping.function, mapping.queue, mapping.vhost, mapping.batch_size) == ("F", "q", "/v", 100)
+    assert mapping.window is None
+    assert mapping.secret.endswith(":secret:urlshot-S")
+
+
+def test_a_mapping_names_its_batch_and_window_and_may_name_its_function_by_arn(tmp_path: Path) -> None:
+    [mapping] = mappings(
+        tmp_path, "BatchSize: 7\n      MaximumBatchingWindowInSeconds: 2", ("!Ref F", "!GetAtt F.Arn"), Works="x"
+    )
+    assert (mapping.function, mapping.batch_size, mapping.window) == ("F", 7, 2.0)
+
+
+@pytest.mark.parametrize("more", ["Enabled: false", "Enabled: !Ref Works"])
+def test_a_mapping_that_is_not_enabled_is_none(tmp_path: Path, more: str) -> None:
+    assert mappings(tmp_path, more, Works="false") == ()
+
+
+@pytest.mark.parametrize(("on", "count"), [("true", 1), ("false", 0)])
+def test_a_mapping_may_have_a_condition(tmp_path: Path, on: str, count: int) -> None:
+    text = MAPPING.replace("MORE", "").replace("CONDITION", "Condition: Wanted")
+    assert len(read_wiring(template(tmp_path, text, Works=on), ADDRESSES).mappings) == count
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("Queues: [q]", "Queues: [q, r]"), "exactly one queue"),
+        (("Queues: [q]", "FilterCriteria: {}"), "does not know FilterCriteria"),
+        (("Queues: [q]", "BatchSize: 1"), "Queues is missing"),
+        (("!Ref F", "G"), "no function of this template"),
+        (("!GetAtt B.Arn", "arn:other"), "no broker of this template"),
+        (("BASIC_AUTH", "SASL"), "no SourceAccessConfigurations of Type BASIC_AUTH"),
+    ],
+)
+def test_a_mapping_that_would_not_work_is_an_error(tmp_path: Path, change: tuple[str, str], told: str) -> None:
+    with pytest.raises(TemplateError, match=told):
+        mappings(tmp_path, change=change)
+
+
 def test_an_unknown_event_of_a_function_is_an_error(tmp_path: Path) -> None:
     text = """
 Resources:
-  F: {Type: AWS::Serverless::Function, Properties: {Handler: a.b, Events: {E: {Type: Kinesis, Properties: {}}}}}
+  F: {Type: AWS::Serverless::Function, Properties: {Handler: a.b, Events: {E: {Type: MQ, Properties: {}}}}}
 """
-    with pytest.raises(TemplateError, match="events of type Kinesis"):
+    with pytest.raises(TemplateError, match="events of type MQ"):
         read_wiring(template(tmp_path, text), ADDRESSES)
+
+
+SQS = """
+Resources:
+  Q: {{Type: AWS::SQS::Queue, Properties: {{VisibilityTimeout: 7, RedrivePolicy: {redrive}}}}}
+  Dead: {{Type: AWS::SQS::Queue}}
+  R:
+    Type: AWS::Events::Rule
+    Properties: {{EventPattern: {{source: [x]}}, Targets: [{{Id: a, Arn: !GetAtt Q.Arn{target}}}]}}
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: a.b
+      Events: {{E: {{Type: SQS, Properties: {{Queue: !GetAtt Q.Arn{event}}}}}}}
+"""
+REDRIVE = "{deadLetterTargetArn: !GetAtt Dead.Arn, maxReceiveCount: 3}"
+
+
+def test_a_rule_on_a_queue_and_a_mapping_of_it_are_read(tmp_path: Path) -> None:
+    event = ", FunctionResponseTypes: [ReportBatchItemFailures], ScalingConfig: {MaximumConcurrency: 2}"
+    wiring = read_wiring(template(tmp_path, SQS.format(redrive=REDRIVE, target="", event=event)), ADDRESSES)
+    [queue, dead] = wiring.queues
+    assert (queue.attributes["VisibilityTimeout"], queue.dead_letters) == ("7", dead.arn)
+    assert json.loads(queue.attributes["RedrivePolicy"]) == {"deadLetterTargetArn": dead.arn, "maxReceiveCount": 3}
+    assert [(rule.bus, rule.queues) for rule in wiring.queue_rules] == [("default", (queue.arn,))]
+    [mapping] = wiring.sqs_mappings
+    assert (mapping.function, mapping.queue, mapping.batch_size, mapping.partial, mapping.concurrency) == (
+        "F", queue.arn, 10, True, 2,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("target", "event", "told"),
+    [
+        (", InputPath: $.detail", "", "plain SQS queues only"),
+        ("", ", FilterCriteria: {}", "does not know FilterCriteria"),
+        ("", ", FunctionResponseTypes: [Other]", "does not know Other"),
+    ],
+)
+def test_what_a_queue_cannot_do_here_is_an_error(tmp_path: Path, target: str, event: str, told: str) -> None:
+    with pytest.raises(TemplateError, match=told):
+        read_wiring(template(tmp_path, SQS.format(redrive=REDRIVE, target=target, event=event)), ADDRESSES)
 
 
 def test_globals_are_merged_as_sam_merges_them(tmp_path: Path) -> None:
@@ -152,7 +321,9 @@ def test_our_own_template_is_understood() -> None:
     assert wiring.functions["DispatchFunction"].environment["RENDER_FUNCTION"] == "RenderFunction"
     assert [mapping.queue for mapping in wiring.mappings] == ["generate_shot"]
     assert {rule.function for rule in wiring.rules} == {"LogFunction", "MailFunction", "MetricFunction"}
-    assert ("POST", "/pdf") in {(route.method, route.path) for route in (wiring.api.routes if wiring.api else ())}
+    assert wiring.api is not None
+    assert Route("ANY", "/pdf", "ApiFunction", needs_key=True) in wiring.api.routes
+    assert Route("OPTIONS", "/pdf", "ApiFunction") in wiring.api.routes
     assert [resource.function for resource in wiring.custom_resources] == ["TopologyFunction"]
     assert wiring.broker is not None
     assert wiring.broker.secret in {secret.arn for secret in wiring.secrets}

@@ -123,8 +123,15 @@ def test_the_endpoint_of_a_url(url: str, expected: tuple[str, int]) -> None:
 
 
 def test_settings_deny_our_own_hosts_and_open_only_locally() -> None:
-    settings = RenderSettings.read({"DENY_HOSTS": "api.example.com, b.example.com"})
-    assert settings.egress.denied == {"api.example.com", "b.example.com"}
+    settings = RenderSettings.read(
+        {
+            "OWN_HOST": "api.example.com",
+            "PUBLIC_URL": "https://PDF.example.com/v1",
+            "DENY_HOSTS": "b.example.com, *.c.org",
+        }
+    )
+    assert settings.egress.own == {"api.example.com", "pdf.example.com"}
+    assert settings.egress.denied == {"b.example.com", "*.c.org"}
     assert settings.egress.opened == frozenset()
     local = {"AWS_ENDPOINT_URL": "http://127.0.0.1:5000", "LOCAL_ALLOW": "127.0.0.1:8000"}
     assert RenderSettings.read(local).egress.opened == {("127.0.0.1", 8000)}

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,9 +14,9 @@ import pytest_asyncio
 from infra.local.lambdas import Throttled
 from infra.local.model import QueueMapping
 from infra.local.poller import Poller
-from infra.local.processes import become_subreaper
 from infra.local.rabbitmq import Rabbit, with_credentials
 from infra.local.runtime import Answer
+from tests.integration.conftest import ADMIN
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 GOOD = Answer(b"null", None, "r")
@@ -54,15 +53,9 @@ class Recorder:
         return list(records)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    become_subreaper()
-    rabbit = Rabbit(tmp_path_factory.mktemp("broker") / "rabbitmq", lambda _line: None)
-    try:
-        await rabbit.start("admin", "a-password-of-sixteen")
-        yield with_credentials(rabbit.amqp, "admin", "a-password-of-sixteen")
-    finally:
-        await rabbit.stop()
+@pytest.fixture
+def url(rabbit: Rabbit) -> str:
+    return with_credentials(rabbit.amqp, ADMIN.username, ADMIN.password)
 
 
 Start = Callable[..., Any]
@@ -140,7 +133,7 @@ async def test_messages_arrive_as_lambda_writes_them(start: Start) -> None:
 async def test_a_batch_closes_at_its_size_and_one_runs_at_a_time(start: Start) -> None:
     recorder = Recorder()
     recorder.gate = asyncio.Event()
-    channel, queue = await start(recorder, batch_size=3)
+    channel, queue = await start(recorder, batch_size=3, window=1.0)
     await publish(channel, queue, *"abcdefg")
     sizes = [len(await recorder.batch())]
     recorder.gate.set()
@@ -218,18 +211,3 @@ async def test_a_lost_connection_is_made_again_and_a_batch_still_runs_alone(url:
     again = await recorder.batch()
     assert (texts(again), again[0]["redelivered"]) == (["a"], True)
     assert (relay.connections, recorder.most) == (2, 1)
-
-
-async def test_a_node_leaves_nothing_behind(tmp_path: Path) -> None:
-    rabbit = Rabbit(tmp_path / "rabbitmq", lambda _line: None)
-    starting = asyncio.create_task(rabbit.start("admin", "a-password-of-sixteen"))
-    await asyncio.sleep(1)  # in the middle of its start
-    starting.cancel()
-    await asyncio.gather(starting, return_exceptions=True)
-    await rabbit.stop()
-    mine = str(tmp_path).encode()
-    for process in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            assert mine not in process.read_bytes()
-        except OSError:
-            continue

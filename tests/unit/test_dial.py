@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from functions.render import dial as dialling
-from functions.render.dial import Found, Resolver, Unreachable, dial
+from urlshot import dial as dialling
+from urlshot.dial import Found, Resolver, Unreachable, dial
 from urlshot.egress import Egress
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
@@ -21,7 +21,7 @@ def dialled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The addresses that were dialled; none is reached."""
     addresses: list[str] = []
 
-    async def connect(family: socket.AddressFamily, address: str, port: int) -> None:
+    async def connect(family: socket.AddressFamily, address: str, *_: object) -> None:
         addresses.append(address)
         raise ConnectionRefusedError
 
@@ -81,7 +81,7 @@ async def test_the_checked_addresses_are_dialled_in_order_after_one_lookup(diall
 async def test_a_host_that_its_spelling_refuses_is_not_looked_up(dialled: list[str], host: str) -> None:
     resolver, asked = answers(PUBLIC)
     with pytest.raises(Unreachable) as caught:
-        await dial(host, 443, Egress.of(denied=["api.example.com"]), resolver)
+        await dial(host, 443, Egress.of(own=["api.example.com"]), resolver)
     assert caught.value.failure.code == "blocked_target"
     assert asked() == 0
 

@@ -6,16 +6,16 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from urlshot.egress import Egress
 
-from .ledger import Failure
-
 RESOLVE_SECONDS = 10.0
 CONNECT_SECONDS = 8.0
-"""Longest wait for one address, and DIAL_SECONDS for all of a name's addresses."""
+"""Longest wait for one address, TLS included, and DIAL_SECONDS for all of a name's addresses."""
 DIAL_SECONDS = 20.0
 
 Found = tuple[socket.AddressFamily, str]
@@ -23,6 +23,14 @@ Resolver = Callable[[str, int], Awaitable[list[Found]]]
 
 # getaddrinfo cannot be cancelled, so hung lookups get threads of their own and starve nothing else.
 _lookups = ThreadPoolExecutor(max_workers=16, thread_name_prefix="lookup")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an endpoint could not be reached: a code of `urlshot.errors`, and a sentence for the caller."""
+
+    code: str
+    reason: str
 
 
 class Unreachable(Exception):
@@ -58,9 +66,9 @@ async def resolve(host: str, port: int) -> list[Found]:
 
 
 async def dial(
-    host: str, port: int, egress: Egress, resolver: Resolver = resolve
+    host: str, port: int, egress: Egress, resolver: Resolver = resolve, tls: ssl.SSLContext | None = None
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connects to a host that the rules allow.
+    """Connects to a host that the rules allow; with `tls`, its certificate has to be for `host`.
 
     If one address of a name is not public, the whole name is refused: a public name with a private address beside it is
     either a mistake or an attempt.
@@ -82,7 +90,7 @@ async def dial(
         async with asyncio.timeout(DIAL_SECONDS):
             for family, address in addresses:
                 try:
-                    return await _connect(family, address, port)
+                    return await _connect(family, address, port, host, tls)
                 except OSError as error:
                     failure = _failure(host, port, error)
     except TimeoutError:
@@ -91,7 +99,7 @@ async def dial(
 
 
 async def _connect(
-    family: socket.AddressFamily, address: str, port: int
+    family: socket.AddressFamily, address: str, port: int, host: str, tls: ssl.SSLContext | None
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Dials one address, as it is: nothing is looked up again."""
     connection = socket.socket(family, socket.SOCK_STREAM)
@@ -101,7 +109,9 @@ async def _connect(
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         async with asyncio.timeout(CONNECT_SECONDS):
             await asyncio.get_running_loop().sock_connect(connection, (address, port))
-        return await asyncio.open_connection(sock=connection)
+            return await asyncio.open_connection(
+                sock=connection, ssl=tls, server_hostname=host.rstrip(".") if tls else None
+            )
     except BaseException:
         connection.close()
         raise
@@ -112,4 +122,8 @@ def _failure(host: str, port: int, error: OSError) -> Failure:
         return Failure("connection_refused", f"{host}:{port} refused the connection.")
     if isinstance(error, TimeoutError):
         return Failure("connection_failed", f"{host}:{port} did not answer in time.")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Failure("tls_error", f"{host}:{port} has no certificate to be trusted: {error.verify_message}.")
+    if isinstance(error, ssl.SSLError):
+        return Failure("tls_error", f"{host}:{port} does not speak TLS as it should.")
     return Failure("connection_failed", f"{host}:{port} cannot be reached.")

@@ -1,0 +1,244 @@
+"""The calls about jobs: each reads its request, asks once, and answers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from functions.api import answers, requests
+from functions.api.answers import NO_STORE, REVALIDATE
+from functions.api.http import Answer, Call, json_answer
+from functions.api.parts import Parts
+from functions.api.requests import Wanted
+from functions.api.waiting import WAIT_SECONDS
+from urlshot import events, records
+from urlshot.accept import Accepted, Outcome, Request
+from urlshot.errors import Rejected, Transient, UrlshotError
+from urlshot.events import Detail
+from urlshot.identity import is_job_id
+from urlshot.logs import error_fields, logger
+from urlshot.records import Record
+from urlshot.store import Conflict, Pdf
+
+PATIENCE_SECONDS = records.PUBLISH_LEASE.total_seconds() + 1
+"""How long a request bears with others who are publishing the same job."""
+
+BATCH_THREADS = 8  # within the pool of S3 connections
+BATCH_SECONDS = 12.0
+"""After so long no more of a batch is begun: what is begun then still ends before API Gateway stops listening."""
+
+REFUSED = "refused"
+"""What became of a request that was not taken in, beside the outcomes of those that were."""
+
+log = logger()
+
+
+def post(parts: Parts, call: Call) -> Answer:
+    """Asks for a PDF: 200 when a fresh one is there, else 202."""
+    wanted = requests.from_body(call, parts.rules)
+    accepted = accept(parts, wanted)
+    return replace(_accepted(parts, call, wanted.request, accepted), outcomes={accepted.outcome.value: 1})
+
+
+def post_batch(parts: Parts, call: Call) -> Answer:
+    """Asks for many, each answered as it would be alone."""
+    begun = time.monotonic()
+    down = threading.Event()
+
+    def one(value: object) -> tuple[str, Answer]:
+        try:
+            wanted = requests.from_value(value, call, parts.rules)
+            if down.is_set():
+                raise Transient("queue_unavailable", internal="not tried: others of the batch found it so")
+            if time.monotonic() - begun > BATCH_SECONDS:
+                raise Transient("busy", "There was no time left for this one.")
+            accepted = accept(parts, wanted)
+            return accepted.outcome.value, _accepted(parts, call, wanted.request, accepted)
+        except UrlshotError as error:
+            if error.code.name == "queue_unavailable":
+                down.set()
+            log.info(f"request: {error.code.name}", extra=error_fields(error))
+            return REFUSED, answers.problem(call, error)
+
+    with ThreadPoolExecutor(BATCH_THREADS) as threads:
+        results = list(threads.map(one, requests.batch_of(call)))
+    counts = Counter(outcome for outcome, _ in results)
+    body = {
+        "results": [
+            {"index": index, "status": answer.status, "body": answer.value} for index, (_, answer) in enumerate(results)
+        ],
+        "counts": {name: counts[name] for name in (*(outcome.value for outcome in Outcome), REFUSED)},
+    }
+    return replace(json_answer(200, body, NO_STORE), outcomes=counts)
+
+
+def download(parts: Parts, call: Call) -> Answer:
+    """The talk's direct download: waits, then sends the client on to the file."""
+    until = time.monotonic() + WAIT_SECONDS
+    wanted, hops = requests.from_query(call, parts.rules)
+    request = wanted.request
+    # A client that was sent on to itself waits for the job that it asked for first, and asks for no other.
+    record = _waited(parts, request.id, until) if hops else None
+    if record is not None:
+        return _downloaded(parts, call, request, record, hops)
+    accepted = accept(parts, wanted)
+    record = accepted.record
+    if accepted.outcome in (Outcome.QUEUED, Outcome.JOINED):
+        record = _waited(parts, request.id, until)
+    answer = _downloaded(parts, call, request, record, hops, there=accepted.outcome is Outcome.HIT)
+    return replace(answer, outcomes={accepted.outcome.value: 1})
+
+
+def get(parts: Parts, call: Call) -> Answer:
+    """A job as it stands, or as it stands when it ends within `wait` seconds."""
+    job_id = _id(call)
+    found = parts.waiting.follow(job_id, _wait_seconds(call.query.get("wait", "0")))
+    at = records.now()
+    if found is None:
+        pdf = parts.store.head_pdf(job_id)
+        if pdf is None:
+            raise Rejected("not_found", "There is no job with this id.")
+        return parts.answers.hit(call, job_id, "", pdf, at)
+    record, etag = found
+    return parts.answers.job(call, record, _pdf_of(parts, record), at, etag=etag)
+
+
+def delete(parts: Parts, call: Call) -> Answer:
+    """Takes PDF and record away. A render that is under way finds no record at its end, and clears up after itself."""
+    job_id = _id(call)
+    if not parts.settings.require_api_key:
+        raise Rejected("forbidden", "This endpoint asks for no API keys, so anybody could delete anything.")
+    found, first = parts.store.read(job_id), None
+    if found is None and parts.store.head_pdf(job_id) is None:
+        raise Rejected("not_found", "There is no job with this id.")
+    parts.subscribers.delete_all(job_id)
+    while True:
+        parts.store.delete_pdf(job_id)
+        # A record that has gone on since it was read is deleted all the same; one that was asked for anew since then is
+        # somebody else's, and stays.
+        if found is None or first not in (None, found[0].generation):
+            break
+        first = found[0].generation
+        try:
+            parts.store.delete(job_id, found[1])
+            break
+        except Conflict:
+            found = parts.store.read(job_id)
+    log.info("job: deleted", extra={"job_id": job_id})
+    return Answer(204, "", NO_STORE)
+
+
+def report(parts: Parts, call: Call) -> Answer:
+    """The report of the PDF that is there."""
+    job_id = _id(call)
+    found = parts.store.read(job_id)
+    if found is None:
+        raise Rejected("not_found", "There is no job with this id.")
+    record = found[0]
+    known = (record.generation, record.report) if record.state == "done" else None
+    if known is None and record.last_good is not None:
+        known = record.last_good.generation, record.last_good.report
+    if known is None or known[1] is None or parts.store.head_pdf(job_id) is None:
+        raise Rejected("report_not_found")
+    headers = {**REVALIDATE, "ETag": f'"{known[0]}"'}
+    if call.has(headers["ETag"]):
+        return Answer(304, "", headers)
+    return json_answer(200, known[1].model_dump(mode="json", exclude_none=True), headers)
+
+
+def file(parts: Parts, call: Call) -> Answer:
+    """The address to keep: sends the client on to a link that was signed just now; `download=1`, to one that saves."""
+    job_id = _id(call)
+    if not parts.links.opens(job_id, call.query.get("token")):
+        raise Rejected("forbidden", "The address has no token, or one that does not fit.")
+    save = call.query.get("download", "0")
+    if save not in ("0", "1"):
+        raise Rejected("invalid_request", "download: must be 0 or 1.", field="download")
+    if parts.store.head_pdf(job_id) is None:
+        raise Rejected("pdf_not_found")
+    found = parts.store.read(job_id)
+    url = found[0].url if found else ""
+    location = parts.answers.sign(job_id, url, head=call.method == "HEAD", save=save == "1")
+    return answers.redirect(302, location)
+
+
+def accept(parts: Parts, wanted: Wanted) -> Accepted:
+    """Takes one request in, and with it who wants to know how it ends.
+
+    Those are told at once where there is nothing to wait for. Where the request is refused, they are not kept.
+    """
+    request = wanted.request
+    with parts.subscribers.asking(request.id, wanted.subscribers, request.at) as names:
+        accepted = parts.door.accept(request, patience=PATIENCE_SECONDS)
+        if names and accepted.outcome in (Outcome.HIT, Outcome.FAILED):
+            parts.bus.put([_told_at_once(parts, request, accepted, names)])
+    log.info(f"request: {accepted.outcome.value}", extra={"job_id": request.id, "url": request.url})
+    return accepted
+
+
+def _told_at_once(parts: Parts, request: Request, accepted: Accepted, names: tuple[str, ...]) -> Detail:
+    bucket, record = parts.store.bucket, accepted.record
+    if accepted.outcome is Outcome.FAILED and record is not None:
+        return events.told_again(events.detail(record, bucket, render_seconds=0.0), names)
+    found = parts.store.read(request.id)
+    known = found[0] if found is not None else None
+    report = known.report if known is not None and known.state == "done" else None
+    return events.cached(request.id, request.url, bucket, request.at, report, names)
+
+
+def _accepted(parts: Parts, call: Call, request: Request, accepted: Accepted) -> Answer:
+    if accepted.outcome is Outcome.HIT and accepted.pdf is not None:
+        return parts.answers.hit(call, request.id, request.url, accepted.pdf, request.at)
+    if accepted.record is None:
+        raise AssertionError(f"{accepted.outcome} without a record")
+    if accepted.outcome is Outcome.FAILED:
+        return _failed(parts, call, accepted.record)
+    return parts.answers.job(call, accepted.record, _pdf_of(parts, accepted.record), records.now(), status=202)
+
+
+def _failed(parts: Parts, call: Call, record: Record) -> Answer:
+    return parts.answers.failed_recently(call, record, _pdf_of(parts, record), records.now())
+
+
+def _pdf_of(parts: Parts, record: Record) -> Pdf | None:
+    """The PDF of a job, or the older one that a job under way or a failed one still has; asked for where there may be
+    one."""
+    return parts.store.head_pdf(record.id) if record.state == "done" or record.last_good else None
+
+
+def _downloaded(
+    parts: Parts, call: Call, request: Request, record: Record | None, hops: int, *, there: bool = False
+) -> Answer:
+    """Where the direct download goes on: to the file, to the cause of its failure, or once more to itself."""
+    if there or (record is not None and record.state == "done"):
+        return answers.redirect(303, parts.answers.sign(request.id, request.url, head=call.method == "HEAD"))
+    if record is not None and record.state == "failed":
+        return _failed(parts, call, record)
+    if hops < requests.MAX_HOPS:
+        return answers.redirect(303, call.again(hops + 1))
+    raise Transient("not_ready", f"It is still under way; follow it at {call.job(request.id)}.")
+
+
+def _waited(parts: Parts, job_id: str, until: float) -> Record | None:
+    found = parts.waiting.follow(job_id, until - time.monotonic(), or_refuse=True)
+    return found[0] if found is not None else None
+
+
+def _wait_seconds(text: str) -> float:
+    try:
+        wait = float(text)
+    except ValueError:
+        wait = -1.0
+    if not 0 <= wait <= WAIT_SECONDS:
+        raise Rejected("invalid_request", f"wait: must be seconds from 0 to {WAIT_SECONDS:g}.", field="wait")
+    return wait
+
+
+def _id(call: Call) -> str:
+    job_id = call.parameters["id"]
+    if not is_job_id(job_id):
+        raise Rejected("not_found", "That is not the id of a job.")
+    return job_id

@@ -1,0 +1,82 @@
+"""What the calls work with, made once a process; tests hand in their own."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+
+from pydantic import Field
+
+from functions.api.answers import Answers
+from functions.api.requests import Rules
+from functions.api.waiting import Waiting
+from urlshot.accept import Door
+from urlshot.broker import Publisher
+from urlshot.bus import Bus
+from urlshot.links import FileLinks
+from urlshot.messages import MAX_SHARDS
+from urlshot.recipients import CallbackHosts, NotifyAllow
+from urlshot.secrets import link_key, read_credentials, read_text
+from urlshot.settings import EgressSettings
+from urlshot.store import Store, s3_client
+from urlshot.subscribers import Subscribers
+from urlshot.webhooks import WebhookKeys
+
+
+class ApiSettings(EgressSettings):
+    """`link_seconds` of a signed link, `pdf_days` for which a PDF is kept, `max_waiting` requests at once."""
+
+    bucket: str
+    broker_url: str
+    broker_secret: str
+    bus: str
+    shards: int = Field(ge=1, le=MAX_SHARDS)
+    max_age: int = Field(ge=1)
+    pdf_days: int = Field(ge=1)
+    link_seconds: int = Field(ge=60, le=3600)
+    max_waiting: int = Field(ge=0, le=1000)
+    require_api_key: bool
+    cors_origin: str = ""
+    callback_hosts: CallbackHosts = frozenset()
+    notify_allow: NotifyAllow = frozenset()
+    link_secret: str = ""
+    webhook_secret: str
+
+
+@dataclass(frozen=True)
+class Parts:
+    settings: ApiSettings
+    store: Store
+    publisher: Publisher
+    door: Door
+    waiting: Waiting
+    answers: Answers
+    rules: Rules
+    subscribers: Subscribers
+    links: FileLinks
+    webhook_keys: WebhookKeys
+    bus: Bus
+
+
+@cache
+def bootstrap() -> Parts:
+    """Makes the parts, once a process."""
+    settings = ApiSettings.read(os.environ)
+    s3 = s3_client()
+    store = Store(settings.bucket, s3)
+    publisher = Publisher(settings.broker_url, lambda: read_credentials(settings.broker_secret))
+    links = FileLinks(link_key(settings.link_secret))
+    return Parts(
+        settings=settings,
+        store=store,
+        publisher=publisher,
+        door=Door(store, publisher, settings.shards),
+        waiting=Waiting(store, settings.max_waiting),
+        answers=Answers(store, links, settings.link_seconds, settings.pdf_days),
+        rules=Rules(settings.egress, settings.max_age, settings.callback_hosts, settings.notify_allow),
+        subscribers=Subscribers(settings.bucket, s3),
+        links=links,
+        webhook_keys=WebhookKeys(lambda: read_text(settings.webhook_secret)),
+        bus=Bus(settings.bus),
+    )

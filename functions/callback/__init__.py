@@ -1,0 +1,1 @@
+"""Posts how a job ended to whoever asked for a callback."""

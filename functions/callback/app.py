@@ -1,0 +1,66 @@
+"""Lambda's entry: a batch of the callbacks' queue, side by side, each message answered for by itself."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import Field
+
+from functions.callback.outbox import Outbox
+from functions.callback.post import Sender
+from functions.callback.work import Worker
+from urlshot.claims import S3Claims
+from urlshot.links import FileLinks
+from urlshot.secrets import link_key, read_text
+from urlshot.settings import OutgoingSettings
+from urlshot.store import s3_client
+from urlshot.subscribers import Subscribers
+from urlshot.webhooks import WebhookKeys
+
+SIDE_BY_SIDE = 10
+"""Messages of a batch that are handled at once; the mapping's batch size."""
+
+
+class CallbackSettings(OutgoingSettings):
+    """`LINK_SECRET` is empty on an endpoint without keys. `LOCAL_CA` is a file of authorities that are trusted besides
+    the system's, on the local stack only."""
+
+    bucket: str
+    callback_queue: str
+    webhook_secret: str
+    link_secret: str = ""
+    local_ca: str = Field(default="")
+
+
+@cache
+def bootstrap() -> tuple[Worker, ThreadPoolExecutor]:
+    """Makes the worker and its threads, once a process."""
+    settings = CallbackSettings.read(os.environ)
+    s3 = s3_client(pool=SIDE_BY_SIDE)
+    tls = ssl.create_default_context()
+    if settings.local_ca:
+        tls.load_verify_locations(settings.local_ca)
+    worker = Worker(
+        subscribers=Subscribers(settings.bucket, s3),
+        claims=lambda: S3Claims(settings.bucket, s3),
+        outbox=Outbox(settings.callback_queue),
+        sender=Sender(settings.egress, tls),
+        keys=WebhookKeys(lambda: read_text(settings.webhook_secret)),
+        links=FileLinks(link_key(settings.link_secret)),
+        public_url=settings.public_url,
+    )
+    return worker, ThreadPoolExecutor(max_workers=SIDE_BY_SIDE)
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Handles one batch; what has to come again is named in the answer, and the rest is done with."""
+    worker, threads = bootstrap()
+    records = event["Records"]
+    settled = threads.map(partial(worker.settle, context=context), records)
+    left = [record["messageId"] for record, done in zip(records, settled, strict=True) if not done]
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in left]}

@@ -1,0 +1,37 @@
+"""What a callback says: Standard Webhooks' `type`, `timestamp` and `data`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from urlshot.events import Detail
+from urlshot.links import FileLinks
+
+_OURS = {"event_key", "bucket", "key", "audience", "subscriptions"}
+"""What of an event is nobody's business."""
+
+
+def webhook_id(event: Detail, subscriber_hash: str) -> str:
+    """The id of a callback: the same for all its attempts, and another for each event and each subscriber."""
+    return "msg_" + hashlib.sha256(f"{event.event_key}\n{subscriber_hash}".encode()).hexdigest()[:32]
+
+
+def completion(event: Detail, public_url: str, links: FileLinks) -> bytes:
+    """The body, as JSON; its links are the lasting ones."""
+    job = f"{public_url}/pdf/{event.id}"
+    done = event.error is None
+    data = {
+        **event.model_dump(mode="json", exclude=_OURS, exclude_none=True),
+        "state": "done" if done else "failed",
+        "links": {
+            "self": job,
+            **({"file": public_url + links.path(event.id), "report": f"{job}/report"} if done else {}),
+        },
+    }
+    body = {
+        "type": "shot.completed" if done else "shot.failed",
+        "timestamp": data["finished_at"],
+        "data": data,
+    }
+    return json.dumps(body, separators=(",", ":")).encode()

@@ -1,0 +1,78 @@
+"""What the broker's management API says of urlshot's queues."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from urlshot.errors import Broken, Transient
+from urlshot.messages import DEAD, QUEUE
+from urlshot.secrets import Credentials
+
+CALL_SECONDS = 10.0
+_GONE = ("ack", "deliver_no_ack", "get_no_ack")
+_COLUMNS = ",".join(["name", "messages_ready", "messages_unacknowledged", *(f"message_stats.{name}" for name in _GONE)])
+_OURS = re.compile(rf"{QUEUE}(_\d+)?(?P<retry>_retry_\d+s)?")
+
+Kind = Literal["work", "retry", "dead", "other"]
+
+
+@dataclass(frozen=True)
+class Queue:
+    """Messages of one queue: those that wait, those in somebody's hands, and all that were done with since the broker
+    began to count."""
+
+    name: str
+    ready: int
+    unacked: int
+    gone: int
+
+
+def kind(name: str) -> Kind:
+    """What a queue is for; `other` is somebody else's."""
+    if name == DEAD:
+        return "dead"
+    found = _OURS.fullmatch(name)
+    if found is None:
+        return "other"
+    return "retry" if found["retry"] else "work"
+
+
+def read_queues(console: str, user: Credentials) -> list[Queue]:
+    """The queues of the default vhost.
+
+    Raises:
+        Transient: the broker does not answer. Broken: it refuses, or answers what is not understood.
+    """
+    token = base64.b64encode(f"{user.username}:{user.password}".encode()).decode()
+    request = urllib.request.Request(  # noqa: S310 - the scheme is the broker's own, not a stranger's
+        f"{console.rstrip('/')}/api/queues/%2F?columns={_COLUMNS}", headers={"Authorization": f"Basic {token}"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=CALL_SECONDS) as answer:  # noqa: S310 - as above
+            return [_queue(one) for one in json.load(answer)]
+    except urllib.error.HTTPError as error:
+        reason = f"broker: queues of {user.username}: {error.code} {error.read(500).decode(errors='replace')}"
+        if error.code >= 500:
+            raise Transient("queue_unavailable", internal=reason) from error
+        raise Broken(reason) from error
+    except OSError as error:
+        raise Transient("queue_unavailable", internal=f"broker: queues: {error!r}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Broken(f"broker: queues: not understood: {error!r}") from error
+
+
+def _queue(value: dict[str, Any]) -> Queue:
+    """Numbers that the broker has not counted yet are left out of its answer; where there are none, it sends a list."""
+    stats = value.get("message_stats") or {}
+    return Queue(
+        name=value["name"],
+        ready=int(value.get("messages_ready", 0)),
+        unacked=int(value.get("messages_unacknowledged", 0)),
+        gone=sum(int(stats.get(name, 0)) for name in _GONE),
+    )

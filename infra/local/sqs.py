@@ -1,0 +1,118 @@
+"""Lambda's event source mapping for SQS: batches side by side, each deleted but for what has to come again.
+
+Source: "Using Lambda with Amazon SQS" and "Handling errors for an SQS event source in Lambda" in the Lambda developer
+guide. What is not deleted comes again when its visibility timeout is over, and SQS counts how often it came.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+
+from infra.local.addresses import ACCOUNT, REGION
+from infra.local.awsclient import AwsClient, AwsError
+from infra.local.lambdas import Lambdas, TooLarge
+from infra.local.model import SqsMapping
+
+_LONG_POLL_SECONDS = 20
+_BACKOFF_SECONDS = 0.5
+_LOST = (AwsError, aiohttp.ClientError, TimeoutError, OSError)
+
+
+class SqsPoller:
+    """One mapping at work until it is cancelled; `say` takes a line for people about what went wrong."""
+
+    def __init__(
+        self, mapping: SqsMapping, endpoint: str, aws: AwsClient, lambdas: Lambdas, say: Callable[[str], None]
+    ) -> None:
+        self._mapping = mapping
+        self._url = f"{endpoint}/{ACCOUNT}/{mapping.queue.rpartition(':')[2]}"
+        self._aws = aws
+        self._lambdas = lambdas
+        self._say = say
+        self._room = asyncio.Semaphore(mapping.concurrency)
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as batches:
+            while True:
+                await self._room.acquire()
+                batches.create_task(self._batch(await self._receive()))
+
+    async def _receive(self) -> list[dict[str, Any]]:
+        while True:
+            try:
+                received = await self._aws.call(
+                    "sqs",
+                    "ReceiveMessage",
+                    QueueUrl=self._url,
+                    MaxNumberOfMessages=self._mapping.batch_size,
+                    WaitTimeSeconds=_LONG_POLL_SECONDS,
+                    AttributeNames=["All"],
+                    MessageAttributeNames=["All"],
+                )
+            except _LOST as error:
+                self._say(f"mapping on {self._mapping.queue}: {type(error).__name__}: {error}; polling again")
+                await asyncio.sleep(_BACKOFF_SECONDS)
+                continue
+            if messages := received.get("Messages"):
+                return list(messages)
+
+    async def _batch(self, messages: list[dict[str, Any]]) -> None:
+        try:
+            failed = await self._failed(messages)
+            done = [message for message in messages if message["MessageId"] not in failed]
+            entries = [{"Id": str(n), "ReceiptHandle": one["ReceiptHandle"]} for n, one in enumerate(done)]
+            if entries:
+                await self._aws.call("sqs", "DeleteMessageBatch", QueueUrl=self._url, Entries=entries)
+        except _LOST as error:
+            self._say(f"mapping on {self._mapping.queue}: {type(error).__name__}: {error}; the batch comes again")
+        finally:
+            self._room.release()
+
+    async def _failed(self, messages: list[dict[str, Any]]) -> set[str]:
+        """Ids of the messages that have to come again."""
+        ids = {str(message["MessageId"]) for message in messages}
+        payload = json.dumps(batch_event(self._mapping, messages)).encode()
+        try:
+            answer = await self._lambdas.invoke_in_turn(self._mapping.function, payload)
+        except TooLarge as error:
+            self._say(f"mapping on {self._mapping.queue}: {error}")
+            return ids
+        if answer.error is not None:
+            text = answer.payload.decode("utf-8", "replace")[:300]
+            self._say(f"{self._mapping.function} failed on a batch of {len(ids)}, all of it comes again: {text}")
+            return ids
+        return failed_of(answer.payload, ids) if self._mapping.partial else set()
+
+
+def failed_of(payload: bytes, ids: set[str]) -> set[str]:
+    """What a function's partial batch response says: nothing failed, some of the batch, or, if it is none, all."""
+    try:
+        answer = json.loads(payload)
+        items = (answer or {}).get("batchItemFailures") or []
+        failed = {item["itemIdentifier"] for item in items}
+    except (ValueError, AttributeError, TypeError, KeyError):
+        return ids
+    return failed if failed <= ids else ids
+
+
+def batch_event(mapping: SqsMapping, messages: list[dict[str, Any]]) -> dict[str, Any]:
+    """The event that Lambda makes of a batch."""
+    return {
+        "Records": [
+            {
+                "messageId": message["MessageId"],
+                "receiptHandle": message["ReceiptHandle"],
+                "body": message["Body"],
+                "attributes": message.get("Attributes", {}),
+                "messageAttributes": message.get("MessageAttributes", {}),
+                "md5OfBody": message.get("MD5OfBody"),
+                "eventSource": "aws:sqs",
+                "eventSourceARN": mapping.queue,
+                "awsRegion": REGION,
+            }
+            for message in messages
+        ]
+    }

@@ -1,0 +1,130 @@
+"""Subscriptions as objects in S3; `urlshot.subscriptions` says what they are and why this is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from urlshot.errors import Broken, Transient, UrlshotError
+from urlshot.events import Detail
+from urlshot.store import s3_errors, status_of
+from urlshot.subscriptions import Kind, Subscriber, Subscription, prefix, serves
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+_PAGE = 1000  # keys of one list and of one delete, S3's most
+_PAGES = 20
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A subscriber whom an event is for, and those of his subscriptions that it answers."""
+
+    subscriber: Subscriber
+    subscriptions: tuple[Subscription, ...]
+
+
+class Subscribers:
+    """The subscriptions of one bucket; safe to share between threads.
+
+    Every method raises `Transient` (`storage_unavailable`) when S3 does not answer, and `Broken` when a job has more
+    than 20,000 subscriptions.
+    """
+
+    def __init__(self, bucket: str, client: S3Client) -> None:
+        self._bucket = bucket
+        self._s3 = client
+
+    @contextmanager
+    def asking(self, job_id: str, who: Iterable[Subscriber], at: datetime) -> Iterator[tuple[str, ...]]:
+        """Subscribes for the time of a request's acceptance, and for good once that went well.
+
+        Gives the names for `Detail.subscriptions`. An error inside takes the subscriptions back, as the caller hears of
+        the error.
+        """
+        added: list[Subscription] = []
+        try:
+            for subscriber in who:
+                subscription = Subscription.of(job_id, subscriber, at)
+                added.append(subscription)  # before it is written: a write whose answer is lost may have been done
+                self._write(subscription, subscriber)
+            yield tuple(one.name for one in added)
+        except BaseException:
+            with suppress(UrlshotError):
+                self.delete(added)
+            raise
+
+    def waiting(self, event: Detail, kind: Kind) -> list[Waiting]:
+        """Everyone of a kind whom the event is for."""
+        by_hash: dict[str, list[Subscription]] = {}
+        for one in self._answered(event, prefix(event.id, kind)):
+            by_hash.setdefault(one.hash, []).append(one)
+        found = []
+        for subscriptions in by_hash.values():
+            subscriber = next(filter(None, map(self._read, subscriptions)), None)
+            if subscriber is not None:
+                found.append(Waiting(subscriber, tuple(subscriptions)))
+        return found
+
+    def still_waiting(self, event: Detail, subscriber: Subscriber) -> list[Subscription]:
+        """Those of one subscriber's subscriptions that the event answers and nobody has answered yet."""
+        return self._answered(event, prefix(event.id, subscriber.kind, subscriber.hash))
+
+    def delete(self, subscriptions: Iterable[Subscription]) -> None:
+        """Deletes what was answered, or is taken back."""
+        keys = [one.key for one in subscriptions]
+        for start in range(0, len(keys), _PAGE):
+            self._delete(keys[start : start + _PAGE])
+
+    def delete_all(self, job_id: str) -> None:
+        """Deletes everything that is subscribed to a job, because the job is deleted."""
+        for page in self._pages(prefix(job_id)):
+            self.delete(page)
+
+    def _answered(self, event: Detail, start: str) -> list[Subscription]:
+        return [one for page in self._pages(start) for one in page if serves(event, one)]
+
+    def _pages(self, start: str) -> Iterator[list[Subscription]]:
+        listed = self._s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=start, PaginationConfig={"PageSize": _PAGE}
+        )
+        with s3_errors("list"):
+            for number, page in enumerate(listed):
+                if number == _PAGES:
+                    raise Broken(f"there are more than {_PAGES * _PAGE} subscriptions below {start}")
+                keys = (item["Key"] for item in page.get("Contents", []))
+                yield list(filter(None, map(Subscription.parse, keys)))
+
+    def _read(self, subscription: Subscription) -> Subscriber | None:
+        """The subscriber; None if the subscription was answered or taken back meanwhile."""
+        with s3_errors("read"):
+            try:
+                body = self._s3.get_object(Bucket=self._bucket, Key=subscription.key)["Body"].read()
+            except ClientError as error:
+                if status_of(error) == 404:
+                    return None
+                raise
+        return Subscriber.model_validate_json(body)
+
+    def _write(self, subscription: Subscription, subscriber: Subscriber) -> None:
+        with s3_errors("write"):
+            self._s3.put_object(
+                Bucket=self._bucket,
+                Key=subscription.key,
+                Body=subscriber.model_dump_json().encode(),
+                ContentType="application/json",
+            )
+
+    def _delete(self, keys: list[str]) -> None:
+        with s3_errors("delete"):
+            answer = self._s3.delete_objects(
+                Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+            )
+        if failed := answer.get("Errors", []):
+            raise Transient("storage_unavailable", internal=f"S3 delete: {failed[0].get('Code')}")

@@ -1,0 +1,20 @@
+# API is the endpoint's address, KEY an API key where it asks for one, PAGE what is to be printed.
+API=${API:-http://127.0.0.1:8080} KEY=${KEY:-} PAGE=${PAGE:-https://example.com/}
+call() { curl --silent --show-error --header "x-api-key: $KEY" "$@"; echo; }
+
+# Ask for a PDF. The answer comes at once: the job that makes it, or the PDF where it is there already.
+call --data "{\"url\": \"$PAGE\"}" "$API/pdf"
+
+# The id of a plain request is sha1(url). Look at the job; with wait, when it has ended.
+ID=$(printf %s "$PAGE" | sha1sum | cut -d ' ' -f 1)
+call "$API/pdf/$ID?wait=20"
+
+# What is known about the PDF: its verdict, its pages, what was missing.
+call "$API/pdf/$ID/report"
+
+# Or wait and download in one call, here on other paper; --fail, so that no problem is saved as a PDF.
+call --fail --location --output page.pdf --get "$API/pdf" \
+  --data-urlencode "url=$PAGE" --data format=A5 --data landscape=true
+
+# Many at once. What is wrong is answered as a problem, with what to do about it, and keeps nothing else from being done.
+call --data "{\"requests\": [{\"url\": \"$PAGE\"}, {\"url\": \"http://10.0.0.1/\"}]}" "$API/pdf/batch"

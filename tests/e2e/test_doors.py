@@ -1,0 +1,165 @@
+"""An endpoint as it is deployed by default, with keys and under its stage's path: who gets in, by what, and how far."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.certificates import certificate
+from tests.e2e.conftest import Pages, Stack, call, eventually, start, stop
+from tests.e2e.examples.verify import verified
+from tests.hooks import Hooks
+from urlshot.identity import job_id
+
+ORIGIN = "https://app.example.com"
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return certificate(tmp_path_factory.mktemp("tls"), "localhost")
+
+
+@pytest.fixture(scope="module")
+def hooks(tls: Path) -> Iterator[Hooks]:
+    hooks = Hooks(tls)
+    yield hooks
+    hooks.close()
+
+
+@pytest.fixture(scope="module")
+def keyed(pages: Pages, hooks: Hooks, tls: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    ready = tmp_path_factory.mktemp("keyed") / "ready.json"
+    parameters = {"RequireApiKey": "true", "CorsOrigin": ORIGIN, "DenyHosts": "*.denied.example", "MaxWaiting": "1"}
+    stack = start(
+        pages, ready, "--stage-prefix", "--ca", str(tls),
+        "--allow", f"{pages.host},localhost:{hooks.port}",
+        *(word for name, value in parameters.items() for word in ("--param", f"{name}={value}")),
+    )  # fmt: skip
+    yield stack
+    stop(stack)
+
+
+CLOSED = [
+    ("POST", "/pdf"), ("POST", "/pdf/batch"), ("GET", "/pdf?url=https://example.com/"), ("GET", f"/pdf/{'0' * 40}"),
+    ("DELETE", f"/pdf/{'0' * 40}"), ("GET", f"/pdf/{'0' * 40}/report"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path"), CLOSED)
+@pytest.mark.parametrize("key", ["", "somebody-elses"])
+def test_without_a_key_that_fits_there_is_a_problem_and_no_more(keyed: Stack, method: str, path: str, key: str) -> None:
+    answer = call(method, keyed.endpoint + path, {"url": "https://example.com/"} if method == "POST" else None, key=key)
+    assert (answer.status, answer.json()["code"]) == (403, "api_key_required")
+    assert answer.headers["X-Request-Id"] == answer.json()["request_id"]
+    assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/openapi.json", "/webhook-keys", "/page/page.js"])
+def test_what_everybody_needs_is_open(keyed: Stack, path: str) -> None:
+    assert call("GET", keyed.endpoint + path, key="").status == 200
+    assert call("HEAD", keyed.endpoint + path, key="").status == 200
+
+
+def test_a_browser_of_the_allowed_origin_may_ask_before_it_calls(keyed: Stack) -> None:
+    asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "DELETE"}
+    answer = call("OPTIONS", f"{keyed.endpoint}/pdf/{'0' * 40}", key="", headers=asked)
+    assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (204, ORIGIN)
+    assert "DELETE" in answer.headers["Access-Control-Allow-Methods"]
+    assert "x-api-key" in answer.headers["Access-Control-Allow-Headers"]
+
+
+def test_a_job_from_its_request_to_its_deletion(keyed: Stack, pages: Pages, tmp_path: Path) -> None:
+    """Every address that is given out works as it is given, under the stage's path; a file's without the key."""
+    url = pages.url("/keyed")
+    accepted = keyed.post(url)
+    job = f"{keyed.endpoint}/pdf/{job_id(url, {})}"
+    assert keyed.endpoint.endswith("/local")
+    assert (accepted.status, accepted.headers["Location"]) == (202, job)
+    done = keyed.ended(accepted.json()["id"])
+    assert done["links"]["self"] == job
+    file = done["links"]["file"]
+    opened = call("GET", file, key="")
+    assert opened.status == 302
+    assert call("GET", opened.headers["Location"]).body.startswith(b"%PDF")
+    assert call("HEAD", call("HEAD", file, key="").headers["Location"]).status == 200
+    saved = call("GET", f"{file}&download=1", key="").headers["Location"]
+    assert "attachment" in call("GET", saved).headers["Content-Disposition"]
+    for wrong in (file.partition("?")[0], file[:-1] + ("A" if file[-1] != "A" else "B")):
+        assert call("GET", wrong, key="").json()["code"] == "forbidden"
+    tag = call("GET", job).headers["ETag"]
+    assert call("GET", job, headers={"If-None-Match": tag}).status == 304
+    report = call("GET", done["links"]["report"])
+    assert report.json()["sha256"] == done["report"]["sha256"]
+    assert call("GET", done["links"]["report"], headers={"If-None-Match": report.headers["ETag"]}).status == 304
+    direct = tmp_path / "direct.pdf"
+    curl = ["curl", "-sSL", "--fail", "-H", f"x-api-key: {keyed.ready['api_key']}", "-o", direct]
+    subprocess.run([*curl, f"{keyed.endpoint}/pdf?url={url}"], check=True, timeout=60)
+    assert direct.read_bytes().startswith(b"%PDF")
+    assert call("DELETE", job).status == 204
+    assert call("GET", job).json()["code"] == "not_found"
+    assert call("GET", file, key="").json()["code"] == "pdf_not_found"
+    assert pages.hits["/keyed"] == 1
+
+
+def test_a_job_that_is_deleted_while_it_renders_leaves_nothing(keyed: Stack, pages: Pages) -> None:
+    arrived, go = pages.hold("/deleted")
+    job = keyed.post(pages.url("/deleted")).json()["id"]
+    assert arrived.wait(60)
+    assert call("DELETE", f"{keyed.endpoint}/pdf/{job}").status == 204
+    go.set()
+    eventually(lambda: keyed.log_lines("DispatchFunction", job)[-1]["message"] == "job: deleted meanwhile", "its end")
+    assert call("GET", f"{keyed.endpoint}/pdf/{job}").status == 404
+
+
+def test_hosts_that_the_operator_denies_are_refused(keyed: Stack) -> None:
+    answer = keyed.post("https://www.denied.example/")
+    assert (answer.status, answer.json()["code"], answer.json()["field"]) == (422, "host_not_allowed", "url")
+
+
+def test_an_endpoint_does_not_print_itself(keyed: Stack) -> None:
+    answer = keyed.post(f"{keyed.endpoint}/pdf?url=https://example.com/")
+    assert (answer.status, answer.json()["code"]) == (422, "blocked_target")
+
+
+def test_only_so_many_wait_and_the_rest_are_answered_at_once(keyed: Stack, pages: Pages) -> None:
+    arrived, go = pages.hold("/waited-for")
+    url = pages.url("/waited-for")
+    job = keyed.post(url).json()["id"]
+    assert arrived.wait(60)
+    bucket = f"{keyed.ready['aws_endpoint']}/{keyed.ready['bucket']}/wait"
+    assert call("PUT", f"{bucket}/0", data=b"{}").status == 200  # the one turn that there is, to somebody else
+    assert call("GET", f"{keyed.endpoint}/pdf/{job}?wait=25").json()["state"] == "running"
+    refused = call("GET", f"{keyed.endpoint}/pdf?url={url}")
+    assert (refused.status, refused.json()["code"]) == (503, "too_many_waiting")
+    assert int(refused.headers["Retry-After"]) > 0
+    call("DELETE", f"{bucket}/0")
+    go.set()
+    assert keyed.ended(job)["state"] == "done"
+
+
+def test_everyone_who_asked_for_a_callback_gets_one_and_a_mail_is_a_link_that_opens(
+    keyed: Stack, pages: Pages, hooks: Hooks
+) -> None:
+    arrived, go = pages.hold("/told")
+    url = pages.url("/told")
+    job = keyed.post(url, callback_url=f"{hooks.url}/first", notify="somebody@example.com").json()["id"]
+    assert arrived.wait(60)
+    assert keyed.post(url, callback_url=f"{hooks.url}/joined").status == 202
+    go.set()
+    keyed.ended(job)
+    assert keyed.post(url, callback_url=f"{hooks.url}/hit").status == 200
+    [public] = call("GET", f"{keyed.endpoint}/webhook-keys", key="").json()["keys"]
+    for path in ("/first", "/joined", "/hit"):
+        [post] = eventually(lambda path=path: hooks.at(path), f"the callback to {path}")
+        assert post.signed_by(public)
+        assert verified(post.headers, post.body, [public])  # the README's own way to look
+        assert not verified(post.headers, post.body + b" ", [public])
+        assert (post.json["type"], post.json["data"]["id"]) == ("shot.completed", job)
+        file = post.json["data"]["links"]["file"]
+        assert call("GET", call("GET", file, key="").headers["Location"]).body.startswith(b"%PDF")
+    [mail] = eventually(lambda: [text for text in keyed.mails(job) if "somebody@example.com" in text], "the mail")
+    link = next(word for word in mail.replace("=\n", "").replace("=3D", "=").split() if "/file?token=" in word)
+    assert call("GET", link, key="").status == 302

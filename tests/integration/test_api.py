@@ -1,0 +1,516 @@
+"""The calls of the API on real S3 calls and real publishes, from the event to the answer."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from aws_lambda_powertools import Metrics
+
+from functions.api import app, jobs
+from functions.api.answers import Answers
+from functions.api.http import Answer, Call
+from functions.api.parts import ApiSettings, Parts
+from functions.api.requests import Rules
+from functions.api.waiting import Waiting
+from tests.integration.conftest import API, Broker
+from tests.integration.workbench import ListenedBus
+from urlshot import records
+from urlshot.accept import Door
+from urlshot.bus import Bus
+from urlshot.egress import Egress
+from urlshot.errors import Rejected, Transient
+from urlshot.identity import job_id
+from urlshot.jobs import Report
+from urlshot.links import FileLinks
+from urlshot.messages import QUEUE
+from urlshot.options import Options
+from urlshot.recipients import parse_allow, parse_hosts
+from urlshot.store import Store
+from urlshot.subscribers import Subscribers
+from urlshot.webhooks import WebhookKeys
+
+URL = "https://example.com/"
+ID = job_id(URL, {})
+
+
+@pytest.fixture
+def bus(aws: str) -> ListenedBus:
+    return ListenedBus()
+
+
+@pytest.fixture
+def parts(store: Store, broker: Broker, bus: ListenedBus) -> Iterator[Parts]:
+    settings = ApiSettings(
+        bucket=store.bucket, broker_url=broker.url, broker_secret="", bus="", shards=1, max_age=600, pdf_days=30,
+        link_seconds=900, max_waiting=2, require_api_key=True, webhook_secret="",
+    )  # fmt: skip
+    publisher = broker.publisher(API)
+    links = FileLinks(lambda: b"secret")
+    yield Parts(
+        settings=settings,
+        store=store,
+        publisher=publisher,
+        door=Door(store, publisher, 1),
+        waiting=Waiting(store, 2),
+        answers=Answers(store, links, 900, 30),
+        rules=Rules(Egress(), 600, parse_hosts("hooks.example.com"), parse_allow("@example.com")),
+        subscribers=Subscribers(store.bucket, store._s3),
+        links=links,
+        webhook_keys=WebhookKeys(lambda: "a password"),
+        bus=Bus(bus.name),
+    )
+    publisher.close()
+
+
+def call(route: str = "/pdf/{id}", method: str = "GET", body: object = None, job: str = ID, **query: str) -> Call:
+    text = json.dumps(body) if body is not None else ""
+    return Call(method, route, "https://api.example.org/prod", "r-1", {"id": job}, query, {}, text)
+
+
+def write(store: Store, record: records.Record) -> records.Record:
+    boto3.client("s3").put_object(
+        Bucket=store.bucket, Key=f"job/{record.id}.json", Body=record.model_dump_json().encode()
+    )
+    return record
+
+
+def made(store: Store, report: Report) -> records.Record:
+    return write(store, records.done(records.create(ID, URL, Options(), records.now()), report, records.now()))
+
+
+def state(store: Store) -> records.Record:
+    found = store.read(ID)
+    assert found is not None
+    return found[0]
+
+
+# ---- one request, and many -----------------------------------------------------------------------------------------
+
+
+def test_a_batch_is_answered_one_by_one(parts: Parts, broker: Broker, put_pdf: Callable[[str], None]) -> None:
+    put_pdf(ID)
+    wanted: list[object] = [
+        {"url": URL},
+        {"url": "https://example.com/new"},
+        {"url": "https://example.com/new"},
+        {"url": "http://10.0.0.1/"},
+        {"url": "https://example.com/", "options": {"scale": 9}},
+        7,
+    ]
+    answer = jobs.post_batch(parts, call("/pdf/batch", "POST", {"requests": wanted}))
+    results = answer.value["results"]
+    assert [one["index"] for one in results] == list(range(6))
+    assert [one["status"] for one in results] == [200, 202, 202, 422, 422, 422]
+    assert results[0]["body"]["links"]["pdf"].startswith("http")
+    assert results[1]["body"]["id"] == results[2]["body"]["id"]
+    assert [one["body"].get("code") for one in results[3:]] == ["blocked_target", "invalid_request", "invalid_request"]
+    assert answer.value["counts"] == {"hit": 1, "queued": 1, "joined": 1, "failed": 0, "refused": 3}
+    assert {name: number for name, number in answer.outcomes.items() if number} == {
+        "hit": 1, "queued": 1, "joined": 1, "refused": 3
+    }  # fmt: skip
+    assert len(broker.take(QUEUE)) == 1
+
+
+def test_a_hundred_at_once_are_taken_in_by_one_call(parts: Parts, broker: Broker) -> None:
+    wanted = [{"url": f"https://example.com/{number}"} for number in range(100)]
+    answer = jobs.post_batch(parts, call("/pdf/batch", "POST", {"requests": wanted}))
+    assert answer.value["counts"]["queued"] == 100
+    assert len(broker.take(QUEUE)) == 100
+
+
+def test_a_batch_does_not_try_a_broker_that_is_away_a_hundred_times(parts: Parts) -> None:
+    class Away(Door):
+        tried = 0
+
+        def accept(self, *_: Any, **__: Any) -> Any:
+            Away.tried += 1
+            raise Transient("queue_unavailable")
+
+    away = replace(parts, door=Away(parts.store, parts.publisher, 1))
+    wanted = [{"url": f"https://example.com/{number}"} for number in range(100)]
+    answer = jobs.post_batch(away, call("/pdf/batch", "POST", {"requests": wanted}))
+    assert {one["body"]["code"] for one in answer.value["results"]} == {"queue_unavailable"}
+    assert answer.value["counts"]["refused"] == 100
+    assert Away.tried <= jobs.BATCH_THREADS
+
+
+def test_a_job_under_way_that_has_an_older_pdf_says_so_when_it_is_asked_for(
+    parts: Parts, report: Report, put_pdf: Callable[[str], None]
+) -> None:
+    made(parts.store, report)
+    put_pdf(ID)
+    answer = jobs.post(parts, call("/pdf", "POST", {"url": URL, "max_age": 0}))
+    assert (answer.status, answer.value["state"]) == (202, "queued")
+    assert answer.value["older_pdf"]["report"]["title"] == "Example"
+    assert answer.value["links"]["pdf"]
+    error = Rejected("page_status", "404").public()
+    write(parts.store, records.failed(state(parts.store), error, records.now()))
+    assert jobs.get(parts, call()).value["older_pdf"]["age"] >= 0
+    failed = jobs._failed(parts, call("/pdf", "POST"), state(parts.store))
+    assert (failed.status, failed.value["code"]) == (502, "page_status")
+    assert failed.value["older_pdf"]["report"]["title"] == "Example"
+
+
+# ---- the report, and deleting ----------------------------------------------------------------------------------------
+
+
+def test_the_report_of_the_pdf_that_is_there_has_a_tag(
+    parts: Parts, report: Report, put_pdf: Callable[[str], None]
+) -> None:
+    with pytest.raises(Rejected, match="not_found"):
+        jobs.report(parts, call())
+    made(parts.store, report)
+    with pytest.raises(Rejected, match="report_not_found"):
+        jobs.report(parts, call())
+    put_pdf(ID)
+    answer = jobs.report(parts, call())
+    assert Report.model_validate(answer.value) == report
+    again = jobs.report(parts, replace(call(), headers={"if-none-match": answer.headers["ETag"]}))
+    assert (again.status, again.body) == (304, "")
+
+
+def test_the_report_of_an_older_pdf_stays_while_a_newer_is_made(
+    parts: Parts, report: Report, put_pdf: Callable[[str], None]
+) -> None:
+    before = made(parts.store, report)
+    put_pdf(ID)
+    tag = jobs.report(parts, call()).headers["ETag"]
+    write(parts.store, records.create(ID, URL, Options(), records.now(), before))
+    assert jobs.report(parts, call()).headers["ETag"] == tag
+
+
+def test_deleting_takes_pdf_and_record_away(parts: Parts, report: Report, put_pdf: Callable[[str], None]) -> None:
+    made(parts.store, report)
+    put_pdf(ID)
+    assert jobs.delete(parts, call(method="DELETE")).status == 204
+    assert parts.store.read(ID) is None
+    assert parts.store.head_pdf(ID) is None
+    with pytest.raises(Rejected, match="not_found"):
+        jobs.delete(parts, call(method="DELETE"))
+
+
+def test_a_pdf_that_has_outlived_its_record_can_be_deleted(parts: Parts, put_pdf: Callable[[str], None]) -> None:
+    put_pdf(ID)
+    assert jobs.delete(parts, call(method="DELETE")).status == 204
+    assert parts.store.head_pdf(ID) is None
+
+
+def test_an_endpoint_without_keys_deletes_nothing(parts: Parts, report: Report, put_pdf: Callable[[str], None]) -> None:
+    made(parts.store, report)
+    put_pdf(ID)
+    keyless = replace(parts, settings=parts.settings.model_copy(update={"require_api_key": False}))
+    with pytest.raises(Rejected, match="forbidden"):
+        jobs.delete(keyless, call(method="DELETE"))
+    assert parts.store.head_pdf(ID) is not None
+
+
+@pytest.mark.parametrize("by", ["the same life, a step on", "somebody who asked anew"])
+def test_a_record_that_changes_while_it_is_deleted(
+    parts: Parts, report: Report, put_pdf: Callable[[str], None], by: str
+) -> None:
+    """What a render under way writes does not bring a deleted job back; what somebody asked for since is theirs."""
+    first = write(parts.store, records.create(ID, URL, Options(), records.now()))
+    put_pdf(ID)
+    anew = by.startswith("somebody")
+    after = records.create(ID, URL, Options(), records.now()) if anew else records.queued(first, records.now())
+
+    class Meddled(Store):
+        done = False
+
+        def delete(self, job_id: str, etag: str) -> None:
+            if not self.done:
+                self.done = True
+                write(parts.store, after)
+            super().delete(job_id, etag)
+
+    meddled = replace(parts, store=Meddled(parts.store.bucket, parts.store._s3))
+    assert jobs.delete(meddled, call(method="DELETE")).status == 204
+    assert (parts.store.read(ID) is not None) is anew
+
+
+# ---- who wants to know -----------------------------------------------------------------------------------------------
+
+HOOK = {"callback_url": "https://hooks.example.com/x", "notify": "me@example.com"}
+
+
+def subscribed(store: Store) -> list[str]:
+    listed = boto3.client("s3").list_objects_v2(Bucket=store.bucket, Prefix=f"sub/{ID}/").get("Contents", [])
+    return [item["Key"] for item in listed]
+
+
+def test_who_joins_is_subscribed_and_is_told_by_the_end(parts: Parts, bus: ListenedBus) -> None:
+    for address in ("https://hooks.example.com/a", "https://hooks.example.com/b"):
+        answer = jobs.post(parts, call("/pdf", "POST", {"url": URL, "callback_url": address}))
+        assert answer.status == 202
+    assert len(subscribed(parts.store)) == 2
+    assert bus.events() == []
+
+
+def test_who_hits_is_told_at_once_and_nobody_else_is(
+    parts: Parts, bus: ListenedBus, report: Report, put_pdf: Callable[[str], None]
+) -> None:
+    made(parts.store, report)
+    put_pdf(ID)
+    assert jobs.post(parts, call("/pdf", "POST", {"url": URL, **HOOK})).status == 200
+    [event] = bus.events()
+    detail = event["detail"]
+    assert (event["detail-type"], detail["cached"], detail["audience"]) == ("ShotCompleted", True, "subscribers")
+    assert detail["report"]["title"] == "Example"
+    assert sorted(detail["subscriptions"]) == sorted(
+        key.split("/")[2].removesuffix(".json") for key in subscribed(parts.store)
+    )
+    assert jobs.post(parts, call("/pdf", "POST", {"url": URL})).status == 200
+    assert bus.events() == []
+
+
+def test_who_meets_a_recent_failure_is_told_of_it_at_once(parts: Parts, bus: ListenedBus) -> None:
+    error = Rejected("page_status", "404").public()
+    write(parts.store, records.failed(records.create(ID, URL, Options(), records.now()), error, records.now()))
+    assert jobs.post(parts, call("/pdf", "POST", {"url": URL, **HOOK})).status == 502
+    [event] = bus.events()
+    assert (event["detail-type"], event["detail"]["audience"]) == ("ShotFailed", "subscribers")
+    assert event["detail"]["error"]["code"] == "page_status"
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        ({"callback_url": "https://elsewhere.example.com/"}, "callback_not_allowed"),
+        ({"callback_url": "http://hooks.example.com/"}, "callback_not_allowed"),
+        ({"callback_url": "https://127.0.0.1/"}, "blocked_target"),
+        ({"notify": "me@example.org"}, "notify_not_allowed"),
+        ({"notify": "me@example.com, you@example.com"}, "invalid_request"),
+    ],
+)
+def test_a_request_that_names_somebody_it_may_not_is_refused_whole(
+    parts: Parts, broker: Broker, more: dict[str, str], code: str
+) -> None:
+    with pytest.raises(Rejected) as caught:
+        jobs.post(parts, call("/pdf", "POST", {"url": URL, **more}))
+    assert (caught.value.code.name, caught.value.field) == (code, next(iter(more)))
+    assert subscribed(parts.store) == []
+    assert broker.take(QUEUE) == []
+
+
+def test_a_request_that_the_queue_does_not_take_leaves_no_subscriber(parts: Parts) -> None:
+    class Away(Door):
+        def accept(self, *_: Any, **__: Any) -> Any:
+            raise Transient("queue_unavailable")
+
+    away = replace(parts, door=Away(parts.store, parts.publisher, 1))
+    with pytest.raises(Transient):
+        jobs.post(away, call("/pdf", "POST", {"url": URL, **HOOK}))
+    assert subscribed(parts.store) == []
+
+
+def test_deleting_a_job_ends_its_subscriptions(parts: Parts) -> None:
+    jobs.post(parts, call("/pdf", "POST", {"url": URL, **HOOK}))
+    assert len(subscribed(parts.store)) == 2
+    assert jobs.delete(parts, call(method="DELETE")).status == 204
+    assert subscribed(parts.store) == []
+
+
+def test_a_file_opens_to_its_own_token_and_to_no_other(
+    parts: Parts, report: Report, put_pdf: Callable[[str], None]
+) -> None:
+    made(parts.store, report)
+    put_pdf(ID)
+    address = jobs.post(parts, call("/pdf", "POST", {"url": URL})).value["links"]["file"]
+    token = address.partition("?token=")[2]
+    assert jobs.file(parts, call("/pdf/{id}/file", token=token)).status == 302
+    for job, query in [(ID, {}), (ID, {"token": "x"}), ("b" * 40, {"token": token})]:
+        with pytest.raises(Rejected, match="forbidden"):
+            jobs.file(parts, call("/pdf/{id}/file", job=job, **query))
+
+
+# ---- waiting ---------------------------------------------------------------------------------------------------------
+
+
+class Counted(Store):
+    reads = 0
+
+    def read(self, job_id: str) -> tuple[records.Record, str] | None:
+        self.reads += 1
+        return super().read(job_id)
+
+
+def test_who_waits_hears_of_the_end_and_gives_the_turn_back(parts: Parts, report: Report) -> None:
+    running = write(parts.store, records.create(ID, URL, Options(), records.now()))
+    timer = threading.Timer(0.5, lambda: write(parts.store, records.done(running, report, records.now())))
+    timer.start()
+    found = parts.waiting.follow(ID, 20)
+    timer.join()
+    assert found is not None
+    assert found[0].state == "done"
+    assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket=parts.store.bucket, Prefix="wait/")
+
+
+def test_a_wait_costs_a_few_reads_and_ends_in_time(parts: Parts) -> None:
+    write(parts.store, records.create(ID, URL, Options(), records.now()))
+    counted = Counted(parts.store.bucket, parts.store._s3)
+    begun = time.monotonic()
+    assert Waiting(counted, 1).follow(ID, 2.0) is not None
+    assert time.monotonic() - begun >= 2.0
+    assert counted.reads <= 11
+
+
+def test_no_more_may_wait_than_there_are_turns(parts: Parts, report: Report) -> None:
+    """The rest are answered at once, or refused where there is nothing to answer."""
+    running = write(parts.store, records.create(ID, URL, Options(), records.now()))
+    for turn in ("0", "1"):
+        assert parts.store.take_turn(turn)
+    found = parts.waiting.follow(ID, 20)
+    assert found is not None
+    assert found[0].state == "publishing"
+    with pytest.raises(Transient, match="too_many_waiting"):
+        parts.waiting.follow(ID, 20, or_refuse=True)
+    write(parts.store, records.done(running, report, records.now()))
+    assert parts.waiting.follow(ID, 20, or_refuse=True) is not None  # nothing to wait for needs no turn
+    assert Waiting(parts.store, 0)._take_turn() is None
+
+
+def test_each_turn_is_found_and_has_one_holder(parts: Parts) -> None:
+    waiting = Waiting(parts.store, 10)
+    with ThreadPoolExecutor(10) as threads:
+        taken = [turn for turn in threads.map(lambda _: waiting._take_turn(), range(10)) if turn]
+    # Of many at the same moment some may be told that there is none, where others were quicker at all that they tried.
+    taken += [turn for turn in (waiting._take_turn() for _ in range(10 - len(taken))) if turn]
+    assert sorted(name for name, _ in taken) == [str(number) for number in range(10)]
+    assert waiting._take_turn() is None
+    parts.store.give_turn_back(*taken[3])
+    again = waiting._take_turn()
+    assert again is not None
+    assert again[0] == taken[3][0]
+    parts.store.give_turn_back(*taken[3])  # the former holder once more
+    assert waiting._take_turn() is None
+
+
+def test_a_turn_that_was_not_given_back_is_taken_over_by_one(parts: Parts) -> None:
+    forgotten = parts.store.take_turn("0")
+
+    class AnHourAgo(Store):
+        """The forgotten turn, an hour later."""
+
+        def turns(self) -> dict[str, tuple[str, datetime]]:
+            hour = timedelta(hours=1)
+            return {
+                name: (etag, since - hour if etag == forgotten else since)
+                for name, (etag, since) in super().turns().items()
+            }
+
+    waiting = Waiting(AnHourAgo(parts.store.bucket, parts.store._s3), 1)
+    with ThreadPoolExecutor(5) as threads:
+        taken = list(threads.map(lambda turn: turn(), [waiting._take_turn] * 5))
+    [(_, etag)] = [turn for turn in taken if turn]
+    assert {name: held for name, (held, _) in parts.store.turns().items()} == {"0": etag}
+
+
+# ---- what all answers have in common ---------------------------------------------------------------------------------
+
+
+def event(route: str, method: str = "GET", path: str = "", **changes: Any) -> dict[str, Any]:
+    path = path or route.replace("{id}", ID)
+    return {
+        "resource": route,
+        "path": path,
+        "httpMethod": method,
+        "headers": {"X-Forwarded-Proto": "https"},
+        "queryStringParameters": None,
+        "pathParameters": {"id": ID},
+        "requestContext": {"path": f"/prod{path}", "domainName": "host", "requestId": "r-1", "identity": {}},
+        "body": None,
+        "isBase64Encoded": False,
+        **changes,
+    }
+
+
+@pytest.fixture
+def ask(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    monkeypatch.setattr(app, "bootstrap", lambda: parts)
+    monkeypatch.setattr(app, "metrics", Metrics(namespace="urlshot", service="urlshot"))
+    context: Any = SimpleNamespace(function_name="api", aws_request_id="a-1")
+
+    def asked(*arguments: Any, **changes: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = app.handler(event(*arguments, **changes), context)
+        return answer
+
+    return asked
+
+
+def test_every_answer_carries_the_id_of_its_request(ask: Callable[..., dict[str, Any]]) -> None:
+    for answer in (ask("/health"), ask("/pdf/{id}"), ask("/pdf", "POST", body="{"), ask("/pdf", "OPTIONS")):
+        assert answer["headers"]["X-Request-Id"] == "r-1"
+    assert json.loads(ask("/pdf", "POST", body="{")["body"])["request_id"] == "r-1"
+
+
+def test_a_method_that_there_is_not_is_told_which_there_are(ask: Callable[..., dict[str, Any]]) -> None:
+    answer = ask("/pdf/{id}", "PUT")
+    assert (answer["statusCode"], answer["headers"]["Allow"]) == (405, "GET, DELETE, HEAD, OPTIONS")
+    assert json.loads(answer["body"])["code"] == "method_not_allowed"
+
+
+def test_head_is_get_without_the_body_and_its_link_is_signed_for_head(
+    ask: Callable[..., dict[str, Any]], parts: Parts, report: Report, put_pdf: Callable[[str], None]
+) -> None:
+    made(parts.store, report)
+    put_pdf(ID)
+    for route in ("/pdf/{id}", "/pdf/{id}/report", "/health", "/webhook-keys"):
+        get, head = ask(route), ask(route, "HEAD")
+        assert (head["statusCode"], head["body"]) == (get["statusCode"], "")
+        assert head["headers"] == get["headers"]
+    token = {"queryStringParameters": {"token": parts.links.path(ID).partition("=")[2]}}
+    [to_get, to_head] = [ask("/pdf/{id}/file", method, **token)["headers"]["Location"] for method in ("GET", "HEAD")]
+    assert "X-Amz-Signature" in to_head
+    assert to_get.split("X-Amz-Signature=")[1] != to_head.split("X-Amz-Signature=")[1]
+
+
+def test_a_surprise_is_a_500_that_tells_nothing(
+    ask: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(parts: Parts, call: Call) -> Answer:
+        raise RuntimeError("the secret is 42")
+
+    monkeypatch.setattr(app, "ROUTES", {**app.ROUTES, "/health": {"GET": broken}})
+    answer = ask("/health")
+    assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (500, "internal")
+    assert "42" not in answer["body"]
+    assert "the secret is 42" in caplog.text
+
+
+@pytest.mark.parametrize(("origin", "varies"), [("", False), ("*", False), ("https://app.example.com", True)])
+def test_other_origins_may_read_answers_where_the_operator_says_so(
+    ask: Callable[..., dict[str, Any]], parts: Parts, monkeypatch: pytest.MonkeyPatch, origin: str, varies: bool
+) -> None:
+    open_to = replace(parts, settings=parts.settings.model_copy(update={"cors_origin": origin}))
+    monkeypatch.setattr(app, "bootstrap", lambda: open_to)
+    preflight, answer = ask("/pdf", "OPTIONS"), ask("/pdf/{id}")
+    assert preflight["statusCode"] == 204
+    assert preflight["headers"].get("Access-Control-Allow-Origin", "") == origin
+    assert ("Access-Control-Allow-Methods" in preflight["headers"]) is bool(origin)
+    assert answer["headers"].get("Access-Control-Allow-Origin", "") == origin
+    assert ("Vary" in answer["headers"]) is varies
+
+
+def test_what_became_of_requests_is_counted(
+    ask: Callable[..., dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask("/pdf", "POST", body=json.dumps({"url": URL}))
+    ask("/pdf", "POST", body="{")
+    ask("/pdf/batch", "POST", body=json.dumps({"requests": [{"url": URL}, {"url": "x"}, {"url": "y"}]}))
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    counted = [{key: value for key, value in line.items() if key.startswith("pdf.request.")} for line in lines]
+    assert counted == [
+        {"pdf.request.queued": [1.0]},
+        {"pdf.request.refused": [1.0]},
+        {"pdf.request.joined": [1.0], "pdf.request.refused": [2.0]},
+    ]

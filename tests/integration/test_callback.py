@@ -1,0 +1,531 @@
+"""Callbacks, from an event in the queue to a real server behind TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import boto3
+import pytest
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from functions.callback import post
+from functions.callback.outbox import Outbox
+from functions.callback.post import Sender, Undelivered
+from functions.callback.work import DELAYS, Worker
+from tests.certificates import certificate
+from tests.hooks import Hooks
+from urlshot import events, records
+from urlshot.claims import S3Claims
+from urlshot.dial import Found, resolve
+from urlshot.egress import Egress
+from urlshot.events import Detail
+from urlshot.jobs import Report
+from urlshot.links import FileLinks
+from urlshot.options import Options
+from urlshot.store import Store, s3_client
+from urlshot.subscribers import Subscribers
+from urlshot.subscriptions import Subscriber
+from urlshot.webhooks import WebhookKeys
+
+ID, URL = "0caaf24ab1a0c33440c06afe99df986365b0781f", "https://example.com/"
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+KEYS = WebhookKeys(lambda: "a password")
+LINKS = FileLinks(lambda: b"key")
+RECEIVES = len(DELAYS) + 1
+
+
+@pytest.fixture(scope="module")
+def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return certificate(tmp_path_factory.mktemp("tls"), "localhost")
+
+
+@pytest.fixture
+def hooks(pem: Path) -> Iterator[Hooks]:
+    hooks = Hooks(pem)
+    yield hooks
+    hooks.close()
+
+
+@pytest.fixture
+def sender(hooks: Hooks, pem: Path) -> Sender:
+    return Sender(Egress.of(f"localhost:{hooks.port}"), ssl.create_default_context(cafile=str(pem)))
+
+
+def context(seconds_left: float = 20.0) -> LambdaContext:
+    return cast("LambdaContext", SimpleNamespace(get_remaining_time_in_millis=lambda: int(seconds_left * 1000)))
+
+
+class Impatient(Outbox):
+    """A queue whose messages come again at once; `waits` are the seconds that they were to be hidden for."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.waits: list[int] = []
+
+    def hide(self, receipt: str, seconds: int) -> None:
+        self.waits.append(seconds)
+        super().hide(receipt, 0)
+
+
+@dataclass
+class Bench:
+    """A queue with its dead letters, and a worker on it."""
+
+    store: Store
+    sender: Sender
+    url: str
+    dead_url: str
+    outbox: Impatient
+    sqs: Any = field(default_factory=lambda: boto3.client("sqs"))
+
+    @property
+    def subs(self) -> Subscribers:
+        return Subscribers(self.store.bucket, s3_client())
+
+    def worker(self, sender: Sender | None = None) -> Worker:
+        """As a fresh process has it."""
+        return Worker(
+            subscribers=self.subs,
+            claims=lambda: S3Claims(self.store.bucket, s3_client()),
+            outbox=self.outbox,
+            sender=sender or self.sender,
+            keys=KEYS,
+            links=LINKS,
+            public_url="https://api.example/prod",
+        )
+
+    def ask(self, address: str, at: datetime = NOON) -> tuple[str, ...]:
+        with self.subs.asking(ID, [Subscriber(kind="callback", address=address)], at) as names:
+            return names
+
+    def put(self, event: Detail) -> None:
+        """Puts an event into the queue, as the rule does."""
+        envelope = {"version": "0", "id": str(uuid.uuid4()), "detail-type": events.detail_type(event)}
+        body = {**envelope, "source": "urlshot", "detail": event.model_dump(mode="json")}
+        self.sqs.send_message(QueueUrl=self.url, MessageBody=json.dumps(body))
+
+    def receive(self, url: str = "") -> list[dict[str, Any]]:
+        """The queue's messages, as Lambda's mapping hands them over."""
+        found = self.sqs.receive_message(
+            QueueUrl=url or self.url, MaxNumberOfMessages=10, AttributeNames=["All"], WaitTimeSeconds=0
+        )
+        return [
+            {
+                "messageId": one["MessageId"],
+                "receiptHandle": one["ReceiptHandle"],
+                "body": one["Body"],
+                "attributes": one["Attributes"],
+            }
+            for one in found.get("Messages", [])
+        ]
+
+    def settle(self, record: dict[str, Any], worker: Worker | None = None) -> bool:
+        done = (worker or self.worker()).settle(record, context())
+        if done:
+            self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=record["receiptHandle"])
+        return done
+
+    def run(self, rounds: int = RECEIVES + 2) -> None:
+        """Works until the queue is empty, or so often."""
+        for _ in range(rounds):
+            batch = self.receive()
+            if not batch:
+                return
+            for record in batch:
+                self.settle(record)
+
+    def dead(self) -> list[dict[str, Any]]:
+        return [json.loads(record["body"]) for record in self.receive(self.dead_url)]
+
+    def left(self) -> int:
+        return self.store._s3.list_objects_v2(Bucket=self.store.bucket, Prefix="sub/")["KeyCount"]
+
+
+@pytest.fixture
+def bench(store: Store, sender: Sender) -> Bench:
+    sqs, name = boto3.client("sqs"), uuid.uuid4().hex
+    dead = sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": RECEIVES})
+    url = sqs.create_queue(QueueName=name, Attributes={"RedrivePolicy": redrive, "VisibilityTimeout": "60"})["QueueUrl"]
+    return Bench(store, sender, url, dead, Impatient(url))
+
+
+@pytest.fixture
+def event(report: Report) -> Detail:
+    record = records.done(records.create(ID, URL, Options(), NOON), report, NOON + SECOND)
+    return events.detail(record, "bucket", render_seconds=0.5)
+
+
+def test_a_subscriber_is_told_with_a_signature_that_others_can_verify(
+    bench: Bench, hooks: Hooks, event: Detail
+) -> None:
+    bench.ask(f"{hooks.url}/hook?tenant=1")
+    bench.put(event)
+    bench.run()
+    [told] = hooks.posts
+    assert told.path == "/hook?tenant=1"
+    [key] = KEYS.public()
+    assert told.signed_by(key)
+    assert not replace(told, body=told.body + b" ").signed_by(key)
+    assert told.headers["content-type"] == "application/json"
+    assert abs(int(told.headers["webhook-timestamp"]) - time.time()) < 10
+    assert told.json["type"] == "shot.completed"
+    assert told.json["timestamp"] == "2026-01-02T12:00:01Z"
+    data = told.json["data"]
+    assert (data["id"], data["url"], data["state"], data["report"]["title"]) == (ID, URL, "done", "Example")
+    job = f"https://api.example/prod/pdf/{ID}"
+    assert data["links"] == {
+        "self": job,
+        "file": "https://api.example/prod" + LINKS.path(ID),
+        "report": f"{job}/report",
+    }
+    assert not {"bucket", "key", "event_key", "audience", "subscriptions"} & set(data)
+    assert bench.left() == 0
+    assert bench.dead() == []
+
+
+def test_a_failure_is_told_with_its_error(bench: Bench, hooks: Hooks) -> None:
+    error = {"code": "page_status", "detail": "The page answered 404.", "retryable": False}
+    record = records.failed(records.create(ID, URL, Options(), NOON), error, NOON + SECOND)
+    bench.ask(f"{hooks.url}/hook")
+    bench.put(events.detail(record, "bucket", render_seconds=0.5))
+    bench.run()
+    [told] = hooks.posts
+    assert told.json["type"] == "shot.failed"
+    assert (told.json["data"]["state"], told.json["data"]["error"]) == ("failed", error)
+    assert told.json["data"]["links"] == {"self": f"https://api.example/prod/pdf/{ID}"}
+
+
+@pytest.mark.parametrize("status", [302, 307, 308])
+def test_redirects_are_not_followed(bench: Bench, hooks: Hooks, event: Detail, status: int) -> None:
+    hooks.answers["/moved"] = [status]
+    bench.ask(f"{hooks.url}/moved")
+    bench.put(event)
+    bench.run(rounds=2)
+    assert [told.path for told in hooks.posts] == ["/moved"]
+    assert bench.left() == 1
+
+
+def test_what_failed_comes_again_later_each_time_with_one_id_and_a_time_of_its_own(
+    bench: Bench, hooks: Hooks, event: Detail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks.answers["/hook"] = [500, 404, 429, 301]
+    clock = iter(range(1_700_000_000, 1_700_000_100))
+    monkeypatch.setattr("functions.callback.work.time", SimpleNamespace(time=lambda: next(clock)))
+    bench.ask(f"{hooks.url}/hook")
+    bench.put(event)
+    bench.run()
+    assert len(hooks.posts) == 5
+    assert len({told.headers["webhook-id"] for told in hooks.posts}) == 1
+    assert len({told.headers["webhook-timestamp"] for told in hooks.posts}) == 5
+    assert all(told.signed_by(KEYS.public()[0]) for told in hooks.posts)
+    for waited, delay in zip(bench.outbox.waits, DELAYS[:4], strict=True):
+        assert 0.85 * delay <= waited <= 1.15 * delay
+    assert bench.left() == 0
+
+
+def test_who_never_answers_well_is_put_aside_by_name_and_can_be_tried_anew_from_there(
+    bench: Bench, hooks: Hooks, event: Detail
+) -> None:
+    hooks.answers["/dead"] = [500] * RECEIVES
+    bench.ask(f"{hooks.url}/dead")
+    bench.ask(f"{hooks.url}/alive")
+    bench.put(event)
+    bench.run()
+    assert len(hooks.at("/alive")) == 1  # neither held up nor told again
+    assert len(hooks.at("/dead")) == RECEIVES
+    assert bench.outbox.waits[-1] == 0
+    assert sum(bench.outbox.waits) > 15 * 3600
+    [letter] = bench.dead()
+    assert letter["subscriber"]["address"] == f"{hooks.url}/dead"
+    assert letter["event"]["event_key"] == event.event_key
+    bench.sqs.send_message(QueueUrl=bench.url, MessageBody=json.dumps(letter))
+    bench.run()
+    assert len(hooks.at("/dead")) == RECEIVES + 1
+    assert bench.left() == 0
+
+
+def test_410_ends_the_subscription(bench: Bench, hooks: Hooks, event: Detail) -> None:
+    hooks.answers["/hook"] = [410]
+    bench.ask(f"{hooks.url}/hook")
+    bench.put(event)
+    bench.run()
+    bench.put(event)
+    bench.run()
+    assert len(hooks.posts) == 1
+    assert bench.left() == 0
+
+
+def test_an_event_that_comes_again_is_told_once(bench: Bench, hooks: Hooks, event: Detail) -> None:
+    bench.ask(f"{hooks.url}/hook")
+    for _ in range(3):  # all of them before any callback is posted
+        bench.put(event)
+    bench.run()
+    bench.put(event)
+    bench.run()
+    assert len(hooks.posts) == 1
+
+
+def test_a_message_that_comes_again_after_its_work_was_done_posts_nothing(
+    bench: Bench, hooks: Hooks, event: Detail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The function was gone between noting that it posted and deleting the subscription."""
+    bench.ask(f"{hooks.url}/hook")
+    bench.put(event)
+    bench.settle(bench.receive()[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(Subscribers, "delete", lambda *_: (_ for _ in ()).throw(RuntimeError("killed")))
+        assert not bench.settle(bench.receive()[0])
+    assert bench.left() == 1
+    bench.run()
+    assert len(hooks.posts) == 1
+    assert bench.left() == 0
+
+
+def test_of_two_deliveries_at_once_one_posts(bench: Bench, hooks: Hooks, event: Detail) -> None:
+    bench.ask(f"{hooks.url}/hook")
+    bench.put(event)
+    bench.put(event)
+    for record in bench.receive():
+        bench.settle(record)
+    first, second = bench.receive()
+    others: list[bool] = []
+
+    class Busy(Sender):
+        async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
+            others.append(await asyncio.to_thread(bench.settle, second))
+            return await super().post(url, headers, body)
+
+    busy = bench.worker(Busy(bench.sender.egress, bench.sender.tls))
+    assert bench.settle(first, busy)
+    assert others == [False]
+    bench.run()
+    assert len(hooks.posts) == 1
+    assert bench.dead() == []
+
+
+def test_an_event_that_comes_again_takes_no_later_subscription_with_it(
+    bench: Bench, hooks: Hooks, event: Detail, report: Report
+) -> None:
+    """One that was asked for in the seconds of tolerance, for a newer render."""
+    bench.ask(f"{hooks.url}/hook")
+    bench.put(event)
+    bench.run()
+    bench.ask(f"{hooks.url}/hook", at=NOON + 10 * SECOND)
+    bench.put(event)
+    bench.run()
+    assert (len(hooks.posts), bench.left()) == (1, 1)
+    newer = records.done(records.create(ID, URL, Options(), NOON + 10 * SECOND), report, NOON + 12 * SECOND)
+    bench.put(events.detail(newer, "bucket", render_seconds=0.5))
+    bench.run()
+    assert (len(hooks.posts), bench.left()) == (2, 0)
+
+
+class Killed(BaseException):
+    """The function is gone between posting and noting that it posted."""
+
+
+def test_a_claim_that_was_never_marked_is_posted_again_with_the_same_id_and_counted(
+    bench: Bench, hooks: Hooks, event: Detail, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.ask(f"{hooks.url}/hook")
+    bench.put(event)
+    bench.settle(bench.receive()[0])
+    [record] = bench.receive()
+
+    def die(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(S3Claims, "_update_record", die)
+        with pytest.raises(Killed):
+            bench.worker().settle(record, context(seconds_left=0.3))
+    while len(hooks.posts) == 1:  # the claim ends when its function had to be done; only the clock tells
+        assert bench.settle(record) == (len(hooks.posts) == 2)
+    assert len({told.headers["webhook-id"] for told in hooks.posts}) == 1
+    assert [line for line in caplog.messages if "ambiguous" in line] == [
+        "callback: ambiguous, may have been delivered before"
+    ]
+
+
+def test_a_replayed_event_does_not_answer_who_asked_later(bench: Bench, hooks: Hooks, event: Detail) -> None:
+    bench.ask(f"{hooks.url}/hook", at=NOON + timedelta(minutes=5))
+    bench.put(event)
+    bench.run()
+    assert hooks.posts == []
+    assert bench.left() == 1
+
+
+def test_who_asks_again_and_hits_is_told_again(bench: Bench, hooks: Hooks, event: Detail, report: Report) -> None:
+    bench.ask(f"{hooks.url}/hook")
+    bench.put(event)
+    bench.run()
+    names = bench.ask(f"{hooks.url}/hook", at=NOON + timedelta(minutes=5))
+    bench.put(events.cached(ID, URL, "bucket", NOON + timedelta(minutes=5), report, only=names))
+    bench.run()
+    assert [told.json["data"]["cached"] for told in hooks.posts] == [False, True]
+    assert len({told.headers["webhook-id"] for told in hooks.posts}) == 2
+
+
+def test_who_is_taken_back_or_deleted_while_the_message_waits_is_not_told(
+    bench: Bench, hooks: Hooks, event: Detail
+) -> None:
+    bench.ask(f"{hooks.url}/hook")
+    bench.put(event)
+    bench.settle(bench.receive()[0])
+    bench.subs.delete_all(ID)
+    bench.run()
+    assert hooks.posts == []
+
+
+def test_the_event_that_is_shipped_is_one_that_the_function_takes(bench: Bench, hooks: Hooks) -> None:
+    event = json.loads((Path(__file__).parents[1] / "events" / "callback.json").read_text())
+    bench.ask(f"{hooks.url}/hook")
+    for record in event["Records"]:
+        assert bench.worker().settle(record, context())
+    bench.run()
+    assert [told.json["data"]["url"] for told in hooks.posts] == [URL]
+
+
+def test_what_is_no_message_of_ours_ends_among_the_dead(bench: Bench) -> None:
+    bench.sqs.send_message(QueueUrl=bench.url, MessageBody='{"detail": 1}')
+    bench.run()
+    assert bench.dead() == [{"detail": 1}]
+
+
+# ---- the way out ---------------------------------------------------------------------------------------------------
+
+
+async def refused(sender: Sender, url: str) -> str:
+    with pytest.raises(Undelivered) as caught:
+        await sender.post(url, {}, b"{}")
+    return str(caught.value)
+
+
+def resolving(*addresses: str) -> Callable[[str, int], Any]:
+    async def resolver(host: str, port: int) -> list[Found]:
+        return [found for address in addresses for found in await resolve(address, port)]
+
+    return resolver
+
+
+async def test_http_is_refused(sender: Sender, hooks: Hooks) -> None:
+    assert "only https" in await refused(sender, f"http://localhost:{hooks.port}/")
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "169.254.169.254", "::1", "127.0.0.1"])
+async def test_a_name_with_a_private_address_is_refused(sender: Sender, address: str) -> None:
+    """Also beside a public one."""
+    for addresses in ([address], ["93.184.216.34", address]):
+        closed = replace(sender, resolver=resolving(*addresses))
+        assert "blocked_target" in await refused(closed, "https://hook.example/")
+
+
+async def test_our_own_host_is_refused(sender: Sender) -> None:
+    own = replace(sender, egress=Egress.of(own=["api.example"]))
+    assert "blocked_target" in await refused(own, "https://api.example/pdf")
+
+
+async def test_the_certificate_has_to_be_for_the_name_and_from_somebody_known(
+    hooks: Hooks, pem: Path, sender: Sender
+) -> None:
+    elsewhere = Sender(Egress.of(f"127.0.0.1:{hooks.port}"), sender.tls, resolving("127.0.0.1"))
+    assert "tls_error" in await refused(elsewhere, f"https://hook.example:{hooks.port}/")
+    assert "tls_error" in await refused(elsewhere, f"https://127.0.0.1:{hooks.port}/")
+    unknown = replace(sender, tls=ssl.create_default_context())
+    assert "tls_error" in await refused(unknown, f"{hooks.url}/")
+    assert hooks.posts == []
+    assert await sender.post(f"{hooks.url}/", {}, b"{}") == 204
+
+
+async def test_a_server_that_does_not_answer_is_given_up(
+    sender: Sender, hooks: Hooks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(post, "ATTEMPT_SECONDS", 0.3)
+    hooks.silent.add("/silent")
+    began = time.monotonic()
+    assert "no answer within" in await refused(sender, f"{hooks.url}/silent")
+    assert time.monotonic() - began < 3
+
+
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
+
+
+@pytest.fixture
+async def raw(pem: Path, sender: Sender) -> Any:
+    """Starts a server that answers by bytes; gives a sender to it, and its URL."""
+    servers = []
+
+    async def start(answer: Answer) -> tuple[Sender, str]:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(pem)
+        server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls)
+        servers.append(server)
+        port = server.sockets[0].getsockname()[1]
+        return replace(sender, egress=Egress.of(f"localhost:{port}")), f"https://localhost:{port}/"
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+async def write_for_ever(writer: asyncio.StreamWriter, chunk: bytes, pause: float = 0.0) -> None:
+    while not writer.is_closing():
+        writer.write(chunk)
+        await writer.drain()
+        await asyncio.sleep(pause)
+
+
+@pytest.mark.parametrize(
+    ("sent", "pause", "outcome"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\n", 0.01, 200),  # and then a body without end
+        (b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 202 Accepted\r\n\r\n", 0.01, 202),
+        (b"HTTP/1.1 200 OK\r\nx: ", 0.0, "the connection broke"),  # a head without end, quick
+        (b"HTTP/1.1 200 OK\r\nx: ", 0.2, "no answer within"),  # and slow
+        (b"SSH-2.0-OpenSSH\r\n\r\n", 0.01, "the answer is not HTTP"),
+        (b"HTTP/1.1 2000 OK\r\n\r\n", 0.01, "the answer is not HTTP"),
+    ],
+)
+async def test_whatever_a_server_sends_there_is_an_end_to_it(
+    raw: Any, monkeypatch: pytest.MonkeyPatch, sent: bytes, pause: float, outcome: int | str
+) -> None:
+    monkeypatch.setattr(post, "ATTEMPT_SECONDS", 1.0)
+    monkeypatch.setattr(post, "DROP_SECONDS", 0.2)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"{}")
+            writer.write(sent)
+            await write_for_ever(writer, b"x" * (1 if pause else 65536), pause)
+        except (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.transport.abort()
+
+    sender, url = await raw(answer)
+    began = time.monotonic()
+    if isinstance(outcome, int):
+        assert await sender.post(url, {}, b"{}") == outcome
+    else:
+        assert outcome in await refused(sender, url)
+    assert time.monotonic() - began < 3
+
+
+async def test_a_server_that_hangs_up_is_an_error(raw: Any) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    assert "the connection broke" in await refused(*await raw(answer))

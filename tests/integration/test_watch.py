@@ -1,0 +1,122 @@
+"""The watch function against a real broker's management API, as a user who may do nothing else."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import cast
+
+import amqp
+import boto3
+import pytest
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from functions.watch import app
+from functions.watch.queues import read_queues
+from infra.local.rabbitmq import Rabbit
+from tests.integration.conftest import API, WATCH, Broker
+from tests.unit.metrics import Emitted, read_metrics
+from urlshot.errors import Broken, Transient
+from urlshot.messages import DEAD, EXCHANGE, QUEUE, queue_of, start_key
+from urlshot.secrets import Credentials
+from urlshot.store import Store
+
+CONTEXT = cast("LambdaContext", SimpleNamespace())
+STATISTICS_SECONDS = 30.0
+"""How long the broker may take to count; it does so every few seconds and tells nobody."""
+
+
+@pytest.fixture
+def look(
+    topology: Rabbit, store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[[], Emitted]]:
+    """Runs the function as its schedule does; returns what it emitted."""
+    secret = boto3.client("secretsmanager").create_secret(
+        Name=f"watch-{store.bucket}", SecretString=json.dumps({"username": WATCH.username, "password": WATCH.password})
+    )
+    monkeypatch.setenv("BROKER_CONSOLE", topology.console)
+    monkeypatch.setenv("BROKER_WATCH_SECRET", secret["ARN"])
+    monkeypatch.setenv("BUCKET", store.bucket)
+    monkeypatch.setattr(app.metrics, "namespace", "urlshot")
+    app.bootstrap.cache_clear()
+
+    def once() -> Emitted:
+        capsys.readouterr()
+        try:
+            app.handler({}, CONTEXT)
+        finally:
+            emitted = read_metrics(capsys.readouterr().out)
+        return emitted
+
+    yield once
+    app.bootstrap.cache_clear()
+
+
+def until(look: Callable[[], Emitted], expected: Emitted) -> Emitted:
+    """Looks until the broker has counted; returns what was emitted then."""
+    deadline = time.monotonic() + STATISTICS_SECONDS
+    while not expected.items() <= (found := look()).items():
+        assert time.monotonic() < deadline, f"{found} and not {expected}"
+        time.sleep(0.2)  # the broker tells nobody when it has counted
+    return found
+
+
+def test_what_waits_is_counted_by_where_it_waits_and_ages_until_it_is_taken(
+    look: Callable[[], Emitted], broker: Broker
+) -> None:
+    publisher = broker.publisher(API)
+    for shard in (0, 1, 1):
+        publisher.publish(EXCHANGE, start_key(shard), b"{}")
+    broker.channel.basic_publish(amqp.Message(b"{}"), routing_key=DEAD)
+    first = until(look, {("pdf.queue.ready",): 3, ("pdf.queue.dead",): 1})
+    assert first.keys() == {(f"pdf.queue.{name}",) for name in ("ready", "unacked", "retrying", "dead", "age")}
+    began = time.time()
+    assert 0 <= first["pdf.queue.age",] <= STATISTICS_SECONDS
+    app.bootstrap.cache_clear()  # another process, which finds in the bucket what the one before had seen
+    later = look()
+    assert first["pdf.queue.age",] < later["pdf.queue.age",] <= first["pdf.queue.age",] + time.time() - began + 1
+
+
+@pytest.mark.slow  # the broker counts acknowledgements every ten seconds only
+def test_what_was_taken_and_acknowledged_is_gone(look: Callable[[], Emitted], broker: Broker, topology: Rabbit) -> None:
+    def gone() -> int:
+        return next(queue.gone for queue in read_queues(topology.console, WATCH) if queue.name == queue_of(1))
+
+    before, publisher = gone(), broker.publisher(API)
+    for _ in range(3):
+        publisher.publish(EXCHANGE, start_key(1), b"{}")
+    for _ in range(2):
+        message = broker.channel.basic_get(queue_of(1))
+        assert message is not None
+        broker.channel.basic_ack(message.delivery_tag)
+    deadline = time.monotonic() + STATISTICS_SECONDS
+    while gone() != before + 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)  # as above
+    until(look, {("pdf.queue.ready",): 1})
+
+
+@pytest.mark.filterwarnings("ignore:No application metrics")
+def test_a_changed_password_fails_once_and_is_then_read_anew(
+    look: Callable[[], Emitted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(app, "read_credentials", lambda _: Credentials(WATCH.username, "old"))
+        with pytest.raises(Broken, match="401"):
+            look()
+    assert ("pdf.queue.age",) in look()
+
+
+def test_who_watches_can_read_no_message(topology: Rabbit) -> None:
+    connection = amqp.Connection(f"127.0.0.1:{topology.amqp_port}", WATCH.username, WATCH.password)
+    connection.connect()
+    with pytest.raises(amqp.exceptions.AccessRefused):
+        connection.channel().basic_get(QUEUE)
+    connection.collect()
+
+
+def test_a_broker_that_is_away_is_passing_trouble() -> None:
+    with pytest.raises(Transient):
+        read_queues("http://127.0.0.1:1", WATCH)

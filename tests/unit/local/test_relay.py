@@ -1,0 +1,29 @@
+"""The relay to Docker's bridge, between two addresses of loopback."""
+
+from __future__ import annotations
+
+import asyncio
+
+from infra.local.relay import Relay
+
+
+async def test_what_is_sent_either_way_arrives_and_so_does_its_end() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"heard " + await reader.readline())
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    relay = Relay("127.0.0.2")
+    await relay.serve([port])
+    assert relay.here(f"http://127.0.0.1:{port}/x") == f"http://127.0.0.2:{port}/x"
+    async with asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.2", port)
+        writer.write(b"me\n")
+        assert await reader.read() == b"heard me\n"
+        writer.close()
+        server.close()
+        reader, writer = await asyncio.open_connection("127.0.0.2", port)
+        assert await reader.read() == b""  # nobody there
+        writer.close()
+    relay.close()

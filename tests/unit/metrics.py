@@ -1,0 +1,24 @@
+"""Reads CloudWatch's embedded metric format, in which functions write their metrics (CloudWatch's user guide)."""
+
+from __future__ import annotations
+
+import json
+
+Emitted = dict[tuple[object, ...], float]
+"""Values by name and (dimension, value) pairs. The dimension `service`, which all have on Lambda, is left out."""
+
+
+def read_metrics(printed: str) -> Emitted:
+    """The metrics of the namespace `urlshot` among the lines that a function printed."""
+    found: Emitted = {}
+    for line in printed.splitlines():
+        value = json.loads(line)
+        for directive in value.get("_aws", {}).get("CloudWatchMetrics", []):
+            assert directive["Namespace"] == "urlshot"
+            [names] = directive["Dimensions"]
+            dimensions = tuple((name, value[name]) for name in names if name != "service")
+            for one in directive["Metrics"]:
+                numbers = value[one["Name"]]
+                [number] = numbers if isinstance(numbers, list) else [numbers]
+                found[(one["Name"], *dimensions)] = number
+    return found

@@ -1,0 +1,78 @@
+"""The whole stack as the templates describe it, evaluated under parameters of a test's own."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from infra.local.addresses import LocalAddresses
+from infra.local.template import Resource, Template
+
+PROJECT = Path(__file__).resolve().parents[2]
+ADDRESSES = LocalAddresses(aws="http://127.0.0.1:1", amqp="amqp://127.0.0.1:2", console="http://127.0.0.1:3")
+MODES = [
+    {"NetworkMode": mode, "BrokerDeployment": deployment}
+    for mode in ("private", "public")
+    for deployment in ("SINGLE_INSTANCE", "CLUSTER_MULTI_AZ")
+]
+PRIVATE, PUBLIC = MODES[0], MODES[2]
+EVERYTHING = {
+    "MailFrom": "a@example.com",
+    "MailTo": "b@example.com",
+    "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:on-call",
+    "AccessLogBucket": "logs",
+    "RenderConcurrency": "10",
+}
+"""Parameters that make what is not made by default."""
+ATTACHED = {"ApiFunction", "DispatchFunction", "TopologyFunction", "WatchFunction"}
+"""Who talks to the broker."""
+
+
+class Stack:
+    """All resources that there are with these parameters, by logical id; those of nested stacks after their stack."""
+
+    def __init__(self, **parameters: str) -> None:
+        self.template = Template(PROJECT / "template.yaml", ADDRESSES, parameters)
+        self.all = {".".join(resource.path): resource for resource in self.template.everything()}
+
+    def __getitem__(self, name: str) -> Resource:
+        return self.all[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.all
+
+    def of(self, kind: str) -> dict[str, Resource]:
+        return {name: resource for name, resource in self.all.items() if resource.type == kind}
+
+    @property
+    def functions(self) -> dict[str, Resource]:
+        return self.of("AWS::Serverless::Function")
+
+
+@cache
+def stack(**parameters: str) -> Stack:
+    return Stack(**parameters)
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def may(made: Stack, room: str) -> set[tuple[str, str]]:
+    """Actions and resources that a function's role allows."""
+    found = set()
+    for policy in made[f"Roles.{room}Role"].require("Policies"):
+        for statement in policy["PolicyDocument"]["Statement"]:
+            assert statement["Effect"] == "Allow"
+            assert "NotAction" not in statement and "NotResource" not in statement
+            found |= {(action, on) for action in listed(statement["Action"]) for on in listed(statement["Resource"])}
+    return found
+
+
+def short(resource: str) -> str:
+    """A resource without what all of them have in common."""
+    resource = resource.replace("arn:aws:s3:::urlshot-storage-bucket", "bucket")
+    resource = resource.replace("urlshot-Broker-", "")
+    return re.sub(r"^arn:aws:\w+:[\w-]*:\w*:(function:|secret:|event-bus/|broker:)?(urlshot-)?", "", resource)

@@ -1,0 +1,238 @@
+"""The stack as CloudFormation would make it, under several parameters: what there is, and who reaches what."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pytest
+
+from infra.local.cloudformation import secret_text
+from infra.local.model import Secret
+from infra.local.template import STACK_TYPE, Resource, load_template
+from infra.local.wiring import read_wiring
+from tests.unit.stacks import ADDRESSES, ATTACHED, EVERYTHING, MODES, PROJECT, PUBLIC, Stack, listed, may, stack
+
+NESTED = ["network", "broker", "storage", "roles", "monitoring"]
+SAMS_OWN = {"AWS::ApiGateway::UsagePlan", "AWS::WAFv2::WebACLAssociation"}
+"""They refer to what SAM makes (`!Ref Api.Stage`)."""
+
+
+# ---- templates ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("more", [{}, EVERYTHING], ids=["defaults", "everything"])
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: "-".join(mode.values()))
+def test_every_property_of_every_resource_has_a_value_in_every_mode(mode: dict[str, str], more: dict[str, str]) -> None:
+    made = stack(**mode, **more)
+    for resource in made.all.values():
+        for name in resource.body.get("Properties") or {}:
+            if resource.type not in SAMS_OWN:
+                resource.property(name)
+    for file in (made.template, *(made.template.nested(one.logical_id) for one in made.of(STACK_TYPE).values())):
+        for name, output in (file.body.get("Outputs") or {}).items():
+            if "Condition" not in output or file.condition(output["Condition"], name):
+                assert file.output(name) not in (None, ""), name
+    assert read_wiring(made.template, ADDRESSES).functions.keys() == made.functions.keys()
+
+
+@pytest.mark.parametrize("name", ["template", *(f"infra/{name}" for name in NESTED)])
+def test_every_parameter_and_output_is_described_and_every_parameter_and_condition_used(name: str) -> None:
+    body = load_template(PROJECT / f"{name}.yaml")
+    for kind in ("Parameters", "Outputs"):
+        for one, says in body[kind].items():
+            assert len(says.get("Description", "")) > 10, one
+            assert says["Description"].endswith("."), one
+    text = json.dumps({key: value for key, value in body.items() if key != "Parameters"})
+    if name == "template":
+        text += (PROJECT / "infra" / "api.yaml").read_text()
+    for one in body["Parameters"]:
+        assert re.search(rf'\{{"Ref": "{one}"\}}|\$\{{{one}\}}', text), one
+    for one in body.get("Conditions", {}):
+        assert re.search(rf'"(Fn::If": \[|Condition": )"{one}"|Fn::If: \["?{one}', text), one
+
+
+def test_what_a_nested_stack_is_given_is_what_it_asks_for() -> None:
+    for resource in stack(**EVERYTHING).of(STACK_TYPE).values():
+        asked = load_template(PROJECT / resource.require("TemplateURL"))["Parameters"]
+        given = resource.body["Properties"].get("Parameters", {})
+        assert given.keys() <= asked.keys()
+        assert not [one for one in asked.keys() - given.keys() if "Default" not in asked[one]]
+
+
+@pytest.mark.parametrize("stage", ["default", "dev", "prod"])
+def test_the_parameters_of_samconfig_are_parameters(stage: str) -> None:
+    deploy = tomllib.loads((PROJECT / "samconfig.toml").read_text())[stage]["deploy"]["parameters"]
+    given = dict(one.split("=", 1) for one in deploy.get("parameter_overrides", []))
+    parameters = Stack(**given).template.parameters
+    assert int(parameters["RecordDays"]) > int(parameters["PdfDays"])
+    assert {"CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"} == set(deploy["capabilities"].split())
+
+
+# ---- network and broker ---------------------------------------------------------------------------------------------
+
+
+def test_in_private_mode_the_broker_and_who_talks_to_it_are_in_the_vpc_and_nobody_else() -> None:
+    made = stack()
+    attached = {name for name, function in made.functions.items() if function.property("VpcConfig")}
+    assert attached == ATTACHED
+    assert {"RenderFunction", "CallbackFunction"} <= made.functions.keys() - attached
+    broker = made["Broker.Broker"]
+    assert broker.property("PubliclyAccessible") is False
+    assert broker.property("SecurityGroups") == ["urlshot-Network-BrokerGroup"]
+    for name in attached:
+        assert made[name].property("VpcConfig") == {
+            "SubnetIds": ["urlshot-Network-SubnetA", "urlshot-Network-SubnetB"],
+            "SecurityGroupIds": ["urlshot-Network-FunctionsGroup"],
+        }
+
+
+def test_in_public_mode_there_is_no_network_and_the_broker_takes_none_of_it() -> None:
+    made = stack(**PUBLIC)
+    assert not [one for one in made.all.values() if one.type.startswith("AWS::EC2::")]
+    assert not [name for name, function in made.functions.items() if function.property("VpcConfig")]
+    broker = made["Broker.Broker"]
+    assert broker.property("PubliclyAccessible") is True
+    assert (broker.property("SubnetIds"), broker.property("SecurityGroups")) == (None, None)
+
+
+@pytest.mark.parametrize(("mode", "zones"), [(MODES[0], 1), (MODES[1], 2)])
+def test_a_single_instance_is_in_one_zone_and_a_cluster_in_two_and_so_are_the_endpoints(
+    mode: dict[str, str], zones: int
+) -> None:
+    made = stack(**mode)
+    assert len(made["Broker.Broker"].require("SubnetIds")) == zones
+    for endpoint in made.of("AWS::EC2::VPCEndpoint").values():
+        if endpoint.require("VpcEndpointType") == "Interface":
+            assert endpoint.require("SubnetIds") == made["Broker.Broker"].require("SubnetIds")
+            assert endpoint.require("PrivateDnsEnabled") is True
+
+
+def test_the_subnets_are_halves_of_nothing_but_the_vpc_in_two_zones() -> None:
+    made = stack(VpcCidr="10.9.0.0/23")
+    subnets = made.of("AWS::EC2::Subnet").values()
+    assert [one.require("CidrBlock") for one in subnets] == ["10.9.0.0/24", "10.9.1.0/24"]
+    assert len({one.require("AvailabilityZone") for one in subnets}) == 2
+
+
+def test_nothing_in_the_vpc_has_a_way_to_the_internet_or_from_it() -> None:
+    made = stack(**MODES[1], **EVERYTHING)
+    ways = ("InternetGateway", "NatGateway", "EIP", "TransitGateway", "VPNGateway", "Route", "VPCPeeringConnection")
+    assert not [one for one in made.all.values() if one.type.removeprefix("AWS::EC2::") in ways]
+    rules = [one for group in made.of("AWS::EC2::SecurityGroup").values() for one in ingress_of(group)]
+    rules += [one.body["Properties"] for one in made.of("AWS::EC2::SecurityGroupIngress").values()]
+    assert rules
+    assert not [rule for rule in rules if "CidrIp" in rule or "CidrIpv6" in rule]
+
+
+def ingress_of(group: Resource) -> list[dict[str, Any]]:
+    return list(group.property("SecurityGroupIngress", []))
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "ports"),
+    [
+        ("FunctionsGroup", "BrokerGroup", {443, 5671}),
+        ("BrokerGroup", "BrokerGroup", {5671}),  # the mapping's pollers
+        ("FunctionsGroup", "EndpointsGroup", {443}),
+        ("BrokerGroup", "EndpointsGroup", {443}),
+        ("EndpointsGroup", "BrokerGroup", set()),
+        ("BrokerGroup", "FunctionsGroup", set()),
+        ("EndpointsGroup", "FunctionsGroup", set()),
+    ],
+)
+def test_who_may_connect_to_whom(source: str, target: str, ports: set[int]) -> None:
+    made = stack()
+    let_in = [
+        *ingress_of(made[f"Network.{target}"]),
+        *(
+            {name: rule.property(name) for name in rule.body["Properties"]}
+            for rule in made.of("AWS::EC2::SecurityGroupIngress").values()
+            if rule.require("GroupId") == f"urlshot-Network-{target}"
+        ),
+    ]
+    found = {
+        int(rule["FromPort"])
+        for rule in let_in
+        if rule["SourceSecurityGroupId"] == f"urlshot-Network-{source}" and rule["FromPort"] == rule["ToPort"]
+    }
+    assert found == ports
+    let_out = {int(rule["FromPort"]) for rule in made[f"Network.{source}"].require("SecurityGroupEgress")}
+    assert ports <= let_out
+
+
+CALLED_FROM_OUTSIDE = {"logs", "ec2", "mq"}
+"""What Lambda itself calls in the role of a function, and not from inside its network."""
+
+
+def test_whatever_an_attached_function_may_call_has_an_endpoint_that_lets_it_through() -> None:
+    made = stack(**EVERYTHING)
+    through = {
+        endpoint.require("ServiceName").rpartition(".")[2]: endpoint.require("PolicyDocument")["Statement"]
+        for endpoint in made.of("AWS::EC2::VPCEndpoint").values()
+    }
+    assert through.keys() == {"s3", "events", "lambda", "secretsmanager", "sts"}
+    asked = [
+        (action, resource)
+        for name in ATTACHED
+        for action, resource in may(made, name.removesuffix("Function"))
+        if action.split(":")[0] not in CALLED_FROM_OUTSIDE
+    ]
+    assert len(asked) > 10
+    for action, resource in asked:
+        assert any(
+            action in listed(statement["Action"])
+            and any(fnmatchcase(resource, pattern) for pattern in listed(statement["Resource"]))
+            for statement in through[action.split(":")[0]]
+        ), (action, resource)
+
+
+def test_the_custom_resource_can_answer_cloudformation_out_of_the_vpc() -> None:
+    statements = stack()["Network.S3Endpoint"].require("PolicyDocument")["Statement"]
+    [answers] = [one for one in statements if one["Sid"] == "AnswersOfCustomResources"]
+    # CloudFormation's user guide, "Access CloudFormation using an interface endpoint": the region without dashes
+    assert answers["Resource"] == "arn:aws:s3:::cloudformation-custom-resource-response-useast1/*"
+    assert answers["Action"] == "s3:PutObject"
+
+
+def test_endpoints_let_through_named_actions_on_what_is_ours() -> None:
+    for endpoint in stack().of("AWS::EC2::VPCEndpoint").values():
+        for statement in endpoint.require("PolicyDocument")["Statement"]:
+            assert not [action for action in listed(statement["Action"]) if "*" in action]
+            for resource in listed(statement["Resource"]):
+                assert "123456789012" in resource or "urlshot-storage" in resource or "cloudformation" in resource
+
+
+def test_what_replaces_a_broker_gives_it_another_name_of_legal_length() -> None:
+    names = {stack(**mode)["Broker.Broker"].require("BrokerName") for mode in MODES}
+    assert len(names) == len(MODES)
+    body = load_template(PROJECT / "infra" / "broker.yaml")
+    longest = max(len(name.removeprefix("urlshot")) for name in names) + body["Parameters"]["Name"]["MaxLength"]
+    assert longest <= 50  # Amazon MQ's CreateBroker
+    for mode in MODES:
+        made = stack(**mode)
+        assert made.template.nested("Broker").output("Name") == made["Broker.Broker"].require("BrokerName")
+
+
+def test_the_brokers_passwords_are_such_as_amazon_mq_takes() -> None:
+    made = stack()
+    secrets = {name: one for name, one in made.of("AWS::SecretsManager::Secret").items() if name.startswith("Broker.")}
+    users = set()
+    for name, resource in secrets.items():
+        value = json.loads(secret_text(Secret("", name, None, resource.require("GenerateSecretString"))))
+        assert len(value["password"]) >= 12
+        assert not set(value["password"]) & set(",:=")
+        users.add(value["username"])
+    assert users == {"urlshot_admin", "urlshot_api", "urlshot_dispatch", "urlshot_watch"}
+    assert not any(one.property("PermissionsBoundary") for one in made.of("AWS::IAM::Role").values())
+
+
+def test_a_broker_that_is_new_or_has_new_passwords_is_told_everything() -> None:
+    """CloudFormation has a custom resource run again when one of its properties changes, and at no other time."""
+    made = stack(PasswordVersion="7")
+    [topology] = [one for one in made.all.values() if one.type.startswith("Custom::")]
+    assert topology.require("Broker") == made.template.nested("Broker").output("Arn")
+    assert topology.require("PasswordVersion") == "7"

@@ -1,0 +1,99 @@
+"""What is kept: the bucket, and the events on their way to whoever wants to know."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.stacks import ADDRESSES, EVERYTHING, may, short, stack
+from tests.unit.test_roles import MAY
+from urlshot.events import SOURCE
+
+# ---- bucket ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_bucket_is_private_encrypted_and_kept() -> None:
+    made = stack(AccessLogBucket="logs")
+    bucket = made["Storage.Bucket"]
+    assert set(bucket.require("PublicAccessBlockConfiguration").values()) == {True}
+    assert bucket.require("OwnershipControls") == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    assert bucket.require("BucketEncryption")
+    assert bucket.require("LoggingConfiguration")["DestinationBucketName"] == "logs"
+    assert stack()["Storage.Bucket"].property("LoggingConfiguration") is None
+    for name in ("Storage", "Storage.Bucket", "Storage.BucketPolicy"):
+        assert made[name].body["DeletionPolicy"] == "RetainExceptOnCreate"
+    denied = {one["Sid"]: one for one in made["Storage.BucketPolicy"].require("PolicyDocument")["Statement"]}
+    assert {one["Effect"] for one in denied.values()} == {"Deny"}
+    assert denied["TlsOnly"]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert denied["OldTls"]["Condition"] == {"NumericLessThan": {"s3:TlsVersion": "1.2"}}
+    for statement in denied.values():
+        assert [short(one) for one in statement["Resource"]] == ["bucket", "bucket/*"]
+
+
+def test_everything_that_is_written_to_the_bucket_ends_some_day() -> None:
+    made = stack(PdfDays="5", RecordDays="50", **EVERYTHING)
+    rules = made["Storage.Bucket"].require("LifecycleConfiguration")["Rules"]
+    days = {rule["Prefix"]: int(rule["ExpirationInDays"]) for rule in rules if "Prefix" in rule}
+    assert (days["pdf/"], days["job/"]) == (5, 50)
+    written = {
+        short(resource).removeprefix("bucket/").split("/")[0] + "/"
+        for room in MAY
+        for action, resource in may(made, room)
+        if action == "s3:PutObject"
+    }
+    assert written == days.keys() | {"watch/"}  # which is one object, written anew every minute
+
+
+def test_records_outlive_their_pdfs() -> None:
+    parameters = stack().template.parameters
+    assert int(parameters["RecordDays"]) > int(parameters["PdfDays"])
+
+
+# ---- events ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_consumer_loses_no_event() -> None:
+    made = stack(**EVERYTHING)
+    for name in ("LogFunction", "MailFunction", "MetricFunction"):
+        function = made[name]
+        [rule] = function.require("Events").values()
+        assert rule["Properties"]["RetryPolicy"] == {"MaximumRetryAttempts": 20, "MaximumEventAgeInSeconds": 3600}
+        letters = rule["Properties"]["DeadLetterConfig"]["Arn"]
+        [target] = function.require("EventInvokeConfig")["DestinationConfig"].values()
+        assert target == {"Type": "SQS", "Destination": letters}
+        # What Lambda gives up, it puts there in the function's own role; SAM adds that only to roles that it makes.
+        assert ("sqs:SendMessage", letters) in may(made, name.removesuffix("Function"))
+    [target] = made["CallbackRule"].require("Targets")
+    assert target["RetryPolicy"] == {"MaximumRetryAttempts": 20, "MaximumEventAgeInSeconds": 3600}
+    assert target["DeadLetterConfig"] == {"Arn": "arn:aws:sqs:us-east-1:123456789012:urlshot-UndeliveredEvents"}
+
+
+def test_eventbridge_may_put_what_no_consumer_could_be_given_into_its_queue_and_nothing_else_may() -> None:
+    made = stack()
+    policy = made["UndeliveredEventsPolicy"]
+    assert policy.require("Queues") == [ADDRESSES.ref(made["UndeliveredEvents"])]
+    allow, deny = policy.require("PolicyDocument")["Statement"]
+    assert (allow["Effect"], allow["Principal"]) == ("Allow", {"Service": "events.amazonaws.com"})
+    assert (allow["Action"], short(allow["Resource"])) == ("sqs:SendMessage", "UndeliveredEvents")
+    # A rule of a bus of its own has the bus in its ARN; so has each that SAM makes of a function's event.
+    source = allow["Condition"]["ArnLike"]["aws:SourceArn"]
+    assert source == "arn:aws:events:us-east-1:123456789012:rule/urlshot-bus/*"
+    assert (deny["Effect"], deny["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+@pytest.mark.parametrize("queue", ["UndeliveredEvents", "UndeliveredCallbacks"])
+def test_what_was_given_up_waits_as_long_as_sqs_keeps_it(queue: str) -> None:
+    assert stack()[queue].require("MessageRetentionPeriod") == 14 * 86_400
+    assert stack()[queue].require("SqsManagedSseEnabled") is True
+
+
+def test_events_are_archived_for_as_long_as_was_said_or_not_at_all() -> None:
+    archive = stack(ArchiveDays="3")["EventArchive"]
+    assert archive.require("RetentionDays") == "3"
+    assert archive.require("EventPattern") == {"source": [SOURCE]}
+    assert archive.require("SourceArn").endswith(":event-bus/urlshot-bus")
+    assert "EventArchive" not in stack(ArchiveDays="0")
+
+
+def test_without_a_sender_there_are_neither_mails_nor_a_role_to_send_them() -> None:
+    made = stack(MailTo="b@example.com")
+    assert not [name for name in made.all if "Mail" in name]

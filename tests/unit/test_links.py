@@ -1,0 +1,121 @@
+"""Tokens that open one file."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from base64 import urlsafe_b64encode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from urlshot import kept
+from urlshot.errors import Transient
+from urlshot.kept import Kept
+from urlshot.links import DOUBT_SECONDS, FileLinks
+
+ID, OTHER = "0caaf24ab1a0c33440c06afe99df986365b0781f", "d3c1f0e2b4a5968778695a4b3c2d1e0f"
+LINKS = FileLinks(lambda: b"key")
+
+
+def token_of(path: str) -> str:
+    return path.partition("?token=")[2]
+
+
+def test_the_token_is_the_first_half_of_an_hmac_in_url_safe_letters() -> None:
+    mac = hmac.new(b"key", f"urlshot file v1\n{ID}".encode(), hashlib.sha256).digest()
+    token = urlsafe_b64encode(mac[:16]).decode().rstrip("=")
+    assert LINKS.path(ID) == f"/pdf/{ID}/file?token={token}"
+    assert len(token) == 22
+    assert LINKS.opens(ID, token)
+
+
+def test_it_opens_its_own_file_and_no_other() -> None:
+    token = token_of(LINKS.path(ID))
+    assert not LINKS.opens(OTHER, token)
+    assert not FileLinks(lambda: b"another key").opens(ID, token)
+
+
+@pytest.mark.parametrize("token", [None, "", "x", "ÿ", "\ud800", token_of(LINKS.path(ID)) + "==", "A" * 5000])
+def test_anything_else_does_not(token: str | None) -> None:
+    assert not LINKS.opens(ID, token)
+
+
+@given(st.text(max_size=30))
+def test_no_other_text_does(token: str) -> None:
+    assert LINKS.opens(ID, token) == (token == token_of(LINKS.path(ID)))
+
+
+def test_an_endpoint_without_keys_has_no_tokens_and_is_open() -> None:
+    open_links = FileLinks(None)
+    assert open_links.path(ID) == f"/pdf/{ID}/file"
+    assert open_links.opens(ID, None) and open_links.opens(ID, "whatever")
+
+
+class Secret:
+    """A secret that can be rotated and can be out of reach, and its reader's clock."""
+
+    def __init__(self) -> None:
+        self.value = b"first"
+        self.away = False
+        self.asked = 0
+        self.now = 1000.0
+
+    def clock(self) -> float:
+        return self.now
+
+    def __call__(self) -> bytes:
+        self.asked += 1
+        if self.away:
+            raise Transient("storage_unavailable")
+        return self.value
+
+
+@pytest.fixture
+def secret() -> Secret:
+    return Secret()
+
+
+def test_the_key_is_asked_for_when_it_is_needed_and_kept(secret: Secret) -> None:
+    links = FileLinks(secret, secret.clock)
+    assert secret.asked == 0
+    token = token_of(links.path(ID))
+    for _ in range(5):
+        assert links.opens(ID, token)
+    assert secret.asked == 1
+
+
+def test_a_rotated_key_is_found_by_a_token_that_does_not_fit(secret: Secret) -> None:
+    links = FileLinks(secret, secret.clock)
+    links.path(ID)
+    secret.value = b"second"
+    token = token_of(FileLinks(lambda: b"second").path(ID))
+    assert not links.opens(ID, token)  # asked for a moment ago
+    secret.now += DOUBT_SECONDS
+    assert links.opens(ID, token)
+    for _ in range(100):
+        assert not links.opens(ID, "wrong")
+    assert secret.asked == 2
+
+
+def test_a_rotated_key_is_found_in_time_by_who_only_makes_links(secret: Secret) -> None:
+    links = FileLinks(secret, secret.clock)
+    before = links.path(ID)
+    secret.value = b"second"
+    secret.now += kept.KEPT_SECONDS - 1
+    assert links.path(ID) == before
+    secret.now += 1
+    assert links.path(ID) == FileLinks(lambda: b"second").path(ID)
+
+
+def test_a_key_that_cannot_be_had_now_is_taken_for_unchanged(secret: Secret) -> None:
+    value = Kept(secret, secret.clock)
+    secret.away = True
+    with pytest.raises(Transient):
+        value.get()
+    secret.away = False
+    assert value.get() == b"first"
+    secret.away = True
+    secret.now += kept.KEPT_SECONDS
+    assert value.get() == b"first"

@@ -1,0 +1,198 @@
+"""The dashboard and the alarms: of metrics that are really emitted, and loud only where somebody wants to hear."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, cast, get_args
+
+import pytest
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+import functions.metric.app
+import functions.watch.app
+from functions.api.jobs import REFUSED
+from functions.metric.app import PHASES
+from functions.watch.queues import Queue
+from infra.local.template import Resource
+from tests.unit.metrics import read_metrics
+from tests.unit.stacks import EVERYTHING, Stack, stack
+from tests.unit.test_consumers import REPORT, event
+from urlshot.accept import Outcome
+from urlshot.jobs import Verdict
+
+CONTEXT = cast("LambdaContext", SimpleNamespace())
+Metric = tuple[str, frozenset[str]]
+"""Name and dimensions, without `service`."""
+
+
+def alarms(made: Stack) -> dict[str, Resource]:
+    return {name.removeprefix("Monitoring."): one for name, one in made.of("AWS::CloudWatch::Alarm").items()}
+
+
+def dashboard(made: Stack) -> dict[str, Any]:
+    [resource] = made.of("AWS::CloudWatch::Dashboard").values()
+    return cast("dict[str, Any]", json.loads(resource.require("DashboardBody")))
+
+
+def metrics_of_alarms(made: Stack) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """Namespace, name and dimensions."""
+    for alarm in alarms(made).values():
+        several = [one["MetricStat"]["Metric"] for one in alarm.property("Metrics", []) if "MetricStat" in one]
+        single = {name: alarm.property(name) for name in ("Namespace", "MetricName", "Dimensions")}
+        for metric in several or [single]:
+            yield (
+                metric["Namespace"],
+                metric["MetricName"],
+                {one["Name"]: str(one["Value"]) for one in metric["Dimensions"]},
+            )
+
+
+def metrics_of_dashboard(made: Stack) -> Iterator[tuple[str, str, dict[str, str]]]:
+    for widget in dashboard(made)["widgets"]:
+        for metric in widget["properties"]["metrics"]:
+            parts = [part for part in metric if isinstance(part, str)]
+            if parts and parts[0] != "...":  # three dots: as the one before
+                namespace, name, *rest = parts
+                yield namespace, name, dict(zip(rest[::2], rest[1::2], strict=True))
+
+
+@pytest.fixture
+def emitted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> set[Metric]:
+    """What functions/metric and watch write when they are run, and functions/api for each outcome."""
+    for metrics in (functions.metric.app.metrics, functions.watch.app.metrics):
+        monkeypatch.setattr(metrics, "namespace", "urlshot")  # which on Lambda its variable gives
+    for given in (event("log", report=REPORT), event("log", cached=True), event("metric")):
+        functions.metric.app.handler(given, CONTEXT)
+    memory = SimpleNamespace(read=dict, write=lambda _: None)
+    settings = SimpleNamespace(broker_console="")
+    monkeypatch.setattr(functions.watch.app, "bootstrap", lambda: (settings, None, memory))
+    monkeypatch.setattr(functions.watch.app, "read_queues", lambda *_: [Queue("generate_shot", 1, 1, 0)])
+    functions.watch.app.handler({}, CONTEXT)
+    written = cast("list[tuple[Any, ...]]", list(read_metrics(capsys.readouterr().out)))
+    names = {(name, frozenset(dimension for dimension, _ in pairs)) for name, *pairs in written}
+    return names | {(f"pdf.request.{outcome}", frozenset()) for outcome in (*(one.value for one in Outcome), REFUSED)}
+
+
+def test_every_metric_of_ours_that_is_looked_at_is_emitted_and_every_one_that_is_emitted_is_looked_at(
+    emitted: set[Metric],
+) -> None:
+    made = stack(**EVERYTHING)
+    used = [*metrics_of_alarms(made), *metrics_of_dashboard(made)]
+    ours = {(name, frozenset(on) - {"service"}) for namespace, name, on in used if namespace == "urlshot"}
+    searched = set(
+        re.findall(r"\{urlshot,service,(\w+)\} MetricName=\"([\w.]+)\"", json.dumps(dashboard(made)).replace("\\", ""))
+    )
+    assert ours | {(name, frozenset([by])) for by, name in searched} == emitted
+    assert {on["service"] for namespace, _, on in used if namespace == "urlshot"} == {"urlshot"}
+
+
+def test_every_function_emits_by_the_name_of_its_stack() -> None:
+    made = stack()
+    for name in made.functions:
+        variables = {**made.template.globals("Function")["Environment"]["Variables"]}
+        own = (made[name].property("Environment") or {}).get("Variables", {})
+        assert not own.keys() & variables.keys()
+        assert (variables["POWERTOOLS_SERVICE_NAME"], variables["POWERTOOLS_METRICS_NAMESPACE"]) == (
+            "urlshot",
+            "urlshot",
+        )
+
+
+def test_every_verdict_and_every_outcome_has_a_line_on_the_dashboard() -> None:
+    shown = list(metrics_of_dashboard(stack()))
+    assert {on["verdict"] for _, name, on in shown if name == "pdf.verdict"} == set(get_args(Verdict))
+    assert {name for _, name, _ in shown if name.startswith("pdf.phase.")} == {f"pdf.phase.{one}" for one in PHASES}
+
+
+def test_what_is_aws_own_is_looked_up_by_the_names_that_aws_gives_it() -> None:
+    made = stack(**EVERYTHING)
+    known = {
+        "AWS/Lambda": {"FunctionName"},
+        "AWS/SQS": {"QueueName"},
+        "AWS/AmazonMQ": {"Broker"},
+        "AWS/ApiGateway": {"ApiName", "Stage"},
+    }
+    values = {
+        "FunctionName": {"ApiFunction", "DispatchFunction", "RenderFunction"},  # what Ref gives here
+        "QueueName": {"urlshot-UndeliveredEvents", "urlshot-UndeliveredCallbacks"},
+        "Broker": {made["Broker.Broker"].require("BrokerName")},
+        "ApiName": {made["Api"].require("DefinitionBody")["info"]["title"]},
+        "Stage": {made["Api"].require("StageName")},
+    }
+    for namespace, name, on in (*metrics_of_alarms(made), *metrics_of_dashboard(made)):
+        if namespace != "urlshot":
+            assert on.keys() == known[namespace], name
+            assert all(value in values[dimension] for dimension, value in on.items()), on
+
+
+def test_the_dashboards_widgets_fill_a_grid_without_lying_on_one_another() -> None:
+    taken: set[tuple[int, int]] = set()
+    for widget in dashboard(stack())["widgets"]:
+        cells = {
+            (x, y)
+            for x in range(widget["x"], widget["x"] + widget["width"])
+            for y in range(widget["y"], widget["y"] + widget["height"])
+        }
+        assert not cells & taken
+        assert max(x for x, _ in cells) < 24
+        assert widget["properties"]["title"]
+        taken |= cells
+
+
+def test_the_price_of_a_thousand_is_counted_with_the_memory_that_the_functions_have() -> None:
+    made = stack(RenderMemory="3008")
+    [price] = re.findall(r"1000 \* \([^\"]+", json.dumps(dashboard(made)))
+    assert "render * 3008 / 1024 + dispatch + api" in price
+    assert made["RenderFunction"].require("MemorySize") == "3008"
+    for name in ("ApiFunction", "DispatchFunction"):
+        assert made[name].require("MemorySize") == 1024  # a GB, so a second of them is a GB-second
+
+
+EXPECTED = {
+    "ErrorRate", "StuckJobs", "DeadMessages", "WatchSilent", "UndeliveredEventsThere", "UndeliveredCallbacksThere",
+    "ServerErrors", "FunctionErrors", "Throttles", "BrokerMemory", "BrokerDisk",
+}  # fmt: skip
+
+
+def test_alarms_go_to_the_topic_that_was_named_and_nowhere_without_one() -> None:
+    loud, silent = alarms(stack(**EVERYTHING)), alarms(stack())
+    assert loud.keys() == silent.keys() == EXPECTED
+    for name, alarm in loud.items():
+        assert alarm.require("AlarmActions") == alarm.require("OKActions") == [EVERYTHING["AlarmTopicArn"]]
+        assert silent[name].property("AlarmActions") is None
+        assert len(alarm.require("AlarmDescription")) > 40
+        missing = "breaching" if name == "WatchSilent" else "notBreaching"
+        assert alarm.require("TreatMissingData") == missing
+
+
+def test_thresholds_are_those_that_were_given() -> None:
+    made = alarms(stack(AlarmQueueSeconds="120", AlarmErrorPercent="50"))
+    assert made["StuckJobs"].require("Threshold") == "120"
+    assert made["ErrorRate"].require("Threshold") == "50"
+
+
+def test_every_part_of_a_formula_is_there_and_one_result_is_returned() -> None:
+    for name, alarm in alarms(stack()).items():
+        parts = alarm.property("Metrics", [])
+        returned = [one for one in parts if one.get("ReturnData", True)]
+        assert len(returned) == (1 if parts else 0), name
+        for one in returned:
+            ids = set(re.findall(r"\b[a-z]\w*\b", one["Expression"]))
+            assert ids == {part["Id"] for part in parts if part is not one}, name
+
+
+def test_without_the_watch_there_is_no_function_no_role_and_no_alarm_of_it() -> None:
+    made = stack(QueueWatch="disabled")
+    assert not [name for name in made.all if "Watch" in name and name != "Broker.WatchSecret"]
+    assert alarms(made).keys() == EXPECTED - {"StuckJobs", "DeadMessages", "WatchSilent"}
+
+
+def test_the_watch_runs_every_minute_and_is_not_repeated() -> None:
+    watch = stack()["WatchFunction"]
+    [schedule] = watch.require("Events").values()
+    assert schedule == {"Type": "Schedule", "Properties": {"Schedule": "rate(1 minute)"}}
+    assert watch.require("EventInvokeConfig")["MaximumRetryAttempts"] == 0
+    assert watch.require("Timeout") < 60

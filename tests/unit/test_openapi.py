@@ -1,0 +1,117 @@
+"""The description of the endpoint: as the code that it is made of has it, valid, and with examples that are true."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from functions.api.app import ROUTES
+from infra.openapi import document, readme
+from infra.openapi.calls import CALLS
+from tests.contract import Contract
+from urlshot.errors import CODES
+from urlshot.identity import job_id
+from urlshot.options import Options
+
+MAKE = "run `make openapi` and look at what it changes"
+
+
+@pytest.fixture(scope="module")
+def contract() -> Contract:
+    return Contract()
+
+
+def test_the_file_is_what_the_code_says_now() -> None:
+    assert document.FILE.read_text("utf-8") == document.text(), MAKE
+
+
+def test_the_readme_shows_the_calls_the_codes_and_the_examples_as_they_are() -> None:
+    text = readme.FILE.read_text("utf-8")
+    assert {"calls", "codes"} <= readme.parts(text)
+    assert readme.with_parts(text) == text, MAKE
+
+
+def test_it_is_openapi_3_1() -> None:
+    assert [error.message for error in OpenAPIV31SpecValidator(document.document()).iter_errors()] == []
+
+
+def test_every_route_is_described_and_every_call_that_is_described_is_one() -> None:
+    described: dict[str, set[str]] = {}
+    for call in CALLS:
+        described.setdefault(call.path, set()).add(call.method.upper())
+    assert described == {path: set(handlers) for path, handlers in ROUTES.items()}
+
+
+def examples(contract: Contract) -> Iterator[tuple[dict[str, Any], Any]]:
+    """Every example of the document, with the schema that it is to fit."""
+
+    def walk(value: Any) -> Iterator[tuple[dict[str, Any], Any]]:
+        if isinstance(value, list):
+            for item in value:
+                yield from walk(item)
+        if isinstance(value, dict):
+            if isinstance(value.get("schema"), dict):
+                yield from ((value["schema"], one["value"]) for one in value.get("examples", {}).values())
+                if "example" in value:
+                    yield value["schema"], value["example"]
+            elif isinstance(value.get("examples"), list):
+                yield from ((value, one) for one in value["examples"])
+            for item in value.values():
+                yield from walk(item)
+
+    return walk(contract.document)
+
+
+def test_every_example_fits_its_schema(contract: Contract) -> None:
+    found = list(examples(contract))
+    assert len(found) > 20
+    assert [
+        (contract.value_faults(schema, value), value) for schema, value in found if contract.value_faults(schema, value)
+    ] == []
+
+
+def test_the_ids_of_the_examples_are_those_of_their_urls(contract: Contract) -> None:
+    jobs = [value for _, value in examples(contract) if isinstance(value, dict) and {"id", "url"} <= set(value)]
+    assert len(jobs) >= 5
+    for job in jobs:
+        options = Options.model_validate(job.get("options", {})).changed()
+        assert job["id"] == job_id(job["url"], options)
+        assert job["links"]["self"].endswith(f"/pdf/{job['id']}")
+
+
+def test_every_code_is_described_by_a_call_that_can_give_it() -> None:
+    of_calls = {code for call in CALLS for code in call.codes}
+    assert set(CODES) - of_calls == {"throttled", "method_not_allowed"}  # of waiting jobs; of calls that there are not
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fits"),
+    [
+        ("Options", {"margin": "1cm"}, True),
+        ("Options", {"margin": {"top": " 0.5in "}}, True),
+        ("Options", {"margin": "1em"}, False),
+        ("Options", {"width": "", "page_ranges": "1-3, 5"}, True),
+        ("Options", {"page_ranges": "one"}, False),
+        ("Options", {"scale": 2.5}, False),
+        ("Options", {"paper": "A4"}, False),
+        ("PdfRequest", {"url": "https://example.com/", "private": {"headers": {"a b": "x"}}}, False),
+        ("PdfRequest", {"url": "https://example.com/", "private": {"headers": {"a": "x"}}}, True),
+        ("PdfRequest", {"options": {}}, False),
+    ],
+)
+def test_what_is_asked_is_described_as_it_is_read(contract: Contract, name: str, text: Any, fits: bool) -> None:
+    faults = contract.value_faults({"$ref": f"urn:urlshot:openapi#/components/schemas/{name}"}, text)
+    assert (faults == []) is fits
+
+
+def test_answers_are_open_to_others_and_closed_to_us(contract: Contract) -> None:
+    """Fields may be added, and who checks answers against the document shall not stumble over them; we shall."""
+    published = json.loads(document.text())["components"]["schemas"]
+    assert not [name for name in ("Job", "PdfThere", "Problem", "Report") if "additionalProperties" in published[name]]
+    job = next(value for _, value in examples(contract) if isinstance(value, dict) and value.get("state") == "done")
+    reference = {"$ref": "urn:urlshot:openapi#/components/schemas/Job"}
+    assert contract.value_faults(reference, {**job, "generation": "x"}) != []

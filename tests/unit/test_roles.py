@@ -1,0 +1,120 @@
+"""Who may do what: every role of the stack, statement by statement, and every function's log."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.stacks import ATTACHED, EVERYTHING, PRIVATE, PUBLIC, may, short, stack
+
+LISTS = ("s3:ListBucket", "bucket")
+UNDELIVERED = ("sqs:SendMessage", "UndeliveredEvents")
+INTERFACES = {
+    "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets",
+    "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses",
+}  # fmt: skip
+MAY: dict[str, set[tuple[str, str]]] = {
+    "Topology": {
+        ("secretsmanager:GetSecretValue", name)
+        for name in ("AdminSecret", "ApiSecret", "DispatchSecret", "WatchSecret")
+    },
+    "Api": {
+        ("s3:GetObject", "bucket/job/*"), ("s3:PutObject", "bucket/job/*"), ("s3:DeleteObject", "bucket/job/*"),
+        ("s3:GetObject", "bucket/wait/*"), ("s3:PutObject", "bucket/wait/*"), ("s3:DeleteObject", "bucket/wait/*"),
+        ("s3:GetObject", "bucket/pdf/*"), ("s3:DeleteObject", "bucket/pdf/*"),
+        ("s3:PutObject", "bucket/sub/*"), ("s3:DeleteObject", "bucket/sub/*"), LISTS,
+        ("secretsmanager:GetSecretValue", "ApiSecret"), ("secretsmanager:GetSecretValue", "LinkSecret"),
+        ("secretsmanager:GetSecretValue", "WebhookSecret"), ("events:PutEvents", "bus"),
+    },
+    "Dispatch": {
+        ("s3:GetObject", "bucket/job/*"), ("s3:PutObject", "bucket/job/*"),
+        ("s3:GetObject", "bucket/pdf/*"), ("s3:PutObject", "bucket/pdf/*"), ("s3:DeleteObject", "bucket/pdf/*"), LISTS,
+        ("secretsmanager:GetSecretValue", "DispatchSecret"), ("lambda:InvokeFunction", "render"),
+        ("events:PutEvents", "bus"), ("mq:DescribeBroker", "Broker:b-broker-broker"),
+        ("ec2:DescribeSecurityGroups", "*"), ("ec2:DescribeVpcs", "*"), *((action, "*") for action in INTERFACES),
+    },
+    "Render": set(),
+    "Log": {UNDELIVERED},
+    "Metric": {UNDELIVERED},
+    "Mail": {
+        UNDELIVERED, ("ses:SendEmail", "identity/*"), ("secretsmanager:GetSecretValue", "LinkSecret"),
+        ("s3:GetObject", "bucket/claim/mail/*"), ("s3:PutObject", "bucket/claim/mail/*"),
+        ("s3:DeleteObject", "bucket/claim/mail/*"),
+        ("s3:GetObject", "bucket/sub/*/mail-*"), ("s3:DeleteObject", "bucket/sub/*/mail-*"), LISTS,
+    },
+    "Callback": {
+        *((f"sqs:{verb}", "CallbackQueue") for verb in (
+            "ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility", "SendMessage",
+        )),
+        ("s3:GetObject", "bucket/claim/callback/*"), ("s3:PutObject", "bucket/claim/callback/*"),
+        ("s3:DeleteObject", "bucket/claim/callback/*"),
+        ("s3:GetObject", "bucket/sub/*/callback-*"), ("s3:DeleteObject", "bucket/sub/*/callback-*"), LISTS,
+        ("secretsmanager:GetSecretValue", "LinkSecret"), ("secretsmanager:GetSecretValue", "WebhookSecret"),
+    },
+    "Watch": {
+        ("s3:GetObject", "bucket/watch/*"), ("s3:PutObject", "bucket/watch/*"), LISTS,
+        ("secretsmanager:GetSecretValue", "WatchSecret"),
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", [PRIVATE, PUBLIC], ids=["private", "public"])
+@pytest.mark.parametrize("room", MAY)
+def test_a_function_may_do_this_and_nothing_else(room: str, mode: dict[str, str]) -> None:
+    made = stack(**mode, **EVERYTHING)
+    function, role = made[f"{room}Function"], made[f"Roles.{room}Role"]
+    assert function.require("Role") == made.template.nested("Roles").output(room)
+    assert "Policies" not in function.body["Properties"]  # SAM leaves them out where there is a role, without a word
+    log = f"arn:aws:local:us-east-1:123456789012:urlshot-Roles-{room}Logs"
+    own = {("logs:CreateLogStream", log), ("logs:PutLogEvents", log)}
+    assert own <= may(made, room)
+    assert {(action, short(resource)) for action, resource in may(made, room) - own} == MAY[room]
+    attached = mode is PRIVATE and f"{room}Function" in ATTACHED - {"DispatchFunction"}
+    assert role.property("ManagedPolicyArns") == (["urlshot-Network-AttachPolicy"] if attached else None)
+    assert role.require("AssumeRolePolicyDocument")["Statement"] == [
+        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    ]
+
+
+def test_every_function_has_a_role_that_is_tested_and_nobody_else_has_one() -> None:
+    made = stack(**EVERYTHING)
+    assert {name.removesuffix("Function") for name in made.functions} == MAY.keys()
+    assert set(made.of("AWS::IAM::Role")) == {f"Roles.{room}Role" for room in MAY}
+    assert set(made.of("AWS::IAM::ManagedPolicy")) == {"Network.AttachPolicy"}
+
+
+def test_dispatch_may_invoke_render_by_its_very_name() -> None:
+    made = stack()
+    [name] = [resource for action, resource in may(made, "Dispatch") if action == "lambda:InvokeFunction"]
+    assert name.endswith(f":function:{made['RenderFunction'].require('FunctionName')}")
+
+
+def test_only_lambda_and_not_the_code_may_use_what_attaches_a_function() -> None:
+    allow, deny = stack()["Network.AttachPolicy"].require("PolicyDocument")["Statement"]
+    assert (allow["Effect"], set(allow["Action"])) == ("Allow", INTERFACES)
+    assert (deny["Effect"], deny["Action"], deny["Resource"]) == ("Deny", "ec2:*", "*")
+    assert deny["Condition"] == {"Null": {"lambda:SourceFunctionArn": "false"}}
+
+
+def test_mails_are_sent_from_one_address_only() -> None:
+    statements = stack(**EVERYTHING)["Roles.MailRole"].require("Policies")[0]["PolicyDocument"]["Statement"]
+    [ses] = [one for one in statements if one["Action"] == "ses:SendEmail"]
+    assert ses["Condition"] == {"StringEquals": {"ses:FromAddress": "a@example.com"}}
+
+
+def test_every_function_writes_to_a_log_of_its_own_that_is_kept_as_long_as_was_said() -> None:
+    made = stack(LogDays="7", **EVERYTHING)
+    groups = made.of("AWS::Logs::LogGroup")
+    assert len(groups) == len(made.functions)
+    for name in made.functions:
+        room = name.removesuffix("Function")
+        group = groups[f"Roles.{room}Logs"]
+        assert made[name].require("LoggingConfig")["LogGroup"] == group.require("LogGroupName")
+        assert group.require("LogGroupName") == f"/urlshot/urlshot/{room.lower()}"
+        assert group.require("RetentionInDays") == "7"
+
+
+@pytest.mark.parametrize("name", ["RenderConcurrency", "ApiConcurrency"])
+def test_a_concurrency_of_zero_reserves_none(name: str) -> None:
+    function = f"{name.removesuffix('Concurrency')}Function"
+    assert stack()[function].property("ReservedConcurrentExecutions") is None
+    assert stack(**{name: "3"})[function].property("ReservedConcurrentExecutions") == "3"

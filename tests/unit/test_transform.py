@@ -1,0 +1,270 @@
+"""What CloudFormation is given, after SAM's transform, against what the code needs and what AWS would let happen."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto.events.models import EventPattern
+
+from infra.local.settings import PROJECT
+from tests.deployment.roles import role_of, statements
+from tests.deployment.whole import NO_VALUE, Deployment, Resource, deployment
+from tests.unit.test_template import SETTINGS
+from urlshot import events
+from urlshot.bus import Bus
+from urlshot.messages import queue_of
+from urlshot.records import Record
+
+FUNCTIONS = sorted(SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def whole() -> Deployment:
+    return deployment()
+
+
+def function(whole: Deployment, name: str) -> Resource:
+    return whole.resources[(name,)]
+
+
+def test_every_function_is_deployed(whole: Deployment) -> None:
+    assert sorted(one.name for one in whole.of_type("AWS::Lambda::Function")) == FUNCTIONS
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_handler_is_in_its_room(whole: Deployment, name: str) -> None:
+    module, _, attribute = function(whole, name).properties["Handler"].rpartition(".")
+    file = PROJECT / Path(*module.split(".")).with_suffix(".py")
+    assert file.parent == PROJECT / "functions" / name.removesuffix("Function").lower()
+    assert f"def {attribute}(" in file.read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_functions_environment_is_complete(whole: Deployment, name: str) -> None:
+    variables = function(whole, name).properties["Environment"]["Variables"]
+    there = {key for key, value in variables.items() if value != NO_VALUE}
+    settings = SETTINGS[name]
+    fields = settings.model_fields if settings else {}
+    needed = {field.upper() for field, info in fields.items() if info.is_required()}
+    lambdas_own = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE"}
+    assert needed - lambdas_own <= there
+    assert not {key for key in there if key.startswith(("AWS_", "LOCAL_"))}
+
+
+# ---- order ----------------------------------------------------------------------------------------------------------
+
+
+def test_no_template_goes_in_a_circle(whole: Deployment) -> None:
+    for path in whole.templates:
+        TopologicalSorter(whole.neighbours(path)).prepare()
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        {"Properties": {"Name": {"Ref": "A"}}},
+        {"Properties": {"Name": {"Fn::GetAtt": ["A", "Arn"]}}},
+        {"Properties": {"Name": {"Fn::Sub": "x-${A.Arn}"}}},
+        {"Properties": {"Name": {"Fn::Sub": ["x-${B}", {"B": {"Ref": "A"}}]}}},
+        {"DependsOn": "A"},
+        {"DependsOn": ["A"]},
+    ],
+)
+def test_a_circle_would_be_found(back: dict[str, Any]) -> None:
+    template = {
+        "Resources": {
+            "A": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": {"Ref": "C"}}},
+            "B": {"Type": "AWS::SQS::Queue", **back},
+            "C": {"Type": "AWS::SQS::Queue", "DependsOn": "B"},
+        }
+    }
+    with pytest.raises(CycleError):
+        TopologicalSorter(Deployment(template, PROJECT).neighbours(())).prepare()
+
+
+def test_queues_are_read_when_they_have_been_declared(whole: Deployment) -> None:
+    """A mapping on a queue that is not there yet fails, and so does a publish to an exchange that is not."""
+    [topology] = [one for one in whole.resources.values() if one.type.startswith("Custom::")]
+    mappings = [one for one in whole.of_type("AWS::Lambda::EventSourceMapping") if "Queues" in one.properties]
+    assert mappings
+    for mapping in mappings:
+        assert topology.path in whole.needs(mapping), mapping.name
+    for name in ("ApiFunction", "DispatchFunction"):
+        assert topology.path in whole.needs(function(whole, name))
+
+
+def test_the_topology_is_declared_on_a_broker_that_is_there(whole: Deployment) -> None:
+    [topology] = [one for one in whole.resources.values() if one.type.startswith("Custom::")]
+    [broker] = whole.of_type("AWS::AmazonMQ::Broker")
+    assert broker.path in whole.needs(topology)
+
+
+# ---- event sources --------------------------------------------------------------------------------------------------
+
+
+def test_each_shards_queue_is_read_by_dispatch(whole: Deployment) -> None:
+    mappings = [one for one in whole.of_type("AWS::Lambda::EventSourceMapping") if "Queues" in one.properties]
+    queues = [queue for one in mappings for queue in one.properties["Queues"]]
+    assert queues == [queue_of(shard) for shard in range(len(mappings))]
+    [broker] = whole.of_type("AWS::AmazonMQ::Broker")
+    for mapping in mappings:
+        assert len(mapping.properties["Queues"]) == 1  # Lambda's rule
+        assert whole.at(whole.text(mapping, mapping.properties["FunctionName"])).name == "DispatchFunction"
+        assert whole.at(whole.text(mapping, mapping.properties["EventSourceArn"])) == broker
+        access = {
+            one["Type"]: whole.text(mapping, one["URI"]) for one in mapping.properties["SourceAccessConfigurations"]
+        }
+        reads = {resource for one in of_role(whole, "DispatchFunction", "secretsmanager:GetSecretValue")
+                 for resource in one["Resource"]}  # fmt: skip
+        assert access["BASIC_AUTH"] in reads
+
+
+def test_what_reads_an_sqs_queue_may(whole: Deployment) -> None:
+    """Source: "Using Lambda with Amazon SQS", execution role permissions."""
+    for mapping in whole.of_type("AWS::Lambda::EventSourceMapping"):
+        source = whole.text(mapping, mapping.properties["EventSourceArn"])
+        if whole.at(source).type == "AWS::SQS::Queue":
+            reader = whole.at(whole.text(mapping, mapping.properties["FunctionName"])).name
+            for action in ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"):
+                assert any(source in one["Resource"] for one in of_role(whole, reader, action)), (reader, action)
+
+
+def real_events() -> list[dict[str, Any]]:
+    """As the bus's adapter makes them of what the core says, in the form that rules see."""
+    now = datetime(2026, 11, 23, 14, 19, 11, tzinfo=UTC)
+    ended = {"id": "a" * 40, "url": "https://example.com/", "options": {}, "generation": "b" * 16, "attempt": 1,
+             "requested_at": now, "finished_at": now, "lease_until": now}  # fmt: skip
+    error = {"code": "timeout", "title": "", "detail": "", "remedy": "", "retryable": True}
+    failed = events.detail(Record(**ended, state="failed", error=error), "bucket", render_seconds=1)
+    details = [
+        events.detail(Record(**ended, state="done"), "bucket", render_seconds=1),
+        failed,
+        events.cached("a" * 40, "https://example.com/", "bucket", now, None),
+        events.told_again(failed, ("callback-1",)),
+    ]
+    sent: list[Any] = []
+
+    class Client:
+        def put_events(self, Entries: list[Any]) -> dict[str, Any]:  # noqa: N803 - boto3's name
+            sent.extend(Entries)
+            return {"Entries": [{} for _ in Entries]}
+
+    Bus("bus", Client()).put(details)  # type: ignore[arg-type] - what it uses of a client
+    return [
+        {"source": entry["Source"], "detail-type": entry["DetailType"], "detail": json.loads(entry["Detail"])}
+        for entry in sent
+    ]
+
+
+def rules(whole: Deployment) -> list[Resource]:
+    return [rule for rule in whole.of_type("AWS::Events::Rule") if "EventPattern" in rule.properties]
+
+
+def test_every_rule_matches_every_event_of_ours_and_nothing_else(whole: Deployment) -> None:
+    ours = real_events()
+    assert {one["detail-type"] for one in ours} == {"ShotCompleted", "ShotFailed"}
+    others = [{**ours[0], "source": "aws.s3"}, {**ours[0], "detail-type": "ShotStarted"}]
+    assert len(rules(whole)) >= 4
+    for rule in rules(whole):
+        pattern = EventPattern.load(json.dumps(rule.properties["EventPattern"]))
+        assert [pattern.matches_event(one) for one in (*ours, *others)] == [True] * len(ours) + [False, False], (
+            rule.name
+        )
+        assert whole.at(whole.text(rule, rule.properties["EventBusName"])).type == "AWS::Events::EventBus"
+
+
+def test_what_a_rule_cannot_deliver_is_kept(whole: Deployment) -> None:
+    for rule in rules(whole):
+        for target in rule.properties["Targets"]:
+            letters = whole.text(rule, target["DeadLetterConfig"]["Arn"])
+            assert_open_to_events(whole, letters, rule)
+            assert int(target["RetryPolicy"]["MaximumEventAgeInSeconds"]) <= 86_400  # EventBridge's longest
+            arn = whole.text(rule, target["Arn"])
+            if whole.at(arn).type == "AWS::SQS::Queue":
+                assert_open_to_events(whole, arn, rule)
+            else:
+                assert_invocable(whole, arn, rule)
+
+
+def assert_open_to_events(whole: Deployment, queue: str, rule: Resource) -> None:
+    """The queue's policy lets EventBridge put messages there, for this rule and not for any account's."""
+    allowed = []
+    for policy in whole.of_type("AWS::SQS::QueuePolicy"):
+        for statement in whole.plain(policy, policy.properties["PolicyDocument"])["Statement"]:
+            if statement["Effect"] == "Allow" and statement["Resource"] == queue:
+                assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+                assert statement["Action"] == "sqs:SendMessage"
+                assert whole.at(queue).path in {
+                    whole.at(whole.text(policy, one)).path for one in policy.properties["Queues"]
+                }
+                [condition] = statement["Condition"].values()
+                allowed.append(condition["aws:SourceArn"])
+    bus = whole.text(rule, rule.properties["EventBusName"])
+    assert any(arn == f"${{{rule.name}.Arn}}" or arn.endswith(f":rule/{bus}/*") for arn in allowed), (queue, rule.name)
+
+
+def assert_invocable(whole: Deployment, function_arn: str, rule: Resource) -> None:
+    permissions = [one for one in whole.of_type("AWS::Lambda::Permission")
+                   if whole.text(one, one.properties["SourceArn"]) == f"${{{rule.name}.Arn}}"]  # fmt: skip
+    [permission] = permissions
+    assert whole.at(whole.text(permission, permission.properties["FunctionName"])) == whole.at(function_arn)
+    assert permission.properties["Principal"] == "events.amazonaws.com"
+
+
+def test_what_a_function_was_given_and_could_not_handle_is_kept(whole: Deployment) -> None:
+    """A rule's own retries end once Lambda has accepted the event; then the function's destination counts."""
+    given = {
+        whole.at(whole.text(rule, target["Arn"])).name
+        for rule in rules(whole)
+        for target in rule.properties["Targets"]
+        if whole.at(whole.text(rule, target["Arn"])).type == "AWS::Lambda::Function"
+    }
+    assert given == {"LogFunction", "MailFunction", "MetricFunction"}
+    kept = {}
+    for config in whole.of_type("AWS::Lambda::EventInvokeConfig"):
+        name = whole.at(whole.text(config, config.properties["FunctionName"])).name
+        if destination := config.properties.get("DestinationConfig"):
+            kept[name] = whole.text(config, destination["OnFailure"]["Destination"])
+    assert given <= set(kept)
+    for name, destination in kept.items():
+        assert whole.at(destination).type == "AWS::SQS::Queue"
+        assert any(destination in one["Resource"] for one in of_role(whole, name, "sqs:SendMessage")), name
+
+
+def test_dead_letters_outlive_the_longest_wait(whole: Deployment) -> None:
+    for queue in whole.of_type("AWS::SQS::Queue"):
+        if "RedrivePolicy" in queue.properties:
+            dead = whole.at(whole.text(queue, queue.properties["RedrivePolicy"]["deadLetterTargetArn"]))
+            assert dead.properties["MessageRetentionPeriod"] == 1_209_600  # SQS's longest
+
+
+# ---- permissions ----------------------------------------------------------------------------------------------------
+
+
+def of_role(whole: Deployment, name: str, action: str) -> list[dict[str, Any]]:
+    """The statements of a function's role that are about an action."""
+    found = statements(whole, role_of(whole, function(whole, name)))
+    return [one for one in found if one["Effect"] == "Allow" and action in one["Action"]]
+
+
+def test_sam_makes_no_role_and_no_policy_of_its_own(whole: Deployment) -> None:
+    """So that all that functions may do is in infra/roles.yaml, which tests/unit/test_roles.py reads."""
+    owners = [role_of(whole, function(whole, name)).name for name in FUNCTIONS]
+    assert len(set(owners)) == len(owners)
+    assert set(owners) == {role.name for role in whole.of_type("AWS::IAM::Role")}
+    assert all(name.startswith("Roles.") for name in owners)
+    assert not whole.of_type("AWS::IAM::Policy", "AWS::IAM::RolePolicy", "AWS::IAM::UserPolicy")
+
+
+def test_nothing_may_be_done_to_everything(whole: Deployment) -> None:
+    """Two exceptions: interfaces of functions in a VPC have no names that could be known before."""
+    for name in FUNCTIONS:
+        for statement in statements(whole, role_of(whole, function(whole, name))):
+            assert not [one for one in statement["Action"] if one.endswith("*")], (name, statement)
+            if "*" in statement["Resource"]:
+                assert all(one.startswith(("ec2:", "cloudwatch:PutMetricData")) for one in statement["Action"]), name

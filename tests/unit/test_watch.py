@@ -1,0 +1,110 @@
+"""The age of the oldest waiting message, which the broker does not tell: a bound that is never too high."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from functions.watch.age import MOST, History, Mark, oldest
+from functions.watch.queues import Queue, kind
+from urlshot.messages import DEAD, delay_queue, queue_of
+
+
+def queue(ready: int, gone: int, unacked: int = 0) -> Queue:
+    return Queue("generate_shot", ready=ready, unacked=unacked, gone=gone)
+
+
+STEPS = st.tuples(st.sampled_from(["arrive", "take", "done", "return", "look"]), st.integers(0, 100))
+
+
+@given(st.lists(STEPS, max_size=60))
+def test_the_bound_is_never_above_the_truth_and_at_most_one_look_below_it(steps: list[tuple[str, int]]) -> None:
+    """Messages that return go to the head, as quorum queues put them. While some are back and older ones are not, a
+    bound below the truth by more is right too."""
+    now, gone, blurred = 0.0, 0, False
+    waiting: list[float] = []  # since when
+    held: list[float] = []
+    history: History | None = None
+    for what, seconds in steps:
+        now += seconds
+        if what == "arrive":
+            waiting.append(now)
+        elif what == "take" and waiting:
+            held.append(waiting.pop(0))
+        elif what == "done" and held:
+            held.pop(0)
+            gone += 1
+        elif what == "return" and held:
+            waiting.insert(0, held.pop())
+            blurred = True
+        elif what == "look":
+            age, history = oldest(queue(len(waiting), gone, len(held)), history, now)
+            truth = now - min(waiting) if waiting else 0.0
+            assert 0 <= age <= truth
+            assert blurred or age >= truth - _longest_gap(steps)
+
+
+def _longest_gap(steps: list[tuple[str, int]]) -> float:
+    """The longest time without a look."""
+    longest, gap = 0.0, 0.0
+    for what, seconds in steps:
+        gap += seconds
+        if what == "look":
+            longest, gap = max(longest, gap), 0.0
+    return max(longest, gap)
+
+
+def test_a_queue_that_moves_is_as_old_as_its_head_and_not_as_its_backlog() -> None:
+    history: History | None = None
+    for minute in range(10):  # ten a minute come, ten a minute go, and a hundred always wait
+        age, history = oldest(queue(ready=100, gone=10 * minute), history, 60.0 * minute)
+    assert age == 540  # the hundred of the start are not through yet
+    for minute in range(10, 30):
+        age, history = oldest(queue(ready=100, gone=10 * minute), history, 60.0 * minute)
+    assert age == 540  # a hundred wait, ten a minute go: ten minutes, less one look
+
+
+def test_a_queue_that_stands_still_gets_older_with_every_look() -> None:
+    history: History | None = None
+    ages = []
+    for minute in range(4):
+        age, history = oldest(queue(ready=3 + minute, gone=5), history, 60.0 * minute)
+        ages.append(age)
+    assert ages == [0, 60, 120, 180]
+
+
+def test_an_empty_queue_has_no_age_and_leaves_no_mark() -> None:
+    _, history = oldest(queue(ready=4, gone=0), None, 0.0)
+    assert oldest(queue(ready=0, gone=4), history, 60.0) == (0.0, History(gone=4, marks=[]))
+
+
+def test_a_broker_that_counts_anew_is_not_compared_with_what_was_before() -> None:
+    _, history = oldest(queue(ready=4, gone=1000), None, 0.0)
+    assert oldest(queue(ready=4, gone=0), history, 60.0) == (0.0, History(gone=0, marks=[Mark(60.0, 4)]))
+
+
+def test_what_is_remembered_is_bounded_and_the_oldest_mark_stays() -> None:
+    history: History | None = None
+    for minute in range(MOST + 5):
+        age, history = oldest(queue(ready=1 + minute, gone=0), history, 60.0 * minute)
+    assert history is not None
+    assert len(history.marks) <= MOST
+    assert age == 60.0 * (MOST + 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (queue_of(0), "work"),
+        (queue_of(12), "work"),
+        (delay_queue(queue_of(0), 5), "retry"),
+        (delay_queue(queue_of(12), 120), "retry"),
+        (DEAD, "dead"),
+        ("generate_shot_mail", "other"),
+        ("my_generate_shot", "other"),
+        ("generate_shot_1_retry_", "other"),
+    ],
+)
+def test_queues_are_known_by_their_names(name: str, expected: str) -> None:
+    assert kind(name) == expected
