@@ -26,7 +26,7 @@ CONFIG ?= default
 GUIDED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup layers pdf up test prove lint openapi sam sam-test sizes deploy outputs tail destroy gallery bump bench clean $(CHECKS)
+.PHONY: help setup layers pdf up test prove lint openapi sam sam-test sizes deploy outputs tail destroy gallery screenshots bump bench clean $(CHECKS)
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ prove: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Run the long tests
 
 gallery: setup $(HOME_DIR)/tests.stamp ## Render the pages of tests/gallery into .urlshot/gallery, to be looked at; EARLIER=folder compares
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.gallery $(HOME_DIR)/gallery $(EARLIER)
+
+screenshots: setup $(HOME_DIR)/tests.stamp ## Take the pictures of the page in docs/ anew, in Debian's chromium
+	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.e2e.screenshots docs
 
 bench: setup $(HOME_DIR)/tests.stamp ## Time the renderer beside a bare Playwright; COLD=1: cold starts in Lambda's image, by Docker
 	@$(if $(COLD),$(MAKE) sam)

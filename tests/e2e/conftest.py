@@ -100,8 +100,10 @@ def eventually(look: Callable[[], Any], what: str, seconds: float = PATIENCE) ->
 class Pages:
     """A web server with a page for every path; some of them wait until they are told to go on."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.hits: Counter[str] = Counter()
+        self.documents: dict[str, str] = {}
+        """HTML of paths that have a page of their own."""
         self._gates: dict[str, threading.Event] = {}
         self._arrived: dict[str, threading.Event] = {}
         pages = self
@@ -118,7 +120,8 @@ class Pages:
                 if self.path.startswith("/members") and self.headers.get("Authorization") != MEMBER:
                     status = 401
                 shown = f"{self.headers.get('Cookie', 'no cookie')}, {self.headers.get('X-Tenant', 'no tenant')}"
-                body = f"<!doctype html><title>Page {self.path}</title><h1>This is {self.path}</h1><p>{shown}".encode()
+                plain = f"<!doctype html><title>Page {self.path}</title><h1>This is {self.path}</h1><p>{shown}"
+                body = pages.documents.get(self.path.partition("?")[0], plain).encode()
                 self.send_response(status)
                 if status == 401:
                     self.send_header("WWW-Authenticate", 'Basic realm="members"')
@@ -130,7 +133,7 @@ class Pages:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.host = f"127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 

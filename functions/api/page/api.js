@@ -6,7 +6,7 @@ const KEY = "urlshot.key";
 /** An answer that is no success, as RFC 9457 has it; `body` is all of it, `after` the seconds of Retry-After. */
 export class Problem extends Error {
   constructor(status, body, after) {
-    super(body.detail || body.title || "The endpoint's answer is not understood here.");
+    super((body.detail || body.title || "The endpoint's answer is not understood here").replace(/\w$/, "$&."));
     Object.assign(this, { status, body, after, remedy: body.remedy ?? "", field: body.field ?? "" });
   }
 

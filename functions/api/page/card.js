@@ -88,6 +88,12 @@ export class Card {
     if (state === "done" && report) this.notes.append(details(report));
   }
 
+  /** Takes whoever asked to it; where the page has one column, it may be far from what was asked with. */
+  go() {
+    this.heading.focus({ preventScroll: true });
+    this.element.scrollIntoView({ block: matchMedia("(width < 60rem)").matches ? "start" : "nearest" });
+  }
+
   /** Puts the PDF into the page, from a link that was signed just now. */
   show() {
     const { pdf } = this.job;
@@ -96,7 +102,8 @@ export class Card {
     if (!web(pdf)) {
       said.textContent = "The PDF cannot be shown now. Try again in a moment.";
     } else if (navigator.pdfViewerEnabled === false) {
-      said.append("This browser shows no PDF inside a page. ", link(pdf, "Open the PDF"));
+      said.textContent = "This browser shows no PDF inside a page.";
+      this.sheet.append(link(pdf, "Open the PDF", "main"));
     } else {
       const frame = element("iframe");
       Object.assign(frame, { title: `PDF of ${this.name.textContent}`, src: `${pdf}#navpanes=0&view=FitH` });
@@ -157,8 +164,8 @@ function web(url) {
   return /^https?:\/\//i.test(url ?? "") && URL.canParse(url);
 }
 
-function link(url, text) {
-  const made = element(web(url) ? "a" : "span", text);
+function link(url, text, className) {
+  const made = element(web(url) ? "a" : "span", text, className);
   if (web(url)) Object.assign(made, { href: url, target: "_blank", rel: "noopener noreferrer" });
   return made;
 }

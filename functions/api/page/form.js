@@ -51,14 +51,16 @@ function lines(text) {
   return text.split("\n").map((line) => line.trim()).filter(Boolean);
 }
 
+/** What the form calls an option: a group of boxes by its legend, all else by its label. */
+export function nameOf([first, second]) {
+  const named = second ? first.closest("fieldset").querySelector("legend") : first.labels[0];
+  return `“${(named.firstChild.textContent.trim() || named.textContent.trim()).replace(/:.*/, "")}”`;
+}
+
 /** A sentence of the API's, with its options called as the form calls them. */
 export function inOurWords(form, text) {
   const known = options(form);
-  return String(text).replace(/\b[a-z]+(_[a-z]+)+\b/g, (name) => {
-    const [first, second] = known.get(name) ?? [];
-    const named = second ? first.closest("fieldset").querySelector("legend") : first?.labels[0];
-    return named ? `“${named.firstChild.textContent.trim() || named.textContent.trim()}”` : name;
-  });
+  return String(text).replace(/\b[a-z]+(_[a-z]+)+\b/g, (name) => (known.has(name) ? nameOf(known.get(name)) : name));
 }
 
 /** Takes back what was said of wrong fields. */
@@ -70,13 +72,13 @@ export function clearErrors(form) {
   }
 }
 
-/** The control that the API's field names, or null. */
-export function controlOf(form, field) {
-  if (field === "url") return form.elements.url;
+/** The controls of what the API's field names, or none. */
+export function controlsOf(form, field) {
+  if (field === "url") return [form.elements.url];
   const known = options(form);
   let name = field.replace(/^options\./, "");
   while (name && !known.has(name)) name = name.replace(/\.?[^.]*$/, "");
-  return known.get(name)?.[0] ?? null;
+  return known.get(name) ?? [];
 }
 
 /** Says what is wrong at a control, and goes there. */
@@ -85,8 +87,9 @@ export function showError(control, text) {
   said.className = "error";
   said.id = `error-${control.name || control.id}`;
   said.textContent = text;
-  const one = control.type !== "radio" && control.type !== "checkbox";
-  control.closest(one ? "label" : "fieldset").append(said);
+  const several = control.type === "radio" || control.type === "checkbox";
+  if (several) control.closest("fieldset").append(said);
+  else control.closest("label").after(said); // in the label it would be part of the control's name
   control.setAttribute("aria-invalid", "true");
   control.setAttribute("aria-describedby", `${control.getAttribute("aria-describedby") ?? ""} ${said.id}`);
   const folded = control.closest("details");

@@ -6,7 +6,8 @@ import { underWay } from "./words.js";
 export const MOST = 100; // as many as one batch has
 const STORED = "urlshot.jobs";
 const SLOTS = 4; // requests at once
-const HELD = 20; // seconds that the endpoint holds one of them
+const HELD = 10; // seconds that the endpoint holds one of them, unless the job ends
+const GLANCE = 2; // seconds after which a glance tells what the job is at meanwhile
 const PATIENCE = 30 * 60; // seconds for which a job is followed
 const LONGEST_PAUSE = 30; // seconds between two looks
 const KEPT = ["id", "url", "options", "asked", "hit", "state", "attempt", "requested_at", "finished_at", "stored_at", "bytes",
@@ -46,7 +47,8 @@ export class Jobs {
   /** Takes up what a POST was answered with; the job comes to the top. */
   add(data, options) {
     const now = Date.now();
-    const job = { id: data.id, url: data.url, options, hit: data.state === "done", asked: now, since: now };
+    const hit = data.state === "done";
+    const job = { id: data.id, url: data.url, options, hit, unread: hit, asked: now, since: now };
     this.keep([job, ...this.list.filter((other) => other.id !== job.id)]);
     this.take(job, data);
     return job;
@@ -54,11 +56,19 @@ export class Jobs {
 
   /** Takes up what is known of a job: a Job, a PDF that is there, or the problem that it ended with. */
   take(job, data) {
-    const { state, attempt, requested_at, finished_at, stored_at, bytes, links = {} } = data;
+    const { state, attempt, requested_at, finished_at, stored_at, links = {} } = data;
     const report = data.older_pdf?.report ?? data.report;
-    Object.assign(job, { state, attempt, requested_at, finished_at, stored_at, bytes, pdf: links.pdf, signed: Date.now(),
-      file: links.file ?? job.file, url: data.url || job.url, older: state !== "done" && Boolean(data.older_pdf),
-      error: state === "failed" ? data.error ?? data : null, trouble: "" });
+    Object.assign(job, {
+      ...{ state, attempt, requested_at, finished_at, stored_at },
+      url: data.url || job.url,
+      file: links.file ?? job.file,
+      pdf: links.pdf,
+      signed: Date.now(),
+      bytes: data.bytes ?? report?.bytes,
+      older: state !== "done" && Boolean(data.older_pdf),
+      error: state === "failed" ? data.error ?? data : null,
+      trouble: "",
+    });
     if (report) {
       const { verdict, warnings, title, pages } = report;
       Object.assign(job, { report, verdict, warnings, title, pages });
@@ -69,9 +79,11 @@ export class Jobs {
 
   /** Asks once, now: for a link that works for a while yet, or for the report of a PDF that was there. */
   async look(job, wait = 0) {
+    const before = underWay(job);
+    job.unread = false;
     try {
       const { data, after } = await call("GET", `pdf/${job.id}?wait=${wait}`);
-      this.take(job, data);
+      if (underWay(job) || !before) this.take(job, data); // else another look had told its end meanwhile
       return after;
     } catch (problem) {
       this.failed(job, problem);
@@ -96,11 +108,11 @@ export class Jobs {
     this.#changed(job);
   }
 
-  /** Follows what is under way; called after every event that may let it go on. */
+  /** Follows what is under way, and reads up on PDFs that were there; called after all that may let it go on. */
   follow() {
     clearTimeout(this.#timer);
     if (document.hidden || this.#paused) return;
-    const open = this.list.filter((job) => underWay(job) && !job.stalled);
+    const open = this.list.filter((job) => (underWay(job) && !job.stalled) || job.unread);
     const next = open.filter((job) => !this.#busy.has(job)).sort((a, b) => (a.due ?? 0) - (b.due ?? 0));
     for (const job of next) {
       if (this.#busy.size >= SLOTS) return; // whoever ends comes back here
@@ -116,7 +128,9 @@ export class Jobs {
 
   async #step(job, wait) {
     this.#busy.add(job);
+    const glance = setTimeout(() => this.look(job), GLANCE * 1000);
     const after = await this.look(job, wait);
+    clearTimeout(glance);
     this.#busy.delete(job);
     job.looks = (job.looks ?? 0) + 1;
     job.since ??= Date.now();

@@ -2,7 +2,7 @@
 
 import { Problem, call, key } from "./api.js";
 import { Card } from "./card.js";
-import { clearErrors, controlOf, inOurWords, readOptions, readUrls, showError } from "./form.js";
+import { clearErrors, controlsOf, inOurWords, nameOf, readOptions, readUrls, showError } from "./form.js";
 import { Jobs, MOST } from "./jobs.js";
 import { figures, stateWord, underWay } from "./words.js";
 
@@ -26,7 +26,7 @@ function changed(job) {
   const before = card.word;
   card.word = stateWord(job);
   if (before && before !== card.word) say(`${card.name.textContent}: ${figures(job)}`);
-  if (wanted.has(job.id) && !underWay(job)) {
+  if (wanted.has(job.id) && !underWay(job) && !job.unread) {
     wanted.delete(job.id);
     if (job.state === "done") show(card);
   }
@@ -79,7 +79,7 @@ const ACTS = {
       const { data } = await call("POST", "pdf", { url: job.url, options: job.options ?? {}, max_age: 0 });
       wanted.add(data.id);
       jobs.add(data, job.options);
-      card.heading.focus();
+      card.go();
     } catch (problem) {
       jobs.failed(job, problem);
     }
@@ -150,7 +150,6 @@ function take(urls, results, options) {
   const taken = results.filter(({ body }) => body.id);
   if (taken.length === 1) wanted.add(taken[0].body.id);
   const added = taken.map(({ body }) => body).reverse().map((body) => jobs.add(body, options)).reverse();
-  for (const job of added) if (job.hit && !wanted.has(job.id)) jobs.look(job);
 
   const left = results.flatMap(({ index, status, body }) => (body.id ? [] : [[urls[index], new Problem(status, body, 0)]]));
   const common = left.find(([, problem]) => problem.key || problem.field.startsWith("options"));
@@ -162,7 +161,7 @@ function take(urls, results, options) {
     return showError(url, [`Refused, and left here: ${left.length} of ${urls.length}.`, ...why].join("\n"));
   }
   url.addEventListener("focus", () => url.select(), { once: true });
-  cards.get(added[0].id).heading.focus();
+  cards.get(added[0].id).go();
   if (added.length > 1) say(`${added.length} PDFs asked for.`);
 }
 
@@ -170,9 +169,11 @@ function take(urls, results, options) {
 function complain(problem) {
   if (!(problem instanceof Problem)) throw problem;
   if (problem.key) return refused(problem);
-  const text = inOurWords(form, `${problem.message} ${problem.remedy}`);
-  const control = controlOf(form, problem.field);
-  if (control) showError(control, text);
+  const { field, message, remedy } = problem;
+  const controls = controlsOf(form, field);
+  const named = message.startsWith(`${field}: `) && controls.length; // "options.scale: is …": by its own label here
+  const text = named ? `${nameOf(controls)}: ${message.slice(field.length + 2)}` : inOurWords(form, `${message} ${remedy}`);
+  if (controls.length) showError(controls[0], text);
   else find("problem").textContent = text;
 }
 

@@ -22,7 +22,7 @@ const ADVICE = {
   not_settled: "If something is missing, wait for an element, or for some seconds more.",
   resources_failed: "Print it again, in case that was a passing fault.",
   resources_blocked: "Only public addresses are fetched.",
-  images_missing: "Their places are empty. Print it again, in case that was a passing fault.",
+  images_missing: "Their places on the paper are empty.",
   glyphs_missing: "They are printed as empty boxes.",
   console_errors: "Nothing on the paper need be missing for that.",
   page_status: "What is printed may be an error page.",
@@ -63,7 +63,8 @@ export function explained(job) {
 
 export function duration(milliseconds, digits) {
   const seconds = Math.max(0, milliseconds) / 1000;
-  if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? digits : 0)} s`;
+  if (digits && seconds < 10) return `${seconds.toFixed(digits)} s`;
+  if (seconds < 60) return `${Math.floor(seconds)} s`;
   return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
 }
 

@@ -1,0 +1,494 @@
+"""The page at / in a real browser, against the whole stack: what people do with it, and what strangers cannot."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, Route, expect, sync_playwright
+from pypdf import PdfReader
+
+from playwright_aws_lambda import Layer
+from tests.e2e.conftest import PROJECT, Pages, Stack, call
+
+HOSTILE = '<img src=x onerror="alert(1)"></script><script>alert(2)</script>\u202egpj.exe'
+WATCH = """
+addEventListener("securitypolicyviolation", (event) => console.error(event.violatedDirective, event.blockedURI));
+"""
+VIEWER = "Object.defineProperty(Navigator.prototype, 'pdfViewerEnabled', { get: () => true });"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The layer's headless shell, with a plain environment; it has no PDF viewer."""
+    layer = Layer.at(Path(os.environ.get("URLSHOT_CHROMIUM_LAYER", PROJECT / ".urlshot" / "layers" / "ChromiumLayer")))
+    environment = {
+        "LD_LIBRARY_PATH": str(layer.libraries),
+        "FONTCONFIG_PATH": str(layer.files),
+        "HOME": str(layer.workspace() / "home"),
+    }
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=layer.inflate("chromium"), env={**environment})
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Visitor:
+    """Someone at the page: what they see, what the browser complains of, and whom it talks to."""
+
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+    origins: set[str] = field(default_factory=set)
+    keys: set[tuple[str, str]] = field(default_factory=set)
+    """Origin and value of every x-api-key that was sent."""
+
+    def __post_init__(self) -> None:
+        self.page.on("console", self._on_console)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.complaints.append(dialog.message), dialog.dismiss()))
+        self.page.on("request", self._on_request)
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        # Chromium says of every problem answer that it is none of a success.
+        if message.type in ("error", "warning") and not message.text.startswith("Failed to load resource"):
+            self.complaints.append(message.text)
+
+    def _on_request(self, request: Request) -> None:
+        parts = urlsplit(request.url)
+        self.origins.add(f"{parts.scheme}://{parts.netloc}")
+        if key := request.headers.get("x-api-key"):
+            self.keys.add((f"{parts.scheme}://{parts.netloc}", key))
+
+    def ask(self, *urls: str) -> None:
+        self.page.get_by_label("Address of the page").fill("\n".join(urls))
+        self.page.get_by_role("button", name="Make").click()
+
+    def job(self, name: str) -> Locator:
+        """The card of the job with this title or address."""
+        return self.page.get_by_role("article", name=name)
+
+    def focused(self) -> str:
+        return str(self.page.evaluate("document.activeElement.ariaLabel || document.activeElement.textContent.trim()"))
+
+
+Arrive = Callable[..., Visitor]
+
+
+@pytest.fixture
+def arrive(browser: Browser, stack: Stack) -> Iterator[Arrive]:
+    """Opens the page in a browser of its own; at the end nothing may have gone wrong, and nobody else been asked."""
+    visitors: list[Visitor] = []
+
+    def arrive(script: str = "", **context: Any) -> Visitor:
+        page = browser.new_context(**context).new_page()
+        page.set_default_timeout(20_000)
+        page.add_init_script(WATCH + script)
+        visitors.append(Visitor(page))
+        page.goto(stack.endpoint)
+        return visitors[-1]
+
+    yield arrive
+    ours = {stack.endpoint, stack.ready["aws_endpoint"]}
+    for visitor in visitors:
+        visitor.page.context.close()
+        assert visitor.complaints == []
+        assert visitor.origins <= ours
+        assert {origin for origin, _ in visitor.keys} <= {stack.endpoint}
+
+
+def test_a_pasted_address_becomes_a_pdf(arrive: Arrive, stack: Stack, pages: Pages) -> None:
+    visitor = arrive()
+    page = visitor.page
+    visitor.ask(pages.url("/pasted"))
+    job = visitor.job("Page /pasted")
+    expect(job.get_by_text("Complete")).to_be_visible()
+    expect(job.get_by_text(re.compile(r"1 page · \d+ kB · took [\d.]+ s"))).to_be_visible()
+    assert visitor.focused() == "Page /pasted"
+    expect(page.get_by_role("status")).to_contain_text("Complete")
+
+    # No viewer here, so a link; where there is one, a frame.
+    link = job.get_by_role("link", name="Open the PDF").get_attribute("href")
+    assert (
+        link is not None and "This is /pasted" in PdfReader(io.BytesIO(call("GET", link).body)).pages[0].extract_text()
+    )
+    with page.expect_download() as download:
+        job.get_by_role("link", name="Download").click()
+    assert download.value.suggested_filename == "127.0.0.1-pasted.pdf"
+    assert Path(download.value.path()).read_bytes().startswith(b"%PDF")
+
+    job.get_by_role("button", name="Print again").click()
+    expect(job.get_by_role("link", name="Open the PDF")).to_be_visible()
+    assert pages.hits["/pasted"] == 2
+
+
+def test_the_pdf_is_framed_from_the_storage_alone(arrive: Arrive, stack: Stack, pages: Pages) -> None:
+    visitor = arrive(VIEWER)
+    with visitor.page.expect_download():  # what the shell makes of a PDF in a frame
+        visitor.ask(pages.url("/framed"))
+    frame = visitor.page.locator("iframe")
+    assert (frame.get_attribute("src") or "").startswith(f"{stack.ready['aws_endpoint']}/")
+    assert frame.get_attribute("title") == "PDF of Page /framed"
+    toggle = visitor.page.get_by_role("button", name="Hide")
+    expect(toggle).to_have_attribute("aria-expanded", "true")
+    toggle.click()
+    expect(frame).to_have_count(0)
+    expect(visitor.page.get_by_role("button", name="Show")).to_have_attribute("aria-expanded", "false")
+
+
+def test_the_lasting_link_is_copied(arrive: Arrive, stack: Stack, pages: Pages) -> None:
+    visitor = arrive(permissions=["clipboard-read", "clipboard-write"])
+    visitor.ask(pages.url("/copied"))
+    visitor.page.get_by_role("button", name="Copy link").click()
+    expect(visitor.page.get_by_role("status")).to_have_text("The link is copied.")
+    link = str(visitor.page.evaluate("navigator.clipboard.readText()"))
+    assert re.fullmatch(re.escape(stack.endpoint) + r"/pdf/[0-9a-f]{40}/file", link)
+    assert call("GET", call("GET", link).headers["Location"]).body.startswith(b"%PDF")
+
+
+def one_by_one(route: Route, stack: Stack) -> None:
+    """POST /pdf/batch as its contract has it, by single requests."""
+    results = []
+    for index, request in enumerate(route.request.post_data_json["requests"]):
+        answer = call("POST", f"{stack.endpoint}/pdf", request)
+        results.append({"index": index, "status": answer.status, "body": answer.json()})
+    route.fulfill(json={"results": results})
+
+
+def test_many_addresses_at_once(arrive: Arrive, stack: Stack, pages: Pages) -> None:
+    visitor = arrive()
+    page = visitor.page
+    page.route("**/pdf/batch", lambda route: one_by_one(route, stack))
+    pages.documents["/many/blank"] = "<!doctype html><title>Blank</title>"
+    urls = [pages.url(path) for path in ("/many/1", "/many/blank", "/status/404?many")]
+    page.get_by_label("Address of the page").fill("\n".join([*urls, "http://10.0.0.1/", urls[0], ""]))
+    page.get_by_role("button", name="Make 4 PDFs").click()
+    expect(visitor.job("Page /many/1").get_by_text("Complete")).to_be_visible()
+    expect(visitor.job("Blank").get_by_text("Doubtful")).to_be_visible()
+    expect(visitor.job("Blank").get_by_text("There is next to nothing on the paper.")).to_be_visible()
+    expect(visitor.job(urls[2]).get_by_text("Failed")).to_be_visible()
+    assert page.get_by_role("heading", level=3).all_text_contents() == ["Page /many/1", "Blank", urls[2]]
+    field = page.get_by_label("Address of the page")
+    expect(field).to_have_value("http://10.0.0.1/")
+    expect(field).to_be_focused()
+    assert page.evaluate("document.activeElement.getAttribute('aria-invalid')") == "true"
+    expect(field).to_have_accessible_description(
+        re.compile("1 of 4.*not a global unicast address.*Only public", re.DOTALL)
+    )
+    page.get_by_role("button", name="Clear the list").click()
+    expect(page.get_by_text("Nothing here yet.")).to_be_visible()
+
+
+def test_a_failure_comes_with_its_remedy(arrive: Arrive, pages: Pages) -> None:
+    visitor = arrive()
+    url = pages.url("/status/404?page")
+    visitor.ask(url)
+    job = visitor.job(url)
+    expect(job.get_by_text("Failed")).to_be_visible()
+    expect(job.get_by_text("404.")).to_be_visible()
+    expect(job.get_by_text("Check that the URL opens in a browser.")).to_be_visible()
+    expect(job.get_by_role("button", name="Show")).to_be_hidden()
+    visitor.ask(url)  # so soon it is answered with that failure
+    expect(job.get_by_text("Check that the URL opens in a browser.")).to_be_visible()
+    job.get_by_role("button", name="Remove").click()
+    expect(job).to_have_count(0)
+    assert visitor.focused() == "Your PDFs"
+
+
+def test_options_are_sent_where_they_differ_and_refused_at_their_field(arrive: Arrive, pages: Pages) -> None:
+    visitor = arrive()
+    page = visitor.page
+    page.get_by_role("combobox", name="Paper").select_option("A5")
+    page.get_by_label("Landscape").check()
+    page.get_by_role("combobox", name="Margins").select_option("20mm")
+    page.get_by_label("Page numbers").check()
+    page.get_by_label("Background").uncheck()
+    page.get_by_text("More options").click()
+    page.get_by_label("left").fill("1cm")
+    page.get_by_label("Author").fill("A. Miller")
+    page.get_by_label("Window width").fill("800")
+    page.get_by_label("Hide elements").fill("h1\n\n.ad\n")
+    page.get_by_label("Parts that do not load").check()
+    page.get_by_label("Pages", exact=True).fill("3-1")
+    page.get_by_text("More options").click()
+    visitor.ask(pages.url("/options"))
+    wrong = page.get_by_label("Pages", exact=True)
+    expect(wrong).to_be_focused()  # and unfolded, or it could not be
+    expect(wrong).to_have_accessible_description(
+        re.compile("^“Pages”: has '3-1', which is neither a page nor an ascending range")
+    )
+    wrong.fill("1")
+    with page.expect_request("**/pdf") as sent:
+        visitor.ask(pages.url("/options"))
+    assert sent.value.post_data_json == {
+        "url": pages.url("/options"),
+        "options": {
+            "format": "A5",
+            "landscape": True,
+            "margin": {"top": "20mm", "right": "20mm", "bottom": "20mm", "left": "1cm"},
+            "page_numbers": True,
+            "background": False,
+            "metadata": {"author": "A. Miller"},
+            "viewport": {"width": 800},
+            "hide": ["h1", ".ad"],
+            "fail_on": ["status", "resources"],
+            "page_ranges": "1",
+        },
+    }
+    job = visitor.job("Page /options")
+    expect(job.get_by_text("format A5 · margin top 20mm")).to_be_visible()
+    link = job.get_by_role("link", name="Open the PDF").get_attribute("href")
+    pdf = PdfReader(io.BytesIO(call("GET", link or "").body))
+    assert [round(float(side) / 72 * 25.4) for side in pdf.pages[0].mediabox[2:]] == [210, 148]
+    assert "1 / 1" in pdf.pages[0].extract_text() and "This is" not in pdf.pages[0].extract_text()
+
+
+def test_the_list_outlives_a_reload_and_garbage_and_the_lack_of_storage(arrive: Arrive, pages: Pages) -> None:
+    visitor = arrive()
+    page = visitor.page
+    visitor.ask(pages.url("/kept"))
+    expect(visitor.job("Page /kept").get_by_text("Complete")).to_be_visible()
+    page.reload()
+    expect(visitor.job("Page /kept").get_by_text("Complete · 1 page")).to_be_visible()
+    visitor.job("Page /kept").get_by_role("button", name="Show").click()
+    expect(page.get_by_role("link", name="Open the PDF")).to_be_visible()
+
+    good = {
+        "id": "0" * 40,
+        "url": "javascript:alert(3)",
+        "state": "done",
+        "title": "Odd",
+        "file": "javascript:alert(4)",
+    }
+    odd = [None, 1, {"id": "x"}, {**good, "warnings": "no", "options": 1, "error": 2, "asked": "?", "pages": {}}, good]
+    for stored in ("{", "null", '"x"', "{}", json.dumps(odd)):
+        page.evaluate("stored => localStorage.setItem('urlshot.jobs', stored)", stored)
+        page.reload()
+        expect(page.get_by_role("button", name="Make PDF")).to_be_enabled()
+    expect(page.get_by_role("article")).to_have_count(1)
+    expect(visitor.job("Odd").get_by_role("link")).to_have_count(0)
+
+    locked = arrive("for (const name of ['localStorage', 'sessionStorage'])"
+                    " Object.defineProperty(window, name, { get() { throw new Error('no') } });")  # fmt: skip
+    locked.ask(pages.url("/kept"))
+    expect(locked.job("Page /kept").get_by_text("Complete")).to_be_visible()
+
+
+def test_strangers_texts_are_texts(arrive: Arrive, pages: Pages) -> None:
+    title = HOSTILE.replace("&", "&amp;").replace("<", "&lt;")
+    script = f"console.error({json.dumps(HOSTILE)})".replace("</", "<\\/")
+    pages.documents["/hostile"] = f"<!doctype html><title>{title}</title><h1>Hello</h1><script>{script}</script>"
+    visitor = arrive()
+    page = visitor.page
+    visitor.ask(pages.url("/hostile") + "?<img src=x onerror=alert(5)>#\"'><script>alert(6)</script>")
+    heading = page.get_by_role("heading", level=3)
+    expect(heading).to_have_text(re.compile(r"^<img src=x onerror="))
+    assert heading.locator("bdi").evaluate("element => getComputedStyle(element).unicodeBidi") == "isolate"
+    page.get_by_role("article").get_by_text("Details").click()
+    expect(page.get_by_role("definition").filter(has_text="<img src=x onerror=")).to_be_visible()
+    assert page.locator("article :is(img, script)").count() == 0
+    page.set_viewport_size({"width": 320, "height": 640})
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+
+
+def test_with_the_keyboard_alone(arrive: Arrive, pages: Pages) -> None:
+    visitor = arrive()
+    page = visitor.page
+    keys = page.keyboard
+
+    def tab_to(name: str, most: int = 20) -> None:
+        for _ in range(most):
+            keys.press("Tab")
+            if page.evaluate("document.activeElement.labels?.[0]?.textContent.trim() ?? ''").startswith(name):
+                return
+            if visitor.focused().startswith(name):
+                return
+        pytest.fail(f"{name} is not reached")
+
+    tab_to("Address of the page")
+    keys.insert_text(pages.url("/keyboard"))
+    tab_to("Paper")
+    keys.type("A6")
+    tab_to("Portrait")
+    keys.press("ArrowRight")
+    tab_to("Page numbers")
+    keys.press("Space")
+    tab_to("More options")
+    keys.press("Enter")
+    tab_to("A PDF that is there already")
+    page.get_by_text("More options").focus()
+    keys.press("Enter")
+    tab_to("Make PDF")
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    keys.press("Enter")
+    job = visitor.job("Page /keyboard")
+    expect(job.get_by_text("Complete")).to_be_visible()
+    expect(job.get_by_text("format A6 · landscape · page numbers")).to_be_visible()
+    expect(job.get_by_role("heading")).to_be_focused()
+    for name in ("Details", "Hide", "Download", "Copy link", "Print again", "Remove", "Open the PDF"):
+        tab_to(name, 2)
+    keys.press("Shift+Tab")
+    keys.press("Enter")
+    expect(job).to_have_count(0)
+    tab_to("")  # there is a way on from here
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_stands_in_the_way_of_assistive_technology(arrive: Arrive, pages: Pages, scheme: str) -> None:
+    pages.documents["/incomplete"] = (
+        "<!doctype html><title>Incomplete</title><h1>A</h1><img src='/status/404'>" + "text " * 99
+    )
+    visitor = arrive(VIEWER.replace("true", "false"), color_scheme=scheme, reduced_motion="reduce")
+    page = visitor.page
+    visitor.ask(pages.url("/incomplete"))
+    expect(visitor.job("Incomplete").get_by_text("not all of it arrived")).to_be_visible()
+    visitor.ask(pages.url("/status/404?axe"))
+    expect(page.get_by_text("Check that the URL opens")).to_be_visible()
+    arrived, go = pages.hold(f"/held/{scheme}")
+    try:
+        visitor.ask(pages.url(f"/held/{scheme}"))
+        expect(page.get_by_text("Printing", exact=True)).to_be_visible()
+        assert arrived.is_set()
+        motion = page.locator("[data-look=under-way] .mark").evaluate("mark => getComputedStyle(mark).animationName")
+        assert motion == "none"
+        page.get_by_text("More options").click()
+        page.get_by_label("Address of the page").fill("")
+        page.get_by_role("button", name="Make PDF").click()
+        expect(page.get_by_label("Address of the page")).to_be_focused()
+        for details in page.get_by_text("Details", exact=True).all():
+            details.click()
+        found = Axe().run(page)
+    finally:
+        go.set()
+    assert found.violations_count == 0, found.generate_report()
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert ground == {"light": "rgb(244, 242, 238)", "dark": "rgb(19, 20, 23)"}[scheme]
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_a_phone_needs_no_scrolling_sideways(arrive: Arrive, pages: Pages, width: int) -> None:
+    visitor = arrive(viewport={"width": width, "height": 700}, has_touch=True)
+    visitor.ask(pages.url("/phone/" + "a" * 300))
+    expect(visitor.page.get_by_role("article").get_by_text("Complete")).to_be_visible()
+    visitor.page.get_by_text("More options").click()
+    assert visitor.page.evaluate("document.documentElement.scrollWidth") == width
+    small = (
+        "e => [...e.querySelectorAll('button, input:not([type=hidden]), select, textarea, summary')].filter(one => {"
+    )
+    small += " const box = one.getBoundingClientRect(); return box.height && Math.max(box.height, box.width) < 24 &&"
+    small += " one.labels?.[0]?.getBoundingClientRect().height < 24 }).length"
+    assert visitor.page.locator("body").evaluate(small) == 0
+
+
+def under_way(job_id: str, url: str) -> dict[str, Any]:
+    return {"version": 1, "id": job_id, "url": url, "state": "running", "attempt": 1, "options": {}, "links": {}}
+
+
+def test_polls_with_pauses_and_not_while_it_is_hidden_and_not_for_ever(arrive: Arrive) -> None:
+    """By a clock that the test turns, and an endpoint that is never done."""
+    visitor = arrive()
+    page = visitor.page
+    page.clock.install(time=0)
+    page.reload()
+    page.clock.pause_at(3600)
+    job = under_way("a" * 40, "https://example.com/slow")
+    looks: list[str] = []
+
+    def answer(route: Route) -> None:
+        looks.append(route.request.url)
+        if len(looks) == 2:
+            route.abort()
+        elif len(looks) == 3:
+            problem = {"title": "There are too many requests", "detail": "There are too many requests."}
+            route.fulfill(status=429, json=problem, headers={"Retry-After": "9"})
+        else:
+            route.fulfill(json=job, headers={"Retry-After": "7"})
+
+    def turn(seconds: float, count: int, text: str | re.Pattern[str]) -> None:
+        """After so many more seconds there were so many looks, and the job's line says what came of the last."""
+        page.clock.run_for(int(seconds * 1000))
+        expect(page.get_by_role("article").get_by_text(text)).to_be_visible()
+        assert len(looks) == count
+
+    page.route("**/pdf", lambda route: route.fulfill(status=202, json=job, headers={"Retry-After": "2"}))
+    page.route(f"**/pdf/{job['id']}?*", answer)
+    visitor.ask("example.com/slow")
+    turn(0, 1, "Printing")
+    assert looks[0].endswith("?wait=10")
+    turn(6.8, 1, re.compile("Printing · [56] s"))
+    turn(0.4, 2, "The endpoint cannot be reached")
+    turn(2.5, 3, "There are too many requests.")
+    turn(8.8, 3, "There are too many requests.")
+    turn(0.4, 4, "Printing")
+    page.evaluate("Object.defineProperty(document, 'hidden', { configurable: true, get: () => true })")
+    turn(120, 4, "Printing")
+    page.evaluate("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
+    turn(1, 5, "Printing · 2 min")
+    page.clock.fast_forward("31:00")
+    turn(0, 6, "not watched any more")
+    page.clock.run_for(600_000)
+    assert len(looks) == 6
+    page.get_by_role("button", name="Look again").click()
+    turn(0, 7, "Printing")
+
+
+def test_a_key_goes_to_our_own_origin_and_is_kept_as_long_as_was_asked(
+    arrive: Arrive, stack: Stack, pages: Pages
+) -> None:
+    visitor = arrive()
+    page = visitor.page
+
+    def keyed(route: Route) -> None:
+        answer = route.fetch()
+        text = answer.text().replace('data-requires-key="false"', 'data-requires-key="true"')
+        route.fulfill(response=answer, body=text)
+
+    def guard(route: Route) -> None:
+        if route.request.headers.get("x-api-key") == "right":
+            route.continue_()
+        else:
+            route.fulfill(status=403, json={"code": "api_key_required", "title": "An API key is missing or not known"})
+
+    page.route(f"{stack.endpoint}/", keyed)
+    page.route("**/pdf", guard)
+    page.goto(stack.endpoint)
+    field = page.get_by_label("Your API key")
+    visitor.ask(pages.url("/keyed"))
+    expect(field).to_be_focused()
+    expect(field).to_have_accessible_description(re.compile("An API key is missing or not known. Enter yours."))
+    field.fill("right")
+    visitor.ask(pages.url("/keyed"))
+    expect(visitor.job("Page /keyed").get_by_text("Complete")).to_be_visible()
+    assert visitor.keys == {(stack.endpoint, "right")}
+
+    stored = "[sessionStorage.getItem('urlshot.key'), localStorage.getItem('urlshot.key')]"
+    assert page.evaluate(stored) == ["right", None]
+    page.get_by_label("Remember on this device").check()
+    assert page.evaluate(stored) == [None, "right"]
+    page.reload()
+    expect(field).to_have_value("right")
+    page.get_by_label("Remember on this device").uncheck()
+    assert page.evaluate(stored) == ["right", None]
+
+
+def test_without_scripts_the_form_is_a_form(browser: Browser, stack: Stack, pages: Pages) -> None:
+    page = browser.new_context(java_script_enabled=False).new_page()
+    page.goto(stack.endpoint)
+    page.get_by_label("Address of the page").fill(pages.url("/plain"))
+    page.get_by_role("combobox", name="Paper").select_option("A6")
+    page.get_by_label("Background").uncheck()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Make PDF").click()
+    pdf = PdfReader(download.value.path())
+    assert "This is /plain" in pdf.pages[0].extract_text()
+    assert round(float(pdf.pages[0].mediabox[2]) / 72 * 25.4) == 105
+    page.context.close()
