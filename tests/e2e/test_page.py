@@ -155,19 +155,9 @@ def test_the_lasting_link_is_copied(arrive: Arrive, stack: Stack, pages: Pages) 
     assert call("GET", call("GET", link).headers["Location"]).body.startswith(b"%PDF")
 
 
-def one_by_one(route: Route, stack: Stack) -> None:
-    """POST /pdf/batch as its contract has it, by single requests."""
-    results = []
-    for index, request in enumerate(route.request.post_data_json["requests"]):
-        answer = call("POST", f"{stack.endpoint}/pdf", request)
-        results.append({"index": index, "status": answer.status, "body": answer.json()})
-    route.fulfill(json={"results": results})
-
-
-def test_many_addresses_at_once(arrive: Arrive, stack: Stack, pages: Pages) -> None:
+def test_many_addresses_at_once(arrive: Arrive, pages: Pages) -> None:
     visitor = arrive()
     page = visitor.page
-    page.route("**/pdf/batch", lambda route: one_by_one(route, stack))
     pages.documents["/many/blank"] = "<!doctype html><title>Blank</title>"
     urls = [pages.url(path) for path in ("/many/1", "/many/blank", "/status/404?many")]
     page.get_by_label("Address of the page").fill("\n".join([*urls, "http://10.0.0.1/", urls[0], ""]))

@@ -52,7 +52,7 @@ setInterval(() => cards.forEach((card) => underWay(card.job) && !document.hidden
 
 async function show(card) {
   const { job } = card;
-  const old = Date.now() - (job.signed ?? 0) > 50_000; // a link may last for no more than a minute
+  const old = Date.now() - (job.signed ?? 0) > 20_000; // a link lasts a minute at the least, and half of that may be over
   if (old || !job.pdf || !job.report) await jobs.look(job);
   if (job.state === "done" || job.older) card.show();
 }
