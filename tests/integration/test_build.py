@@ -114,8 +114,9 @@ assert callable(module.handler)
 files = [getattr(one, "__file__", None) for one in list(sys.modules.values())]
 print(json.dumps([file for file in files if file]))
 """
+    command = [python313, "-S", "-X", f"pycache_prefix={build.parent / 'compiled'}", "-c", code]
     done = subprocess.run(
-        [python313, "-S", "-B", "-c", code], cwd=build, capture_output=True, text=True, timeout=50, check=False,
+        command, cwd=build, capture_output=True, text=True, timeout=50, check=False,
         env={"PYTHONPATH": os.pathsep.join(map(str, path))},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]

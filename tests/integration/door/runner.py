@@ -136,7 +136,7 @@ class Guarded:
 
     def visit(self, urls: list[str], seconds: float = SECONDS) -> list[dict[str, Any]]:
         """What became of each page, in the order of the URLs."""
-        with ThreadPoolExecutor(AT_ONCE) as pool:
+        with ThreadPoolExecutor(len(self._renderers)) as pool:
             return list(pool.map(lambda url: self._visit(url, seconds), urls))
 
     def _visit(self, url: str, seconds: float) -> dict[str, Any]:
@@ -252,7 +252,7 @@ def main(mode: str, root: str) -> None:
         from functions.render import proxy
 
         proxy.dial = naive_dial  # type: ignore[assignment]
-    browser = Open(layers) if mode == "open" else Guarded(layers)
+    browser = Open(layers) if mode == "open" else Guarded(layers if mode == "guarded" else layers[:1])
     origin, secure = f"http://{PUBLIC}:{PAGES_PORT}", f"http://localhost:{PAGES_PORT}"
 
     def at(group: list[Attempt]) -> str:
