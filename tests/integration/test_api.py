@@ -94,6 +94,32 @@ def state(store: Store) -> records.Record:
     return found[0]
 
 
+# ---- what a request costs --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def s3_calls(store: Store) -> list[str]:
+    """The calls of S3 that are made from now on, in order."""
+    made: list[str] = []
+    store._s3.meta.events.register("before-call.s3", lambda model, **_: made.append(model.name))
+    return made
+
+
+def test_a_hit_costs_one_call_and_a_miss_three_and_a_publish(
+    parts: Parts, broker: Broker, put_pdf: Callable[[str], None], s3_calls: list[str]
+) -> None:
+    assert jobs.post(parts, call("/pdf", "POST", {"url": URL})).status == 202
+    assert s3_calls == ["HeadObject", "PutObject", "PutObject"]
+    assert len(broker.take(QUEUE)) == 1
+    s3_calls.clear()
+    assert jobs.post(parts, call("/pdf", "POST", {"url": URL})).status == 202  # joins
+    assert s3_calls == ["HeadObject", "PutObject", "GetObject"]
+    put_pdf(ID)
+    s3_calls.clear()
+    assert jobs.post(parts, call("/pdf", "POST", {"url": URL})).status == 200
+    assert s3_calls == ["HeadObject"]
+
+
 # ---- one request, and many -----------------------------------------------------------------------------------------
 
 

@@ -85,23 +85,31 @@ class Door:
         found: tuple[Record, str] | None = None
         while True:
             mine = records.create(request.id, request.url, request.options, self._clock(), found and found[0])
+            seen = None
             try:
                 etag = self._store.change(mine, found[1]) if found else self._store.create(mine)
-            except (Conflict, Gone):
+            except Conflict as conflict:
+                seen = conflict.found
+            except Gone:
                 pass
             else:
                 queued = self._publish(mine, etag, request)
                 if queued is not None:
                     return Accepted(Outcome.QUEUED, queued)
-            answer, found = self._look(request, deadline)
+            answer, found = self._look(request, deadline, seen)
             if answer is not None:
                 return answer
 
-    def _look(self, request: Request, deadline: float) -> tuple[Accepted | None, tuple[Record, str] | None]:
-        """Waits out others' publishing; then either there is an answer, or a record to be taken over (or none)."""
+    def _look(
+        self, request: Request, deadline: float, seen: tuple[Record, str] | None
+    ) -> tuple[Accepted | None, tuple[Record, str] | None]:
+        """Waits out others' publishing; then either there is an answer, or a record to be taken over (or none).
+
+        `seen` is the record as it was found just now, if it was.
+        """
         pause = 0.03
         while True:
-            found = self._store.read(request.id)
+            found, seen = seen or self._store.read(request.id), None
             if found is None:
                 return None, None
             record = found[0]

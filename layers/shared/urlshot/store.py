@@ -32,7 +32,14 @@ _TRIES_ON_409 = 5
 
 
 class Conflict(Exception):
-    """The record is not what it was when it was read, or is there already."""
+    """The record is not what it was when it was read, or is there already.
+
+    `found` is the record that there is with its ETag, where it was looked up.
+    """
+
+    def __init__(self, found: tuple[Record, str] | None = None) -> None:
+        super().__init__()
+        self.found = found
 
 
 class Gone(Exception):
@@ -126,7 +133,7 @@ class Store:
             found = self.read(record.id)
             if found is not None and found[0] == record:
                 return found[1]
-            raise
+            raise Conflict(found) from None
 
     def _put_object(self, key: str, body: bytes, condition: dict[str, Any]) -> str:
         """Writes a small JSON object under a condition, and returns its ETag. Raises: Conflict, Gone."""
