@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.certificates import certificate
 from tests.e2e.conftest import Pages, Stack, call, eventually, start, stop
 from tests.e2e.examples.verify import verified
+from tests.e2e.visitor import Visitor, open_browser
 from tests.hooks import Hooks
 from urlshot.identity import job_id
 
@@ -163,3 +166,36 @@ def test_everyone_who_asked_for_a_callback_gets_one_and_a_mail_is_a_link_that_op
     [mail] = eventually(lambda: [text for text in keyed.mails(job) if "somebody@example.com" in text], "the mail")
     link = next(word for word in mail.replace("=\n", "").replace("=3D", "=").split() if "/file?token=" in word)
     assert call("GET", link, key="").status == 302
+
+
+def test_the_page_takes_a_key_and_keeps_it_as_long_as_was_asked(keyed: Stack, pages: Pages) -> None:
+    """Below the stage's path, and with addresses of PDFs that carry a token."""
+    origin = keyed.endpoint.rpartition("/")[0]
+    stored = "[sessionStorage.getItem('urlshot.key'), localStorage.getItem('urlshot.key')]"
+    key = keyed.ready["api_key"]
+    with open_browser() as browser:
+        visitor = Visitor.of(browser)
+        page = visitor.page
+        page.goto(keyed.endpoint)
+        field = page.get_by_label("Your API key")
+        visitor.ask(pages.url("/by-hand"))
+        expect(field).to_be_focused()
+        expect(field).to_have_accessible_description(re.compile("An API key is missing or not known. Enter yours."))
+        assert page.get_by_role("article").count() == 0
+        field.fill(key)
+        visitor.ask(pages.url("/by-hand"))
+        job = visitor.job("Page /by-hand")
+        expect(job.get_by_text("Complete")).to_be_visible()
+        with page.expect_download() as download:
+            job.get_by_role("link", name="Download").click()
+        assert download.value.path().read_bytes().startswith(b"%PDF")
+        assert visitor.keys == {(origin, key)}
+
+        assert page.evaluate(stored) == [key, None]
+        page.get_by_label("Remember on this device").check()
+        assert page.evaluate(stored) == [None, key]
+        page.reload()
+        expect(field).to_have_value(key)
+        page.get_by_label("Remember on this device").uncheck()
+        assert page.evaluate(stored) == [key, None]
+        visitor.leave(origin, keyed.ready["aws_endpoint"])

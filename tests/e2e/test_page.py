@@ -4,81 +4,27 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Route, expect
 from pypdf import PdfReader
 
-from playwright_aws_lambda import Layer
-from tests.e2e.conftest import PROJECT, Pages, Stack, call
+from tests.e2e.conftest import Pages, Stack, call
+from tests.e2e.visitor import Visitor, open_browser
 
 HOSTILE = '<img src=x onerror="alert(1)"></script><script>alert(2)</script>\u202egpj.exe'
-WATCH = """
-addEventListener("securitypolicyviolation", (event) => console.error(event.violatedDirective, event.blockedURI));
-"""
 VIEWER = "Object.defineProperty(Navigator.prototype, 'pdfViewerEnabled', { get: () => true });"
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The layer's headless shell, with a plain environment; it has no PDF viewer."""
-    layer = Layer.at(Path(os.environ.get("URLSHOT_CHROMIUM_LAYER", PROJECT / ".urlshot" / "layers" / "ChromiumLayer")))
-    environment = {
-        "LD_LIBRARY_PATH": str(layer.libraries),
-        "FONTCONFIG_PATH": str(layer.files),
-        "HOME": str(layer.workspace() / "home"),
-    }
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=layer.inflate("chromium"), env={**environment})
+    with open_browser() as browser:
         yield browser
-        browser.close()
-
-
-@dataclass
-class Visitor:
-    """Someone at the page: what they see, what the browser complains of, and whom it talks to."""
-
-    page: Page
-    complaints: list[str] = field(default_factory=list)
-    origins: set[str] = field(default_factory=set)
-    keys: set[tuple[str, str]] = field(default_factory=set)
-    """Origin and value of every x-api-key that was sent."""
-
-    def __post_init__(self) -> None:
-        self.page.on("console", self._on_console)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.complaints.append(dialog.message), dialog.dismiss()))
-        self.page.on("request", self._on_request)
-
-    def _on_console(self, message: ConsoleMessage) -> None:
-        # Chromium says of every problem answer that it is none of a success.
-        if message.type in ("error", "warning") and not message.text.startswith("Failed to load resource"):
-            self.complaints.append(message.text)
-
-    def _on_request(self, request: Request) -> None:
-        parts = urlsplit(request.url)
-        self.origins.add(f"{parts.scheme}://{parts.netloc}")
-        if key := request.headers.get("x-api-key"):
-            self.keys.add((f"{parts.scheme}://{parts.netloc}", key))
-
-    def ask(self, *urls: str) -> None:
-        self.page.get_by_label("Address of the page").fill("\n".join(urls))
-        self.page.get_by_role("button", name="Make").click()
-
-    def job(self, name: str) -> Locator:
-        """The card of the job with this title or address."""
-        return self.page.get_by_role("article", name=name)
-
-    def focused(self) -> str:
-        return str(self.page.evaluate("document.activeElement.ariaLabel || document.activeElement.textContent.trim()"))
 
 
 Arrive = Callable[..., Visitor]
@@ -90,20 +36,13 @@ def arrive(browser: Browser, stack: Stack) -> Iterator[Arrive]:
     visitors: list[Visitor] = []
 
     def arrive(script: str = "", **context: Any) -> Visitor:
-        page = browser.new_context(**context).new_page()
-        page.set_default_timeout(20_000)
-        page.add_init_script(WATCH + script)
-        visitors.append(Visitor(page))
-        page.goto(stack.endpoint)
+        visitors.append(Visitor.of(browser, script, **context))
+        visitors[-1].page.goto(stack.endpoint)
         return visitors[-1]
 
     yield arrive
-    ours = {stack.endpoint, stack.ready["aws_endpoint"]}
     for visitor in visitors:
-        visitor.page.context.close()
-        assert visitor.complaints == []
-        assert visitor.origins <= ours
-        assert {origin for origin, _ in visitor.keys} <= {stack.endpoint}
+        visitor.leave(stack.endpoint, stack.ready["aws_endpoint"])
 
 
 def test_a_pasted_address_becomes_a_pdf(arrive: Arrive, stack: Stack, pages: Pages) -> None:
@@ -117,10 +56,8 @@ def test_a_pasted_address_becomes_a_pdf(arrive: Arrive, stack: Stack, pages: Pag
     expect(page.get_by_role("status")).to_contain_text("Complete")
 
     # No viewer here, so a link; where there is one, a frame.
-    link = job.get_by_role("link", name="Open the PDF").get_attribute("href")
-    assert (
-        link is not None and "This is /pasted" in PdfReader(io.BytesIO(call("GET", link).body)).pages[0].extract_text()
-    )
+    link = job.get_by_role("link", name="Open the PDF").get_attribute("href") or ""
+    assert "This is /pasted" in PdfReader(io.BytesIO(call("GET", link).body)).pages[0].extract_text()
     with page.expect_download() as download:
         job.get_by_role("link", name="Download").click()
     assert download.value.suggested_filename == "127.0.0.1-pasted.pdf"
@@ -429,45 +366,6 @@ def test_polls_with_pauses_and_not_while_it_is_hidden_and_not_for_ever(arrive: A
     assert len(looks) == 6
     page.get_by_role("button", name="Look again").click()
     turn(0, 7, "Printing")
-
-
-def test_a_key_goes_to_our_own_origin_and_is_kept_as_long_as_was_asked(
-    arrive: Arrive, stack: Stack, pages: Pages
-) -> None:
-    visitor = arrive()
-    page = visitor.page
-
-    def keyed(route: Route) -> None:
-        answer = route.fetch()
-        text = answer.text().replace('data-requires-key="false"', 'data-requires-key="true"')
-        route.fulfill(response=answer, body=text)
-
-    def guard(route: Route) -> None:
-        if route.request.headers.get("x-api-key") == "right":
-            route.continue_()
-        else:
-            route.fulfill(status=403, json={"code": "api_key_required", "title": "An API key is missing or not known"})
-
-    page.route(f"{stack.endpoint}/", keyed)
-    page.route("**/pdf", guard)
-    page.goto(stack.endpoint)
-    field = page.get_by_label("Your API key")
-    visitor.ask(pages.url("/keyed"))
-    expect(field).to_be_focused()
-    expect(field).to_have_accessible_description(re.compile("An API key is missing or not known. Enter yours."))
-    field.fill("right")
-    visitor.ask(pages.url("/keyed"))
-    expect(visitor.job("Page /keyed").get_by_text("Complete")).to_be_visible()
-    assert visitor.keys == {(stack.endpoint, "right")}
-
-    stored = "[sessionStorage.getItem('urlshot.key'), localStorage.getItem('urlshot.key')]"
-    assert page.evaluate(stored) == ["right", None]
-    page.get_by_label("Remember on this device").check()
-    assert page.evaluate(stored) == [None, "right"]
-    page.reload()
-    expect(field).to_have_value("right")
-    page.get_by_label("Remember on this device").uncheck()
-    assert page.evaluate(stored) == ["right", None]
 
 
 def test_without_scripts_the_form_is_a_form(browser: Browser, stack: Stack, pages: Pages) -> None:

@@ -112,6 +112,7 @@ find("clear").addEventListener("click", () => {
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
+  if (send.ariaDisabled) return; // a button that is disabled in earnest loses the focus
   clearErrors(form);
   find("problem").textContent = "";
   const urls = readUrls(form);
@@ -124,13 +125,13 @@ form.addEventListener("submit", async (event) => {
   const common = { options: readOptions(form) };
   const age = find("max-age").value;
   if (age) common.max_age = Number(age);
-  send.disabled = true;
+  send.ariaDisabled = "true";
   try {
     take(urls, await ask(urls.map((one) => ({ url: one, ...common }))), common.options);
   } catch (problem) {
     complain(problem);
   } finally {
-    send.disabled = false;
+    send.ariaDisabled = null;
   }
 });
 
@@ -192,7 +193,8 @@ url.addEventListener("keydown", (event) => {
 function refused(problem) {
   find("key").hidden = false;
   clearErrors(form);
-  showError(find("key-value"), `${problem.message} ${key.value ? "Another key may do." : "Enter yours."}`);
+  const title = problem.body.title ?? "This is not allowed"; // of all that it says, the detail is API Gateway's own word
+  showError(find("key-value"), `${title}. ${key.value ? "Another key may do." : "Enter yours."}`);
 }
 
 function keepKey() {
