@@ -138,7 +138,7 @@ def gateway_app(
         return sent
 
     app = web.Application(client_max_size=BODY_LIMIT)
-    app.router.add_route("*", "/{path:.*}", serve)
+    app.router.add_route("*", r"/{path:[\s\S]*}", serve)  # a path may have an encoded line break in it
     return app
 
 

@@ -155,6 +155,11 @@ def test_a_policy_is_there_before_its_queue_that_before_its_key_and_all_before_w
         assert paths.index(f"/api/policies/%2F/urlshot-{queue}") < paths.index(f"/api/queues/%2F/{queue}")
 
 
+def test_the_event_to_try_it_with_is_one_that_it_takes() -> None:
+    event = json.loads((PROJECT / "tests" / "events" / "topology.json").read_text("utf-8"))
+    assert Wanted.model_validate(event["ResourceProperties"]).shards == 1
+
+
 def test_properties_arrive_as_strings() -> None:
     arrived = Wanted.model_validate({"ServiceToken": "x", "Shards": "2", "RetryDelays": "1,2", "QueueLimit": "100000"})
     assert (arrived.shards, arrived.delays, arrived.limit) == (2, (1, 2), 100_000)

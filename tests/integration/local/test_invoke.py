@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from yarl import URL
 
 from infra.local.addresses import LocalAddresses, function_arn
 from infra.local.cloudformation import CustomResources, DeploymentError
@@ -143,6 +144,8 @@ async def test_the_gateway_answers_for_itself_as_api_gateway_does(harness: Any, 
             '{"message":"Internal server error"}',
         )
         assert (await post("/run", {}))[0] == 403
+        async with http.post(URL(url + "/prod/o%0Ather", encoded=True), json={}) as answer:
+            assert answer.content_type == "application/problem+json"
         async with http.post(url + "/prod/other", json={}) as answer:
             assert (answer.status, answer.content_type) == (404, "application/problem+json")
             assert (await answer.json(content_type=None))["title"] == "Missing Authentication Token"
