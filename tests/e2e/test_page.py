@@ -316,10 +316,6 @@ def test_a_phone_needs_no_scrolling_sideways(arrive: Arrive, pages: Pages, width
     assert visitor.page.locator("body").evaluate(small) == 0
 
 
-def under_way(job_id: str, url: str) -> dict[str, Any]:
-    return {"version": 1, "id": job_id, "url": url, "state": "running", "attempt": 1, "options": {}, "links": {}}
-
-
 def test_polls_with_pauses_and_not_while_it_is_hidden_and_not_for_ever(arrive: Arrive) -> None:
     """By a clock that the test turns, and an endpoint that is never done."""
     visitor = arrive()
@@ -327,7 +323,7 @@ def test_polls_with_pauses_and_not_while_it_is_hidden_and_not_for_ever(arrive: A
     page.clock.install(time=0)
     page.reload()
     page.clock.pause_at(3600)
-    job = under_way("a" * 40, "https://example.com/slow")
+    job = {"id": "a" * 40, "url": "https://example.com/slow", "state": "running", "options": {}, "links": {}}
     looks: list[str] = []
 
     def answer(route: Route) -> None:
@@ -338,7 +334,8 @@ def test_polls_with_pauses_and_not_while_it_is_hidden_and_not_for_ever(arrive: A
             problem = {"title": "There are too many requests", "detail": "There are too many requests."}
             route.fulfill(status=429, json=problem, headers={"Retry-After": "9"})
         else:
-            route.fulfill(json=job, headers={"Retry-After": "7"})
+            # Each answer is another, so that it can be seen to have come.
+            route.fulfill(json={**job, "attempt": len(looks)}, headers={"Retry-After": "7"})
 
     def turn(seconds: float, count: int, text: str | re.Pattern[str]) -> None:
         """After so many more seconds there were so many looks, and the job's line says what came of the last."""
@@ -346,26 +343,27 @@ def test_polls_with_pauses_and_not_while_it_is_hidden_and_not_for_ever(arrive: A
         expect(page.get_by_role("article").get_by_text(text)).to_be_visible()
         assert len(looks) == count
 
-    page.route("**/pdf", lambda route: route.fulfill(status=202, json=job, headers={"Retry-After": "2"}))
+    asked = {**job, "state": "queued", "attempt": 0}
+    page.route("**/pdf", lambda route: route.fulfill(status=202, json=asked, headers={"Retry-After": "2"}))
     page.route(f"**/pdf/{job['id']}?*", answer)
     visitor.ask("example.com/slow")
     turn(0, 1, "Printing")
     assert looks[0].endswith("?wait=10")
-    turn(6.8, 1, re.compile("Printing · [56] s"))
+    turn(6.8, 1, re.compile("^Printing · [56] s"))
     turn(0.4, 2, "The endpoint cannot be reached")
     turn(2.5, 3, "There are too many requests.")
     turn(8.8, 3, "There are too many requests.")
-    turn(0.4, 4, "Printing")
+    turn(0.4, 4, "Printing, try 4")
     page.evaluate("Object.defineProperty(document, 'hidden', { configurable: true, get: () => true })")
-    turn(120, 4, "Printing")
+    turn(120, 4, "Printing, try 4")
     page.evaluate("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
-    turn(1, 5, "Printing · 2 min")
+    turn(1, 5, "Printing, try 5 · 2 min")
     page.clock.fast_forward("31:00")
     turn(0, 6, "not watched any more")
     page.clock.run_for(600_000)
     assert len(looks) == 6
     page.get_by_role("button", name="Look again").click()
-    turn(0, 7, "Printing")
+    turn(0, 7, "Printing, try 7")
 
 
 def test_without_scripts_the_form_is_a_form(browser: Browser, stack: Stack, pages: Pages) -> None:
