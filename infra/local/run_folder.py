@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -17,9 +18,12 @@ class RunFolder:
     def __init__(self, parent: Path) -> None:
         parent.mkdir(parents=True, exist_ok=True)
         prune(parent, KEPT_RUNS - 1)
-        self.path = Path(tempfile.mkdtemp(dir=parent, prefix=time.strftime("%Y%m%d-%H%M%S-")))
-        self.path.chmod(0o755)
-        self._lock = _lock(self.path)
+        # Locked before it has a name that others look at: a stack that starts at the same moment would take it for one
+        # that nobody uses.
+        scratch = Path(tempfile.mkdtemp(dir=parent, prefix="."))
+        scratch.chmod(0o755)
+        self._lock = _lock(scratch)
+        self.path = scratch.rename(parent / f"{time.strftime('%Y%m%d-%H%M%S')}-{scratch.name.removeprefix('.')}")
         for name in ("mails", "logs"):
             (self.path / name).mkdir()
 
@@ -37,17 +41,21 @@ class RunFolder:
 
 def prune(parent: Path, keep: int) -> None:
     """Removes all but the last `keep` runs; one that is still in use is left alone."""
-    runs = sorted((entry for entry in parent.iterdir() if entry.is_dir()), key=lambda entry: entry.name)
+    runs = sorted(entry for entry in parent.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     for old in runs[: max(0, len(runs) - keep)]:
         lock = _lock(old)
         if lock is not None:
+            with suppress(FileNotFoundError):  # another was quicker
+                _remove(old.rename(old.with_name(f".{old.name}")))
             lock.close()
-            _remove(old)
 
 
 def _lock(folder: Path) -> TextIO | None:
-    """The lock's open file, None if a living process holds it."""
-    file = (folder / "lock").open("a", encoding="utf-8")
+    """The lock's open file, None if a living process holds it, or another has just removed the folder."""
+    try:
+        file = (folder / "lock").open("a", encoding="utf-8")
+    except FileNotFoundError:
+        return None
     os.set_inheritable(file.fileno(), False)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,30 @@
+"""Folders of runs: stacks that start and end side by side do not take one another's away."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from infra.local.run_folder import KEPT_RUNS, RunFolder, prune
+
+
+def test_stacks_that_start_at_the_same_moment_each_have_a_folder(tmp_path: Path) -> None:
+    for number in range(20):  # what runs of old have left
+        (tmp_path / f"20200101-0000{number:02}-old" / "logs").mkdir(parents=True)
+    with ThreadPoolExecutor(20) as threads:
+        runs = list(threads.map(lambda _: RunFolder(tmp_path), range(20)))
+    assert len({run.path for run in runs}) == 20
+    assert all((run.path / "logs").is_dir() for run in runs)
+    assert len(list(tmp_path.glob("*-old"))) < KEPT_RUNS
+
+
+def test_one_that_is_in_use_stays_and_of_the_others_the_last_few(tmp_path: Path) -> None:
+    used = RunFolder(tmp_path)
+    left = []
+    for _ in range(KEPT_RUNS + 2):
+        run = RunFolder(tmp_path)
+        run.remove(keep_records=True)
+        left.append(run.path)
+    prune(tmp_path, 1)
+    assert used.path.is_dir()
+    assert sum(path.is_dir() for path in left) <= 1
+    used.remove(keep_records=False)
+    assert not used.path.exists()
