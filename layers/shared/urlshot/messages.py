@@ -7,8 +7,7 @@ with the key `shot_direct.start`, and bind a queue of its own to `shot_direct.co
 from __future__ import annotations
 
 import json
-import re
-import zlib
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -21,41 +20,30 @@ from urlshot.private import Private
 
 EXCHANGE = "shot_direct"
 START = "shot_direct.start"
+START_BULK = "shot_direct.start.bulk"
 COMPLETED = "shot_direct.completed"
 FAILED = "shot_direct.failed"
 QUEUE = "generate_shot"
+QUEUE_BULK = "generate_shot_bulk"
 DEAD = "generate_shot_dead"
 TYPE = "url_shot"
 
-MAX_SHARDS = 8
-"""Shards that there can be; the keys of all of them are bound, however many there are."""
+Priority = Literal["normal", "bulk"]
+"""`bulk` jobs wait in a queue of their own and leave some slots free, so that no one waits behind a batch."""
+
+QUEUES: Mapping[Priority, str] = {"normal": QUEUE, "bulk": QUEUE_BULK}
+"""The work queue of each priority."""
+
+START_KEYS: Mapping[Priority, str] = {"normal": START, "bulk": START_BULK}
+"""The routing key that leads from the exchange to that queue."""
 
 MAX_BODY = 1_000_000
 """Bytes of a message's body; ours have a few hundred."""
 
 
-def shard_of(job_id: str, shards: int) -> int:
-    """The shard of a job, which its id alone decides."""
-    return zlib.crc32(job_id.encode()) % shards
-
-
-def queue_of(shard: int) -> str:
-    return QUEUE if shard == 0 else f"{QUEUE}_{shard}"
-
-
-def start_key(shard: int) -> str:
-    return START if shard == 0 else f"{START}.{shard}"
-
-
 def delay_queue(queue: str, seconds: int) -> str:
-    """The queue in which a message of `queue` waits for `seconds`."""
+    """The name of the queue in which a message of the work queue `queue` waits for `seconds`."""
     return f"{queue}_retry_{seconds}s"
-
-
-def delay_of(name: str) -> tuple[str, int] | None:
-    """The work queue and the seconds of a delay queue, by its name; None for the name of any other queue."""
-    found = re.fullmatch(rf"({QUEUE}(?:_\d+)?)_retry_(\d+)s", name)
-    return (found[1], int(found[2])) if found else None
 
 
 def parse_delays(text: str) -> tuple[int, ...]:
