@@ -55,7 +55,18 @@ class Answers:
         body = record.model_dump(
             mode="json",
             exclude_none=True,
-            exclude={"options", "announced", "lease_until", "generation", "last_good"},
+            include={
+                "version",
+                "id",
+                "url",
+                "state",
+                "priority",
+                "attempt",
+                "requested_at",
+                "finished_at",
+                "error",
+                "report",
+            },
         )
         body["options"] = record.options.changed()
         if record.state == "done" and pdf is None:

@@ -21,7 +21,8 @@ from urlshot.events import Detail
 from urlshot.identity import is_job_id
 from urlshot.logs import error_fields, logger
 from urlshot.records import Record
-from urlshot.store import Conflict, Pdf
+from urlshot.s3 import Conflict
+from urlshot.store import Pdf
 
 PATIENCE_SECONDS = records.PUBLISH_LEASE.total_seconds() + 1
 """How long a request bears with others who are publishing the same job."""
@@ -50,7 +51,7 @@ def post_batch(parts: Parts, call: Call) -> Answer:
 
     def one(value: object) -> tuple[str, Answer]:
         try:
-            wanted = requests.from_value(value, call, parts.rules)
+            wanted = requests.from_value(value, call, parts.rules, "bulk")
             if down.is_set():
                 raise Transient("queue_unavailable", internal="not tried: others of the batch found it so")
             if time.monotonic() - begun > BATCH_SECONDS:
@@ -107,7 +108,7 @@ def get(parts: Parts, call: Call) -> Answer:
 
 
 def delete(parts: Parts, call: Call) -> Answer:
-    """Takes PDF and record away. A render that is under way finds no record at its end, and clears up after itself."""
+    """Deletes PDF and record. A render that is under way finds no record at its end, and its PDF is not published."""
     job_id = _id(call)
     if not parts.settings.require_api_key:
         raise Rejected("forbidden", "This endpoint asks for no API keys, so anybody could delete anything.")
@@ -182,7 +183,7 @@ def accept(parts: Parts, wanted: Wanted) -> Accepted:
 def _told_at_once(parts: Parts, request: Request, accepted: Accepted, names: tuple[str, ...]) -> Detail:
     bucket, record = parts.store.bucket, accepted.record
     if accepted.outcome is Outcome.FAILED and record is not None:
-        return events.told_again(events.detail(record, bucket, render_seconds=0.0), names)
+        return events.told_again(events.detail(record, bucket), names)
     found = parts.store.read(request.id)
     known = found[0] if found is not None else None
     report = known.report if known is not None and known.state == "done" else None

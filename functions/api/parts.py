@@ -10,16 +10,17 @@ from pydantic import Field
 
 from functions.api.answers import Answers
 from functions.api.requests import Rules
-from functions.api.waiting import Waiting
+from functions.api.waiting import SLOT_LEASE, Waiting
 from urlshot.accept import Door
 from urlshot.broker import Publisher
 from urlshot.bus import Bus
 from urlshot.links import FileLinks
-from urlshot.messages import MAX_SHARDS
 from urlshot.recipients import CallbackHosts, NotifyAllow
+from urlshot.s3 import s3_client
 from urlshot.secrets import link_key, read_credentials, read_text
 from urlshot.settings import EgressSettings
-from urlshot.store import Store, s3_client
+from urlshot.slots import Slots
+from urlshot.store import Store
 from urlshot.subscribers import Subscribers
 from urlshot.webhooks import WebhookKeys
 
@@ -31,7 +32,6 @@ class ApiSettings(EgressSettings):
     broker_url: str
     broker_secret: str
     bus: str
-    shards: int = Field(ge=1, le=MAX_SHARDS)
     max_age: int = Field(ge=1)
     pdf_days: int = Field(ge=1)
     link_seconds: int = Field(ge=60, le=3600)
@@ -71,8 +71,8 @@ def bootstrap() -> Parts:
         settings=settings,
         store=store,
         publisher=publisher,
-        door=Door(store, publisher, settings.shards),
-        waiting=Waiting(store, settings.max_waiting),
+        door=Door(store, publisher),
+        waiting=Waiting(store, Slots(settings.bucket, s3, "wait", settings.max_waiting, SLOT_LEASE)),
         answers=Answers(store, links, settings.link_seconds, settings.pdf_days),
         rules=Rules(settings.egress, settings.max_age, settings.callback_hosts, settings.notify_allow),
         subscribers=Subscribers(settings.bucket, s3),

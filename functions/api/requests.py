@@ -16,6 +16,7 @@ from urlshot.accept import Request
 from urlshot.egress import Egress
 from urlshot.errors import Rejected
 from urlshot.identity import job_id, private_id, target
+from urlshot.messages import Priority
 from urlshot.options import Options, invalid
 from urlshot.private import Private
 from urlshot.recipients import callback_subscriber, mail_subscriber
@@ -53,6 +54,11 @@ class Asked(BaseModel):
     )
     notify: str | None = Field(
         default=None, description="A mail address that is told of the job's end; one that the operator allows."
+    )
+    priority: Priority | None = Field(
+        default=None,
+        description="bulk waits behind normal jobs and leaves some renderers free for them. The default is normal for a "
+        "single request, and bulk in a batch.",
     )
 
 
@@ -99,8 +105,8 @@ def batch_of(call: Call) -> list[object]:
     return found
 
 
-def from_value(value: object, call: Call, rules: Rules) -> Wanted:
-    """Reads one request that came as JSON.
+def from_value(value: object, call: Call, rules: Rules, priority: Priority = "normal") -> Wanted:
+    """Reads one request that came as JSON; `priority` is that of a request which does not name one.
 
     Raises:
         Rejected: with the code and field at fault.
@@ -122,6 +128,7 @@ def from_value(value: object, call: Call, rules: Rules) -> Wanted:
         at=now(),
         private=asked.private,
         correlation_id=call.request_id,
+        priority=asked.priority or priority,
     )
     return Wanted(request, tuple(_subscribers(asked, call, rules)))
 

@@ -1,4 +1,4 @@
-"""Waiting for a job's end, when there is nothing to wait on but S3."""
+"""Waiting for the end of a job, of which nothing tells but its record in S3."""
 
 from __future__ import annotations
 
@@ -6,44 +6,43 @@ import random
 import time
 from datetime import timedelta
 
-from urlshot import records
 from urlshot.errors import Transient
+from urlshot.jobs import Slot
 from urlshot.logs import logger
 from urlshot.records import Record
+from urlshot.slots import Free, Slots
 from urlshot.store import Store
 
 WAIT_SECONDS = 25.0
-"""The longest that a request is kept waiting; API Gateway stops listening after 29 s."""
+"""The longest that a request waits; API Gateway stops listening after 29 s."""
 
 FIRST_PAUSE, GROWTH, LONGEST_PAUSE = 0.1, 1.4, 2.5
-"""Seconds between two looks, each pause longer than the one before: a wait of 25 s costs about 20 reads. A job that
-ends after t seconds is told at most about 0.4 t later, and 2.5 s at the most."""
+"""Seconds between two looks; each pause is longer than the one before, so that a wait of 25 s costs about 20 reads. The
+end of a job that takes t seconds is seen about 0.4 t later, and 2.5 s later at most."""
 
-TURN_SECONDS = 35.0
-"""After so long a turn is taken for given up: longer than the function may run."""
+SLOT_LEASE = timedelta(seconds=35)
+"""A slot to wait is free again after this, which is longer than the function may run."""
 
-_TRIES = 3  # turns that looked free, and which others were quicker to take
+_TRIES = 3  # slots that looked free and were taken by other requests first
 
 log = logger()
 
 
 class Waiting:
-    """Follows jobs; of all instances of this function together, at most `most` wait at a time.
+    """Follows jobs. Of all requests to all instances of this function, as many wait at a time as there are slots.
 
-    A request that waits holds an instance, and so many may be held that there is none left for those who only ask.
-    Lambda cannot count them and instances do not know of one another, so each wait takes one of `most` turns, which are
-    objects in the bucket that one holder at a time has. It costs a PUT and a DELETE, and a list and a PUT more where
-    many wait; a request that has nothing to wait for takes none.
+    A request that waits occupies an instance; without a bound there could be none left for requests that do not wait. A
+    wait costs a PUT and a DELETE, and a LIST and a PUT more when many wait. A request whose job has ended takes no slot.
     """
 
-    def __init__(self, store: Store, most: int) -> None:
+    def __init__(self, store: Store, slots: Slots) -> None:
         self._store = store
-        self._most = most
+        self._slots = slots
 
     def follow(self, job_id: str, seconds: float, *, or_refuse: bool = False) -> tuple[Record, str] | None:
-        """The job's record with its ETag once it has ended, or as it stands after `seconds`; None if there is none.
+        """Returns the job's record and ETag once it has ended, or as it is after `seconds`; None if there is none.
 
-        Where no turn is free, the record as it stands at once, or with `or_refuse` an error.
+        If no slot is free, returns the record as it is at once, or with `or_refuse` raises an error.
 
         Raises:
             Transient: `too_many_waiting`.
@@ -52,9 +51,9 @@ class Waiting:
         found = self._store.read(job_id)
         if _ended(found) or seconds <= 0:
             return found
-        turn = self._take_turn()
-        if turn is None:
-            log.warning("wait: no turn is free", extra={"job_id": job_id})
+        slot = self._take_slot()
+        if slot is None:
+            log.warning("wait: no slot is free", extra={"job_id": job_id})
             if or_refuse:
                 raise Transient("too_many_waiting")
             return found
@@ -66,27 +65,21 @@ class Waiting:
                 found = self._store.read(job_id)
             return found
         finally:
-            self._store.give_turn_back(*turn)
+            self._slots.give_back(slot)
 
-    def _take_turn(self) -> tuple[str, str] | None:
-        """Name and ETag of a turn; None where none is free.
-
-        One call where the first that is tried is free; the list of all is only asked for where it is not.
-        """
-        if self._most == 0:
+    def _take_slot(self) -> Slot | None:
+        """Takes a slot, at random so that instances seldom meet; lists the free ones only if that one is not free."""
+        count = self._slots.count
+        if count == 0:
             return None
-        name = str(random.randrange(self._most))  # noqa: S311 - spreads the load, guards nothing
-        if etag := self._store.take_turn(name):
-            return name, etag
-        held = self._store.turns()
-        free: dict[str, str | None] = {str(number): None for number in range(self._most) if str(number) not in held}
-        given_up = records.now() - timedelta(seconds=TURN_SECONDS)
-        free |= {name: etag for name, (etag, since) in held.items() if since < given_up and int(name) < self._most}
-        for name in random.sample(list(free), min(_TRIES, len(free))):
-            if etag := self._store.take_turn(name, free[name]):
-                return name, etag
+        if slot := self._slots.take(Free(random.randrange(count))):  # noqa: S311 - spreads the load, guards nothing
+            return slot
+        free = self._slots.list_free()
+        for one in random.sample(free, min(_TRIES, len(free))):
+            if slot := self._slots.take(one):
+                return slot
         return None
 
 
 def _ended(found: tuple[Record, str] | None) -> bool:
-    return found is None or found[0].state in ("done", "failed")
+    return found is None or found[0].ended

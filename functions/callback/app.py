@@ -16,9 +16,9 @@ from functions.callback.post import Sender
 from functions.callback.work import Worker
 from urlshot.claims import S3Claims
 from urlshot.links import FileLinks
+from urlshot.s3 import s3_client
 from urlshot.secrets import link_key, read_text
 from urlshot.settings import OutgoingSettings
-from urlshot.store import s3_client
 from urlshot.subscribers import Subscribers
 from urlshot.webhooks import WebhookKeys
 

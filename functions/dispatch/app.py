@@ -3,104 +3,160 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from datetime import timedelta
+from functools import cache
 from typing import Any
 
+from aws_lambda_powertools import Metrics
+from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import Field
 
+from functions.dispatch.bare import BareMessages
 from functions.dispatch.batch import Delivery, deliveries
-from functions.dispatch.renderer import Renderer, lambda_client
-from functions.dispatch.work import Policy, Worker
+from functions.dispatch.handover import HANDED_OVER, NO_SLOT, Handled, HandOver
+from functions.dispatch.invoke import Renderer, lambda_client
+from functions.dispatch.pool import WAIT_SECONDS, SlotPool
 from urlshot.accept import Door
+from urlshot.announce import Announcer
 from urlshot.broker import Publisher
 from urlshot.bus import Bus
-from urlshot.errors import Broken, UrlshotError
+from urlshot.errors import Broken, Rejected, UrlshotError
+from urlshot.lease import lease_seconds
 from urlshot.logs import error_fields, logger
-from urlshot.messages import MAX_SHARDS, Delays
+from urlshot.messages import BareMessage, Delays, parse_message
+from urlshot.parking import Parking
+from urlshot.records import Bounds
+from urlshot.s3 import s3_client
 from urlshot.secrets import read_credentials
 from urlshot.settings import EgressSettings
-from urlshot.store import Store, s3_client
+from urlshot.slots import Slots
+from urlshot.store import Store
+
+ALONE_SECONDS = 45.0
+"""A message that was delivered before is begun only if the function has this much time left."""
+
+LEFT = "left"
+"""The outcome of a message that may not be acknowledged."""
 
 log = logger()
+metrics = Metrics()
 
 
 class DispatchSettings(EgressSettings):
     bucket: str
     broker_url: str
     broker_secret: str
-    shards: int = Field(ge=1, le=MAX_SHARDS)
     bus: str
     render_function: str
-    render_timeout: float = Field(gt=0, le=600)
+    render_timeout: int = Field(gt=0, le=600)
+    renders: int = Field(ge=1, le=1000)
     batch_size: int = Field(ge=1, le=50)
     max_attempts: int = Field(ge=1, le=10)
     max_age: int = Field(ge=1)
+    max_job_age: int = Field(ge=60)
     retry_delays: Delays
 
 
+class Dispatcher:
+    """Handles batches; its threads live as long as the process."""
+
+    def __init__(self, slots: Slots, bare: BareMessages, hand_over: HandOver, parking: Parking, threads: int) -> None:
+        self._slots = slots
+        self._bare = bare
+        self._hand_over = hand_over
+        self._parking = parking
+        self._threads = ThreadPoolExecutor(max_workers=threads)
+
+    def handle(self, batch: list[Delivery], time_left: Callable[[], float]) -> list[Handled]:
+        """Handles one batch.
+
+        A message that was delivered before is handled alone, after the others: if it ended the last batch, its
+        neighbours are not to suffer again.
+        """
+        pool = SlotPool(self._slots, time.monotonic() + WAIT_SECONDS)
+        handled = list(self._threads.map(lambda one: self._guarded(one, pool), (m for m in batch if not m.redelivered)))
+        for one in (one for one in batch if one.redelivered):
+            handled.append(self._guarded(one, pool if time_left() > ALONE_SECONDS else None))
+        return handled
+
+    def _guarded(self, delivery: Delivery, pool: SlotPool | None) -> Handled:
+        """Handles one message so that no error of it reaches its neighbours. Without a `pool`, postpones it."""
+        log.thread_safe_append_keys(correlation_id=delivery.correlation_id)
+        try:
+            return self._one(delivery, pool)
+        except UrlshotError as error:
+            log.exception("message: left in the queue", extra=error_fields(error))
+        except Exception:
+            log.exception("message: left in the queue")
+        finally:
+            log.thread_safe_clear_keys()
+        return Handled(LEFT)
+
+    def _one(self, delivery: Delivery, pool: SlotPool | None) -> Handled:
+        if pool is None:
+            self._parking.postpone(delivery.body, delivery.queue, delivery.correlation_id)
+            return Handled("postponed")
+        try:
+            message = parse_message(delivery.body)
+            if isinstance(message, BareMessage):
+                return Handled(self._bare.accept(message, delivery))
+        except Rejected as error:
+            self._parking.bury(delivery.body, error.public())
+            log.warning("message: dead", extra=error_fields(error))
+            return Handled("dead")
+        return self._hand_over.handle(message, delivery, pool)
+
+
 @cache
-def bootstrap() -> tuple[Worker, ThreadPoolExecutor]:
-    """Makes the worker and its threads, once a process."""
+def bootstrap() -> Dispatcher:
+    """Makes the dispatcher, once a process."""
     settings = DispatchSettings.read(os.environ)
-    store = Store(settings.bucket, s3_client(pool=settings.batch_size))
+    s3 = s3_client(pool=settings.batch_size)
+    store = Store(settings.bucket, s3)
     publisher = Publisher(settings.broker_url, lambda: read_credentials(settings.broker_secret))
-    worker = Worker(
+    lease = lease_seconds(settings.render_timeout)
+    parking = Parking(publisher, settings.retry_delays, lease)
+    announcer = Announcer(store, publisher, Bus(settings.bus), parking)
+    slots = Slots(settings.bucket, s3, "slot", settings.renders, timedelta(seconds=lease))
+    hand_over = HandOver(
         store=store,
-        publisher=publisher,
-        door=Door(store, publisher, settings.shards),
-        bus=Bus(settings.bus),
-        renderer=Renderer(settings.render_function, lambda_client(settings.render_timeout, settings.batch_size)),
-        policy=Policy(
-            egress=settings.egress,
-            max_age=settings.max_age,
-            max_attempts=settings.max_attempts,
-            delays=settings.retry_delays,
-            render_timeout=settings.render_timeout,
-        ),
+        slots=slots,
+        announcer=announcer,
+        parking=parking,
+        renderer=Renderer(settings.render_function, lambda_client(settings.batch_size)),
+        bounds=Bounds(settings.max_attempts, timedelta(seconds=settings.max_job_age)),
+        render_timeout=settings.render_timeout,
     )
-    return worker, ThreadPoolExecutor(max_workers=settings.batch_size)
+    bare = BareMessages(store, Door(store, publisher), announcer, settings.egress, settings.max_age)
+    return Dispatcher(slots, bare, hand_over, parking, settings.batch_size)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Handles one batch and returns how many messages came to which end.
-
-    A message that was delivered before is handled alone, after the fresh ones: if it is what brought the last batch
-    down, it shall not take its neighbours along again.
+    """Handles one batch and returns how many messages had which outcome.
 
     Raises:
-        Broken: some messages may not be acknowledged, because storage, bus or broker would not take what has to be
-            written first. Lambda then returns the whole batch to the queue; those that ended are found by their
-            records.
+        Broken: some messages may not be acknowledged, because storage, bus or broker does not take what has to be
+            written first. Lambda then returns the whole batch to the queue; messages that were handled find their jobs
+            under way.
     """
-    worker, threads = bootstrap()
     batch = deliveries(event)
-    ends: Counter[str] = Counter()
-    ends.update(threads.map(partial(_settled, worker.handle), [one for one in batch if not one.redelivered]))
-    for one in (one for one in batch if one.redelivered):
-        in_time = context.get_remaining_time_in_millis() / 1000 > worker.policy.lease.total_seconds()
-        ends[_settled(worker.handle if in_time else worker.postpone, one)] += 1
-    log.info("batch: handled", extra={"messages": len(batch), "ends": dict(ends)})
-    if ends["left"]:
-        raise Broken(f"{ends['left']} of {len(batch)} messages have to come again")
-    return dict(ends)
-
-
-def _settled(handle: Callable[[Delivery], str], delivery: Delivery) -> str:
-    """What became of one message; whatever goes wrong with it is its own affair, and not its neighbours'."""
-    log.thread_safe_append_keys(correlation_id=delivery.correlation_id)
-    try:
-        return handle(delivery)
-    except UrlshotError as error:
-        log.exception("message: left in the queue", extra=error_fields(error))
-    except Exception:
-        log.exception("message: left in the queue")
-    finally:
-        log.thread_safe_clear_keys()
-    return "left"
+    handled = bootstrap().handle(batch, lambda: context.get_remaining_time_in_millis() / 1000)
+    outcomes = Counter(one.outcome for one in handled)
+    metrics.add_metric("pdf.handed_over", MetricUnit.Count, outcomes[HANDED_OVER])
+    metrics.add_metric("pdf.slot.missed", MetricUnit.Count, outcomes[NO_SLOT])
+    for one in handled:
+        if one.slot_wait > 0:
+            metrics.add_metric("pdf.slot.wait", MetricUnit.Milliseconds, round(one.slot_wait * 1000, 1))
+    metrics.flush_metrics()
+    log.info("batch: handled", extra={"messages": len(batch), "outcomes": dict(outcomes)})
+    if outcomes[LEFT]:
+        raise Broken(f"{outcomes[LEFT]} of {len(batch)} messages have to come again")
+    return dict(outcomes)
 
 
 if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # in Lambda's init phase, which has more CPU than a request

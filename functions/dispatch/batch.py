@@ -6,15 +6,22 @@ import base64
 from dataclasses import dataclass
 from typing import Any
 
+from urlshot.messages import QUEUE_BULK, Priority
+
 
 @dataclass(frozen=True)
 class Delivery:
-    """One message: from which queue, its body, whether the broker had delivered it before, and whose request it is."""
+    """One message: its queue, its body, whether the broker delivered it before, and the name of its request."""
 
     queue: str
     body: bytes
     redelivered: bool
     correlation_id: str = ""
+
+    @property
+    def priority(self) -> Priority:
+        """The priority that its queue stands for."""
+        return "bulk" if self.queue == QUEUE_BULK else "normal"
 
 
 def deliveries(event: dict[str, Any]) -> list[Delivery]:
@@ -27,7 +34,7 @@ def deliveries(event: dict[str, Any]) -> list[Delivery]:
                 queue,
                 base64.b64decode(one["data"]),
                 bool(one.get("redelivered", False)),
-                (one.get("basicProperties") or {}).get("correlationId") or "",
+                str((one.get("basicProperties") or {}).get("correlationId") or "")[:255],
             )
             for one in messages
         ]

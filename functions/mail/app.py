@@ -16,9 +16,9 @@ from urlshot.claims import S3Claims
 from urlshot.events import Detail
 from urlshot.links import FileLinks
 from urlshot.logs import logger
+from urlshot.s3 import s3_client
 from urlshot.secrets import link_key
 from urlshot.settings import Settings
-from urlshot.store import s3_client
 from urlshot.subscribers import Subscribers
 from urlshot.subscriptions import Subscription
 

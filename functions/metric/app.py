@@ -12,7 +12,7 @@ from urlshot.events import Detail
 
 metrics = Metrics()
 
-PHASES = ("queue", "start", "navigate", "settle", "print", "upload")
+PHASES = ("queue", "wait", "hand_over", "start", "navigate", "settle", "print", "upload")
 """Of a report; a closed list, because every new name is a metric to pay for."""
 
 

@@ -1,4 +1,4 @@
-"""Lambda's way in: one render job in, its report or error out (`urlshot.jobs`).
+"""Lambda's entry: one render job in, its report or error out (`urlshot.jobs`).
 
 Nothing starts at import, unless the import is Lambda's own: then the browser is started in the init phase, which has a
 full CPU and ten seconds, rather than within the first job. That is told by AWS_LAMBDA_RUNTIME_API, which every Lambda

@@ -52,7 +52,7 @@ class Jobs:
         cold, self._cold = self._cold, False
         try:
             job = job.model_copy(update={"url": target(job.url, self._egress).url})
-            report, pdf = await self._render(job, budget, cold=cold)
+            report, pdf, etag = await self._render(job, budget, cold=cold)
         except Broken:
             raise
         except UrlshotError as error:
@@ -65,9 +65,10 @@ class Jobs:
         shown |= {"verdict": report.verdict, "warnings": [warning.code for warning in report.warnings]}
         self._logger.info("rendered", extra=shown)
         inline = base64.b64encode(pdf).decode() if job.upload is None else None
-        return RenderAnswer(id=job.id, generation=job.generation, report=report, pdf=inline)
+        return RenderAnswer(id=job.id, generation=job.generation, report=report, etag=etag, pdf=inline)
 
-    async def _render(self, job: RenderJob, budget: Budget, *, cold: bool) -> tuple[Report, bytes]:
+    async def _render(self, job: RenderJob, budget: Budget, *, cold: bool) -> tuple[Report, bytes, str | None]:
+        """Returns the report, the PDF, and the ETag of what was uploaded."""
         ledger = Ledger(job.limits)
         printed, witness = await self._visit(job, budget, ledger)
         pages = self._check(job, printed)
@@ -79,10 +80,11 @@ class Jobs:
             split = pages if job.options.single_page and pages > 1 else 0
             seen = replace(seen, near_blank=blank, glyphs_missing=on_paper.missing, split=split)
         verdict, warnings = judge(seen)
+        etag = None
         if job.upload is not None:
             with budget.phase("upload"):
                 left = budget.left()
-                await asyncio.wait_for(asyncio.to_thread(upload, job.upload, printed.pdf, left), left + 1)
+                etag = await asyncio.wait_for(asyncio.to_thread(upload, job.upload, printed.pdf, left), left + 1)
         report = Report(
             source="page" if printed.look is not None else "pdf",
             verdict=verdict,
@@ -107,7 +109,7 @@ class Jobs:
             tidied=printed.tidied,
             gb_seconds=round(budget.elapsed() * self._megabytes / 1024, 3),
         )
-        return report.bounded(), printed.pdf
+        return report.bounded(), printed.pdf, etag
 
     async def _visit(self, job: RenderJob, budget: Budget, ledger: Ledger) -> tuple[Printed, Witness]:
         """The page's part of the job: whatever happens, afterwards nothing of the page is left."""

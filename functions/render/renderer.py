@@ -11,12 +11,13 @@ import os
 import threading
 from collections.abc import Callable, MutableMapping
 from concurrent.futures import Future
+from datetime import UTC, datetime
 
 from aws_lambda_powertools import Logger
 
 from playwright_aws_lambda import Layer
 from urlshot.dial import Resolver, resolve
-from urlshot.errors import Broken
+from urlshot.errors import Broken, Transient
 from urlshot.jobs import RenderAnswer, RenderJob
 
 from .browser import Browser
@@ -26,6 +27,9 @@ from .seal import seal
 from .settings import RenderSettings
 
 START_SECONDS = 60.0
+
+MIN_LEASE_SECONDS = 10.0
+"""A job whose claim ends sooner is not begun: another claim would render it beside this one."""
 
 EXIT_STATUS = 70  # EX_SOFTWARE of sysexits.h
 
@@ -76,12 +80,23 @@ class Renderer:
             raise Broken("the browser did not start in time") from error
 
     def render(self, job: RenderJob, remaining: float | None) -> RenderAnswer:
-        """One job; `remaining` is the seconds that the function has left.
+        """Renders one job; `remaining` is the time that the function has left, in seconds.
 
         Raises:
             Broken: ours.
         """
+        if job.lease_until is not None:
+            lease = (job.lease_until - datetime.now(UTC)).total_seconds()
+            if lease < MIN_LEASE_SECONDS:
+                late = Transient("throttled", internal=f"{lease:.1f} s of the lease are left")
+                self._logger.warning("not rendered", extra={"code": late.code.name, "internal": late.internal})
+                return RenderAnswer(id=job.id, generation=job.generation, error=late.public())
+            remaining = lease if remaining is None else min(lease, remaining)
         budget = Budget(job.limits.seconds, remaining, upload=job.upload is not None)
+        budget.phases.update(job.phases)
+        if job.handed_over_at is not None:
+            waited = (datetime.now(UTC) - job.handed_over_at).total_seconds()
+            budget.phases["hand_over"] = round(max(0.0, waited) * 1000, 1)
         future: Future[RenderAnswer] = asyncio.run_coroutine_threadsafe(self._jobs.run(job, budget), self._loop)
         try:
             return future.result(max(budget.total, 0) + ANSWER_SECONDS - 0.5)

@@ -37,8 +37,8 @@ def multipart(fields: dict[str, str], boundary: str) -> tuple[bytes, bytes]:
     return "".join(head).encode(), f"\r\n--{boundary}--\r\n".encode()
 
 
-def upload(to: Upload, pdf: bytes, seconds: float) -> None:
-    """Sends `pdf`; trouble with the connection or the server is tried once more. Blocks for at most `seconds`.
+def upload(to: Upload, pdf: bytes, seconds: float) -> str:
+    """Sends `pdf` and returns its ETag. Blocks for at most `seconds`; tries once more if connection or server fails.
 
     Raises:
         Transient: `storage_unavailable`, or `timeout` where the permission has expired: the job's lease is over.
@@ -52,19 +52,20 @@ def upload(to: Upload, pdf: bytes, seconds: float) -> None:
         if left <= 0:
             break
         try:
-            status, answer = _post(to, pdf, min(left, _ATTEMPT_SECONDS))
+            status, etag, answer = _post(to, pdf, min(left, _ATTEMPT_SECONDS))
         except (OSError, http.client.HTTPException) as error:
             trouble = Transient("storage_unavailable", internal=f"upload: {type(error).__name__}")
             continue
         if status in {200, 201, 204}:
-            return
+            return etag
         trouble = _refused(status, answer)
         if status < 500:
             break
     raise trouble
 
 
-def _post(to: Upload, pdf: bytes, seconds: float) -> tuple[int, bytes]:
+def _post(to: Upload, pdf: bytes, seconds: float) -> tuple[int, str, bytes]:
+    """Returns the status, the ETag and the beginning of the body of S3's answer."""
     url = urlsplit(to.url)
     if url.scheme not in {"http", "https"} or not url.hostname:
         raise Broken("upload URL is not http or https")
@@ -80,7 +81,7 @@ def _post(to: Upload, pdf: bytes, seconds: float) -> tuple[int, bytes]:
         path = (url.path or "/") + (f"?{url.query}" if url.query else "")
         connection.request("POST", path, body=_parts(before, pdf, after), headers=headers)
         response = connection.getresponse()
-        return response.status, response.read(_ANSWER_BYTES)
+        return response.status, response.headers.get("ETag", ""), response.read(_ANSWER_BYTES)
     finally:
         connection.close()
 

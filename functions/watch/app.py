@@ -15,9 +15,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.watch.age import Memory, oldest
 from functions.watch.queues import kind, read_queues
 from urlshot.logs import logger
+from urlshot.s3 import s3_client
 from urlshot.secrets import Credentials, read_credentials
 from urlshot.settings import Settings
-from urlshot.store import s3_client
 
 log = logger()
 metrics = Metrics()

@@ -10,6 +10,7 @@ prints `{"port": N}` once it listens. moto's own server is left out for three re
   nothing else would be served while they wait.
 - It closes every connection and waits 10 ms for stray bytes after each request; aiohttp's server keeps them open.
 - Every mail that SES accepts is written as a file that people can read, before the sender has its answer.
+- moto ignores `x-amz-copy-source-if-match`: CopyObject would copy an object that was replaced since.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from email.message import EmailMessage
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 from aiohttp import web
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -38,6 +39,8 @@ from infra.local.addresses import ACCOUNT, REGION
 _BODY_LIMIT = 1 << 30  # bytes; S3 takes large objects
 _LONG_POLLS = 64  # at once
 
+Result = tuple[int, list[tuple[str, str]], bytes]
+
 
 def aws_app(mails: Path | None) -> web.Application:
     """moto behind aiohttp; `mails` is the folder for what SES sends."""
@@ -46,7 +49,10 @@ def aws_app(mails: Path | None) -> web.Application:
     one_at_a_time = ThreadPoolExecutor(1, "moto")
     long_polls = ThreadPoolExecutor(_LONG_POLLS, "poll")
 
-    def answer(environ: dict[str, Any], after: Callable[[], None]) -> tuple[int, list[tuple[str, str]], bytes]:
+    def answer(environ: dict[str, Any], after: Callable[[], None]) -> Result:
+        return _refused_copy(environ, call) or call(environ, after)
+
+    def call(environ: dict[str, Any], after: Callable[[], None]) -> Result:
         started: list[Any] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> None:
@@ -79,6 +85,24 @@ def aws_app(mails: Path | None) -> web.Application:
 
 def _nothing() -> None:
     """A long poll sends no mail."""
+
+
+def _refused_copy(
+    environ: dict[str, Any], call: Callable[[dict[str, Any], Callable[[], None]], Result]
+) -> Result | None:
+    """Returns S3's refusal of a copy whose source is not the one that x-amz-copy-source-if-match names."""
+    wanted = environ.get("HTTP_X_AMZ_COPY_SOURCE_IF_MATCH")
+    if wanted is None:
+        return None
+    source = "/" + environ["HTTP_X_AMZ_COPY_SOURCE"].lstrip("/")
+    head = {**environ, "REQUEST_METHOD": "HEAD", "PATH_INFO": unquote(source), "RAW_URI": source, "REQUEST_URI": source}
+    head |= {"HTTP_HOST": f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}", "CONTENT_LENGTH": "0"}
+    status, headers, _ = call({name: value for name, value in head.items() if "COPY_SOURCE" not in name}, _nothing)
+    found = dict(headers).get("ETag", "")
+    if status != 200 or found.strip('"') == wanted.strip('"'):
+        return None  # the copy itself says what is wrong with a source that is not there
+    body = b"<Error><Code>PreconditionFailed</Code><Message>At least one condition does not hold</Message></Error>"
+    return 412, [("Content-Type", "application/xml")], body
 
 
 def _environ(request: web.Request, body: bytes) -> dict[str, Any]:

@@ -29,8 +29,9 @@ from urlshot.aws import _session as aws_session
 from urlshot.broker import Publisher
 from urlshot.jobs import Report
 from urlshot.messages import DEAD, delay_queue, queue_of
+from urlshot.s3 import s3_client
 from urlshot.secrets import Credentials
-from urlshot.store import Store, s3_client
+from urlshot.store import Store
 
 PROJECT = Path(__file__).resolve().parents[2]
 ADMIN = Credentials("urlshot_admin", "admin-password")

@@ -19,7 +19,8 @@ from urlshot.claims import S3Claims
 from urlshot.events import Detail
 from urlshot.jobs import Report
 from urlshot.links import FileLinks
-from urlshot.store import Store, s3_client
+from urlshot.s3 import s3_client
+from urlshot.store import Store
 from urlshot.subscribers import Subscribers
 from urlshot.subscriptions import Subscriber
 

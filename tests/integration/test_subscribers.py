@@ -13,7 +13,8 @@ from urlshot.events import Detail
 from urlshot.jobs import Report
 from urlshot.options import Options
 from urlshot.records import Record
-from urlshot.store import Store, s3_client
+from urlshot.s3 import s3_client
+from urlshot.store import Store
 from urlshot.subscribers import Subscribers
 from urlshot.subscriptions import TOLERANCE, Subscriber
 

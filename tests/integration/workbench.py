@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any
 
 import boto3
-
-from functions.dispatch.batch import Delivery
 from functions.dispatch.renderer import Renderer
 from functions.dispatch.work import Policy, Worker
+
+from functions.dispatch.batch import Delivery
 from tests.integration.conftest import API, DELAYS, DISPATCH, Broker
 from urlshot import records
 from urlshot.accept import Door, Outcome, Request

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
+from functions.dispatch.work import THROTTLE_SECONDS, Policy
 
 from functions.api.app import ROUTES
 from functions.api.jobs import BATCH_SECONDS
@@ -17,7 +18,6 @@ from functions.callback.app import SIDE_BY_SIDE, CallbackSettings
 from functions.callback.post import ATTEMPT_SECONDS, DROP_SECONDS
 from functions.callback.work import DELAYS, KEPT_SECONDS
 from functions.dispatch.app import DispatchSettings
-from functions.dispatch.work import THROTTLE_SECONDS, Policy
 from functions.mail.app import MailSettings
 from functions.render.settings import RenderSettings
 from functions.topology.app import SLACK_SECONDS, TopologySettings

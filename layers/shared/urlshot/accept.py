@@ -1,8 +1,8 @@
-"""The one way in: a request becomes a hit, a job of its own, or joins the job that is there.
+"""Accepts a request: it becomes a hit, a job of its own, or joins the job that is there.
 
-`api` comes here with HTTP requests and `dispatch` with bare AMQP messages, so that however many ask for one id in
-whatever way, there is one message and one render. Its promise: it returns `QUEUED` or `JOINED` only on the strength of
-a publish that the broker has confirmed.
+`api` accepts HTTP requests here and `dispatch` bare AMQP messages, so that there is one message and one render for an
+id, however many ask for it. The promise: `QUEUED` and `JOINED` are only returned on the strength of a publish that the
+broker has confirmed.
 """
 
 from __future__ import annotations
@@ -17,16 +17,20 @@ from enum import Enum
 from urlshot import records
 from urlshot.broker import Publisher
 from urlshot.errors import Transient
-from urlshot.messages import EXCHANGE, TYPE, StartMessage, shard_of, start_key
+from urlshot.logs import error_fields, logger
+from urlshot.messages import EXCHANGE, START_KEYS, TYPE, Priority
 from urlshot.options import Options
 from urlshot.private import Private
-from urlshot.records import Found, Record
-from urlshot.store import Conflict, Gone, Pdf, Store
+from urlshot.records import Found, Record, message_of
+from urlshot.s3 import Conflict, Gone
+from urlshot.store import Pdf, Store
+
+log = logger()
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for. `max_age` in seconds; 0 wants a new render. `at` is when it was asked."""
+    """A request for a PDF, made at `at`. `max_age` is in seconds; 0 wants a new render."""
 
     id: str
     url: str
@@ -34,9 +38,10 @@ class Request:
     max_age: int
     at: datetime
     private: Private = field(default_factory=Private)
-    """Makes the job private: its id is random, so that nobody joins it and it is nobody's hit."""
+    """Makes the job private: its id is random, so that no other request joins it or hits its PDF."""
     correlation_id: str = ""
-    """Names the request in the logs of whoever works for it: API Gateway's id of it, or an AMQP client's own."""
+    """Names the request in log lines: API Gateway's id of it, or an AMQP client's own."""
+    priority: Priority = "normal"
 
 
 class Outcome(Enum):
@@ -60,11 +65,13 @@ class Door:
     """Accepts requests for one bucket and one broker."""
 
     def __init__(
-        self, store: Store, publisher: Publisher, shards: int, clock: Callable[[], datetime] = records.now
+        self,
+        store: Store,
+        publisher: Publisher,
+        clock: Callable[[], datetime] = records.now,
     ) -> None:
         self._store = store
         self._publisher = publisher
-        self._shards = shards
         self._clock = clock
 
     def accept(self, request: Request, patience: float) -> Accepted:
@@ -84,7 +91,9 @@ class Door:
         deadline = time.monotonic() + patience
         found: tuple[Record, str] | None = None
         while True:
-            mine = records.create(request.id, request.url, request.options, self._clock(), found and found[0])
+            mine = records.create(
+                request.id, request.url, request.options, self._clock(), found and found[0], request.priority
+            )
             seen = None
             try:
                 etag = self._store.change(mine, found[1]) if found else self._store.create(mine)
@@ -103,9 +112,9 @@ class Door:
     def _look(
         self, request: Request, deadline: float, seen: tuple[Record, str] | None
     ) -> tuple[Accepted | None, tuple[Record, str] | None]:
-        """Waits out others' publishing; then either there is an answer, or a record to be taken over (or none).
+        """Waits while another request publishes; returns an answer, or else the record to take over, if there is one.
 
-        `seen` is the record as it was found just now, if it was.
+        `seen` is the record, if it was read a moment ago.
         """
         pause = 0.03
         while True:
@@ -120,18 +129,51 @@ class Door:
                 case Found.FAILED:
                     return Accepted(Outcome.FAILED, record), None
                 case Found.JOIN:
-                    return Accepted(Outcome.HIT if pdf else Outcome.JOINED, record, pdf), None
+                    return self._join(request, found, pdf), None
                 case Found.WAIT:
-                    if time.monotonic() >= deadline:
+                    left = deadline - time.monotonic()
+                    if left <= 0:
                         raise Transient("busy", internal=f"still {record.state} at the end of patience")
-                    time.sleep(min(pause, max(0.0, deadline - time.monotonic())) * random.uniform(0.5, 1))  # noqa: S311
+                    time.sleep(min(pause, left) * random.uniform(0.5, 1))  # noqa: S311
                     pause = min(pause * 1.6, 0.5)  # S3 has nothing to wait on; grow, so as not to hammer it
 
-    def _fresh(self, record: Record, request: Request) -> Pdf | None:
-        """The PDF of a done job if it will do: finished no longer than `max_age` before the request was made.
+    def _join(self, request: Request, found: tuple[Record, str], pdf: Pdf | None) -> Accepted:
+        """Joins a job that is under way, or one that has just ended."""
+        record, etag = found
+        if record.state == "done":
+            pdf = pdf or self._store.head_pdf(record.id)
+            return Accepted(Outcome.HIT if pdf else Outcome.JOINED, record, pdf)
+        if record.state == "queued" and record.priority == "bulk" and request.priority == "normal":
+            self._promote(record, etag, request)
+        return Accepted(Outcome.JOINED, record)
 
-        Measured from the request, not from now: of many who ask with `max_age=0` at once, those who look up a moment
-        later find the render that the first one caused, and need no other.
+    def _promote(self, record: Record, etag: str, request: Request) -> None:
+        """Publishes a bulk job's message once more, to the queue that this request would have used.
+
+        The message in the bulk queue stays. The one that comes second finds the job under way or ended. If anything
+        goes wrong here, the job still has the message in the bulk queue.
+        """
+        message = message_of(record, request.private)
+        try:
+            self._store.change(record.with_(priority="normal"), etag)
+            self._publisher.publish(
+                EXCHANGE,
+                START_KEYS["normal"],
+                message.body(),
+                message_id=record.id,
+                correlation_id=request.correlation_id,
+                type=TYPE,
+            )
+        except (Conflict, Gone):
+            return
+        except Transient as error:
+            log.warning("job: stays in the bulk queue", extra={"job_id": record.id, **error_fields(error)})
+
+    def _fresh(self, record: Record, request: Request) -> Pdf | None:
+        """Returns the PDF of a done job if it finished no longer than `max_age` before the request was made.
+
+        The age counts from the request and not from now: of many requests with `max_age=0` at once, those that look a
+        moment later find the render that the first one caused, and need no other.
         """
         finished = record.finished_at or record.requested_at
         if finished < request.at - timedelta(seconds=request.max_age):
@@ -141,19 +183,14 @@ class Door:
     def _publish(self, record: Record, etag: str, request: Request) -> Record | None:
         """Publishes the message of a record of ours, and returns the record as it then is.
 
-        None when it was taken over meanwhile, because this took longer than its lease, or was deleted: then the message
-        is of an old generation and nothing stands on it.
+        Returns None if the job was deleted meanwhile, or taken over because this took longer than its lease: then the
+        message is of an old generation, and no answer may depend on it.
         """
-        message = StartMessage(
-            **record.model_dump(include={"id", "generation", "url", "requested_at"}),
-            options=record.options,
-            private=request.private,
-        )
-        key = start_key(shard_of(record.id, self._shards))
+        message = message_of(record, request.private)
         try:
             self._publisher.publish(
                 EXCHANGE,
-                key,
+                START_KEYS[request.priority],
                 message.body(),
                 message_id=record.id,
                 correlation_id=request.correlation_id,
@@ -165,7 +202,7 @@ class Door:
         return self._write(records.queued(record, self._clock()), etag)
 
     def _write(self, record: Record, etag: str) -> Record | None:
-        """Writes what became of the publish. The message may have overtaken it, which is as good."""
+        """Writes how the publish went. The message may be faster and have changed the record, which is fine."""
         try:
             self._store.change(record, etag)
         except (Conflict, Gone):

@@ -38,8 +38,9 @@ class Detail(BaseModel):
     requested_at: datetime
     finished_at: datetime
     queue_seconds: float
-    """From the request to the start of the last attempt."""
+    """From the request to the hand-over of the last attempt to `render`, or to the end where there was none."""
     render_seconds: float
+    """From that hand-over to the end; 0 where there was none."""
     audience: Audience = "everyone"
     """`subscribers`: it answers single requests, so that nobody is told who did not ask, such as the operator."""
     subscriptions: tuple[str, ...] = ()
@@ -50,10 +51,10 @@ def pdf_key(job_id: str) -> str:
     return f"pdf/{job_id}.pdf"
 
 
-def detail(record: Record, bucket: str, *, render_seconds: float) -> Detail:
-    """The event of a record that is `done` or `failed`."""
+def detail(record: Record, bucket: str) -> Detail:
+    """Returns the event of a record that is `done` or `failed`."""
     finished = record.finished_at or record.requested_at
-    total = (finished - record.requested_at).total_seconds()
+    started = min(record.started_at or finished, finished)
     return Detail(
         event_key=f"{record.id}:{record.generation}:{record.state}",
         id=record.id,
@@ -66,8 +67,8 @@ def detail(record: Record, bucket: str, *, render_seconds: float) -> Detail:
         cached=False,
         requested_at=record.requested_at,
         finished_at=finished,
-        queue_seconds=round(max(0.0, total - render_seconds), 3),
-        render_seconds=round(render_seconds, 3),
+        queue_seconds=round(max(0.0, (started - record.requested_at).total_seconds()), 3),
+        render_seconds=round((finished - started).total_seconds(), 3),
     )
 
 

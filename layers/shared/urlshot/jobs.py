@@ -1,8 +1,9 @@
-"""What `dispatch` asks of `render`, and what comes back."""
+"""The contract between `dispatch`, `render` and `settle`: a render job, and what comes back for it."""
 
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -38,8 +39,18 @@ class Upload(Strict):
     fields: dict[str, str]
 
 
+class Slot(Strict):
+    """A slot that was taken (urlshot/slots.py): its number, and the ETag by which its holder gives it back."""
+
+    number: int = Field(ge=0, le=999)
+    etag: str = Field(max_length=100)
+
+
 class RenderJob(Strict):
     """One job for `render`. With `upload` null the PDF comes back in the answer, as base64.
+
+    Lambda hands the job back to `settle` beside the answer. What `settle` needs to know a claim by, it takes from here:
+    the answer comes from a process that runs strangers' JavaScript.
 
     `html` stands in place of the page at the URL, so that an event can bring its own page; the API does not offer it.
     """
@@ -47,6 +58,16 @@ class RenderJob(Strict):
     version: Literal[1] = 1
     id: str = Field(max_length=64)
     generation: str = Field(max_length=64)
+    claim: str = Field(default="", max_length=64)
+    slot: Slot | None = None
+    lease_until: datetime | None = None
+    """When the claim ends; `render` begins nothing that it could not finish by then."""
+    handed_over_at: datetime | None = None
+    """When `dispatch` invoked `render`."""
+    phases: dict[str, float] = {}
+    """Milliseconds of the phases before the hand-over: `queue`, and `wait` for a slot."""
+    correlation_id: str = Field(default="", max_length=255)
+    """Names the request in log lines and in the completion message."""
     url: str = Field(max_length=2048)
     options: Options = Options()
     limits: Limits = Limits()
@@ -147,7 +168,8 @@ class Report(Strict):
     glyphs_missing: tuple[str, ...] = Field(default=(), max_length=MOST)
     """Writing systems, as Unicode names them, of signs that are printed as empty boxes."""
     phases: dict[str, float]
-    """Milliseconds of start, navigate, settle, print and upload; and of the queue before them, which dispatch adds."""
+    """Milliseconds of each phase, in order: `queue` until dispatch has the message, `wait` for a slot, `hand_over` to
+    render, `start`, `navigate`, `settle`, `print` and `upload`."""
     network: dict[str, int]
     """Bytes received and sent, connections made, and connections refused by the egress rules."""
     chromium: str
@@ -177,4 +199,6 @@ class RenderAnswer(Strict):
     generation: str
     report: Report | None = None
     error: dict[str, Any] | None = None
+    etag: str | None = Field(default=None, max_length=100)
+    """S3's ETag of the uploaded PDF."""
     pdf: str | None = None

@@ -83,13 +83,15 @@ class StartMessage(BaseModel):
 
 
 class BareMessage(BaseModel):
-    """What any AMQP client may send: a URL, and options if it likes. Other names are its own and are left alone."""
+    """What any AMQP client may send: a URL, and options if it likes. Other names are its own and are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     url: str
     options: Options = Options()
     private: Private = Private()
+    priority: Priority | None = None
+    """Where it is not given, the queue that the message came through decides."""
 
     def body(self) -> bytes:
         return json.dumps({"url": self.url, "options": self.options.changed(), **_shown(self.private)}).encode()
@@ -130,11 +132,18 @@ def parse_message(data: bytes) -> StartMessage | BareMessage:
     if not isinstance(value, dict) or not isinstance(value.get("url"), str):
         raise Rejected("invalid_request", "The message has no url.", field="url")
     if value.get("private") == STRIPPED:
-        raise Rejected("invalid_request", "The secrets of this private job are gone; ask for it anew.", field="private")
+        raise Rejected(
+            "invalid_request", "The secrets of this private job are gone; ask for it again.", field="private"
+        )
     if "generation" not in value:
         options = parse_options(value.get("options", {}))
         try:
-            return BareMessage(url=value["url"], options=options, private=value.get("private", {}))
+            return BareMessage(
+                url=value["url"],
+                options=options,
+                private=value.get("private", {}),
+                priority=value.get("priority"),
+            )
         except ValidationError as error:
             raise invalid(error) from error
     try:

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from urlshot.errors import Broken, Transient, UrlshotError
 from urlshot.events import Detail
-from urlshot.store import s3_errors, status_of
+from urlshot.s3 import s3_errors, status_of
 from urlshot.subscriptions import Kind, Subscriber, Subscription, prefix, serves
 
 if TYPE_CHECKING:

@@ -1,0 +1,74 @@
+"""A bare message, from any AMQP client: becomes a job with a message of its own, or joins the job that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from functions.dispatch.batch import Delivery
+from urlshot import events, records
+from urlshot.accept import Door, Outcome, Request
+from urlshot.announce import Announcer
+from urlshot.egress import Egress
+from urlshot.identity import job_id, private_id, target
+from urlshot.logs import logger
+from urlshot.messages import BareMessage
+from urlshot.store import Store
+
+log = logger()
+
+PATIENCE_SECONDS = records.PUBLISH_LEASE.total_seconds() + 1
+"""How long a message waits while another request publishes the same job."""
+
+
+class BareMessages:
+    """Accepts bare messages; safe to share between threads."""
+
+    def __init__(
+        self,
+        store: Store,
+        door: Door,
+        announcer: Announcer,
+        egress: Egress,
+        max_age: int,
+        clock: Callable[[], datetime] = records.now,
+    ) -> None:
+        """`max_age` is the age in seconds up to which a PDF answers a message."""
+        self._store = store
+        self._door = door
+        self._announcer = announcer
+        self._egress = egress
+        self._max_age = max_age
+        self._clock = clock
+
+    def accept(self, message: BareMessage, delivery: Delivery) -> str:
+        """Accepts one message; returns the outcome in a word.
+
+        Raises:
+            Rejected: it can never be done.
+            Transient, Broken: storage, bus or broker does not answer; the message must come again.
+        """
+        at = self._clock()
+        where = target(message.url, self._egress)
+        request = Request(
+            id=private_id() if message.private else job_id(where.url, message.options.changed()),
+            url=where.url,
+            options=message.options,
+            max_age=self._max_age,
+            at=at,
+            private=message.private,
+            correlation_id=delivery.correlation_id,
+            priority=message.priority or delivery.priority,
+        )
+        accepted = self._door.accept(request, patience=PATIENCE_SECONDS)
+        # An end that was announced before is announced again, for this message, under a key of its own.
+        bucket = self._store.bucket
+        if accepted.outcome is Outcome.HIT:
+            found = self._store.read(request.id)
+            event = events.cached(request.id, request.url, bucket, at, found[0].report if found else None)
+            self._announcer.tell(event, delivery.correlation_id)
+        elif accepted.outcome is Outcome.FAILED and accepted.record is not None:
+            event = events.told_again(events.detail(accepted.record, bucket))
+            self._announcer.tell(event, delivery.correlation_id)
+        log.info(f"message: {accepted.outcome.value}", extra={"job_id": request.id, "url": request.url})
+        return accepted.outcome.value

@@ -1,0 +1,193 @@
+"""A message of ours: its job is handed over to `render`, or the message goes back to wait.
+
+    slot ──▶ claim ──▶ invoke render ──▶ park the message for the lease ──▶ acknowledge
+
+The message is acknowledged last, by the return of the handler. Until then the delivery is the message that keeps the job
+alive, after that the parked one is. Whatever dies on the way: a slot and a claim end with their lease, and the message
+comes back and finds the record as it is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from functions.dispatch.batch import Delivery
+from functions.dispatch.invoke import Renderer
+from functions.dispatch.pool import SlotPool
+from urlshot import records
+from urlshot.announce import Announcer
+from urlshot.errors import Broken, Transient, UrlshotError
+from urlshot.jobs import Limits, RenderJob, Slot, Upload
+from urlshot.logs import error_fields, logger
+from urlshot.messages import StartMessage
+from urlshot.parking import Parking
+from urlshot.records import Bounds, Decision, Record, Step
+from urlshot.s3 import Conflict, Gone
+from urlshot.slots import Slots
+from urlshot.store import Store
+
+log = logger()
+
+REREAD_SECONDS = 1.0
+"""After a wait for a slot that took this long, the record is read again."""
+
+
+HANDED_OVER, NO_SLOT = "handed over", "no slot"
+
+
+@dataclass(frozen=True)
+class Handled:
+    """How a message was handled, in a word or two; and the seconds that it waited for a slot."""
+
+    outcome: str
+    slot_wait: float = 0.0
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A message on its way through `dispatch`: when it arrived, and how long it waited for a slot in seconds."""
+
+    message: StartMessage
+    delivery: Delivery
+    arrived: datetime
+    waited: float = 0.0
+
+
+class HandOver:
+    """Hands jobs over; safe to share between threads."""
+
+    def __init__(
+        self,
+        store: Store,
+        slots: Slots,
+        announcer: Announcer,
+        parking: Parking,
+        renderer: Renderer,
+        bounds: Bounds,
+        render_timeout: int,
+        clock: Callable[[], datetime] = records.now,
+    ) -> None:
+        """`render_timeout` is the timeout of the function `render` in seconds."""
+        self._store = store
+        self._slots = slots
+        self._announcer = announcer
+        self._parking = parking
+        self._renderer = renderer
+        self._bounds = bounds
+        self._limits = Limits(seconds=render_timeout)
+        self._clock = clock
+
+    def handle(self, message: StartMessage, delivery: Delivery, pool: SlotPool) -> Handled:
+        """Handles one message.
+
+        Raises:
+            Transient, Broken: storage, bus or broker does not take what must be written before the message is
+                acknowledged; the message must come again.
+        """
+        arrived, waited = self._clock(), 0.0
+        slot: Slot | None = None
+        try:
+            while True:
+                found = self._store.read(message.id)
+                record, etag = found or (None, "")
+                at = self._clock()
+                decision = records.decide(record, message.generation, at, self._bounds)
+                if record is None or decision.step is not Step.RUN:
+                    return Handled(self._not_now(message, delivery, record, etag, decision), waited)
+                if slot is None:
+                    began = time.monotonic()
+                    slot = pool.take(delivery.priority)
+                    waited = time.monotonic() - began
+                    if slot is None:
+                        self._parking.postpone(delivery.body, delivery.queue, delivery.correlation_id)
+                        log.info("job: no slot came free", extra={"job_id": message.id})
+                        return Handled(NO_SLOT, waited)
+                    if waited > REREAD_SECONDS:
+                        continue
+                claimed = records.running(record, self._parking.lease, at)
+                try:
+                    etag = self._store.change(claimed, etag)
+                except (Conflict, Gone):
+                    continue  # the record changed since it was read: decide again
+                held, slot = slot, None
+                turn = Turn(message, delivery, arrived, waited)
+                return Handled(self._hand_over(turn, claimed, etag, held), waited)
+        finally:
+            if slot is not None:
+                self._slots.give_back(slot)
+
+    def _not_now(
+        self, message: StartMessage, delivery: Delivery, record: Record | None, etag: str, decision: Decision
+    ) -> str:
+        """Carries out a decision that is not to render the job."""
+        if record is None or decision.step is Step.DROP:
+            if records.is_stray(record, message.generation):
+                self._store.withdraw_pdf(message.id, generation=message.generation)
+            log.info("message: dropped", extra={"job_id": message.id, "generation": message.generation})
+            return "dropped"
+        if decision.step is Step.PARK:
+            wait = (decision.until or record.lease_until) - self._clock()
+            self._parking.park(message, delivery.queue, wait, delivery.correlation_id)
+            return "parked"
+        if decision.step is Step.ANNOUNCE:
+            return self._announcer.announce(message, record, etag, delivery.correlation_id)
+        if decision.step is Step.OVERDUE:
+            hours = self._bounds.age.total_seconds() / 3600
+            error = UrlshotError("overloaded", f"The job waited for {hours:g} hours.")
+        else:
+            error = UrlshotError("crash", f"It was tried {record.attempt} times, and no attempt came to an end.")
+        return self._fail(message, delivery, record, etag, error)
+
+    def _hand_over(self, turn: Turn, record: Record, etag: str, slot: Slot) -> str:
+        """Invokes `render` for a claim, and parks the message; the slot now belongs to the job."""
+        message, delivery = turn.message, turn.delivery
+        try:
+            self._renderer.hand_over(self._job(turn, record, slot))
+        except Transient as error:
+            log.warning("job: not taken by Lambda", extra={"job_id": record.id, **error_fields(error)})
+            with suppress(Conflict, Gone):  # the postponed message decides on the changed record
+                self._store.change(records.unstarted(record, self._clock()), etag)
+            self._slots.give_back(slot)
+            self._parking.postpone(delivery.body, delivery.queue, delivery.correlation_id)
+            return "refused"
+        except Broken as error:
+            log.exception("job: refused by Lambda", extra={"job_id": record.id, **error_fields(error)})
+            self._slots.give_back(slot)
+            return self._fail(message, delivery, record, etag, error)
+        self._parking.park(message, delivery.queue, self._parking.lease, delivery.correlation_id)
+        handed = {"job_id": record.id, "attempt": record.attempt, "claim": record.claim, "slot": slot.number}
+        log.info("job: handed over", extra={**handed, "url": record.url})
+        return HANDED_OVER
+
+    def _job(self, turn: Turn, record: Record, slot: Slot) -> RenderJob:
+        at = self._clock()
+        form = self._store.upload_form(record, self._limits.pdf_bytes, record.lease_until - at)
+        queue = (turn.arrived - record.requested_at).total_seconds()
+        return RenderJob(
+            id=record.id,
+            generation=record.generation,
+            claim=record.claim,
+            slot=slot,
+            lease_until=record.lease_until,
+            handed_over_at=at,
+            phases={"queue": round(max(0.0, queue) * 1000, 1), "wait": round(turn.waited * 1000, 1)},
+            correlation_id=turn.delivery.correlation_id,
+            url=record.url,
+            options=record.options,
+            limits=self._limits,
+            upload=Upload(**form),
+            private=turn.message.private,
+        )
+
+    def _fail(self, message: StartMessage, delivery: Delivery, record: Record, etag: str, error: UrlshotError) -> str:
+        failed = records.failed(record, error.public(), self._clock(), self._parking.lease)
+        try:
+            return self._announcer.end(message, failed, etag, delivery.correlation_id)
+        except (Conflict, Gone):
+            # The postponed message decides on the changed record.
+            self._parking.postpone(delivery.body, delivery.queue, delivery.correlation_id)
+            return "postponed"
