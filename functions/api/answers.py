@@ -27,6 +27,9 @@ REVALIDATE = {"Cache-Control": "private, no-cache"}
 
 UNDER_WAY = ("publishing", "queued", "running")
 
+SHOWN = {"version", "id", "url", "state", "priority", "attempt", "requested_at", "finished_at", "error", "report"}
+"""The fields of a record that an answer shows as they are."""
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -55,18 +58,7 @@ class Answers:
         body = record.model_dump(
             mode="json",
             exclude_none=True,
-            include={
-                "version",
-                "id",
-                "url",
-                "state",
-                "priority",
-                "attempt",
-                "requested_at",
-                "finished_at",
-                "error",
-                "report",
-            },
+            include=SHOWN,
         )
         body["options"] = record.options.changed()
         if record.state == "done" and pdf is None:

@@ -31,8 +31,9 @@ log = logger()
 class Waiting:
     """Follows jobs. Of all requests to all instances of this function, as many wait at a time as there are slots.
 
-    A request that waits occupies an instance; without a bound there could be none left for requests that do not wait. A
-    wait costs a PUT and a DELETE, and a LIST and a PUT more when many wait. A request whose job has ended takes no slot.
+    A request that waits occupies an instance; without a bound there could be none left for requests that do not wait.
+    A wait costs a PUT and a DELETE, and a LIST and a PUT more when many wait. A request whose job has ended takes no
+    slot.
     """
 
     def __init__(self, store: Store, slots: Slots) -> None:

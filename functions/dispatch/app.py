@@ -79,10 +79,10 @@ class Dispatcher:
         neighbours are not to suffer again.
         """
         pool = SlotPool(self._slots, time.monotonic() + WAIT_SECONDS)
-        handled = list(self._threads.map(lambda one: self._guarded(one, pool), (m for m in batch if not m.redelivered)))
-        for one in (one for one in batch if one.redelivered):
-            handled.append(self._guarded(one, pool if time_left() > ALONE_SECONDS else None))
-        return handled
+        fresh = (one for one in batch if not one.redelivered)
+        handled = list(self._threads.map(lambda one: self._guarded(one, pool), fresh))
+        again = (one for one in batch if one.redelivered)
+        return handled + [self._guarded(one, pool if time_left() > ALONE_SECONDS else None) for one in again]
 
     def _guarded(self, delivery: Delivery, pool: SlotPool | None) -> Handled:
         """Handles one message so that no error of it reaches its neighbours. Without a `pool`, postpones it."""

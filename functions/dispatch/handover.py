@@ -2,9 +2,9 @@
 
     slot ──▶ claim ──▶ invoke render ──▶ park the message for the lease ──▶ acknowledge
 
-The message is acknowledged last, by the return of the handler. Until then the delivery is the message that keeps the job
-alive, after that the parked one is. Whatever dies on the way: a slot and a claim end with their lease, and the message
-comes back and finds the record as it is.
+The message is acknowledged last, by the return of the handler. Until then the delivery is the message that keeps the
+job alive; after that the parked one is. If the function dies on the way, slot and claim end with their lease, and the
+message comes back and finds the record as it is.
 """
 
 from __future__ import annotations

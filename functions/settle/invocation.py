@@ -69,8 +69,8 @@ def read(event: dict[str, Any]) -> Invocation:
     if answer.report is not None and answer.etag:
         return Invocation(job, report=answer.report.bounded(), etag=answer.etag)
     if answer.error is not None:
-        error = _page_error(answer.error)
-        return Invocation(job) if error.code.name == "throttled" else Invocation(job, error=error)
+        reported = _page_error(answer.error)
+        return Invocation(job) if reported.code.name == "throttled" else Invocation(job, error=reported)
     return Invocation(job, error=Broken(f"render answered neither a report nor an error (request {request_id})"))
 
 
@@ -83,7 +83,7 @@ def _page_error(shown: dict[str, Any]) -> UrlshotError:
 
 
 def _function_error(payload: Any, request_id: str) -> UrlshotError:
-    """The error of an invocation that did not return: the page is to blame for a crash or a time-out, we for the rest."""
+    """The error of an invocation that did not return: a crash or a time-out is the page's fault, the rest is ours."""
     value = payload if isinstance(payload, dict) else {}
     kind, text = str(value.get("errorType", "")), str(value.get("errorMessage", ""))[:_DETAIL]
     internal = f"{kind}: {text} (request {request_id})"

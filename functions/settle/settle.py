@@ -2,8 +2,8 @@
 
     slot back ──▶ PDF published ──▶ record ended ──▶ announced
 
-Lambda may call more than once for one invocation, late, or never. Each step therefore compares the claim with the record
-and can be repeated. What is not done here, the job's parked message does when it comes back.
+Lambda may call more than once for one invocation, late, or never. Each step therefore compares the claim with the
+record and can be repeated. What is not done here is done when the job's parked message comes back.
 """
 
 from __future__ import annotations

@@ -40,6 +40,7 @@ _BODY_LIMIT = 1 << 30  # bytes; S3 takes large objects
 _LONG_POLLS = 64  # at once
 
 Result = tuple[int, list[tuple[str, str]], bytes]
+Call = Callable[[dict[str, Any], Callable[[], None]], Result]
 
 
 def aws_app(mails: Path | None) -> web.Application:

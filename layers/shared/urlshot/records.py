@@ -4,7 +4,7 @@
                               │                       ▲                  │
                               └──not confirmed──▶ failed                 │ to be tried again
                                                       └──────────────────┘
-    done without its PDF, too old or unwanted │ failed, past its retry time │ a lease long over ──take over──▶ publishing
+    done without its PDF, too old or unwanted │ failed, past its retry time │ a lease over ──take over──▶ publishing
 
 A generation is one life of a job: every create and every takeover draws a new one. A claim is one attempt to render it:
 every hand-over to `render` draws a new one. Both travel with the job, and every step checks them against the record, so
@@ -75,8 +75,8 @@ class Record(BaseModel):
     not_before: datetime | None = None
     """When a job that is to be tried again is due."""
     lease_until: datetime
-    """Until when the job belongs to its publisher, its queue or its claim; of an ended job, until when its end may still
-    be announced before a request takes it over."""
+    """Until when the job belongs to its publisher, its queue or its claim; of an ended job, until when its end may be
+    announced before a request takes it over."""
     requested_at: datetime
     started_at: datetime | None = None
     """When the newest claim was made."""
@@ -136,7 +136,7 @@ def create(
     )
 
 
-# ---- what a request does with the record that it finds ------------------------------------------------------------------
+# ---- what a request does with the record that it finds -------------------------------------------------------------
 
 
 class Found(Enum):
@@ -178,7 +178,7 @@ def retry_at(record: Record) -> datetime:
     return finished if (record.error or {}).get("code") == "queue_unavailable" else finished + RETRY_AFTER
 
 
-# ---- what dispatch does with a message and the record that it finds --------------------------------------------------
+# ---- what dispatch does with a message and the record that it finds ------------------------------------------------
 
 
 class Step(Enum):
@@ -230,8 +230,8 @@ def decide(record: Record | None, generation: str, at: datetime, bounds: Bounds)
 def is_stray(record: Record | None, generation: str) -> bool:
     """Says whether a published PDF of `generation` has no end in the record, and may not stay.
 
-    A PDF is published before its end is written, so a job that is deleted in between leaves one. The PDF of a generation
-    that did end stays as the last good one of the next.
+    A PDF is published before its end is written, so a job that is deleted in between leaves one. The PDF of a
+    generation that did end stays as the last good one of the next.
     """
     if record is None:
         return True
@@ -239,7 +239,7 @@ def is_stray(record: Record | None, generation: str) -> bool:
     return record.generation != generation and not kept
 
 
-# ---- what settle does with an answer of render and the record that it finds --------------------------------------------
+# ---- what settle does with an answer of render and the record that it finds ----------------------------------------
 
 
 class Settlement(Enum):
@@ -270,7 +270,7 @@ def settlement(record: Record | None, generation: str, claim: str) -> Settlement
     return Settlement.RESEND if record.not_before is not None else Settlement.DROP
 
 
-# ---- changes ------------------------------------------------------------------------------------------------------------
+# ---- changes -------------------------------------------------------------------------------------------------------
 
 
 def queued(record: Record, at: datetime) -> Record:

@@ -3,8 +3,8 @@
 `dispatch` takes a slot for each page that is rendered (`slot/<n>`), `api` takes one for each request that waits for a
 PDF (`wait/<n>`). No function knows what other instances do, and Lambda counts neither.
 
-A conditional PUT takes a slot. A conditional DELETE gives it back and names the ETag of the holder's own object, so only
-the holder can give a slot back, and only once. A slot whose holder died is free again when its lease is over.
+A conditional PUT takes a slot. A conditional DELETE gives it back and names the ETag of the holder's own object, so
+only the holder can give a slot back, and only once. A slot whose holder died is free again when its lease is over.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Slots:
         return Slot(number=free.number, etag=etag)
 
     def _etag_of(self, number: int, holder: bytes) -> str | None:
-        """Returns the slot's ETag if `holder` has it: an earlier attempt of the SDK took it, and its answer was lost."""
+        """Returns the slot's ETag if `holder` has it: an earlier attempt took it, and its answer was lost."""
         with s3_errors("read"):
             try:
                 answer = self._s3.get_object(Bucket=self._bucket, Key=self._key(number))

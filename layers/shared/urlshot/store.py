@@ -40,7 +40,7 @@ def job_key(job_id: str) -> str:
 
 
 def upload_key(job_id: str, claim: str) -> str:
-    """The key to which `render` uploads and from which `settle` publishes. A lifecycle rule clears what is left there."""
+    """The key to which `render` uploads and from which `settle` publishes; a lifecycle rule clears what is left."""
     return f"upload/{job_id}/{claim}.pdf"
 
 
