@@ -57,8 +57,8 @@ class Asked(BaseModel):
     )
     priority: Priority | None = Field(
         default=None,
-        description="bulk waits behind normal jobs and leaves some renderers free for them. The default is normal; in a "
-        "batch it is bulk.",
+        description="bulk waits behind normal jobs and leaves some renderers free for them. "
+        "The default is normal; in a batch it is bulk.",
     )
 
 

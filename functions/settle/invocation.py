@@ -91,6 +91,5 @@ def _function_error(payload: Any, request_id: str) -> UrlshotError:
         return Transient("timeout", "The renderer ran out of time.", internal=internal)
     if kind in _PROCESS_ENDED:
         return Transient("crash", internal=internal)
-    return UrlshotError(
-        "internal", f"The renderer failed; request {request_id} in its log says why.", internal=internal
-    )
+    text = f"The renderer failed; its log has the reason under the request id {request_id}."
+    return UrlshotError("internal", text, internal=internal)
