@@ -63,8 +63,12 @@ class Books:
     bare: list[tuple[float, str]] = field(default_factory=list)
     """When a bare message was published, and the id of its job."""
     deletions: list[tuple[float, str]] = field(default_factory=list)
-    """When a record or PDF of an id was deleted on request, and the id."""
+    """When a request to delete a job began and ended, and the id."""
+    half_deleted: set[str] = field(default_factory=set)
+    """The processes that were to delete a job, and died or got an error: what they left may have no PDF."""
     found: list[Violation] = field(default_factory=list)
+    _withdrawn: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """The generation of the PDF that was deleted last of an id, and by which process."""
     _running: dict[str, int] = field(default_factory=dict)
     _ended_claims: set[str] = field(default_factory=set)
 
@@ -73,7 +77,9 @@ class Books:
 
     # ---- as it happens ----------------------------------------------------------------------------------------------
 
-    def object_changed(self, key: str, old: Object | None, new: Object | None) -> None:
+    def object_changed(self, who: str, key: str, old: Object | None, new: Object | None) -> None:
+        if key.startswith("pdf/") and old is not None and new is None:
+            self._withdrawn[key[4:-4]] = (old.metadata.get("generation", ""), who)
         if not key.startswith("job/"):
             return
         before = self._life(json.loads(old.body)) if old is not None else None
@@ -183,10 +189,12 @@ class Books:
             elif hashlib.sha256(pdf.body).hexdigest() != kept["report"]["sha256"]:
                 yield Violation("other bytes", f"{job_id[:6]}: the PDF of {generation} is not the one of the report")
         for job_id, record in records.items():
-            deleted = any(job_id == one for _, one in self.deletions)
-            if record["state"] == "done" and f"pdf/{job_id}.pdf" not in objects:
-                kind = "no PDF, deletes about" if deleted else "no PDF"
-                yield Violation(kind, f"{record['generation']} of {job_id[:6]} is done and has no PDF")
+            if record["state"] != "done" or f"pdf/{job_id}.pdf" in objects:
+                continue
+            life = self.lives[job_id, record["generation"]]
+            generation, who = self._withdrawn.get(job_id, ("", "nobody"))
+            if generation != life.generation or who not in self.half_deleted:
+                yield Violation("no PDF", f"{life.name} is done and has no PDF; {who} deleted that of {generation}")
 
     def _promises(self) -> Iterator[Violation]:
         for job_id, generation in self.accepted:

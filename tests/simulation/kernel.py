@@ -242,6 +242,11 @@ class Kernel:
         assert isinstance(thread, Thread), "a simulated service is called outside of a process"
         return thread
 
+    def running(self) -> str:
+        """The name of the process that runs; empty for the services themselves."""
+        thread = getcurrent()
+        return thread.process.name if isinstance(thread, Thread) else ""
+
     def sleep(self, seconds: float) -> None:
         thread = self.current()
         process = thread.process

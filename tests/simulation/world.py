@@ -21,7 +21,7 @@ from tests.simulation.books import Books, Violation
 from tests.simulation.broker import Message, SimulatedBroker
 from tests.simulation.kernel import STEP, Decisions, Kernel, Killed, Lock, Threads
 from tests.simulation.lambdas import SimulatedLambda
-from tests.simulation.s3 import SimulatedS3, refusal
+from tests.simulation.s3 import Object, SimulatedS3, refusal
 from urlshot import accept, announce, parking, records, slots, store
 from urlshot.accept import Outcome, Request
 from urlshot.bus import Bus
@@ -166,7 +166,7 @@ class World:
         self._numbers: dict[str, int] = {}
         clock = kernel.clock
         delays, lease = (5, 30, 120), lease_seconds(90)
-        s3: Any = SimulatedS3(kernel, self.books.object_changed)
+        s3: Any = SimulatedS3(kernel, self._object_changed)
         publisher: Any = SimulatedBroker(
             kernel,
             tuple(sorted({*delays, lease})),
@@ -222,6 +222,9 @@ class World:
             self.books.violation("restless", "the history does not come to rest")
         return self.books.close(self.s3.objects, sum(map(len, self.broker.work.values())) + self.broker.waiting)
 
+    def _object_changed(self, key: str, old: Object | None, new: Object | None) -> None:
+        self.books.object_changed(self.kernel.running(), key, old, new)
+
     def _name(self, what: str) -> str:
         self._numbers[what] = number = self._numbers.get(what, 0) + 1
         return f"{what} {number}"
@@ -234,7 +237,7 @@ class World:
             case "request":
                 self.kernel.spawn(name, lambda: self._request(name, operation), API_SECONDS, self._unexpected(name))
             case "delete":
-                self.kernel.spawn(name, lambda: self._delete(operation), API_SECONDS, self._unexpected(name))
+                self.kernel.spawn(name, lambda: self._delete(name, operation), API_SECONDS, self._unexpected(name))
             case "bare":
                 url = operation.url
                 self.kernel.say(name, f"publishes {url}")
@@ -263,12 +266,14 @@ class World:
             assert accepted.record is not None
             self.books.accepted.append((request.id, accepted.record.generation))
 
-    def _delete(self, operation: Operation) -> None:
+    def _delete(self, name: str, operation: Operation) -> None:
         job = IDS[operation.url]
         call: Any = SimpleNamespace(parameters={"id": job})
+        self.books.half_deleted.add(name)
         self.books.deletions.append((self.kernel.now, job))
         try:
             api_jobs.delete(self.parts, call)
+            self.books.half_deleted.discard(name)
         finally:
             self.books.deletions.append((self.kernel.now, job))
 
