@@ -14,10 +14,10 @@ from typing import Any
 
 import aiohttp
 
-from infra.local.addresses import ACCOUNT, REGION, function_arn, queue_arn
+from infra.local.addresses import ACCOUNT, REGION, queue_arn
 from infra.local.awsclient import AwsClient, AwsError
-from infra.local.lambdas import Lambdas, Undelivered
-from infra.local.model import QueueRule, Rule, Schedule, Wiring
+from infra.local.lambdas import Lambdas
+from infra.local.model import QueueRule, Rule, Schedule
 
 _LONG_POLL_SECONDS = 20
 _BACKOFF_SECONDS = 0.5
@@ -81,48 +81,3 @@ def scheduled_event(schedule: Schedule) -> dict[str, Any]:
         "resources": [f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{schedule.name}"],
         "detail": {},
     }
-
-
-class Destinations:
-    """Puts what a function did not handle into the queue that its on-failure destination names.
-
-    Source: "Capturing records of Lambda asynchronous invocations" for the shape of the record.
-    """
-
-    def __init__(self, wiring: Wiring, endpoint: str, aws: AwsClient, say: Callable[[str], None]) -> None:
-        self._queues = {name: function.on_failure for name, function in wiring.functions.items()}
-        self._endpoint = endpoint
-        self._aws = aws
-        self._say = say
-
-    async def put(self, event: Undelivered) -> None:
-        arn = self._queues.get(event.function)
-        if arn is None:
-            return
-        try:
-            await self._aws.call(
-                "sqs",
-                "SendMessage",
-                QueueUrl=f"{self._endpoint}/{ACCOUNT}/{arn.rpartition(':')[2]}",
-                MessageBody=json.dumps(destination_record(event)),
-            )
-        except (AwsError, aiohttp.ClientError, TimeoutError, OSError) as error:
-            self._say(f"{event.function}: its undelivered event is lost: {type(error).__name__}: {error}")
-
-
-def destination_record(event: Undelivered) -> dict[str, Any]:
-    record: dict[str, Any] = {
-        "version": "1.0",
-        "timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
-        "requestContext": {
-            "requestId": event.request_id,
-            "functionArn": function_arn(event.function) + ":$LATEST",
-            "condition": event.condition,
-            "approximateInvokeCount": event.attempts,
-        },
-        "requestPayload": json.loads(event.payload),
-    }
-    if event.answer is not None:
-        context = {"statusCode": 200, "executedVersion": "$LATEST", "functionError": event.answer.error}
-        record |= {"responseContext": context, "responsePayload": json.loads(event.answer.payload)}
-    return record

@@ -15,7 +15,9 @@ import aio_pika
 import aiormq
 from aio_pika.abc import AbstractIncomingMessage
 
-from infra.local.lambdas import Lambdas, Throttled, TooLarge
+from infra.local.async_events import TooLarge
+from infra.local.function import Throttled
+from infra.local.lambdas import Lambdas
 from infra.local.model import QueueMapping
 from infra.local.runtime import Answer
 from infra.local.waits import first_of

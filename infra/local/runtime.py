@@ -7,6 +7,7 @@ lifecycle" in the Lambda developer guide.
 import asyncio
 import json
 import shutil
+import signal
 import socket
 import time
 import uuid
@@ -55,11 +56,23 @@ class Launch:
 
 
 class InitError(Exception):
-    """The function could not be loaded; `answer` is what the invoker gets."""
+    """The function could not be loaded.
 
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(answer.payload.decode("utf-8", "replace"))
-        self.answer = answer
+    reported        what its runtime posted about it, None where it did not come to that
+    kind, message   of the error that Lambda reports then
+    """
+
+    def __init__(self, reported: bytes | None, kind: str = "", message: str = "") -> None:
+        super().__init__(f"{kind}: {message}" if reported is None else reported.decode("utf-8", "replace"))
+        self._reported = reported
+        self._kind = kind
+        self._message = message
+
+    def answer(self, request_id: str) -> Answer:
+        """What the invoker gets."""
+        if self._reported is not None:
+            return Answer(self._reported, "Unhandled", request_id)
+        return failure(request_id, self._kind, self._message)
 
 
 class Instance:
@@ -118,13 +131,13 @@ class Instance:
             asked.cancel()
         if not self._asked.is_set():
             if self._init_error is not None:
-                answer = Answer(self._init_error, "Unhandled", self.id)
+                error = InitError(self._init_error)
             elif self._child.alive:
-                answer = failure(self.id, "Sandbox.Timedout", f"Init timed out after {INIT_SECONDS:.2f} seconds")
+                error = InitError(None, "Sandbox.Timedout", f"Init timed out after {INIT_SECONDS:.2f} seconds")
             else:
-                answer = failure(self.id, "Runtime.ExitError", _exit_text(self._child.exited.result()))
+                error = InitError(None, "Runtime.ExitError", _exit_text(self._child.exited.result()))
             await self.end()
-            raise InitError(answer)
+            raise error
         self._init_ms = (time.monotonic() - began) * 1000
 
     def freeze(self) -> None:
@@ -246,7 +259,12 @@ class Instance:
 
 
 def _exit_text(code: int) -> str:
-    return "Runtime exited with error: " + (f"exit status {code}" if code >= 0 else f"signal: {-code}")
+    """How Lambda words a process's end. Signals have their names in lower case; out of memory is "signal: killed"."""
+    if code == 0:
+        return "Runtime exited without providing a reason"
+    if code > 0:
+        return f"Runtime exited with error: exit status {code}"
+    return f"Runtime exited with error: signal: {(signal.strsignal(-code) or str(-code)).lower()}"
 
 
 async def _read(request: web.BaseRequest, limit: int) -> bytes | None:

@@ -12,8 +12,9 @@ from typing import Any
 import aiohttp
 
 from infra.local.addresses import ACCOUNT, REGION
+from infra.local.async_events import NotDelivered, TooLarge
 from infra.local.awsclient import AwsClient, AwsError
-from infra.local.lambdas import Lambdas, TooLarge
+from infra.local.lambdas import Lambdas
 from infra.local.model import SqsMapping
 
 _LONG_POLL_SECONDS = 20
@@ -85,6 +86,22 @@ class SqsPoller:
             self._say(f"{self._mapping.function} failed on a batch of {len(ids)}, all of it comes again: {text}")
             return ids
         return failed_of(answer.payload, ids) if self._mapping.partial else set()
+
+
+class QueueSender:
+    """Puts texts into queues, by their ARNs; `endpoint` is the URL of the AWS stand-in."""
+
+    def __init__(self, endpoint: str, aws: AwsClient) -> None:
+        self._endpoint = endpoint
+        self._aws = aws
+
+    async def send(self, arn: str, text: str) -> None:
+        """Errors: `NotDelivered` when the queue is not there, does not answer, or finds the text too long."""
+        url = f"{self._endpoint}/{ACCOUNT}/{arn.rpartition(':')[2]}"
+        try:
+            await self._aws.call("sqs", "SendMessage", QueueUrl=url, MessageBody=text)
+        except _LOST as error:
+            raise NotDelivered(f"{type(error).__name__}: {error}") from error
 
 
 def failed_of(payload: bytes, ids: set[str]) -> set[str]:

@@ -18,7 +18,7 @@ from infra.local.addresses import LocalAddresses
 from infra.local.artefacts import Endpoints, build_functions, check_layers, launch, runtime_client, variables
 from infra.local.aws_process import AwsProcess
 from infra.local.awsclient import AwsClient
-from infra.local.bus import Destinations, follow_rule, follow_schedule
+from infra.local.bus import follow_rule, follow_schedule
 from infra.local.cloudformation import CustomResources, create_resources, secret_text
 from infra.local.console import Console, LogFiles
 from infra.local.gateway import gateway_app
@@ -33,7 +33,7 @@ from infra.local.rabbitmq import BrokerError, ExistingBroker, Rabbit, with_crede
 from infra.local.relay import Relay, bridge_address
 from infra.local.run_folder import RunFolder
 from infra.local.settings import Access, Settings, default_parameters
-from infra.local.sqs import SqsPoller
+from infra.local.sqs import QueueSender, SqsPoller
 from infra.local.template import Template, TemplateError
 from infra.local.waits import first_of
 from infra.local.wiring import read_wiring
@@ -203,10 +203,12 @@ class Stack:
         return Lambdas(
             launches,
             reserved={name: fn.concurrency for name, fn in functions.items() if fn.concurrency is not None},
-            retries={name: fn.retries for name, fn in functions.items()},
+            asynchronous={name: fn.asynchronous for name, fn in functions.items()},
+            other_names={fn.declared_name: name for name, fn in functions.items() if fn.declared_name is not None},
             default_limit=settings.concurrency,
             listener=self.logs.write,
-            undelivered=Destinations(self.wiring, endpoints.aws, aws, self._console.say).put,
+            to_queue=QueueSender(endpoints.aws, aws).send,
+            say=self._console.say,
         )
 
     async def _warm(self) -> None:

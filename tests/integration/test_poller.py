@@ -11,7 +11,7 @@ import aio_pika
 import pytest
 import pytest_asyncio
 
-from infra.local.lambdas import Throttled
+from infra.local.function import Throttled
 from infra.local.model import QueueMapping
 from infra.local.poller import Poller
 from infra.local.rabbitmq import Rabbit, with_credentials
