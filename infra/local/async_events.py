@@ -1,12 +1,14 @@
 """Asynchronous invocation: events that Lambda has accepted, until they are handled or given up; then their records.
 
-An event waits for an instance in order of arrival. A function error costs an attempt; being throttled costs none and
-lasts as long as the event may grow old. The record of how an event ended goes to the function's destination.
+An event waits until an instance comes free, in order of arrival. (Lambda asks again in growing intervals, and keeps the
+order only roughly.) A function error costs an attempt. Waiting costs none, and ends when the event is too old. The
+record of an event that has ended goes to the function's destination.
 
 Source: "How Lambda handles errors and retries with asynchronous invocation", "Capturing records of Lambda
-asynchronous invocations" and "Lambda quotas" in the Lambda developer guide. The guide shows the record of an event
-whose retries were used up. Records of other ends are as they are reported from use: no `functionError` after success,
-no response where no attempt was made, `ZeroReservedConcurrency` for a function that may not run at all.
+asynchronous invocations" and "Lambda quotas" in the Lambda developer guide. The guide shows the record after the last
+retry. Other records follow reports of users: no `functionError` after success, no response if there was no attempt,
+`ZeroReservedConcurrency` for a function that may not run at all. The guide says that a record over the destination's
+limit is not delivered; for a function that is the limit of an asynchronous event.
 """
 
 import asyncio
@@ -23,7 +25,7 @@ from infra.local.model import Asynchronous
 from infra.local.runtime import Answer
 
 ASYNC_LIMIT = 1024 * 1024  # bytes of an event, and so of a record that goes to a function (256 KB until October 2025)
-# Lambda waits a minute before the first retry and two before the second; who works on one machine has less patience.
+# Lambda waits one minute before the first retry and two before the second. A person at one machine waits for it.
 RETRY_SECONDS = (1.0, 2.0)
 # After an error of the system itself Lambda waits a second, then longer each time, up to five minutes.
 SYSTEM_RETRY_SECONDS = (1.0, 300.0)

@@ -1,8 +1,7 @@
 """EventBridge's part: rules that hand events to functions, and schedules.
 
-Which rule an event matches is moto's decision: each rule has an SQS queue of its own as its target there, and what
-arrives in it is delivered to the function as Lambda delivers an asynchronous invocation. Rules whose targets are queues
-are moto's altogether.
+moto decides which rule an event matches. Each rule with a function has an SQS queue as its target in moto, and every
+event in that queue becomes an asynchronous invocation of the function. moto serves rules with queues by itself.
 """
 
 import asyncio
@@ -15,6 +14,7 @@ from typing import Any
 import aiohttp
 
 from infra.local.addresses import ACCOUNT, REGION, queue_arn
+from infra.local.async_events import TooLarge
 from infra.local.awsclient import AwsClient, AwsError
 from infra.local.lambdas import Lambdas
 from infra.local.model import QueueRule, Rule, Schedule
@@ -24,7 +24,7 @@ _BACKOFF_SECONDS = 0.5
 
 
 def rule_queue(rule: Rule) -> str:
-    """Name of the queue in which moto puts what matches the rule."""
+    """Name of the queue in which moto puts the events that match the rule."""
     return f"local-rule-{rule.name}"
 
 
@@ -42,8 +42,7 @@ async def create_rule(aws: AwsClient, rule: Rule | QueueRule) -> None:
 async def follow_rule(rule: Rule, endpoint: str, aws: AwsClient, lambdas: Lambdas, say: Callable[[str], None]) -> None:
     """Hands every event that matches to the rule's function, until cancelled.
 
-    An event leaves its queue once the function has been handed it as an asynchronous invocation, which is where
-    EventBridge's own responsibility ends.
+    An event leaves its queue when Lambda has accepted it as an asynchronous invocation: EventBridge does no more.
     """
     url = f"{endpoint}/{ACCOUNT}/{rule_queue(rule)}"
     while True:
@@ -52,7 +51,10 @@ async def follow_rule(rule: Rule, endpoint: str, aws: AwsClient, lambdas: Lambda
                 "sqs", "ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=_LONG_POLL_SECONDS
             )
             for message in received.get("Messages", []):
-                lambdas.invoke_async(rule.function, message["Body"].encode())
+                try:
+                    lambdas.invoke_async(rule.function, message["Body"].encode())
+                except TooLarge as error:
+                    say(f"rule {rule.name}: an event is lost: {error}")
                 await aws.call("sqs", "DeleteMessage", QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         except (AwsError, aiohttp.ClientError, TimeoutError, OSError) as error:
             say(f"rule {rule.name}: {type(error).__name__}: {error}; polling again")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from infra.local.model import Asynchronous, Destination
-from infra.local.parameters import scalar_text
+from infra.local.parameters import whole_number
 from infra.local.template import TemplateError
 
 _RETRIES = range(3)
@@ -32,10 +32,13 @@ def read_asynchronous(
     def destination(name: str) -> Destination | None:
         return _destination(destinations.get(name) or {}, functions, queues, f"{where}/DestinationConfig/{name}")
 
+    def number(name: str, otherwise: int, allowed: range) -> int:
+        return whole_number(config.get(name, otherwise), allowed, f"{where}/{name}")
+
     default = Asynchronous()
     return Asynchronous(
-        retries=_whole(config, "MaximumRetryAttempts", _RETRIES, default.retries, where),
-        max_age=_whole(config, "MaximumEventAgeInSeconds", _AGE_SECONDS, int(default.max_age), where),
+        retries=number("MaximumRetryAttempts", default.retries, _RETRIES),
+        max_age=number("MaximumEventAgeInSeconds", int(default.max_age), _AGE_SECONDS),
         on_success=destination("OnSuccess"),
         on_failure=destination("OnFailure"),
     )
@@ -64,10 +67,3 @@ def _destination(
 def _check_known(given: Mapping[str, Any], known: set[str], where: str) -> None:
     if unknown := set(given) - known:
         raise TemplateError(f"{where}: the local stack does not know {', '.join(sorted(unknown))}")
-
-
-def _whole(config: Mapping[str, Any], name: str, allowed: range, default: int, where: str) -> int:
-    text = scalar_text(config.get(name, default))
-    if not text.isdecimal() or int(text) not in allowed:
-        raise TemplateError(f"{where}/{name}: {text} is not within {allowed.start}..{allowed.stop - 1}")
-    return int(text)

@@ -74,7 +74,7 @@ class Function:
 
     async def warm(self) -> None:
         """Has one instance initialised before the first event, as Lambda sometimes does of itself."""
-        if self.instances:
+        if self.instances or self.limit == 0:
             return
         instance = self.take()
         try:

@@ -125,7 +125,7 @@ class CustomResource:
 
 @dataclass(frozen=True)
 class Secret:
-    """Either `text`, or what `GenerateSecretString` says of the content to be made up."""
+    """A secret with a given `text`, or one to be made up as `GenerateSecretString` says."""
 
     arn: str
     name: str
@@ -135,7 +135,7 @@ class Secret:
 
 @dataclass(frozen=True)
 class Queue:
-    """An SQS queue; `attributes` as SQS takes them. `dead_letters` is the ARN of where it puts what it gives up."""
+    """An SQS queue; `attributes` as SQS takes them; `dead_letters` is the ARN of its dead-letter queue."""
 
     name: str
     arn: str

@@ -22,8 +22,8 @@ from infra.local.processes import Child, freeze_tree, thaw
 from infra.local.waits import first_of
 
 RESPONSE_LIMIT = 6 * 1024 * 1024  # bytes of a synchronous answer
-# Lambda gives init 10 s. Here several functions start at once on a few cores which the broker's boot shares, so a
-# limit of 10 s would fail starts that are well inside it on AWS.
+# Lambda gives init 10 s. Here several functions start at once, beside the broker, on a few cores: a limit of 10 s would
+# fail starts that take far less on AWS.
 INIT_SECONDS = 40.0
 _API = "/2018-06-01/runtime"
 
@@ -58,8 +58,8 @@ class Launch:
 class InitError(Exception):
     """The function could not be loaded.
 
-    reported        what its runtime posted about it, None where it did not come to that
-    kind, message   of the error that Lambda reports then
+    reported        the error that its runtime posted; None if it posted none
+    kind, message   of the error that Lambda reports in that case
     """
 
     def __init__(self, reported: bytes | None, kind: str = "", message: str = "") -> None:
@@ -78,8 +78,8 @@ class InitError(Exception):
 class Instance:
     """One execution environment. States: starting, busy, frozen, ended.
 
-    `invoke` is for one caller at a time. Between invocations the whole tree is stopped, as Lambda does it, so code
-    that counts on a background thread or an open connection fails here as well.
+    `invoke` is for one caller at a time. Between invocations the whole process tree is stopped, as on Lambda, so that
+    code that relies on a background thread or an open connection fails here too.
     """
 
     def __init__(self, launch: Launch, listener: Callable[[str], None]) -> None:
@@ -171,8 +171,8 @@ class Instance:
     async def invoke(self, payload: bytes, request_id: str) -> Answer:
         """Hands the event over and waits for the answer and for the runtime to ask for the next one.
 
-        That is when Lambda, too, calls an invocation over. A function that takes longer than its timeout, or exits,
-        is ended; the answer says so (Sandbox.Timedout, Runtime.ExitError).
+        Then the invocation is over, as on Lambda. A function that exceeds its timeout or exits is ended, and the answer is
+        an error (Sandbox.Timedout, Runtime.ExitError).
         """
         child, event = self._child, self._event
         if child is None or event is None:
@@ -268,7 +268,7 @@ def _exit_text(code: int) -> str:
 
 
 async def _read(request: web.BaseRequest, limit: int) -> bytes | None:
-    """The body, None if it is longer than `limit` bytes; then it is read to its end all the same and dropped."""
+    """The body; None if it is longer than `limit` bytes, and then it is read to its end and dropped."""
     parts, size = [], 0
     async for chunk in request.content.iter_any():
         size += len(chunk)

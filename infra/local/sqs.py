@@ -1,7 +1,7 @@
-"""Lambda's event source mapping for SQS: batches side by side, each deleted but for what has to come again.
+"""Lambda's event source mapping for SQS: batches side by side; a batch is deleted except for messages that failed.
 
 Source: "Using Lambda with Amazon SQS" and "Handling errors for an SQS event source in Lambda" in the Lambda developer
-guide. What is not deleted comes again when its visibility timeout is over, and SQS counts how often it came.
+guide. A message that is not deleted comes again after its visibility timeout, and SQS counts how often it came.
 """
 
 import asyncio
@@ -105,7 +105,7 @@ class QueueSender:
 
 
 def failed_of(payload: bytes, ids: set[str]) -> set[str]:
-    """What a function's partial batch response says: nothing failed, some of the batch, or, if it is none, all."""
+    """The ids that a function's partial batch response names as failed; all ids if it is not such a response."""
     try:
         answer = json.loads(payload)
         items = (answer or {}).get("batchItemFailures") or []

@@ -127,7 +127,7 @@ class Stack:
         user, password = admin[wiring.broker.username_key], admin[wiring.broker.password_key]
         check_layers(settings.layers, {layer for function in wiring.functions.values() for layer in function.layers})
 
-        # The broker takes by far the longest, so all else happens beside it.
+        # The broker takes longest to start, so everything else starts beside it.
         self._exit.push_async_callback(moto.end)
         if isinstance(broker, Rabbit):
             self._exit.push_async_callback(broker.stop)
@@ -158,8 +158,8 @@ class Stack:
         invoke = invoke_app(self.lambdas)
         custom.routes(invoke)
         await self._serve(invoke, invoke_socket)
-        # One instance of each function is made warm while the broker boots, as Lambda does it of itself now and then:
-        # the first PDF then comes seconds sooner. The few that matter first go first; nothing depends on it.
+        # One instance of each function is started while the broker boots, as Lambda sometimes does, too. The first PDF
+        # then comes seconds sooner; nothing depends on it.
         warming = asyncio.create_task(self._warm())
         self._exit.push_async_callback(_cancelled, warming)
         await broker_up

@@ -14,10 +14,10 @@ import pytest_asyncio
 from botocore.exceptions import ClientError
 
 from infra.local.addresses import ACCOUNT, queue_arn
-from infra.local.async_events import AsyncEvents
+from infra.local.async_events import AsyncEvents, TooLarge
 from infra.local.aws_process import AwsProcess
 from infra.local.awsclient import AwsClient
-from infra.local.bus import create_rule, follow_rule, follow_schedule
+from infra.local.bus import create_rule, follow_rule, follow_schedule, rule_queue
 from infra.local.cloudformation import create_resources
 from infra.local.model import Asynchronous, Destination, Queue, QueueRule, Rule, Schedule, SqsMapping, Wiring
 from infra.local.processes import become_subreaper
@@ -208,6 +208,31 @@ async def test_a_record_reaches_the_queue_of_a_destination(aws: Aws, module_harn
     request_id = events.accept("Probe", b'{"do": "fail"}')
     assert request_id in await asyncio.wait_for(said.get(), 30)
     await events.end()
+
+
+async def test_an_event_too_large_for_lambda_holds_up_no_other(aws: Aws) -> None:
+    rule = Rule("Large", "Probe", "large", {"source": ["urlshot"]}, None)
+    await aws.client.call("events", "CreateEventBus", Name="large")
+    await create_rule(aws.client, rule)
+    said, heard = asyncio.Queue[str](), asyncio.Queue[bytes]()
+
+    class Picky:
+        def invoke_async(self, _name: str, payload: bytes) -> str:
+            if b"large" in payload:
+                raise TooLarge("Request must be smaller")
+            heard.put_nowait(payload)
+            return "r"
+
+    following = asyncio.create_task(
+        follow_rule(rule, aws.url, aws.client, Picky(), said.put_nowait)  # type: ignore[arg-type]
+    )
+    for size in ("large", "small"):
+        await aws.client.call(
+            "sqs", "SendMessage", QueueUrl=f"{aws.url}/{ACCOUNT}/{rule_queue(rule)}", MessageBody=size
+        )
+    assert await asyncio.wait_for(heard.get(), 30) == b"small"
+    assert "rule Large: an event is lost: Request must be smaller" in await asyncio.wait_for(said.get(), 30)
+    following.cancel()
 
 
 async def test_a_schedule_fires() -> None:
