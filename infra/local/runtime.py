@@ -171,8 +171,8 @@ class Instance:
     async def invoke(self, payload: bytes, request_id: str) -> Answer:
         """Hands the event over and waits for the answer and for the runtime to ask for the next one.
 
-        Then the invocation is over, as on Lambda. A function that exceeds its timeout or exits is ended, and the answer is
-        an error (Sandbox.Timedout, Runtime.ExitError).
+        Then the invocation is over, as on Lambda. A function that exceeds its timeout or exits is ended, and the answer
+        is an error (Sandbox.Timedout, Runtime.ExitError).
         """
         child, event = self._child, self._event
         if child is None or event is None:

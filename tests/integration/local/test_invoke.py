@@ -75,6 +75,8 @@ async def test_boto3_gets_answers_errors_and_exceptions(harness: Any, server: Se
     (throttled,) = [item for item in both if isinstance(item, ClientError)]
     assert throttled.response["Error"]["Code"] == "TooManyRequestsException"
     assert throttled.response["ResponseMetadata"]["HTTPStatusCode"] == 429
+    accepted = await asyncio.to_thread(invoke, "Probe", "Event")
+    assert (accepted["StatusCode"], accepted["Payload"].read()) == (202, b"")
 
 
 async def test_an_event_is_accepted_though_no_instance_may_run(harness: Any, server: Server) -> None:
