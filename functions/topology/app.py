@@ -1,7 +1,7 @@
 """Lambda's entry: a CloudFormation custom resource.
 
-Create and update declare what the description says; whatever else is there stays, because it may hold messages. Delete
-leaves everything alone: the messages are the owner's.
+Create and update declare the description and remove nothing, because a queue may hold messages. Delete does nothing:
+the messages are the owner's.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import ValidationError
 
 from functions.topology.cloudformation import ANSWER_SECONDS, OutOfTime, answer, limited
-from functions.topology.declare import declare
-from functions.topology.description import Users, Wanted
+from functions.topology.description import Users, Wanted, describe
 from functions.topology.management import Management
 from urlshot.errors import Broken, UrlshotError
 from urlshot.logs import error_fields, logger
@@ -23,13 +22,9 @@ from urlshot.settings import Settings
 
 log = logger()
 
-SLACK_SECONDS = 20.0
-"""By how much waiting for old shards ends before everything is broken off, so that it can say what it waits for."""
-
-
 _OUT_OF_TIME = (
-    "See in the log how far it came, and whether the broker is well; then update the stack again: what is declared "
-    "already is no hindrance."
+    "The log shows how far it came. Check that the broker is well, then update the stack again; a queue that is "
+    "declared already does no harm."
 )
 
 
@@ -38,20 +33,21 @@ class TopologySettings(Settings):
     broker_admin_secret: str
     broker_api_secret: str
     broker_dispatch_secret: str
+    broker_settle_secret: str
     broker_watch_secret: str
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:
-    """Does what CloudFormation asks, and always answers it before the function's time is out.
+    """Carries out a request of CloudFormation, and always answers it before the function's time is out.
 
-    The answer's reason says what to do. No password is in it, nor in the log.
+    The answer's reason says what to do. Neither the reason nor the log contains a password.
     """
     seconds = context.get_remaining_time_in_millis() / 1000 - ANSWER_SECONDS
     status, reason = "SUCCESS", ""
     try:
         if event["RequestType"] != "Delete":
             with limited(seconds):
-                _declare(event["ResourceProperties"], seconds - SLACK_SECONDS)
+                _declare(event["ResourceProperties"])
     except OutOfTime:
         log.exception("topology: out of time")
         status, reason = "FAILED", f"Not done after {seconds:.0f} s. {_OUT_OF_TIME}"
@@ -65,7 +61,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:
     return {"status": status}
 
 
-def _declare(properties: dict[str, Any], seconds: float) -> None:
+def _declare(properties: dict[str, Any]) -> None:
     try:
         wanted = Wanted.model_validate(properties)
     except ValidationError as error:
@@ -76,7 +72,8 @@ def _declare(properties: dict[str, Any], seconds: float) -> None:
     users = Users(
         api=read_credentials(settings.broker_api_secret),
         dispatch=read_credentials(settings.broker_dispatch_secret),
+        settle=read_credentials(settings.broker_settle_secret),
         watch=read_credentials(settings.broker_watch_secret),
     )
-    calls = declare(management, wanted, users, seconds)
-    log.info("topology: declared", extra={**wanted.model_dump(), "calls": calls})
+    management.declare(describe(wanted, users))
+    log.info("topology: declared", extra=wanted.model_dump())

@@ -1,13 +1,15 @@
-"""How long the oldest message of a queue has been waiting, at least.
+"""A lower bound for the age of the oldest message in a queue.
 
-Quorum queues do not tell the age of their head, and to fetch it would count as a delivery. But a queue hands out in the
-order of arrival: number the messages as they arrive, and the head is the one after all that are gone or in somebody's
-hands. So each look leaves a mark, when and how many had arrived by then. The oldest mark that counts further than what
-was taken is a time at which today's head was there already.
+Quorum queues do not report the age of their oldest message, and fetching it would count as a delivery. But a queue
+delivers in the order of arrival. Number the messages as they arrive: the oldest message is the one after all messages
+that are gone or with a consumer. So each look leaves a mark: the time, and how many messages had arrived. The oldest
+mark that counts further than the messages that were taken is a time at which today's oldest message was there.
 
-The age is thus a lower bound, and by less than the time between two looks below the truth. It starts anew when the
-broker counts anew, because its node was restarted. A message that the broker gives up by itself, after its delivery
-limit, is not counted as gone and shifts the numbers by one.
+The bound is lower than the age by less than the time between two looks. It starts again when the broker counts from
+zero, because its node was restarted. A message that the broker itself drops after the delivery limit is not counted as
+gone; it shifts the numbers by one.
+
+A message that was sent to a delay queue arrives again, so its age starts again: the age of a job is in its record.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 KEY = "watch/queues.json"
 MOST = 1000
-"""Marks of one queue that are kept; beyond, every second one goes, which makes the bound a little lower."""
+"""Marks of one queue that are kept. Beyond that, every second mark is dropped, which lowers the bound a little."""
 
 
 class Mark(NamedTuple):
@@ -37,18 +39,18 @@ class Mark(NamedTuple):
 
 
 class History(BaseModel):
-    """What was seen of one queue: how many were gone at the last look, and the marks, oldest first."""
+    """The history of one queue: how many messages were gone at the last look, and the marks, oldest first."""
 
     gone: int
     marks: list[Mark]
 
 
 def oldest(queue: Queue, before: History | None, now: float) -> tuple[float, History]:
-    """Seconds that the oldest waiting message has been there for at least, 0 where none waits; and what to remember."""
+    """Returns the least age in seconds of the oldest waiting message, 0 if none waits; and the history to keep."""
     taken = queue.gone + queue.unacked
     arrived = taken + queue.ready
     marks = before.marks if before and before.gone <= queue.gone else []
-    # Nothing can have arrived that is not counted now, so a mark that says otherwise was too large.
+    # No more can have arrived than are counted now, so a mark that counts more was too large.
     marks = [Mark(at, min(count, arrived)) for at, count in marks]
     marks = [mark for mark in marks if mark.arrived > taken]
     if queue.ready and (not marks or marks[-1].arrived < arrived):
@@ -69,7 +71,7 @@ class Memory:
         self._s3 = client
 
     def read(self) -> dict[str, History]:
-        """What was written last; nothing where there is none, or where it is of another version."""
+        """Reads the histories; returns none if there are none, or if another version wrote them."""
         try:
             body = self._s3.get_object(Bucket=self._bucket, Key=KEY)["Body"].read()
         except self._s3.exceptions.NoSuchKey:
@@ -83,6 +85,7 @@ class Memory:
             return {}
 
     def write(self, histories: dict[str, History]) -> None:
+        """Writes the histories."""
         body = json.dumps({name: history.model_dump() for name, history in histories.items()}).encode()
         try:
             self._s3.put_object(Bucket=self._bucket, Key=KEY, Body=body, ContentType="application/json")

@@ -1,23 +1,31 @@
-"""Lambda's entry: what waits on the broker, as lines of CloudWatch's embedded metric format."""
+"""Lambda's entry: measures queues and slots, and writes lines of CloudWatch's embedded metric format."""
 
 from __future__ import annotations
 
 import os
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
 from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import Field
 
 from functions.watch.age import Memory, oldest
 from functions.watch.queues import kind, read_queues
+from urlshot.lease import lease_seconds
 from urlshot.logs import logger
+from urlshot.messages import QUEUE, QUEUE_BULK
 from urlshot.s3 import s3_client
 from urlshot.secrets import Credentials, read_credentials
 from urlshot.settings import Settings
+from urlshot.slots import Slots
+
+AGES = {QUEUE: "pdf.queue.age", QUEUE_BULK: "pdf.queue.bulk.age"}
+"""The metric for the age of each work queue's oldest message."""
 
 log = logger()
 metrics = Metrics()
@@ -27,37 +35,70 @@ class WatchSettings(Settings):
     broker_console: str
     broker_watch_secret: str
     bucket: str
+    renders: int = Field(ge=1, le=1000)
+    render_timeout: int = Field(gt=0, le=600)
+
+    @property
+    def lease(self) -> int:
+        """Seconds of a claim."""
+        return lease_seconds(self.render_timeout)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts that a run works with."""
+
+    settings: WatchSettings
+    user: Credentials
+    memory: Memory
+    slots: Slots
 
 
 @cache
-def bootstrap() -> tuple[WatchSettings, Credentials, Memory]:
+def bootstrap() -> Parts:
     """Reads the settings and the secret, once a process."""
     settings = WatchSettings.read(os.environ)
-    return settings, read_credentials(settings.broker_watch_secret), Memory(settings.bucket, s3_client())
+    s3 = s3_client()
+    slots = Slots(settings.bucket, s3, "slot", settings.renders, timedelta(seconds=settings.lease))
+    return Parts(settings, read_credentials(settings.broker_watch_secret), Memory(settings.bucket, s3), slots)
 
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
-    """Measures all queues of urlshot.
+    """Measures the slots, and then all queues of urlshot.
 
     Raises:
-        Transient, Broken: broker or bucket do not answer or refuse. What was measured until then is published; the
-            rest is missing, and an alarm looks for that.
+        Transient, Broken: the broker or the bucket does not answer or refuses. The metrics that were measured before
+            are published; an alarm looks for the missing ones.
     """
-    settings, user, memory = bootstrap()
+    parts = bootstrap()
+    _measure_slots(parts.slots)
     try:
-        queues = read_queues(settings.broker_console, user)
+        _measure_queues(parts)
     except Exception:
         bootstrap.cache_clear()  # the password may have been changed
         raise
-    by_kind = {name: [queue for queue in queues if kind(queue.name) == name] for name in ("work", "retry", "dead")}
-    work = by_kind["work"]
-    metrics.add_metric("pdf.queue.ready", MetricUnit.Count, sum(queue.ready for queue in work))
-    metrics.add_metric("pdf.queue.unacked", MetricUnit.Count, sum(queue.unacked for queue in work))
-    metrics.add_metric("pdf.queue.retrying", MetricUnit.Count, sum(queue.ready for queue in by_kind["retry"]))
-    metrics.add_metric("pdf.queue.dead", MetricUnit.Count, sum(queue.ready for queue in by_kind["dead"]))
+
+
+def _measure_slots(slots: Slots) -> None:
+    metrics.add_metric("pdf.slots", MetricUnit.Count, slots.count)
+    metrics.add_metric("pdf.slots.used", MetricUnit.Count, slots.count - len(slots.list_free()))
+
+
+def _measure_queues(parts: Parts) -> None:
+    queues = read_queues(parts.settings.broker_console, parts.user)
     log.info("queues: measured", extra={"queues": [asdict(queue) for queue in queues]})
-    before = memory.read()
-    ages = {queue.name: oldest(queue, before.get(queue.name), time.time()) for queue in work}
-    metrics.add_metric("pdf.queue.age", MetricUnit.Seconds, max((age for age, _ in ages.values()), default=0.0))
-    memory.write({name: history for name, (_, history) in ages.items()})
+    by_kind = {
+        name: [queue for queue in queues if kind(queue.name, parts.settings.lease) == name]
+        for name in ("work", "retry", "parked", "dead")
+    }
+    metrics.add_metric("pdf.queue.ready", MetricUnit.Count, sum(queue.ready for queue in by_kind["work"]))
+    metrics.add_metric("pdf.queue.unacked", MetricUnit.Count, sum(queue.unacked for queue in by_kind["work"]))
+    metrics.add_metric("pdf.queue.retrying", MetricUnit.Count, sum(queue.ready for queue in by_kind["retry"]))
+    metrics.add_metric("pdf.queue.parked", MetricUnit.Count, sum(queue.ready for queue in by_kind["parked"]))
+    metrics.add_metric("pdf.queue.dead", MetricUnit.Count, sum(queue.ready for queue in by_kind["dead"]))
+    before = parts.memory.read()
+    ages = {queue.name: oldest(queue, before.get(queue.name), time.time()) for queue in by_kind["work"]}
+    for name, (age, _) in ages.items():
+        metrics.add_metric(AGES[name], MetricUnit.Seconds, age)
+    parts.memory.write({name: history for name, (_, history) in ages.items()})

@@ -1,4 +1,4 @@
-"""What the broker's management API says of urlshot's queues."""
+"""The numbers of urlshot's queues, from the broker's management API."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from urlshot.errors import Broken, Transient
-from urlshot.messages import DEAD, QUEUE
+from urlshot.messages import DEAD, QUEUES, delay_queue
 from urlshot.secrets import Credentials
 
 CALL_SECONDS = 10.0
 _GONE = ("ack", "deliver_no_ack", "get_no_ack")
 _COLUMNS = ",".join(["name", "messages_ready", "messages_unacknowledged", *(f"message_stats.{name}" for name in _GONE)])
-_OURS = re.compile(rf"{QUEUE}(_\d+)?(?P<retry>_retry_\d+s)?")
+_DELAY = re.compile(rf"({'|'.join(QUEUES.values())})_retry_[0-9]+s")
 
-Kind = Literal["work", "retry", "dead", "other"]
+Kind = Literal["work", "retry", "parked", "dead", "other"]
 
 
 @dataclass(frozen=True)
 class Queue:
-    """Messages of one queue: those that wait, those in somebody's hands, and all that were done with since the broker
-    began to count."""
+    """Messages of one queue: `ready` wait, `unacked` are with a consumer, and `gone` are those that consumers have
+    acknowledged since the broker began to count."""
 
     name: str
     ready: int
@@ -33,21 +33,26 @@ class Queue:
     gone: int
 
 
-def kind(name: str) -> Kind:
-    """What a queue is for; `other` is somebody else's."""
+def kind(name: str, lease: int) -> Kind:
+    """Says what a queue is for; `other` is not urlshot's.
+
+    `lease` is the length of a lease in seconds: in a delay queue of that length (`parked`) wait the messages of jobs
+    that were handed to `render`.
+    """
     if name == DEAD:
         return "dead"
-    found = _OURS.fullmatch(name)
-    if found is None:
-        return "other"
-    return "retry" if found["retry"] else "work"
+    if name in QUEUES.values():
+        return "work"
+    if name in {delay_queue(queue, lease) for queue in QUEUES.values()}:
+        return "parked"
+    return "retry" if _DELAY.fullmatch(name) else "other"
 
 
 def read_queues(console: str, user: Credentials) -> list[Queue]:
-    """The queues of the default vhost.
+    """Reads the queues of the default vhost.
 
     Raises:
-        Transient: the broker does not answer. Broken: it refuses, or answers what is not understood.
+        Transient: the broker does not answer. Broken: the broker refuses, or its answer is not understood.
     """
     token = base64.b64encode(f"{user.username}:{user.password}".encode()).decode()
     request = urllib.request.Request(  # noqa: S310 - the scheme is the broker's own, not a stranger's
@@ -68,7 +73,7 @@ def read_queues(console: str, user: Credentials) -> list[Queue]:
 
 
 def _queue(value: dict[str, Any]) -> Queue:
-    """Numbers that the broker has not counted yet are left out of its answer; where there are none, it sends a list."""
+    """Reads one queue. The broker leaves out numbers that it has not counted yet, and sends a list if it has none."""
     stats = value.get("message_stats") or {}
     return Queue(
         name=value["name"],

@@ -151,7 +151,7 @@ def test_the_waits_of_a_job_fit_into_one_another(wiring: Wiring) -> None:
     # a shard that is to go is waited for as long as its last batch may last, and that is said before time is out
     topology, [resource] = functions["TopologyFunction"], wiring.custom_resources
     assert topology.timeout - ANSWER_SECONDS - SLACK_SECONDS > 2 * functions["DispatchFunction"].timeout
-    assert topology.retries == 0
+    assert topology.asynchronous.retries == 0
     assert topology.timeout < resource.timeout <= 3600
 
 

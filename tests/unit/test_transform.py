@@ -140,9 +140,9 @@ def real_events() -> list[dict[str, Any]]:
     ended = {"id": "a" * 40, "url": "https://example.com/", "options": {}, "generation": "b" * 16, "attempt": 1,
              "requested_at": now, "finished_at": now, "lease_until": now}  # fmt: skip
     error = {"code": "timeout", "title": "", "detail": "", "remedy": "", "retryable": True}
-    failed = events.detail(Record(**ended, state="failed", error=error), "bucket", render_seconds=1)
+    failed = events.detail(Record(**ended, state="failed", error=error), "bucket")
     details = [
-        events.detail(Record(**ended, state="done"), "bucket", render_seconds=1),
+        events.detail(Record(**ended, state="done"), "bucket"),
         failed,
         events.cached("a" * 40, "https://example.com/", "bucket", now, None),
         events.told_again(failed, ("callback-1",)),
