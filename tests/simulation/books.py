@@ -69,8 +69,8 @@ class Books:
     found: list[Violation] = field(default_factory=list)
     _withdrawn: dict[str, tuple[str, str]] = field(default_factory=dict)
     """The generation of the PDF that was deleted last of an id, and by which process."""
-    _running: dict[str, int] = field(default_factory=dict)
-    _ended_claims: set[str] = field(default_factory=set)
+    _running: set[str] = field(default_factory=set)
+    _over: set[str] = field(default_factory=set)
 
     def violation(self, kind: str, text: str) -> None:
         self.found.append(Violation(kind, text))
@@ -103,16 +103,16 @@ class Books:
     def event_put(self, at: float, detail: dict[str, Any]) -> None:
         self.events.append((at, detail))
 
-    def render_changed(self, what: str, claim: str, number: int) -> None:
-        """A run of a claim begins or ends. The second run of a claim is Lambda's own doing and holds no slot."""
-        if number > 1:
-            return
-        if what == "begin":
-            self._running[claim] = number
+    def render_changed(self, what: str, claim: str) -> None:
+        """A run of a claim begins or ends. A claim holds its slot until its first answer; that Lambda runs an event
+        twice is not the product's doing."""
+        if what == "begin" and claim not in self._over:
+            self._running.add(claim)
             if len(self._running) > self.renders:
                 self.violation("slots", f"{len(self._running)} pages are rendered, {self.renders} may be")
-        else:
-            self._running.pop(claim, None)
+        elif what == "end":
+            self._running.discard(claim)
+            self._over.add(claim)
 
     def _life(self, record: dict[str, Any]) -> Life:
         name = (record["id"], record["generation"])

@@ -41,12 +41,11 @@ class SimulatedLambda:
         kernel: Kernel,
         s3: SimulatedS3,
         settle: Callable[[dict[str, Any], Callable[[bool], None]], None],
-        watch: Callable[[str, str, int], None],
+        watch: Callable[[str, str], None],
         *,
         same_bytes: bool,
     ) -> None:
-        """`watch` hears of each run's begin and end: the claim, and the number of the run of that claim. With
-        `same_bytes` every render of a URL makes the same PDF, as a URL does that serves a PDF."""
+        """`watch` hears of the begin and end of each run of a claim. With `same_bytes` every render of a URL makes the same PDF, as a URL does that serves a PDF."""
         self._kernel = kernel
         self._s3 = s3
         self._settle = settle
@@ -103,7 +102,7 @@ class SimulatedLambda:
             self._answer(name, job, "Success", self._error(job, "throttled"))
             return
         kernel.say(name, f"begins {claim}")
-        self._watch("begin", claim, number)
+        self._watch("begin", claim)
         limit = min(RENDER_SECONDS, left - 4)
         outcome = OUTCOMES[decisions.choose(f"{name}/outcome", OUTCOME_WEIGHTS)]
         took = limit if outcome == "time-out" else min(1 + decisions.latency(f"{name}/took"), limit)
@@ -112,7 +111,7 @@ class SimulatedLambda:
     def _end(self, name: str, job: dict[str, Any], number: int, outcome: str) -> None:
         kernel, claim = self._kernel, job["claim"]
         kernel.say(name, f"ends {claim}: {outcome}")
-        self._watch("end", claim, number)
+        self._watch("end", claim)
         match outcome:
             case "done":
                 answer = self._upload(job, job["id"] if self._same_bytes else f"{claim}, run {number}")

@@ -103,14 +103,21 @@ class SimulatedS3:
         MetadataDirective: str,  # noqa: N803
         ContentType: str,  # noqa: N803
         Metadata: dict[str, str],  # noqa: N803
+        IfMatch: str | None = None,  # noqa: N803
+        IfNoneMatch: str | None = None,  # noqa: N803
     ) -> dict[str, Any]:
         def effect(retries: int) -> dict[str, Any]:
             source = self.objects.get(CopySource["Key"])
             self._check("CopyObject", source, CopySourceIfMatch, retries)
             assert source is not None
+            there = self.objects.get(Key)
+            if IfNoneMatch and there is not None:
+                raise refusal("CopyObject", "PreconditionFailed", 412, retries=retries)
+            self._check("CopyObject", there, IfMatch, retries)
             return {"CopyObjectResult": {"ETag": self.write(Key, source.body, Metadata).etag}}
 
-        return self._call("CopyObject", Key, WRITE_FAULTS, effect)
+        faults = CONDITIONAL_FAULTS if IfMatch or IfNoneMatch else WRITE_FAULTS
+        return self._call("CopyObject", Key, faults, effect)
 
     def generate_presigned_post(self, *, Bucket: str, Key: str, **about: Any) -> dict[str, Any]:  # noqa: N803
         """Signs nothing; what the form allows stands in its fields, where the simulated `render` reads it."""
