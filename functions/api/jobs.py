@@ -108,26 +108,29 @@ def get(parts: Parts, call: Call) -> Answer:
 
 
 def delete(parts: Parts, call: Call) -> Answer:
-    """Deletes PDF and record. A render that is under way finds no record at its end, and its PDF is not published."""
+    """Deletes record and PDF. A render that is under way finds no record at its end, and its PDF is not published.
+
+    The record goes first, and with it the proof that the PDF that was seen is not of a job that was asked for since.
+    """
     job_id = _id(call)
     if not parts.settings.require_api_key:
         raise Rejected("forbidden", "This endpoint asks for no API keys, so anybody could delete anything.")
-    found, first = parts.store.read(job_id), None
-    if found is None and parts.store.head_pdf(job_id) is None:
+    found, pdf = parts.store.read(job_id), parts.store.head_pdf(job_id)
+    if found is None and pdf is None:
         raise Rejected("not_found", "There is no job with this id.")
     parts.subscribers.delete_all(job_id)
-    while True:
-        parts.store.delete_pdf(job_id)
-        # A record that has gone on since it was read is deleted all the same; one that was asked for anew since then is
-        # somebody else's, and stays.
-        if found is None or first not in (None, found[0].generation):
-            break
-        first = found[0].generation
+    generation = found[0].generation if found is not None else None
+    while found is not None:
         try:
             parts.store.delete(job_id, found[1])
             break
         except Conflict:
-            found = parts.store.read(job_id)
+            # A record that has gone on since it was read is deleted all the same; another generation is not ours.
+            found, pdf = parts.store.read(job_id), parts.store.head_pdf(job_id)
+            if found is None or found[0].generation != generation:
+                return Answer(204, "", NO_STORE)
+    if pdf is not None and (generation is not None or parts.store.read(job_id) is None):
+        parts.store.delete_pdf(job_id, pdf.etag)
     log.info("job: deleted", extra={"job_id": job_id})
     return Answer(204, "", NO_STORE)
 

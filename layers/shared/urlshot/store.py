@@ -187,16 +187,15 @@ class Store:
         pdf = self.head_pdf(job_id)
         if pdf is None or pdf.generation != generation or claim not in (None, pdf.claim):
             return False
+        return self.delete_pdf(job_id, pdf.etag)
+
+    def delete_pdf(self, job_id: str, etag: str) -> bool:
+        """Deletes the published PDF with `etag`; returns False if another was published since."""
         try:
-            delete_if(self._s3, self.bucket, pdf_key(job_id), pdf.etag)
-        except Conflict:  # another PDF was published since
+            delete_if(self._s3, self.bucket, pdf_key(job_id), etag)
+        except Conflict:
             return False
         return True
-
-    def delete_pdf(self, job_id: str) -> None:
-        """Deletes the published PDF, if there is one."""
-        with s3_errors("delete"):
-            self._s3.delete_object(Bucket=self.bucket, Key=pdf_key(job_id))
 
     def link(self, job_id: str, seconds: int, file_name: str, *, head: bool = False, save: bool = False) -> str:
         """Signs a link that shows the PDF, or with `save` saves it, under `file_name`; it ends after `seconds`.
