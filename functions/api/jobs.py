@@ -108,10 +108,7 @@ def get(parts: Parts, call: Call) -> Answer:
 
 
 def delete(parts: Parts, call: Call) -> Answer:
-    """Deletes record and PDF. A render that is under way finds no record at its end, and its PDF is not published.
-
-    The record goes first, and with it the proof that the PDF that was seen is not of a job that was asked for since.
-    """
+    """Deletes PDF and record. A render that is under way finds no record at its end, and its PDF is not published."""
     job_id = _id(call)
     if not parts.settings.require_api_key:
         raise Rejected("forbidden", "This endpoint asks for no API keys, so anybody could delete anything.")
@@ -119,18 +116,25 @@ def delete(parts: Parts, call: Call) -> Answer:
     if found is None and pdf is None:
         raise Rejected("not_found", "There is no job with this id.")
     parts.subscribers.delete_all(job_id)
-    generation = found[0].generation if found is not None else None
-    while found is not None:
+    if found is None:
+        if pdf is not None and parts.store.read(job_id) is None:
+            parts.store.delete_pdf(job_id, pdf.etag)
+        return Answer(204, "", NO_STORE)
+    generation = found[0].generation
+    # A record that has gone on since it was read is deleted all the same; another generation was asked for since.
+    while found is not None and found[0].generation == generation:
+        known = {generation, found[0].last_good.generation if found[0].last_good else generation}
+        if pdf is not None and pdf.generation in known:
+            parts.store.delete_pdf(job_id, pdf.etag)
+            pdf = None
         try:
             parts.store.delete(job_id, found[1])
-            break
         except Conflict:
-            # A record that has gone on since it was read is deleted all the same; another generation is not ours.
             found, pdf = parts.store.read(job_id), parts.store.head_pdf(job_id)
-            if found is None or found[0].generation != generation:
-                return Answer(204, "", NO_STORE)
-    if pdf is not None and (generation is not None or parts.store.read(job_id) is None):
-        parts.store.delete_pdf(job_id, pdf.etag)
+            continue
+        if pdf is not None:  # of an older generation: it was there before the record was deleted
+            parts.store.delete_pdf(job_id, pdf.etag)
+        break
     log.info("job: deleted", extra={"job_id": job_id})
     return Answer(204, "", NO_STORE)
 

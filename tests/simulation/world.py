@@ -237,7 +237,7 @@ class World:
             case "request":
                 self.kernel.spawn(name, lambda: self._request(name, operation), API_SECONDS, self._unexpected(name))
             case "delete":
-                self.kernel.spawn(name, lambda: self._delete(name, operation), API_SECONDS, self._unexpected(name))
+                self._begin_delete(name, operation)
             case "bare":
                 url = operation.url
                 self.kernel.say(name, f"publishes {url}")
@@ -265,6 +265,17 @@ class World:
         if accepted.outcome in (Outcome.QUEUED, Outcome.JOINED):
             assert accepted.record is not None
             self.books.accepted.append((request.id, accepted.record.generation))
+
+    def _begin_delete(self, name: str, operation: Operation) -> None:
+        """Deletes a job; a client that gets an error, or no answer, asks again until it is deleted."""
+        judge = self._unexpected(name)
+
+        def ended(error: BaseException | None, result: Any) -> None:
+            judge(error, result)
+            if error is not None and not isinstance(error, Rejected):
+                self.kernel.after(20, lambda: self._begin_delete(f"{name}'", operation))
+
+        self.kernel.spawn(name, lambda: self._delete(name, operation), API_SECONDS, ended)
 
     def _delete(self, name: str, operation: Operation) -> None:
         job = IDS[operation.url]
