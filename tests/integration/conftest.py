@@ -95,9 +95,8 @@ def rabbit(
 def topology(rabbit: Rabbit) -> Rabbit:
     """The broker, with what the topology function declares on it."""
     wanted = Wanted(RetryDelays=DELAYS, RenderTimeout=RENDER_TIMEOUT, QueueLimit=1000)
-    management = Management(rabbit.console, ADMIN)
-    for call in describe(wanted, Users(api=API, dispatch=DISPATCH, settle=SETTLE, watch=WATCH)):
-        management.carry_out(call)
+    users = Users(api=API, dispatch=DISPATCH, settle=SETTLE, watch=WATCH)
+    Management(rabbit.console, ADMIN).declare(describe(wanted, users))
     return rabbit
 
 
@@ -113,7 +112,7 @@ def broker(topology: Rabbit) -> Iterator[Broker]:
         return connection.channel()
 
     channel = open_channel()
-    for queue in (DEAD, *QUEUES.values(), *(name for queue in QUEUES.values() for name in delays_of(queue))):
+    for queue in (DEAD, *QUEUES.values(), *(name for work in QUEUES.values() for name in delays_of(work))):
         channel.queue_purge(queue)
     yield Broker(topology.amqp, channel, open_channel)
     channel.connection.close()
