@@ -17,6 +17,7 @@ from functions.api.requests import MAX_BATCH, Asked
 from urlshot.errors import CODES
 from urlshot.identity import MAX_URL
 from urlshot.jobs import Report, Strict
+from urlshot.messages import Priority
 from urlshot.options import Options
 
 Id = Annotated[str, Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{32})$")]
@@ -120,8 +121,10 @@ class Job(Strict):
     """As a browser writes it."""
     state: Literal["publishing", "queued", "running", "done", "failed", "expired"]
     """`expired`: it was done, and its PDF has been cleared away since."""
+    priority: Priority
+    """`bulk` waits behind normal jobs and leaves some renderers free for them."""
     attempt: int = Field(ge=0)
-    """How many renders have been started."""
+    """The number of renders that were started."""
     requested_at: datetime
     finished_at: datetime | None = None
     options: Options

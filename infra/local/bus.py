@@ -1,8 +1,7 @@
 """EventBridge's part: rules that hand events to functions, and schedules.
 
-Which rule an event matches is moto's decision: each rule has an SQS queue of its own as its target there, and what
-arrives in it is delivered to the function as Lambda delivers an asynchronous invocation. Rules whose targets are queues
-are moto's altogether.
+moto decides which rule an event matches. Each rule with a function has an SQS queue as its target in moto, and every
+event in that queue becomes an asynchronous invocation of the function. moto serves rules with queues by itself.
 """
 
 import asyncio
@@ -14,17 +13,18 @@ from typing import Any
 
 import aiohttp
 
-from infra.local.addresses import ACCOUNT, REGION, function_arn, queue_arn
+from infra.local.addresses import ACCOUNT, REGION, queue_arn
+from infra.local.async_events import TooLarge
 from infra.local.awsclient import AwsClient, AwsError
-from infra.local.lambdas import Lambdas, Undelivered
-from infra.local.model import QueueRule, Rule, Schedule, Wiring
+from infra.local.lambdas import Lambdas
+from infra.local.model import QueueRule, Rule, Schedule
 
 _LONG_POLL_SECONDS = 20
 _BACKOFF_SECONDS = 0.5
 
 
 def rule_queue(rule: Rule) -> str:
-    """Name of the queue in which moto puts what matches the rule."""
+    """Name of the queue in which moto puts the events that match the rule."""
     return f"local-rule-{rule.name}"
 
 
@@ -42,8 +42,7 @@ async def create_rule(aws: AwsClient, rule: Rule | QueueRule) -> None:
 async def follow_rule(rule: Rule, endpoint: str, aws: AwsClient, lambdas: Lambdas, say: Callable[[str], None]) -> None:
     """Hands every event that matches to the rule's function, until cancelled.
 
-    An event leaves its queue once the function has been handed it as an asynchronous invocation, which is where
-    EventBridge's own responsibility ends.
+    An event leaves its queue when Lambda has accepted it as an asynchronous invocation: EventBridge does no more.
     """
     url = f"{endpoint}/{ACCOUNT}/{rule_queue(rule)}"
     while True:
@@ -52,7 +51,10 @@ async def follow_rule(rule: Rule, endpoint: str, aws: AwsClient, lambdas: Lambda
                 "sqs", "ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=_LONG_POLL_SECONDS
             )
             for message in received.get("Messages", []):
-                lambdas.invoke_async(rule.function, message["Body"].encode())
+                try:
+                    lambdas.invoke_async(rule.function, message["Body"].encode())
+                except TooLarge as error:
+                    say(f"rule {rule.name}: an event is lost: {error}")
                 await aws.call("sqs", "DeleteMessage", QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         except (AwsError, aiohttp.ClientError, TimeoutError, OSError) as error:
             say(f"rule {rule.name}: {type(error).__name__}: {error}; polling again")
@@ -81,48 +83,3 @@ def scheduled_event(schedule: Schedule) -> dict[str, Any]:
         "resources": [f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{schedule.name}"],
         "detail": {},
     }
-
-
-class Destinations:
-    """Puts what a function did not handle into the queue that its on-failure destination names.
-
-    Source: "Capturing records of Lambda asynchronous invocations" for the shape of the record.
-    """
-
-    def __init__(self, wiring: Wiring, endpoint: str, aws: AwsClient, say: Callable[[str], None]) -> None:
-        self._queues = {name: function.on_failure for name, function in wiring.functions.items()}
-        self._endpoint = endpoint
-        self._aws = aws
-        self._say = say
-
-    async def put(self, event: Undelivered) -> None:
-        arn = self._queues.get(event.function)
-        if arn is None:
-            return
-        try:
-            await self._aws.call(
-                "sqs",
-                "SendMessage",
-                QueueUrl=f"{self._endpoint}/{ACCOUNT}/{arn.rpartition(':')[2]}",
-                MessageBody=json.dumps(destination_record(event)),
-            )
-        except (AwsError, aiohttp.ClientError, TimeoutError, OSError) as error:
-            self._say(f"{event.function}: its undelivered event is lost: {type(error).__name__}: {error}")
-
-
-def destination_record(event: Undelivered) -> dict[str, Any]:
-    record: dict[str, Any] = {
-        "version": "1.0",
-        "timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
-        "requestContext": {
-            "requestId": event.request_id,
-            "functionArn": function_arn(event.function) + ":$LATEST",
-            "condition": event.condition,
-            "approximateInvokeCount": event.attempts,
-        },
-        "requestPayload": json.loads(event.payload),
-    }
-    if event.answer is not None:
-        context = {"statusCode": 200, "executedVersion": "$LATEST", "functionError": event.answer.error}
-        record |= {"responseContext": context, "responsePayload": json.loads(event.answer.payload)}
-    return record

@@ -50,7 +50,9 @@ class Console:
             self.say(f"{name:9} {'METRIC':7} {str(record.get('job_id') or '')[:8]:8} {_metrics(record)}")
             return
         if record.get("type") == "local.undelivered":
-            self.say(f"{name:9} undelivered after {record['attempts']} attempts: {record.get('error', '')}", "31")
+            attempts = "1 attempt" if record["attempts"] == 1 else f"{record['attempts']} attempts"
+            reason = record.get("error") or record["condition"]
+            self.say(f"{name:9} gave up an event after {attempts}: {reason}", "31")
             return
         level = str(record.get("level", "INFO"))
         text = record.get("message", record.get("errorMessage", ""))

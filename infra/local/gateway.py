@@ -16,7 +16,8 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from infra.local.lambdas import Lambdas, TooLarge
+from infra.local.async_events import TooLarge
+from infra.local.lambdas import Lambdas
 from infra.local.model import Api, Route
 from infra.local.proxy_event import ApiKey, HttpRequest, MalformedAnswer, proxy_answer, proxy_event
 

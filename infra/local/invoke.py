@@ -1,6 +1,10 @@
-"""Lambda's Invoke API over HTTP, as the SDKs call it; and what fault tests want to know about running instances.
+"""Lambda's Invoke API over HTTP, as the SDKs call it; and a list of the running instances, for fault tests.
 
-Source: "Invoke" in the Lambda API reference.
+A synchronous call is refused with 429 when every instance is busy. An asynchronous one is not: Lambda accepts events
+of a throttled function and keeps them in its own queue; it refuses them only above request rates that one machine does
+not reach.
+
+Source: "Invoke" in the Lambda API reference; "Lambda quotas" in the developer guide.
 """
 
 import json
@@ -8,7 +12,9 @@ import re
 
 from aiohttp import web
 
-from infra.local.lambdas import Lambdas, Throttled, TooLarge, UnknownFunction
+from infra.local.async_events import TooLarge, UnknownFunction
+from infra.local.function import Throttled
+from infra.local.lambdas import Lambdas
 
 _NAME = re.compile(r"(?:(?:arn:[^:]+:lambda:[^:]+:)?\d{12}:function:|arn:[^:]+:lambda:[^:]+:\d{12}:function:)?"
                    r"(?P<name>[A-Za-z0-9_-]+)(?::(?:\$LATEST|[A-Za-z0-9_-]+))?")  # fmt: skip
@@ -24,6 +30,7 @@ def invoke_app(lambdas: Lambdas) -> web.Application:
         kind = request.headers.get("X-Amz-Invocation-Type", "RequestResponse")
         try:
             payload = await request.read() or b"{}"
+            json.loads(payload)
             if kind == "Event":
                 request_id = lambdas.invoke_async(name, payload)
                 return web.Response(status=202, headers={"x-amzn-RequestId": request_id})
@@ -37,6 +44,11 @@ def invoke_app(lambdas: Lambdas) -> web.Application:
             return _error(429, "TooManyRequestsException", "Rate Exceeded.", Reason=reason, Type="User")
         except (TooLarge, web.HTTPRequestEntityTooLarge) as error:
             return _error(413, "RequestTooLargeException", str(error), Type="User")
+        except ValueError as error:
+            message = f"Could not parse request body into json: {error}"
+            return _error(400, "InvalidRequestContentException", message, Type="User")
+        except OSError as error:
+            return _error(500, "ServiceException", f"no instance of {name} can be started: {error}", Type="Service")
         headers = {"x-amzn-RequestId": answer.request_id, "X-Amz-Executed-Version": "$LATEST"}
         if answer.error is not None:
             headers["X-Amz-Function-Error"] = answer.error

@@ -7,15 +7,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from infra.local.model import QueueMapping, SqsMapping
-from infra.local.parameters import scalar_text
+from infra.local.parameters import scalar_text, whole_number
 from infra.local.template import Resource, TemplateError
 
+_WINDOW = "MaximumBatchingWindowInSeconds"
 _QUEUE_PROPERTIES = {
     "BatchSize",
     "Enabled",
     "EventSourceArn",
     "FunctionName",
-    "MaximumBatchingWindowInSeconds",
+    _WINDOW,
     "Queues",
     "SourceAccessConfigurations",
 }
@@ -36,7 +37,7 @@ def queue_mapping(resource: Resource, by_arn: Mapping[str, str], brokers: set[st
     access = {item["Type"]: item["URI"] for item in resource.property("SourceAccessConfigurations", [])}
     if "BASIC_AUTH" not in access:
         raise TemplateError(f"{where}: no SourceAccessConfigurations of Type BASIC_AUTH")
-    queues, window = resource.require("Queues"), resource.property("MaximumBatchingWindowInSeconds")
+    queues, window = resource.require("Queues"), resource.property(_WINDOW)
     if len(queues) != 1:  # Lambda's rule
         raise TemplateError(f"{where}: a mapping has exactly one queue")
     if scalar_text(resource.property("Enabled", True)) == "true":
@@ -45,8 +46,8 @@ def queue_mapping(resource: Resource, by_arn: Mapping[str, str], brokers: set[st
             broker=broker,
             queue=queues[0],
             vhost=access.get("VIRTUAL_HOST", "/"),
-            batch_size=int(resource.property("BatchSize", 100)),
-            window=None if window is None else float(window),
+            batch_size=whole_number(resource.property("BatchSize", 100), range(1, 10_001), f"{where}: BatchSize"),
+            window=None if window is None else whole_number(window, range(301), f"{where}: {_WINDOW}"),
             secret=access["BASIC_AUTH"],
         )
 

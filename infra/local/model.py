@@ -2,22 +2,43 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where the record of an asynchronous invocation goes: a function, by logical id, or an SQS queue, by ARN."""
+
+    kind: Literal["Lambda", "SQS"]
+    target: str
+
+
+@dataclass(frozen=True)
+class Asynchronous:
+    """How Lambda treats asynchronous events of a function; `max_age` in seconds. The defaults are Lambda's."""
+
+    retries: int = 2
+    max_age: float = 6 * 3600.0
+    on_success: Destination | None = None
+    on_failure: Destination | None = None
 
 
 @dataclass(frozen=True)
 class Function:
-    """A function as Lambda would know it; seconds, MB."""
+    """A function as Lambda would know it; seconds, MB.
+
+    `name` is the logical id, the name that the function has here; `declared_name` is its FunctionName, if it has one.
+    """
 
     name: str
+    declared_name: str | None
     handler: str
     timeout: int
     memory: int
     environment: Mapping[str, str]
     layers: tuple[str, ...]
     concurrency: int | None
-    retries: int
-    on_failure: str | None
+    asynchronous: Asynchronous
     log_format: str
 
 
@@ -104,7 +125,7 @@ class CustomResource:
 
 @dataclass(frozen=True)
 class Secret:
-    """Either `text`, or what `GenerateSecretString` says of the content to be made up."""
+    """A secret with a given `text`, or one to be made up as `GenerateSecretString` says."""
 
     arn: str
     name: str
@@ -114,7 +135,7 @@ class Secret:
 
 @dataclass(frozen=True)
 class Queue:
-    """An SQS queue; `attributes` as SQS takes them. `dead_letters` is the ARN of where it puts what it gives up."""
+    """An SQS queue; `attributes` as SQS takes them; `dead_letters` is the ARN of its dead-letter queue."""
 
     name: str
     arn: str

@@ -14,6 +14,14 @@ def scalar_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def whole_number(value: Any, allowed: range, where: str) -> int:
+    """A whole number within a range, given as number or text. Errors: `TemplateError`."""
+    text = scalar_text(value)
+    if not (text.isascii() and text.isdecimal()) or int(text) not in allowed:
+        raise TemplateError(f"{where}: {text} is not a whole number within {allowed.start}..{allowed.stop - 1}")
+    return int(text)
+
+
 def given_parameters(declared: Mapping[str, Any], given: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Defaults and overrides, checked as CloudFormation checks them. Scalars are strings, lists are lists."""
     if unknown := sorted(set(given) - set(declared)):

@@ -1,6 +1,7 @@
 """Lambda's event source mapping for RabbitMQ: one batch at a time, all of it acknowledged or all of it requeued.
 
-Source: "Using Lambda with Amazon MQ" in the Lambda developer guide, and the example events there.
+Source: "Using Lambda with Amazon MQ" and "Troubleshoot Amazon MQ event source mapping errors" in the Lambda developer
+guide, and the example events there.
 """
 
 import asyncio
@@ -8,19 +9,20 @@ import base64
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import Any
 
 import aio_pika
 import aiormq
-from aio_pika.abc import AbstractIncomingMessage
+from aiormq.abc import AbstractChannel, DeliveredMessage
 
-from infra.local.lambdas import Lambdas, Throttled, TooLarge
+from infra.local.function import Throttled
+from infra.local.lambdas import SYNC_LIMIT, Lambdas
 from infra.local.model import QueueMapping
+from infra.local.properties import basic_properties, keep_raw_properties, raw_properties
 from infra.local.runtime import Answer
 from infra.local.waits import first_of
 
-BATCH_BYTES = 6 * 1024 * 1024
 # Lambda's default window for Amazon MQ is 0.5 s. Here one person waits for one PDF most of the time, so a batch closes
 # sooner; a mapping that names its window gets it.
 WINDOW_SECONDS = 0.05
@@ -28,7 +30,21 @@ RETRY_BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0)  # after a batch that failed or was th
 RECONNECT_BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0)
 CONNECT_SECONDS = 10.0
 _CLOSE_SECONDS = 3.0
-_LOST = (aiormq.exceptions.AMQPError, aio_pika.exceptions.AMQPError, OSError, TimeoutError)
+_LOST = (
+    aiormq.exceptions.AMQPError,
+    aiormq.exceptions.ChannelInvalidStateError,
+    aio_pika.exceptions.AMQPError,
+    OSError,
+    TimeoutError,
+)
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A message that waits for its batch: its delivery tag, and its record in the event as JSON."""
+
+    tag: int
+    record: bytes
 
 
 class Poller:
@@ -46,6 +62,10 @@ class Poller:
         self._lambdas = lambdas
         self._say = say
         self._running: asyncio.Task[Answer] | None = None
+        source = {"eventSource": "aws:rmq", "eventSourceArn": mapping.broker}
+        event = json.dumps({**source, "rmqMessagesByQueue": {f"{mapping.queue}::{mapping.vhost}": []}}).encode()
+        self._before, self._after = event[:-3], event[-3:]
+        keep_raw_properties()
 
     async def run(self) -> None:
         """Polls for ever; connects again when the connection is lost."""
@@ -67,8 +87,9 @@ class Poller:
         try:
             channel = await connection.channel()
             await channel.set_qos(prefetch_count=self.mapping.batch_size)
-            queue = await channel.get_queue(self.mapping.queue, ensure=False)
-            arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
+            # The library's own messages raise on odd properties, so this stays one level below them.
+            plain = await channel.get_underlay_channel()
+            arrived: asyncio.Queue[Arrived] = asyncio.Queue()
             closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
             def on_close(*_: Any) -> None:
@@ -78,14 +99,25 @@ class Poller:
             channel.close_callbacks.add(on_close)
             connection.close_callbacks.add(on_close)
             # When the queue is deleted the broker cancels the consumer, and connection and channel stay open.
-            (await channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(on_close)
-            await queue.consume(arrived.put, timeout=CONNECT_SECONDS)
+            plain.on_consumer_cancel_callbacks.add(on_close)
+
+            async def on_message(delivered: DeliveredMessage) -> None:
+                message = self._arrived(delivered)
+                if (size := self._size(message)) <= SYNC_LIMIT:
+                    arrived.put_nowait(message)
+                    return
+                # Lambda drops a record over its limit, too, but says nothing.
+                self._say(f"mapping on {self.mapping.queue}: dropped a message; its event of {size} bytes is over 6 MB")
+                await plain.basic_ack(message.tag)
+
+            await plain.basic_consume(self.mapping.queue, on_message, timeout=CONNECT_SECONDS)
             self.consuming.set()
-            work = asyncio.ensure_future(self._batches(arrived))
+            work = asyncio.ensure_future(self._batches(plain, arrived))
             try:
                 await first_of(work, closed, seconds=None)
                 if work.done():
                     await work
+                self._say(f"mapping on {self.mapping.queue}: the broker ended it; connecting again")
             finally:
                 work.cancel()
                 await asyncio.gather(work, return_exceptions=True)
@@ -93,119 +125,75 @@ class Poller:
             with suppress(*_LOST):
                 await asyncio.wait_for(connection.close(), timeout=_CLOSE_SECONDS)
 
-    async def _batches(self, arrived: "asyncio.Queue[AbstractIncomingMessage]") -> None:
+    def _arrived(self, message: DeliveredMessage) -> Arrived:
+        properties, fault = basic_properties(raw_properties(message.header), len(message.body))
+        if fault is not None:
+            self._say(f"mapping on {self.mapping.queue}: a message is handed over without what is unreadable: {fault}")
+        record = {
+            "basicProperties": properties,
+            "redelivered": bool(message.redelivered),
+            "data": base64.b64encode(message.body).decode(),
+        }
+        return Arrived(message.delivery_tag or 0, json.dumps(record).encode())
+
+    async def _batches(self, channel: AbstractChannel, arrived: "asyncio.Queue[Arrived]") -> None:
         failures, held = 0, None
         while True:
             batch, held = await self._batch(arrived, held)
             if await self._invoke(batch):
-                # Everything up to this tag is this batch or has been settled; `held` came later.
-                await batch[-1].channel.basic_ack(batch[-1].delivery_tag or 0, multiple=True)
+                # Every message up to this tag is in this batch or settled already; `held` came later.
+                await channel.basic_ack(batch[-1].tag, multiple=True)
                 failures = 0
                 continue
             for message in batch:
-                await message.nack(requeue=True)
+                await channel.basic_nack(message.tag, requeue=True)
             await asyncio.sleep(_step(RETRY_BACKOFF, failures))
             failures += 1
 
     async def _batch(
-        self, arrived: "asyncio.Queue[AbstractIncomingMessage]", held: AbstractIncomingMessage | None
-    ) -> tuple[list[AbstractIncomingMessage], AbstractIncomingMessage | None]:
-        """The next batch, and the message that did not fit in any more."""
-        batch = [held or await arrived.get()]
-        size, loop = _event_size(batch[0]), asyncio.get_running_loop()
-        window = WINDOW_SECONDS if self.mapping.window is None else self.mapping.window
-        closes = loop.time() + window
+        self, arrived: "asyncio.Queue[Arrived]", held: Arrived | None
+    ) -> tuple[list[Arrived], Arrived | None]:
+        """The next batch, and the message that did not fit into it any more.
+
+        The window opens with the first message. A window of 0 closes at once, with all that has arrived by then.
+        """
+        first = held or await arrived.get()
+        batch, size, loop = [first], self._size(first), asyncio.get_running_loop()
+        closes = loop.time() + (WINDOW_SECONDS if self.mapping.window is None else self.mapping.window)
         while len(batch) < self.mapping.batch_size:
-            try:
-                message = await asyncio.wait_for(arrived.get(), timeout=max(0.0, closes - loop.time()))
-            except TimeoutError:
-                break
-            size += _event_size(message)
-            if size > BATCH_BYTES:
+            if arrived.empty():
+                try:
+                    async with asyncio.timeout_at(closes):
+                        message = await arrived.get()
+                except TimeoutError:
+                    break
+            else:
+                message = arrived.get_nowait()
+            size += len(message.record) + 1
+            if size > SYNC_LIMIT:
                 return batch, message
             batch.append(message)
         return batch, None
 
-    async def _invoke(self, batch: list[AbstractIncomingMessage]) -> bool:
-        event = batch_event(self.mapping, batch)
+    def _size(self, message: Arrived) -> int:
+        """Bytes of an event with this message alone."""
+        return len(self._before) + len(message.record) + len(self._after)
+
+    async def _invoke(self, batch: list[Arrived]) -> bool:
+        """Whether the function has handled the batch."""
+        event = self._before + b",".join(message.record for message in batch) + self._after
         try:
-            invocation = self._lambdas.invoke(self.mapping.function, json.dumps(event).encode())
-            self._running = asyncio.create_task(invocation)
+            self._running = asyncio.create_task(self._lambdas.invoke(self.mapping.function, event))
             answer = await asyncio.shield(self._running)
         except Throttled:
             return False
-        except TooLarge:  # base64 made it larger than Lambda takes; Lambda drops such records
-            self._say(f"mapping on {self.mapping.queue}: dropped a batch that is too large as an event")
-            return True
+        except OSError as error:
+            self._say(f"no instance of {self.mapping.function} can be started: {error}; the batch is requeued")
+            return False
         if answer.error is not None:
             text = answer.payload.decode("utf-8", "replace")[:300]
             self._say(f"{self.mapping.function} failed on a batch of {len(batch)}, all of it is requeued: {text}")
         return answer.error is None
-
-
-def batch_event(mapping: QueueMapping, batch: list[AbstractIncomingMessage]) -> dict[str, Any]:
-    """The event that Lambda makes of a batch."""
-    return {
-        "eventSource": "aws:rmq",
-        "eventSourceArn": mapping.broker,
-        "rmqMessagesByQueue": {f"{mapping.queue}::{mapping.vhost}": [_record(message) for message in batch]},
-    }
-
-
-def _record(message: AbstractIncomingMessage) -> dict[str, Any]:
-    return {
-        "basicProperties": {
-            "contentType": message.content_type,
-            "contentEncoding": message.content_encoding,
-            "headers": {name: _header(value) for name, value in (message.headers or {}).items()},
-            "deliveryMode": message.delivery_mode.value if message.delivery_mode else None,
-            "priority": message.priority,
-            "correlationId": message.correlation_id,
-            "replyTo": message.reply_to,
-            "expiration": None if message.expiration is None else str(int(float(str(message.expiration)) * 1000)),
-            "messageId": message.message_id,
-            "timestamp": _timestamp(message.timestamp),
-            "type": message.type,
-            "userId": message.user_id,
-            "appId": message.app_id,
-            "clusterId": None,
-            "bodySize": len(message.body),
-        },
-        "redelivered": bool(message.redelivered),
-        "data": base64.b64encode(message.body).decode(),
-    }
-
-
-def _header(value: Any) -> Any:
-    """A header's value: text arrives as its bytes, numbers plain, tables and lists with the same inside."""
-    match value:
-        case bool() | int() | float() | None:
-            return value
-        case str():
-            return {"bytes": list(value.encode())}
-        case bytes() | bytearray():
-            return {"bytes": list(value)}
-        case datetime():
-            return _timestamp(value)
-        case dict():
-            return {str(name): _header(item) for name, item in value.items()}
-        case list() | tuple():
-            return [_header(item) for item in value]
-        case other:
-            return {"bytes": list(str(other).encode())}
-
-
-def _timestamp(value: Any) -> str | None:
-    """As Lambda writes it, e.g. "Jan 1, 1970, 12:33:41 AM"."""
-    if not isinstance(value, datetime):
-        return None
-    moment = value.astimezone(UTC) if value.tzinfo else value
-    return f"{moment:%b} {moment.day}, {moment.year}, {int(moment.strftime('%I'))}:{moment:%M:%S %p}"
-
-
-def _event_size(message: AbstractIncomingMessage) -> int:
-    """Bytes that the message takes in the event: base64, and the properties around it, roughly."""
-    return len(message.body) * 4 // 3 + 1024
 
 
 def _step(steps: tuple[float, ...], failures: int) -> float:

@@ -7,6 +7,7 @@ lifecycle" in the Lambda developer guide.
 import asyncio
 import json
 import shutil
+import signal
 import socket
 import time
 import uuid
@@ -21,8 +22,8 @@ from infra.local.processes import Child, freeze_tree, thaw
 from infra.local.waits import first_of
 
 RESPONSE_LIMIT = 6 * 1024 * 1024  # bytes of a synchronous answer
-# Lambda gives init 10 s. Here several functions start at once on a few cores which the broker's boot shares, so a
-# limit of 10 s would fail starts that are well inside it on AWS.
+# Lambda gives init 10 s. Here several functions start at once, beside the broker, on a few cores: a limit of 10 s would
+# fail starts that take far less on AWS.
 INIT_SECONDS = 40.0
 _API = "/2018-06-01/runtime"
 
@@ -55,18 +56,30 @@ class Launch:
 
 
 class InitError(Exception):
-    """The function could not be loaded; `answer` is what the invoker gets."""
+    """The function could not be loaded.
 
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(answer.payload.decode("utf-8", "replace"))
-        self.answer = answer
+    reported        the error that its runtime posted; None if it posted none
+    kind, message   of the error that Lambda reports in that case
+    """
+
+    def __init__(self, reported: bytes | None, kind: str = "", message: str = "") -> None:
+        super().__init__(f"{kind}: {message}" if reported is None else reported.decode("utf-8", "replace"))
+        self._reported = reported
+        self._kind = kind
+        self._message = message
+
+    def answer(self, request_id: str) -> Answer:
+        """What the invoker gets."""
+        if self._reported is not None:
+            return Answer(self._reported, "Unhandled", request_id)
+        return failure(request_id, self._kind, self._message)
 
 
 class Instance:
     """One execution environment. States: starting, busy, frozen, ended.
 
-    `invoke` is for one caller at a time. Between invocations the whole tree is stopped, as Lambda does it, so code
-    that counts on a background thread or an open connection fails here as well.
+    `invoke` is for one caller at a time. Between invocations the whole process tree is stopped, as on Lambda, so that
+    code that relies on a background thread or an open connection fails here too.
     """
 
     def __init__(self, launch: Launch, listener: Callable[[str], None]) -> None:
@@ -118,13 +131,13 @@ class Instance:
             asked.cancel()
         if not self._asked.is_set():
             if self._init_error is not None:
-                answer = Answer(self._init_error, "Unhandled", self.id)
+                error = InitError(self._init_error)
             elif self._child.alive:
-                answer = failure(self.id, "Sandbox.Timedout", f"Init timed out after {INIT_SECONDS:.2f} seconds")
+                error = InitError(None, "Sandbox.Timedout", f"Init timed out after {INIT_SECONDS:.2f} seconds")
             else:
-                answer = failure(self.id, "Runtime.ExitError", _exit_text(self._child.exited.result()))
+                error = InitError(None, "Runtime.ExitError", _exit_text(self._child.exited.result()))
             await self.end()
-            raise InitError(answer)
+            raise error
         self._init_ms = (time.monotonic() - began) * 1000
 
     def freeze(self) -> None:
@@ -158,8 +171,8 @@ class Instance:
     async def invoke(self, payload: bytes, request_id: str) -> Answer:
         """Hands the event over and waits for the answer and for the runtime to ask for the next one.
 
-        That is when Lambda, too, calls an invocation over. A function that takes longer than its timeout, or exits,
-        is ended; the answer says so (Sandbox.Timedout, Runtime.ExitError).
+        Then the invocation is over, as on Lambda. A function that exceeds its timeout or exits is ended, and the answer
+        is an error (Sandbox.Timedout, Runtime.ExitError).
         """
         child, event = self._child, self._event
         if child is None or event is None:
@@ -246,11 +259,16 @@ class Instance:
 
 
 def _exit_text(code: int) -> str:
-    return "Runtime exited with error: " + (f"exit status {code}" if code >= 0 else f"signal: {-code}")
+    """How Lambda words a process's end. Signals have their names in lower case; out of memory is "signal: killed"."""
+    if code == 0:
+        return "Runtime exited without providing a reason"
+    if code > 0:
+        return f"Runtime exited with error: exit status {code}"
+    return f"Runtime exited with error: signal: {(signal.strsignal(-code) or str(-code)).lower()}"
 
 
 async def _read(request: web.BaseRequest, limit: int) -> bytes | None:
-    """The body, None if it is longer than `limit` bytes; then it is read to its end all the same and dropped."""
+    """The body; None if it is longer than `limit` bytes, and then it is read to its end and dropped."""
     parts, size = [], 0
     async for chunk in request.content.iter_any():
         size += len(chunk)

@@ -1,7 +1,7 @@
-"""Lambda's event source mapping for SQS: batches side by side, each deleted but for what has to come again.
+"""Lambda's event source mapping for SQS: batches side by side; a batch is deleted except for messages that failed.
 
 Source: "Using Lambda with Amazon SQS" and "Handling errors for an SQS event source in Lambda" in the Lambda developer
-guide. What is not deleted comes again when its visibility timeout is over, and SQS counts how often it came.
+guide. A message that is not deleted comes again after its visibility timeout, and SQS counts how often it came.
 """
 
 import asyncio
@@ -12,8 +12,9 @@ from typing import Any
 import aiohttp
 
 from infra.local.addresses import ACCOUNT, REGION
+from infra.local.async_events import NotDelivered, TooLarge
 from infra.local.awsclient import AwsClient, AwsError
-from infra.local.lambdas import Lambdas, TooLarge
+from infra.local.lambdas import Lambdas
 from infra.local.model import SqsMapping
 
 _LONG_POLL_SECONDS = 20
@@ -87,8 +88,24 @@ class SqsPoller:
         return failed_of(answer.payload, ids) if self._mapping.partial else set()
 
 
+class QueueSender:
+    """Puts texts into queues, by their ARNs; `endpoint` is the URL of the AWS stand-in."""
+
+    def __init__(self, endpoint: str, aws: AwsClient) -> None:
+        self._endpoint = endpoint
+        self._aws = aws
+
+    async def send(self, arn: str, text: str) -> None:
+        """Errors: `NotDelivered` when the queue is not there, does not answer, or finds the text too long."""
+        url = f"{self._endpoint}/{ACCOUNT}/{arn.rpartition(':')[2]}"
+        try:
+            await self._aws.call("sqs", "SendMessage", QueueUrl=url, MessageBody=text)
+        except _LOST as error:
+            raise NotDelivered(f"{type(error).__name__}: {error}") from error
+
+
 def failed_of(payload: bytes, ids: set[str]) -> set[str]:
-    """What a function's partial batch response says: nothing failed, some of the batch, or, if it is none, all."""
+    """The ids that a function's partial batch response names as failed; all ids if it is not such a response."""
     try:
         answer = json.loads(payload)
         items = (answer or {}).get("batchItemFailures") or []

@@ -18,7 +18,7 @@ from infra.local.addresses import LocalAddresses
 from infra.local.artefacts import Endpoints, build_functions, check_layers, launch, runtime_client, variables
 from infra.local.aws_process import AwsProcess
 from infra.local.awsclient import AwsClient
-from infra.local.bus import Destinations, follow_rule, follow_schedule
+from infra.local.bus import follow_rule, follow_schedule
 from infra.local.cloudformation import CustomResources, create_resources, secret_text
 from infra.local.console import Console, LogFiles
 from infra.local.gateway import gateway_app
@@ -33,7 +33,7 @@ from infra.local.rabbitmq import BrokerError, ExistingBroker, Rabbit, with_crede
 from infra.local.relay import Relay, bridge_address
 from infra.local.run_folder import RunFolder
 from infra.local.settings import Access, Settings, default_parameters
-from infra.local.sqs import SqsPoller
+from infra.local.sqs import QueueSender, SqsPoller
 from infra.local.template import Template, TemplateError
 from infra.local.waits import first_of
 from infra.local.wiring import read_wiring
@@ -127,7 +127,7 @@ class Stack:
         user, password = admin[wiring.broker.username_key], admin[wiring.broker.password_key]
         check_layers(settings.layers, {layer for function in wiring.functions.values() for layer in function.layers})
 
-        # The broker takes by far the longest, so all else happens beside it.
+        # The broker takes longest to start, so everything else starts beside it.
         self._exit.push_async_callback(moto.end)
         if isinstance(broker, Rabbit):
             self._exit.push_async_callback(broker.stop)
@@ -158,8 +158,8 @@ class Stack:
         invoke = invoke_app(self.lambdas)
         custom.routes(invoke)
         await self._serve(invoke, invoke_socket)
-        # One instance of each function is made warm while the broker boots, as Lambda does it of itself now and then:
-        # the first PDF then comes seconds sooner. The few that matter first go first; nothing depends on it.
+        # One instance of each function is started while the broker boots, as Lambda sometimes does, too. The first PDF
+        # then comes seconds sooner; nothing depends on it.
         warming = asyncio.create_task(self._warm())
         self._exit.push_async_callback(_cancelled, warming)
         await broker_up
@@ -203,10 +203,12 @@ class Stack:
         return Lambdas(
             launches,
             reserved={name: fn.concurrency for name, fn in functions.items() if fn.concurrency is not None},
-            retries={name: fn.retries for name, fn in functions.items()},
+            asynchronous={name: fn.asynchronous for name, fn in functions.items()},
+            other_names={fn.declared_name: name for name, fn in functions.items() if fn.declared_name is not None},
             default_limit=settings.concurrency,
             listener=self.logs.write,
-            undelivered=Destinations(self.wiring, endpoints.aws, aws, self._console.say).put,
+            to_queue=QueueSender(endpoints.aws, aws).send,
+            say=self._console.say,
         )
 
     async def _warm(self) -> None:

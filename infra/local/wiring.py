@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from infra.local.addresses import LocalAddresses
+from infra.local.addresses import LocalAddresses, function_arn
+from infra.local.event_invoke import read_asynchronous
 from infra.local.mappings import queue_mapping, sqs_mapping
 from infra.local.model import (
     Api,
@@ -68,9 +69,16 @@ def read_wiring(template: Template, addresses: LocalAddresses) -> Wiring:
 
     layers = {addresses.ref(layer): layer.logical_id for layer in by_type.get("AWS::Serverless::LayerVersion", [])}
     function_resources = by_type.get("AWS::Serverless::Function", [])
-    functions = {resource.logical_id: _function(resource, layers) for resource in function_resources}
-    events = [event for resource in function_resources for event in _events(resource)]
     by_arn = {addresses.attribute(resource, "Arn"): resource.logical_id for resource in function_resources}
+    for resource in function_resources:  # an ARN may also be built from the name that the template gives a function
+        if (declared := resource.property("FunctionName")) is not None:
+            by_arn[function_arn(str(declared))] = resource.logical_id
+    queues = tuple(_queue(resource, addresses) for resource in by_type.get("AWS::SQS::Queue", []))
+    queue_arns = {queue.arn for queue in queues}
+    functions = {
+        resource.logical_id: _function(resource, layers, by_arn, queue_arns) for resource in function_resources
+    }
+    events = [event for resource in function_resources for event in _events(resource)]
     apis = by_type.get("AWS::Serverless::Api", [])
     if len(apis) > 1:
         raise TemplateError(f"{apis[1].where}: the local stack knows one API only")
@@ -98,7 +106,7 @@ def read_wiring(template: Template, addresses: LocalAddresses) -> Wiring:
         ),
         secrets=tuple(_secret(resource, addresses) for resource in by_type.get("AWS::SecretsManager::Secret", [])),
         buckets=tuple(addresses.ref(resource) for resource in by_type.get("AWS::S3::Bucket", [])),
-        queues=tuple(_queue(resource, addresses) for resource in by_type.get("AWS::SQS::Queue", [])),
+        queues=queues,
         buses=tuple(addresses.ref(resource) for resource in by_type.get("AWS::Events::EventBus", [])),
         broker=_broker(brokers[0], addresses) if brokers else None,
         parameters=template.parameters,
@@ -120,7 +128,9 @@ _HANDLED = (
 )
 
 
-def _function(resource: Resource, layers: Mapping[str, str]) -> Function:
+def _function(
+    resource: Resource, layers: Mapping[str, str], by_arn: Mapping[str, str], queue_arns: set[str]
+) -> Function:
     common = resource.stack.globals("Function")
 
     def setting(name: str, default: Any = None) -> Any:
@@ -142,24 +152,22 @@ def _function(resource: Resource, layers: Mapping[str, str]) -> Function:
         if arn not in layers:
             raise TemplateError(f"{resource.where}/Properties/Layers: {arn} is no layer of this template")
         used.append(layers[arn])
-    invoke = setting("EventInvokeConfig")
-    destination = (invoke.get("DestinationConfig") or {}).get("OnFailure") or {}
-    if destination and destination.get("Type") != "SQS":
-        raise TemplateError(f"{resource.where}/Properties/EventInvokeConfig: only a destination of Type SQS is known")
     concurrency = setting("ReservedConcurrentExecutions")
     handler = setting("Handler")
     if handler is None:
         raise TemplateError(f"{resource.where}: the property Handler is missing")
     return Function(
         name=resource.logical_id,
+        declared_name=resource.property("FunctionName"),
         handler=handler,
         timeout=int(setting("Timeout", _LAMBDA_DEFAULTS["Timeout"])),
         memory=int(setting("MemorySize", _LAMBDA_DEFAULTS["MemorySize"])),
         environment=environment,
         layers=tuple(used),
         concurrency=None if concurrency is None else int(concurrency),
-        retries=int(invoke.get("MaximumRetryAttempts", 2)),
-        on_failure=destination.get("Destination"),
+        asynchronous=read_asynchronous(
+            setting("EventInvokeConfig"), by_arn, queue_arns, f"{resource.where}/Properties/EventInvokeConfig"
+        ),
         log_format=str(setting("LoggingConfig").get("LogFormat", "Text")),
     )
 

@@ -20,7 +20,7 @@ STORED = ("not_found", "storage_unavailable")
 """Of calls that name a job."""
 ASKED = (
     "invalid_request", "invalid_url", "url_too_long", "unsupported_scheme", "url_has_credentials", "blocked_target",
-    "host_not_allowed", "queue_unavailable", "storage_unavailable", "busy", *sorted(PAGE_CODES),
+    "host_not_allowed", "queue_unavailable", "storage_unavailable", "busy", "overloaded", *sorted(PAGE_CODES),
 )  # fmt: skip
 """Of calls that ask for a PDF; the page's own come when it failed a short while ago."""
 

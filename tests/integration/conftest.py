@@ -18,8 +18,7 @@ import amqp
 import boto3
 import pytest
 
-from functions.topology.declare import declare
-from functions.topology.description import Users, Wanted
+from functions.topology.description import Users, Wanted, describe
 from functions.topology.management import Management
 from infra.local.rabbitmq import Rabbit
 from tests.deployment.guard import Guard
@@ -28,7 +27,8 @@ from urlshot.accept import Door
 from urlshot.aws import _session as aws_session
 from urlshot.broker import Publisher
 from urlshot.jobs import Report
-from urlshot.messages import DEAD, delay_queue, queue_of
+from urlshot.lease import lease_seconds
+from urlshot.messages import DEAD, QUEUES, delay_queue
 from urlshot.s3 import s3_client
 from urlshot.secrets import Credentials
 from urlshot.store import Store
@@ -37,8 +37,11 @@ PROJECT = Path(__file__).resolve().parents[2]
 ADMIN = Credentials("urlshot_admin", "admin-password")
 API = Credentials("urlshot_api", "api-password")
 DISPATCH = Credentials("urlshot_dispatch", "dispatch-password")
+SETTLE = Credentials("urlshot_settle", "settle-password")
 WATCH = Credentials("urlshot_watch", "watch-password")
 DELAYS = (1, 2)
+RENDER_TIMEOUT = 30
+LEASE = lease_seconds(RENDER_TIMEOUT)
 TICK = 100
 """Milliseconds between the figures of a queue."""
 
@@ -91,8 +94,10 @@ def rabbit(
 @pytest.fixture(scope="session")
 def topology(rabbit: Rabbit) -> Rabbit:
     """The broker, with what the topology function declares on it."""
-    wanted = Wanted(Shards=2, RetryDelays=DELAYS, QueueLimit=1000)
-    declare(Management(rabbit.console, ADMIN), wanted, Users(API, DISPATCH, WATCH), seconds=10)
+    wanted = Wanted(RetryDelays=DELAYS, RenderTimeout=RENDER_TIMEOUT, QueueLimit=1000)
+    management = Management(rabbit.console, ADMIN)
+    for call in describe(wanted, Users(api=API, dispatch=DISPATCH, settle=SETTLE, watch=WATCH)):
+        management.carry_out(call)
     return rabbit
 
 
@@ -108,14 +113,15 @@ def broker(topology: Rabbit) -> Iterator[Broker]:
         return connection.channel()
 
     channel = open_channel()
-    for queue in (DEAD, *(name for shard in (0, 1) for name in (queue_of(shard), *delays_of(shard)))):
+    for queue in (DEAD, *QUEUES.values(), *(name for queue in QUEUES.values() for name in delays_of(queue))):
         channel.queue_purge(queue)
     yield Broker(topology.amqp, channel, open_channel)
     channel.connection.close()
 
 
-def delays_of(shard: int) -> list[str]:
-    return [delay_queue(queue_of(shard), seconds) for seconds in DELAYS]
+def delays_of(queue: str) -> list[str]:
+    """The delay queues of a work queue; the last one is for the lease."""
+    return [delay_queue(queue, seconds) for seconds in (*DELAYS, LEASE)]
 
 
 @pytest.fixture(scope="session")
@@ -163,7 +169,7 @@ def store(aws: str) -> Store:
 @pytest.fixture
 def door(store: Store, broker: Broker) -> Iterator[Door]:
     publisher = broker.publisher(API)
-    yield Door(store, publisher, shards=1)
+    yield Door(store, publisher)
     publisher.close()
 
 

@@ -6,18 +6,19 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from tests.integration.conftest import API, Broker
+from tests.integration.conftest import API, LEASE, Broker
 from urlshot import records
 from urlshot.accept import Door, Outcome, Request
 from urlshot.broker import Publisher
 from urlshot.errors import Transient
 from urlshot.identity import job_id
-from urlshot.messages import FAILED, QUEUE
+from urlshot.messages import FAILED, QUEUE, QUEUE_BULK, QUEUES, Priority
 from urlshot.options import Options
 from urlshot.secrets import Credentials
 from urlshot.store import Store
@@ -25,6 +26,7 @@ from urlshot.store import Store
 URL = "https://example.com/"
 ID = job_id(URL, {})
 PATIENCE = 20.0
+LEASED = timedelta(seconds=LEASE)
 
 
 def ask(max_age: int = 600, at: datetime | None = None) -> Request:
@@ -76,7 +78,7 @@ def test_a_pdf_that_is_too_old_is_made_again(door: Door, broker: Broker, put_pdf
 
 @pytest.mark.parametrize("max_age", [600, 0])
 def test_a_hundred_at_once_make_one_message(door: Door, store: Store, broker: Broker, max_age: int) -> None:
-    doors = [Door(store, broker.publisher(API), 1) for _ in range(8)]
+    doors = [Door(store, broker.publisher(API)) for _ in range(8)]
     gate = threading.Barrier(50)
 
     def one(number: int) -> Outcome:
@@ -94,7 +96,7 @@ def test_a_hundred_at_once_make_one_message(door: Door, store: Store, broker: Br
 def test_a_lease_long_past_is_taken_over_by_exactly_one(store: Store, broker: Broker) -> None:
     old = records.create(ID, URL, Options(), records.now() - timedelta(hours=3))
     write(store, records.running(old, timedelta(0), records.now() - timedelta(hours=2)))
-    doors = [Door(store, broker.publisher(API), 1) for _ in range(8)]
+    doors = [Door(store, broker.publisher(API)) for _ in range(8)]
     with ThreadPoolExecutor(20) as threads:
         outcomes = list(threads.map(lambda number: doors[number % 8].accept(ask(), PATIENCE).outcome, range(20)))
     assert outcomes.count(Outcome.QUEUED) == 1
@@ -121,7 +123,7 @@ def test_who_runs_out_of_patience_is_told_so_and_not_202(store: Store, door: Doo
 def test_the_broker_away_is_an_error_that_the_record_tells_and_the_next_request_mends(
     store: Store, broker: Broker, door: Door
 ) -> None:
-    away = Door(store, Publisher("amqp://127.0.0.1:1", lambda: API), 1)
+    away = Door(store, Publisher("amqp://127.0.0.1:1", lambda: API))
     with pytest.raises(Transient, match="queue_unavailable"):
         away.accept(ask(), PATIENCE)
     record = state(store)
@@ -132,16 +134,68 @@ def test_the_broker_away_is_an_error_that_the_record_tells_and_the_next_request_
 
 
 def test_a_wrong_password_is_the_broker_away(store: Store, broker: Broker) -> None:
-    locked_out = Door(store, broker.publisher(Credentials("urlshot_api", "wrong")), 1)
+    locked_out = Door(store, broker.publisher(Credentials("urlshot_api", "wrong")))
     with pytest.raises(Transient, match="queue_unavailable"):
         locked_out.accept(ask(), PATIENCE)
     assert state(store).state == "failed"
 
 
-def test_a_message_that_no_queue_takes_is_no_confirmed_publish(store: Store, broker: Broker) -> None:
+def test_message_that_no_queue_takes_is_no_confirmed_publish(
+    store: Store, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("urlshot.accept.START_KEYS", {"normal": "shot_direct.unbound"})
     with pytest.raises(Transient, match="queue_unavailable"):
-        Door(store, broker.publisher(API), shards=64).accept(ask(), PATIENCE)  # its shard's key is not bound
+        Door(store, broker.publisher(API)).accept(ask(), PATIENCE)
     assert state(store).state == "failed"
+
+
+@pytest.mark.parametrize("priority", ["normal", "bulk"])
+def test_priority_decides_the_queue(door: Door, store: Store, broker: Broker, priority: Priority) -> None:
+    assert door.accept(replace(ask(), priority=priority), PATIENCE).outcome is Outcome.QUEUED
+    assert state(store).priority == priority
+    assert [len(broker.take(QUEUES[one])) for one in ("normal", "bulk")] == [priority == "normal", priority == "bulk"]
+
+
+def test_normal_request_moves_a_bulk_job_forward(door: Door, store: Store, broker: Broker) -> None:
+    door.accept(replace(ask(), priority="bulk"), PATIENCE)
+    generation = state(store).generation
+    for _ in range(2):  # the second one finds it moved
+        assert door.accept(ask(), PATIENCE).outcome is Outcome.JOINED
+    assert (state(store).state, state(store).priority, state(store).generation) == ("queued", "normal", generation)
+    [message] = broker.take(QUEUE)
+    assert json.loads(message.body)["generation"] == generation
+    assert len(broker.take(QUEUE_BULK)) == 1
+
+
+def test_bulk_request_does_not_move_a_job(door: Door, broker: Broker) -> None:
+    door.accept(ask(), PATIENCE)
+    assert door.accept(replace(ask(), priority="bulk"), PATIENCE).outcome is Outcome.JOINED
+    assert (len(broker.take(QUEUE)), len(broker.take(QUEUE_BULK))) == (1, 0)
+
+
+def test_job_that_cannot_be_moved_stays_in_its_queue(door: Door, store: Store, broker: Broker) -> None:
+    door.accept(replace(ask(), priority="bulk"), PATIENCE)
+    away = Door(store, Publisher("amqp://127.0.0.1:1", lambda: API))
+    assert away.accept(ask(), PATIENCE).outcome is Outcome.JOINED
+    assert len(broker.take(QUEUE_BULK)) == 1
+
+
+@pytest.mark.parametrize("end", ["done", "failed"])
+def test_end_that_is_not_announced_is_not_taken_over(
+    store: Store, door: Door, put_pdf: Callable[[str], None], report: Any, end: str
+) -> None:
+    put_pdf(ID)
+    record = records.create(ID, URL, Options(), records.now() - timedelta(seconds=10))
+    at = records.now() - timedelta(seconds=5)
+    ended = (
+        records.done(record, report, at, LEASED)
+        if end == "done"
+        else records.failed(record, {"code": "page_status", "retryable": False}, at, LEASED)
+    )
+    write(store, ended)
+    assert door.accept(ask(max_age=0), PATIENCE).outcome is (Outcome.HIT if end == "done" else Outcome.FAILED)
+    write(store, ended.with_(announced=True))
+    assert door.accept(ask(max_age=0), PATIENCE).outcome is Outcome.QUEUED
 
 
 def test_a_message_may_overtake_its_own_record(store: Store, broker: Broker) -> None:
@@ -152,7 +206,7 @@ def test_a_message_may_overtake_its_own_record(store: Store, broker: Broker) -> 
             assert found is not None
             store.change(records.running(found[0], timedelta(seconds=60), records.now()), found[1])
 
-    accepted = Door(store, Overtaken(broker.url, lambda: API), 1).accept(ask(), PATIENCE)
+    accepted = Door(store, Overtaken(broker.url, lambda: API)).accept(ask(), PATIENCE)
     assert accepted.outcome is Outcome.QUEUED
     assert accepted.record is not None
     assert accepted.record.state == "running"
@@ -170,7 +224,7 @@ def test_a_publisher_that_lost_its_job_meanwhile_answers_for_the_one_that_is(
             assert door.accept(ask(), PATIENCE).outcome is Outcome.QUEUED
             super().publish(*args, **more)
 
-    accepted = Door(store, Slow(broker.url, lambda: API), 1).accept(ask(), PATIENCE)
+    accepted = Door(store, Slow(broker.url, lambda: API)).accept(ask(), PATIENCE)
     assert accepted.outcome is Outcome.JOINED
     assert accepted.record == state(store)
     generations = [json.loads(message.body)["generation"] for message in broker.take(QUEUE)]
@@ -189,7 +243,7 @@ def test_a_write_whose_answer_was_lost_is_recognised(
         return put(**arguments)
 
     monkeypatch.setattr(client, "put_object", put_twice)
-    assert Door(store, broker.publisher(API), 1).accept(ask(), PATIENCE).outcome is Outcome.QUEUED
+    assert Door(store, broker.publisher(API)).accept(ask(), PATIENCE).outcome is Outcome.QUEUED
     assert state(store).state == "queued"
     assert len(broker.take(QUEUE)) == 1
 
@@ -199,7 +253,12 @@ def test_a_recent_failure_is_the_answer_unless_a_new_render_is_asked_for(
     store: Store, broker: Broker, door: Door, max_age: int, outcome: Outcome
 ) -> None:
     record = records.create(ID, URL, Options(), records.now())
-    write(store, records.failed(record, {"code": "page_status", "retryable": False}, records.now()))
+    write(
+        store,
+        records.failed(record, {"code": "page_status", "retryable": False}, records.now(), LEASED).with_(
+            announced=True
+        ),
+    )
     assert door.accept(ask(max_age), PATIENCE).outcome is outcome
 
 
@@ -209,7 +268,7 @@ def test_of_many_who_want_it_anew_those_who_look_late_find_the_new_one(
     asked = records.now()
     put_pdf(ID)
     record = records.create(ID, URL, Options(), asked)
-    write(store, records.done(record, report, records.now()))
+    write(store, records.done(record, report, records.now(), LEASED).with_(announced=True))
     assert door.accept(ask(max_age=0, at=asked), PATIENCE).outcome is Outcome.HIT
     assert door.accept(ask(max_age=0, at=records.now() + timedelta(seconds=1)), PATIENCE).outcome is Outcome.QUEUED
     last_good = state(store).last_good
@@ -220,7 +279,8 @@ def test_of_many_who_want_it_anew_those_who_look_late_find_the_new_one(
 def test_a_job_that_was_done_and_cleared_away_is_made_again(
     store: Store, broker: Broker, door: Door, report: Any
 ) -> None:
-    write(store, records.done(records.create(ID, URL, Options(), records.now()), report, records.now()))
+    record = records.create(ID, URL, Options(), records.now())
+    write(store, records.done(record, report, records.now(), LEASED).with_(announced=True))
     assert door.accept(ask(), PATIENCE).outcome is Outcome.QUEUED
 
 

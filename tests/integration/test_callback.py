@@ -166,7 +166,7 @@ def bench(store: Store, sender: Sender) -> Bench:
 @pytest.fixture
 def event(report: Report) -> Detail:
     record = records.done(records.create(ID, URL, Options(), NOON), report, NOON + SECOND)
-    return events.detail(record, "bucket", render_seconds=0.5)
+    return events.detail(record, "bucket")
 
 
 def test_a_subscriber_is_told_with_a_signature_that_others_can_verify(
@@ -201,7 +201,7 @@ def test_a_failure_is_told_with_its_error(bench: Bench, hooks: Hooks) -> None:
     error = {"code": "page_status", "detail": "The page answered 404.", "retryable": False}
     record = records.failed(records.create(ID, URL, Options(), NOON), error, NOON + SECOND)
     bench.ask(f"{hooks.url}/hook")
-    bench.put(events.detail(record, "bucket", render_seconds=0.5))
+    bench.put(events.detail(record, "bucket"))
     bench.run()
     [told] = hooks.posts
     assert told.json["type"] == "shot.failed"
@@ -329,7 +329,7 @@ def test_an_event_that_comes_again_takes_no_later_subscription_with_it(
     bench.run()
     assert (len(hooks.posts), bench.left()) == (1, 1)
     newer = records.done(records.create(ID, URL, Options(), NOON + 10 * SECOND), report, NOON + 12 * SECOND)
-    bench.put(events.detail(newer, "bucket", render_seconds=0.5))
+    bench.put(events.detail(newer, "bucket"))
     bench.run()
     assert (len(hooks.posts), bench.left()) == (2, 0)
 

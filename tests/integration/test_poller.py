@@ -8,10 +8,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aio_pika
+import amqp
 import pytest
 import pytest_asyncio
+from pamqp.commands import Basic
 
-from infra.local.lambdas import Throttled
+from infra.local.function import Throttled
 from infra.local.model import QueueMapping
 from infra.local.poller import Poller
 from infra.local.rabbitmq import Rabbit, with_credentials
@@ -71,11 +73,13 @@ async def start(url: str, request: pytest.FixtureRequest) -> AsyncIterator[Start
     ).name
     tasks: list[asyncio.Task[None]] = []
 
-    async def begin(recorder: Recorder, **changes: Any) -> tuple[aio_pika.abc.AbstractChannel, str]:
+    async def begin(
+        recorder: Recorder, said: Callable[[str], None] = lambda _text: None, **changes: Any
+    ) -> tuple[aio_pika.abc.AbstractChannel, str]:
         given: dict[str, Any] = {"batch_size": 10, "window": 0.3, "function": "F", "broker": "arn", "secret": "s"}
         address = changes.pop("url", url)
         mapping = QueueMapping(queue=queue, vhost="/", **{**given, **changes})
-        poller = Poller(mapping, address, recorder, lambda _text: None)  # type: ignore[arg-type]
+        poller = Poller(mapping, address, recorder, said)  # type: ignore[arg-type]
         tasks.append(asyncio.create_task(poller.run()))
         await asyncio.wait_for(poller.consuming.wait(), 10)
         return channel, queue
@@ -164,6 +168,107 @@ async def test_throttling_requeues_too(start: Start) -> None:
     await publish(channel, queue, "a")
     assert texts(await recorder.batch()) == ["a"]
     assert texts(await recorder.batch()) == ["a"]
+
+
+async def test_a_window_of_zero_loses_nothing_and_keeps_the_order(start: Start) -> None:
+    recorder = Recorder()
+    recorder.gate = asyncio.Event()
+    channel, queue = await start(recorder, batch_size=10, window=0)
+    await publish(channel, queue, "a")
+    assert texts(await recorder.batch()) == ["a"]
+    await publish(channel, queue, *"bcdefg")
+    recorder.gate.set()
+    found: list[dict[str, Any]] = []
+    while len(found) < 6:
+        found += await recorder.batch()
+    assert texts(found) == list("bcdefg")
+
+
+class RawProperties(Basic.Properties):
+    """Properties that go out as the bytes that they are made of: flags first."""
+
+    def __init__(self, raw: bytes) -> None:
+        super().__init__()
+        self._raw_bytes = raw
+
+    def marshal(self) -> bytes:
+        return self._raw_bytes
+
+
+def headers(table: bytes) -> bytes:
+    return b"\x20\x00" + len(table).to_bytes(4, "big") + table
+
+
+ODD = [
+    (b"\x00\x80\x03M\xfcl", "messageId", "M\ufffdl"),
+    (b"\x80\x00\x02\xff\xfe", "contentType", "\ufffd\ufffd"),
+    (b"\x00\x40" + b"\xff" * 8, "timestamp", None),
+    (b"\x00\x40" + (1_767_225_600_000).to_bytes(8, "big"), "timestamp", None),  # milliseconds by mistake
+    (headers(b"\x02\xfckS\0\0\0\x01v"), "headers", {"\ufffdk": {"bytes": [118]}}),
+    (headers(b"\x01kS\0\0\0\x03M\xfcl"), "headers", {"k": {"bytes": [77, 0xFC, 108]}}),
+    (headers(b"\x01kT" + b"\x7f" * 8), "headers", {"k": None}),
+    (headers(b"\x01kD\x02\0\0\x04\xd2"), "headers", {"k": 12.34}),
+    (headers(b"\x01kx\0\0\0\x02\x00\xff"), "headers", {"k": {"bytes": [0, 255]}}),
+    (headers(b"\x01kV\x01lF\0\0\0\x04\x01mt\x01"), "headers", {"k": None, "l": {"m": True}}),
+]
+
+
+async def test_an_odd_message_arrives_and_its_neighbours_with_it(start: Start) -> None:
+    recorder, said = Recorder(), list[str]()
+    channel, queue = await start(recorder, said.append, batch_size=2 * len(ODD), window=5)
+    plain = await channel.get_underlay_channel()
+    for n, (raw, _, _) in enumerate(ODD):
+        await plain.basic_publish(b"odd %d" % n, routing_key=queue, properties=RawProperties(raw))
+        await publish(channel, queue, f"plain {n}", headers={"k": "v"})
+    records: list[dict[str, Any]] = []
+    while len(records) < 2 * len(ODD):
+        records += await recorder.batch()
+    assert texts(records) == [f"{kind} {n}" for n in range(len(ODD)) for kind in ("odd", "plain")]
+    assert not [record for record in records if record["redelivered"]]
+    for record, (raw, name, expected) in zip(records[::2], ODD, strict=True):
+        assert record["basicProperties"][name] == expected, raw
+    assert all(record["basicProperties"]["headers"] == {"k": {"bytes": [118]}} for record in records[1::2])
+    assert said == []
+
+
+async def test_a_routing_key_that_is_no_utf8_disturbs_nobody(start: Start, url: str) -> None:
+    recorder = Recorder()
+    channel, queue = await start(recorder)
+    exchange = await channel.declare_exchange("odd-keys", aio_pika.ExchangeType.FANOUT, auto_delete=True)
+    await (await channel.get_queue(queue)).bind(exchange)
+    # Of all that this machine has, only py-amqp sends such a key: it writes lone surrogates as they are.
+    await asyncio.to_thread(publish_with_key, url, "odd-keys", "\udcfc")
+    assert texts(await recorder.batch()) == ["odd"]
+
+
+def publish_with_key(url: str, exchange: str, key: str) -> None:
+    parts = urlsplit(url)
+    with amqp.Connection(f"127.0.0.1:{parts.port}", ADMIN.username, ADMIN.password, confirm_publish=True) as connection:
+        connection.channel().basic_publish(amqp.Message("odd"), exchange, key, timeout=10)
+
+
+async def test_a_message_over_the_limit_alone_is_dropped_alone_and_said(start: Start) -> None:
+    recorder, said = Recorder(), asyncio.Queue[str]()
+    channel, queue = await start(recorder, said.put_nowait, batch_size=3, window=0.3)
+    await publish(channel, queue, "a", "x" * 4_800_000, "b")  # 6.4 MB in base64
+    assert "dropped a message; its event of 64" in await asyncio.wait_for(said.get(), 30)
+    found: list[dict[str, Any]] = []
+    while len(found) < 2:
+        found += await recorder.batch()
+    assert texts(found) == ["a", "b"]
+    await publish(channel, queue, "c")
+    assert texts(await recorder.batch()) == ["c"]
+    assert said.empty()
+    assert await waiting(channel, queue) == 0
+
+
+async def test_a_batch_closes_before_its_event_is_over_the_limit(start: Start) -> None:
+    recorder = Recorder()
+    channel, queue = await start(recorder, batch_size=10, window=5)
+    await publish(channel, queue, *(letter * 2_000_000 for letter in "abc"))
+    assert [text[0] for text in texts(await recorder.batch())] == ["a", "b"]
+    await publish(channel, queue, *"defghijkl")  # so that the batch closes at its size
+    assert [text[0] for text in texts(await recorder.batch())] == list("cdefghijkl")
 
 
 class Relay:

@@ -34,7 +34,7 @@ def subs(store: Store) -> Subscribers:
 def end(report: Report, at: datetime) -> Detail:
     """The event of a job that ended at `at`."""
     record: Record = records.done(records.create(ID, URL, Options(), at - SECOND), report, at)
-    return events.detail(record, "bucket", render_seconds=0.5)
+    return events.detail(record, "bucket")
 
 
 def ask(subs: Subscribers, who: Subscriber, at: datetime) -> tuple[str, ...]:

@@ -1,51 +1,63 @@
-"""A workbench for dispatch: a worker with real S3, EventBridge and RabbitMQ, and a renderer that is played."""
+"""A workbench for dispatch and settle: real S3, EventBridge and RabbitMQ; only Lambda between the two is played.
+
+bench.queue_job() ──▶ bench.dispatch(delivery) ──▶ bench.jobs ──▶ bench.rendered(job) ──▶ bench.settle(event)
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import boto3
-from functions.dispatch.renderer import Renderer
-from functions.dispatch.work import Policy, Worker
 
+from functions.dispatch.app import Dispatcher
+from functions.dispatch.bare import BareMessages
 from functions.dispatch.batch import Delivery
-from tests.integration.conftest import API, DELAYS, DISPATCH, Broker
+from functions.dispatch.handover import HandOver
+from functions.dispatch.invoke import Renderer
+from functions.settle.invocation import read
+from functions.settle.settle import Settler
+from tests.integration.conftest import API, DELAYS, DISPATCH, LEASE, RENDER_TIMEOUT, SETTLE, Broker, delays_of
 from urlshot import records
 from urlshot.accept import Door, Outcome, Request
+from urlshot.announce import Announcer
 from urlshot.bus import Bus
 from urlshot.egress import Egress
-from urlshot.errors import Transient, UrlshotError
+from urlshot.errors import UrlshotError
 from urlshot.identity import job_id
 from urlshot.jobs import RenderAnswer, RenderJob, Report
-from urlshot.messages import COMPLETED, EXCHANGE, FAILED, QUEUE
+from urlshot.messages import COMPLETED, EXCHANGE, FAILED, QUEUE, QUEUES
 from urlshot.options import Options
-from urlshot.store import Store
+from urlshot.parking import Parking
+from urlshot.records import Bounds
+from urlshot.slots import Slots
+from urlshot.store import Store, upload_key
 
 URL = "https://example.com/"
 ID = job_id(URL, {})
+ATTEMPTS = 3
+Wrap = Callable[[Any], Any]
 
 
-class PlayedRenderer(Renderer):
-    """Answers from a list; the last one again and again. Stores the PDF that it says it made."""
+def _as_it_is(part: Any) -> Any:
+    return part
 
-    def __init__(self, bucket: str, answers: list[Report | UrlshotError]) -> None:
-        self._answers = answers
-        self._bucket = bucket
-        self.jobs: list[RenderJob] = []
 
-    def render(self, job: RenderJob, throttle_seconds: float) -> RenderAnswer:
-        self.jobs.append(job)
-        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-        if isinstance(answer, Transient) and answer.code.name in ("throttled", "crash", "timeout"):
-            raise answer
-        if isinstance(answer, UrlshotError):
-            return RenderAnswer(id=job.id, generation=job.generation, error=answer.public())
-        boto3.client("s3").put_object(Bucket=self._bucket, Key=f"pdf/{job.id}.pdf", Body=b"%PDF-1.4")
-        return RenderAnswer(id=job.id, generation=job.generation, report=answer)
+class PlayedLambda(Renderer):
+    """Takes the jobs that are handed over, and raises `error` if there is one."""
+
+    def __init__(self, jobs: list[RenderJob], error: UrlshotError | None) -> None:
+        self._jobs = jobs
+        self._error = error
+
+    def hand_over(self, job: RenderJob) -> None:
+        if self._error is not None:
+            raise self._error
+        self._jobs.append(RenderJob.model_validate_json(job.model_dump_json()))
 
 
 class ListenedBus:
@@ -62,7 +74,7 @@ class ListenedBus:
         events.put_targets(Rule=self.name, EventBusName=self.name, Targets=[target])
 
     def events(self) -> list[dict[str, Any]]:
-        """What was put on it since the last look."""
+        """Returns the events that were put on it since the last call."""
         sqs, found = boto3.client("sqs"), []
         while messages := sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
@@ -72,15 +84,17 @@ class ListenedBus:
 
 
 class Bench:
-    """A worker, a job in its queue, and eyes on all that leaves it."""
+    """Dispatch and settle, one job, and access to everything that leaves them. The clock is `now`."""
 
-    def __init__(self, store: Store, broker: Broker) -> None:
+    def __init__(self, store: Store, broker: Broker, renders: int = 4) -> None:
         self.store = store
         self.broker = broker
+        self.renders = renders
         self._listened = ListenedBus()
         self.bus = self._listened.name
         self.now = records.now()
-        self.renderer: PlayedRenderer
+        self.jobs: list[RenderJob] = []
+        self.lambda_error: UrlshotError | None = None
         self._completions = f"completions-{uuid.uuid4().hex}"
         broker.channel.queue_declare(self._completions, exclusive=True)
         for key in (COMPLETED, FAILED):
@@ -89,31 +103,127 @@ class Bench:
     def clock(self) -> datetime:
         return self.now
 
-    def worker(self, *answers: Report | UrlshotError, wrap: Callable[[Any], Any] = lambda part: part) -> Worker:
-        self.renderer = PlayedRenderer(self.store.bucket, list(answers))
+    # ---- the two functions ------------------------------------------------------------------------------------------
+
+    def slots(self) -> Slots:
+        return Slots(self.store.bucket, self.store._s3, "slot", self.renders, timedelta(seconds=LEASE), self.clock)
+
+    def dispatcher(self, wrap: Wrap = _as_it_is) -> Dispatcher:
         store, publisher = wrap(self.store), wrap(self.broker.publisher(DISPATCH))
-        policy = Policy(Egress(), max_age=600, max_attempts=3, delays=DELAYS, render_timeout=30)
-        door = Door(store, publisher, 1, self.clock)
-        return Worker(store, publisher, door, wrap(Bus(self.bus)), wrap(self.renderer), policy, self.clock)
+        parking = Parking(publisher, DELAYS, LEASE)
+        announcer = Announcer(store, publisher, wrap(Bus(self.bus)), parking)
+        slots = wrap(self.slots())
+        hand_over = HandOver(
+            store=store,
+            slots=slots,
+            announcer=announcer,
+            parking=parking,
+            renderer=wrap(PlayedLambda(self.jobs, self.lambda_error)),
+            bounds=Bounds(ATTEMPTS, timedelta(hours=24)),
+            render_timeout=RENDER_TIMEOUT,
+            clock=self.clock,
+        )
+        bare = BareMessages(store, Door(store, publisher, self.clock), announcer, Egress(), 600, self.clock)
+        return Dispatcher(slots, bare, hand_over, parking, threads=8)
+
+    def dispatch(self, *deliveries: Delivery, wrap: Wrap = _as_it_is) -> list[str]:
+        """Handles one batch and returns the outcomes, those of redelivered messages last."""
+        return [one.outcome for one in self.dispatcher(wrap).handle(list(deliveries), lambda: 100.0)]
+
+    def settle(self, event: dict[str, Any], wrap: Wrap = _as_it_is) -> str:
+        """Settles one invocation and returns the outcome."""
+        store, publisher = wrap(self.store), wrap(self.broker.publisher(SETTLE))
+        parking = Parking(publisher, DELAYS, LEASE)
+        announcer = Announcer(store, publisher, wrap(Bus(self.bus)), parking)
+        settler = Settler(store, wrap(self.slots()), announcer, parking, ATTEMPTS, self.clock)
+        return settler.settle(read(event)).outcome
+
+    # ---- what Lambda makes of a job ---------------------------------------------------------------------------------
+
+    def rendered(self, job: RenderJob, outcome: Report | UrlshotError, pdf: bytes = b"%PDF-1.4") -> dict[str, Any]:
+        """Uploads a PDF as `render` does, unless the outcome is an error; returns the record of the invocation."""
+        if isinstance(outcome, UrlshotError):
+            return record_of(job, RenderAnswer(id=job.id, generation=job.generation, error=outcome.public()))
+        report = outcome.model_copy(update={"sha256": hashlib.sha256(pdf).hexdigest()})
+        key = upload_key(job.id, job.claim)
+        etag = boto3.client("s3").put_object(Bucket=self.store.bucket, Key=key, Body=pdf)["ETag"]
+        return record_of(job, RenderAnswer(id=job.id, generation=job.generation, report=report, etag=etag))
+
+    # ---- the job, and what is announced of it -----------------------------------------------------------------------
 
     def queue_job(self) -> Delivery:
         publisher = self.broker.publisher(API)
-        accepted = Door(self.store, publisher, 1).accept(Request(ID, URL, Options(), 600, self.now), 10)
+        accepted = Door(self.store, publisher, self.clock).accept(Request(ID, URL, Options(), 600, self.now), 10)
         assert accepted.outcome is Outcome.QUEUED
         publisher.close()
         return self.next(QUEUE)
 
     def next(self, queue: str) -> Delivery:
-        [message] = self.broker.take(queue)
-        return Delivery(QUEUE, bytes(message.body) if isinstance(message.body, bytes) else message.body.encode(), False)
+        """Takes the only message of a queue."""
+        [delivery] = self.waiting(queue)
+        return delivery
+
+    def waiting(self, *queues: str) -> list[Delivery]:
+        """Takes the messages of work and delay queues, of all without `queues`, as deliveries of their work queues."""
+        found = []
+        for work in QUEUES.values():
+            for queue in (work, *delays_of(work)):
+                if not queues or queue in queues:
+                    found += [Delivery(work, _body(message), False) for message in self.broker.take(queue)]
+        return found
 
     def record(self) -> records.Record:
         found = self.store.read(ID)
         assert found is not None
         return found[0]
 
+    def delete(self) -> None:
+        """Deletes the job as `DELETE /pdf/<id>` does."""
+        for key in (f"pdf/{ID}.pdf", f"job/{ID}.json"):
+            boto3.client("s3").delete_object(Bucket=self.store.bucket, Key=key)
+
+    def pdf(self) -> bytes | None:
+        """Returns the published PDF."""
+        s3 = boto3.client("s3")
+        try:
+            return s3.get_object(Bucket=self.store.bucket, Key=f"pdf/{ID}.pdf")["Body"].read()
+        except s3.exceptions.NoSuchKey:
+            return None
+
+    def slots_free(self) -> int:
+        return len(self.slots().list_free())
+
     def completions(self) -> list[dict[str, Any]]:
         return [json.loads(message.body) for message in self.broker.take(self._completions)]
 
     def events(self) -> list[dict[str, Any]]:
         return self._listened.events()
+
+
+def _body(message: Any) -> bytes:
+    return message.body.encode() if isinstance(message.body, str) else bytes(message.body)
+
+
+def record_of(
+    job: RenderJob, answer: RenderAnswer | dict[str, Any] | None, condition: str = "Success", error: str | None = None
+) -> dict[str, Any]:
+    """Lambda's record of an invocation of `render`."""
+    payload = answer.model_dump(mode="json", exclude_none=True) if isinstance(answer, RenderAnswer) else answer
+    event: dict[str, Any] = {
+        "version": "1.0",
+        "requestContext": {"requestId": str(uuid.uuid4()), "condition": condition, "approximateInvokeCount": 1},
+        "requestPayload": json.loads(job.model_dump_json()),
+    }
+    if payload is not None:
+        event["responseContext"] = {"statusCode": 200, **({"functionError": error} if error else {})}
+        event["responsePayload"] = payload
+    return event
+
+
+def never_started(job: RenderJob) -> dict[str, Any]:
+    return record_of(job, None, "EventAgeExceeded")
+
+
+def killed(job: RenderJob) -> dict[str, Any]:
+    text = "RequestId: 1 Error: Runtime exited with error: signal: killed"
+    return record_of(job, {"errorType": "Runtime.ExitError", "errorMessage": text}, "RetriesExhausted", "Unhandled")

@@ -109,7 +109,7 @@ def test_what_no_call_does_is_answered_as_the_contract_says() -> None:
 
 
 DONE, FAILED = (
-    events.detail(record(state, **more).with_(id=ID), "bucket", render_seconds=0.5)
+    events.detail(record(state, **more).with_(id=ID), "bucket")
     for state, more in (("done", {"report": REPORT}), ("failed", {"error": ERROR}))
 )
 

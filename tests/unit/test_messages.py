@@ -88,28 +88,25 @@ def test_any_bytes_are_a_message_or_a_refusal(body: bytes) -> None:
     assert isinstance(message.url, str)
 
 
-def test_names() -> None:
-    assert [messages.queue_of(n) for n in (0, 1, 2)] == ["generate_shot", "generate_shot_1", "generate_shot_2"]
-    assert [messages.start_key(n) for n in (0, 1)] == ["shot_direct.start", "shot_direct.start.1"]
-    assert messages.delay_queue("generate_shot_1", 30) == "generate_shot_1_retry_30s"
+@pytest.mark.parametrize(
+    ("value", "priority"), [({}, None), ({"priority": "bulk"}, "bulk"), ({"priority": "normal"}, "normal")]
+)
+def test_bare_message_may_name_its_priority(value: dict[str, str], priority: str | None) -> None:
+    message = parse_message(json.dumps({"url": "https://example.com/", **value}).encode())
+    assert isinstance(message, BareMessage)
+    assert message.priority == priority
 
 
-@given(st.integers(0, messages.MAX_SHARDS - 1), st.integers(1, 86_400))
-def test_a_delay_queue_is_known_by_its_name(shard: int, seconds: int) -> None:
-    queue = messages.queue_of(shard)
-    assert messages.delay_of(messages.delay_queue(queue, seconds)) == (queue, seconds)
+def test_unknown_priority_is_rejected_by_its_name() -> None:
+    with pytest.raises(Rejected) as caught:
+        parse_message(b'{"url": "https://example.com/", "priority": "urgent"}')
+    assert (caught.value.code.name, caught.value.field) == ("invalid_request", "priority")
 
 
-@pytest.mark.parametrize("name", ["generate_shot", "generate_shot_1", messages.DEAD, "my_generate_shot_retry_5s", ""])
-def test_other_queues_are_no_delay_queues(name: str) -> None:
-    assert messages.delay_of(name) is None
-
-
-@given(st.text(alphabet="0123456789abcdef", min_size=40, max_size=40), st.integers(1, messages.MAX_SHARDS))
-def test_a_jobs_shard_follows_from_its_id(job_id: str, shards: int) -> None:
-    assert 0 <= messages.shard_of(job_id, shards) < shards
-    assert messages.shard_of(job_id, shards) == messages.shard_of(job_id, shards)
-    assert messages.shard_of(job_id, 1) == 0
+def test_every_priority_has_a_queue_and_a_key() -> None:
+    assert messages.QUEUES == {"normal": "generate_shot", "bulk": "generate_shot_bulk"}
+    assert messages.START_KEYS == {"normal": "shot_direct.start", "bulk": "shot_direct.start.bulk"}
+    assert messages.delay_queue("generate_shot_bulk", 195) == "generate_shot_bulk_retry_195s"
 
 
 @pytest.mark.parametrize("text", ["", "0", "5,5", "30,5", "x", "5,", "90000"])

@@ -201,9 +201,7 @@ def test_alarms_go_to_the_topic_that_was_named_and_nowhere_without_one() -> None
 
 
 def test_thresholds_are_those_that_were_given() -> None:
-    made = alarms(
-        stack(AlarmQueueSeconds="120", AlarmBulkSeconds="240", AlarmConnections="9", AlarmErrorPercent="50")
-    )
+    made = alarms(stack(AlarmQueueSeconds="120", AlarmBulkSeconds="240", AlarmConnections="9", AlarmErrorPercent="50"))
     assert made["StuckBulkJobs"].require("Threshold") == "240"
     assert made["BrokerConnections"].require("Threshold") == "9"
     assert made["StuckJobs"].require("Threshold") == "120"

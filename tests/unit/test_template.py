@@ -27,7 +27,7 @@ from functions.topology.description import Wanted
 from functions.topology.management import PATIENCE_SECONDS
 from functions.watch.app import WatchSettings
 from infra.local.addresses import LocalAddresses
-from infra.local.model import Wiring
+from infra.local.model import Asynchronous, Destination, Wiring
 from infra.local.settings import default_parameters
 from infra.local.template import Template, TemplateError
 from infra.local.wiring import read_wiring
@@ -138,21 +138,15 @@ def test_what_uses_the_queues_comes_after_what_declares_them() -> None:
         assert template.resources[name].body["DependsOn"] == "Topology"
 
 
-def test_results_of_render_go_to_settle_and_nowhere_else() -> None:
-    made = stack()
-    given = made["RenderFunction"].require("EventInvokeConfig")
-    assert given["MaximumRetryAttempts"] == 0
-    assert given["MaximumEventAgeInSeconds"] == lease.EVENT_AGE_SECONDS
-    [settle] = {json.dumps(one, sort_keys=True) for one in given["DestinationConfig"].values()}
-    assert given["DestinationConfig"].keys() == {"OnSuccess", "OnFailure"}
-    assert json.loads(settle)["Type"] == "Lambda"
-    assert "SettleFunction" in str(made.template.resources["RenderFunction"].body["Properties"]["EventInvokeConfig"])
+def test_results_of_render_go_to_settle_whatever_they_are(wiring: Wiring) -> None:
+    render = wiring.functions["RenderFunction"].asynchronous
+    assert (render.retries, render.max_age) == (0, lease.EVENT_AGE_SECONDS)
+    assert render.on_success == render.on_failure == Destination("Lambda", "SettleFunction")
 
 
-def test_settle_keeps_no_event_that_it_gave_up() -> None:
+def test_settle_keeps_no_event_that_it_gave_up(wiring: Wiring) -> None:
     """An event may hold the secrets of a private job."""
-    given = stack()["SettleFunction"].require("EventInvokeConfig")
-    assert given == {"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 3600}
+    assert wiring.functions["SettleFunction"].asynchronous == Asynchronous(retries=2, max_age=3600.0)
 
 
 def test_the_rules_match_our_events_and_no_others(wiring: Wiring) -> None:
@@ -178,8 +172,8 @@ def test_the_waits_of_a_job_fit_into_one_another(wiring: Wiring) -> None:
     assert records.PUBLISH_LEASE.total_seconds() < GATEWAY_SECONDS
     topology, [resource] = functions["TopologyFunction"], wiring.custom_resources
     assert topology.timeout > PATIENCE_SECONDS + ANSWER_SECONDS
-    event_age = stack()["TopologyFunction"].require("EventInvokeConfig")["MaximumEventAgeInSeconds"]
-    assert topology.timeout + event_age < resource.timeout <= 3600
+    assert topology.asynchronous.retries == 0
+    assert topology.timeout + topology.asynchronous.max_age < resource.timeout <= 3600
 
 
 def test_defaults_fit_an_account_of_ten_instances() -> None:

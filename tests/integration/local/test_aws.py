@@ -14,15 +14,15 @@ import pytest_asyncio
 from botocore.exceptions import ClientError
 
 from infra.local.addresses import ACCOUNT, queue_arn
+from infra.local.async_events import AsyncEvents, TooLarge
 from infra.local.aws_process import AwsProcess
 from infra.local.awsclient import AwsClient
-from infra.local.bus import Destinations, create_rule, follow_rule, follow_schedule
+from infra.local.bus import create_rule, follow_rule, follow_schedule, rule_queue
 from infra.local.cloudformation import create_resources
-from infra.local.lambdas import Undelivered
-from infra.local.model import Queue, QueueRule, Rule, Schedule, SqsMapping, Wiring
+from infra.local.model import Asynchronous, Destination, Queue, QueueRule, Rule, Schedule, SqsMapping, Wiring
 from infra.local.processes import become_subreaper
 from infra.local.runtime import Answer
-from infra.local.sqs import SqsPoller
+from infra.local.sqs import QueueSender, SqsPoller
 
 NOTHING = Wiring(
     functions={}, layers={}, api=None, mappings=(), sqs_mappings=(), rules=(), queue_rules=(), schedules=(),
@@ -122,7 +122,7 @@ async def test_a_sender_that_was_not_verified_is_refused(aws: Aws) -> None:
 async def test_an_event_that_matches_reaches_the_function_and_is_tried_again(
     aws: Aws, module_harness: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infra.local.lambdas.ASYNC_BACKOFF", (0.01, 0.01))
+    monkeypatch.setattr("infra.local.async_events.RETRY_SECONDS", (0.01, 0.01))
     lambdas = module_harness.lambdas("probe.detail")
     await aws.client.call("events", "CreateEventBus", Name="bus")
     rule = Rule("ProbeEnded", "Probe", "bus", {"source": ["urlshot"], "detail-type": ["ShotCompleted"]}, None)
@@ -142,7 +142,7 @@ async def test_an_event_that_matches_reaches_the_function_and_is_tried_again(
             await asyncio.sleep(0.02)
     following.cancel()
     assert not (tmp_path / "other").exists()
-    assert module_harness.undelivered == []
+    assert module_harness.printed.empty()  # nothing was given up
 
 
 class Picky:
@@ -186,20 +186,53 @@ async def test_an_event_reaches_a_queue_and_a_batch_of_it_the_function_which_nam
     polling.cancel()
 
 
-async def test_what_a_function_gives_up_goes_to_its_destination(aws: Aws) -> None:
+async def test_a_record_reaches_the_queue_of_a_destination(aws: Aws, module_harness: Any) -> None:
     await aws.client.call("sqs", "CreateQueue", QueueName="letters")
-
-    class Wired:
-        functions = {"Probe": type("F", (), {"on_failure": f"arn:aws:sqs:us-east-1:{ACCOUNT}:letters"})()}  # noqa: RUF012
-
-    destinations = Destinations(Wired(), aws.url, aws.client, print)  # type: ignore[arg-type]
-    answer = Answer(b'{"errorType": "X"}', "Unhandled", "r-1")
-    await destinations.put(Undelivered("Probe", "r-1", b'{"a": 1}', answer, 3, "RetriesExhausted"))
-    received = await aws.client.call("sqs", "ReceiveMessage", QueueUrl=f"{aws.url}/{ACCOUNT}/letters")
+    sender, said = QueueSender(aws.url, aws.client), asyncio.Queue[str]()
+    settings = Asynchronous(retries=0, on_failure=Destination("SQS", queue_arn("letters")))
+    events = AsyncEvents(
+        module_harness.lambdas().functions,
+        {"Probe": settings},
+        to_queue=sender.send,
+        listener=lambda _name, _line: None,
+        say=said.put_nowait,
+    )
+    request_id = events.accept("Probe", b'{"do": "fail"}')
+    received = await aws.client.call(
+        "sqs", "ReceiveMessage", QueueUrl=f"{aws.url}/{ACCOUNT}/letters", WaitTimeSeconds=10
+    )
     record = json.loads(received["Messages"][0]["Body"])
-    assert record["requestPayload"] == {"a": 1}
-    assert record["requestContext"]["approximateInvokeCount"] == 3
-    assert record["responsePayload"] == {"errorType": "X"}
+    assert record["requestContext"]["requestId"] == request_id
+    assert record["responsePayload"]["errorType"] == "ValueError"
+    await aws.client.call("sqs", "DeleteQueue", QueueUrl=f"{aws.url}/{ACCOUNT}/letters")
+    request_id = events.accept("Probe", b'{"do": "fail"}')
+    assert request_id in await asyncio.wait_for(said.get(), 30)
+    await events.end()
+
+
+async def test_an_event_too_large_for_lambda_holds_up_no_other(aws: Aws) -> None:
+    rule = Rule("Large", "Probe", "large", {"source": ["urlshot"]}, None)
+    await aws.client.call("events", "CreateEventBus", Name="large")
+    await create_rule(aws.client, rule)
+    said, heard = asyncio.Queue[str](), asyncio.Queue[bytes]()
+
+    class Picky:
+        def invoke_async(self, _name: str, payload: bytes) -> str:
+            if b"large" in payload:
+                raise TooLarge("Request must be smaller")
+            heard.put_nowait(payload)
+            return "r"
+
+    following = asyncio.create_task(
+        follow_rule(rule, aws.url, aws.client, Picky(), said.put_nowait)  # type: ignore[arg-type]
+    )
+    for size in ("large", "small"):
+        await aws.client.call(
+            "sqs", "SendMessage", QueueUrl=f"{aws.url}/{ACCOUNT}/{rule_queue(rule)}", MessageBody=size
+        )
+    assert await asyncio.wait_for(heard.get(), 30) == b"small"
+    assert "rule Large: an event is lost: Request must be smaller" in await asyncio.wait_for(said.get(), 30)
+    following.cancel()
 
 
 async def test_a_schedule_fires() -> None:

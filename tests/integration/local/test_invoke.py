@@ -75,7 +75,27 @@ async def test_boto3_gets_answers_errors_and_exceptions(harness: Any, server: Se
     (throttled,) = [item for item in both if isinstance(item, ClientError)]
     assert throttled.response["Error"]["Code"] == "TooManyRequestsException"
     assert throttled.response["ResponseMetadata"]["HTTPStatusCode"] == 429
-    assert (await asyncio.to_thread(invoke, "Probe", "Event"))["StatusCode"] == 202
+    accepted = await asyncio.to_thread(invoke, "Probe", "Event")
+    assert (accepted["StatusCode"], accepted["Payload"].read()) == (202, b"")
+
+
+async def test_an_event_is_accepted_though_no_instance_may_run(harness: Any, server: Server) -> None:
+    lambdas = harness.lambdas(limit=0)
+    url = await server.start(invoke_app(lambdas)) + "/2015-03-31/functions/{}/invocations"
+    headers = {"X-Amz-Invocation-Type": "Event"}
+    async with aiohttp.ClientSession(headers=headers) as http:
+        for name in ("Probe", "urlshot-probe", "Probe:$LATEST", function_arn("urlshot-probe")):
+            async with http.post(url.format(name), data=b'{"a": 1}') as answer:
+                assert (answer.status, await answer.read()) == (202, b""), name
+                assert answer.headers["x-amzn-RequestId"]
+        for name, data, status, kind in [
+            ("Nobody", b"{}", 404, "ResourceNotFoundException"),
+            ("Probe", b'"' + b"x" * 1024 * 1024 + b'"', 413, "RequestTooLargeException"),
+            ("Probe", b"{", 400, "InvalidRequestContentException"),
+            ("Probe", b'"\xff"', 400, "InvalidRequestContentException"),
+        ]:
+            async with http.post(url.format(name), data=data) as answer:
+                assert (answer.status, answer.headers["x-amzn-ErrorType"]) == (status, kind)
 
 
 async def test_running_instances_are_listed(harness: Any, server: Server) -> None:

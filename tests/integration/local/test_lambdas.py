@@ -3,12 +3,15 @@
 import asyncio
 import json
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.local.lambdas import Lambdas, Throttled, TooLarge, UnknownFunction
+from infra.local.async_events import TooLarge, UnknownFunction
+from infra.local.function import Throttled
+from infra.local.lambdas import Lambdas
 from infra.local.runtime import Answer
 
 
@@ -92,6 +95,28 @@ async def test_an_exception_is_an_unhandled_error(harness: Any) -> None:
     assert answer.error == "Unhandled"
     assert body(answer)["errorType"] == "ValueError"
     assert body(answer)["errorMessage"] == "as told"
+    assert set(body(answer)) == {"errorType", "errorMessage", "requestId", "stackTrace"}
+    assert body(answer)["requestId"] == answer.request_id
+    assert 'raise ValueError("as told")' in "".join(body(answer)["stackTrace"])
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        ({"do": "crash", "code": 0}, "Runtime exited without providing a reason"),
+        ({"do": "crash", "code": 3}, "Runtime exited with error: exit status 3"),
+        ({"do": "exit", "code": 4}, "Runtime exited with error: exit status 4"),
+        ({"do": "kill", "signal": signal.SIGKILL}, "Runtime exited with error: signal: killed"),
+        ({"do": "kill", "signal": signal.SIGSEGV}, "Runtime exited with error: signal: segmentation fault"),
+    ],
+)
+async def test_an_exit_is_worded_as_lambda_words_it(harness: Any, event: dict[str, Any], message: str) -> None:
+    answer = await call(harness.lambdas(), **event)
+    assert answer.error == "Unhandled"
+    assert body(answer) == {
+        "errorType": "Runtime.ExitError",
+        "errorMessage": f"RequestId: {answer.request_id} Error: {message}",
+    }
 
 
 async def test_instances_stand_side_by_side_up_to_the_limit(harness: Any) -> None:
@@ -111,6 +136,21 @@ async def test_a_module_that_does_not_load_is_the_answer_to_every_event(harness:
         assert answer.error == "Unhandled"
         assert body(answer)["errorType"] == "RuntimeError"
         assert "not today" in body(answer)["errorMessage"]
+
+
+async def test_a_module_that_is_not_there_is_an_import_error(harness: Any) -> None:
+    answer = await call(harness.lambdas("nowhere.handler"))
+    assert answer.error == "Unhandled"
+    assert body(answer)["errorType"] == "Runtime.ImportModuleError"
+    assert "No module named 'nowhere'" in body(answer)["errorMessage"]
+
+
+async def test_an_exit_at_import_names_the_request_that_met_it(harness: Any) -> None:
+    answer = await call(harness.lambdas("exits.handler"))
+    assert body(answer) == {
+        "errorType": "Runtime.ExitError",
+        "errorMessage": f"RequestId: {answer.request_id} Error: Runtime exited with error: exit status 5",
+    }
 
 
 async def test_sizes_are_limited_both_ways(harness: Any) -> None:
@@ -141,19 +181,6 @@ async def test_an_instance_has_a_folder_of_its_own_that_goes_with_it(harness: An
     assert folder.is_dir()
     await lambdas.end()
     assert not folder.exists()
-
-
-async def test_an_asynchronous_event_is_tried_three_times_and_then_given_up(
-    harness: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("infra.local.lambdas.ASYNC_BACKOFF", (0.01, 0.01))
-    lambdas = harness.lambdas()
-    good, bad = ({"do": "count", "file": str(tmp_path / name), "failures": n} for name, n in (("a", 2), ("b", 9)))
-    await lambdas.deliver("Probe", json.dumps(good).encode(), "one")
-    assert harness.undelivered == []
-    await lambdas.deliver("Probe", json.dumps(bad).encode(), "two")
-    assert [(event.request_id, event.attempts) for event in harness.undelivered] == [("two", 3)]
-    assert any("local.undelivered" in line for _, line in harness.lines)
 
 
 async def test_lines_and_reports_are_heard(harness: Any) -> None:

@@ -220,6 +220,11 @@ def test_a_mapping_names_its_batch_and_window_and_may_name_its_function_by_arn(t
     assert (mapping.function, mapping.batch_size, mapping.window) == ("F", 7, 2.0)
 
 
+def test_a_mapping_may_have_no_window(tmp_path: Path) -> None:
+    [mapping] = mappings(tmp_path, "MaximumBatchingWindowInSeconds: 0")
+    assert mapping.window == 0
+
+
 @pytest.mark.parametrize("more", ["Enabled: false", "Enabled: !Ref Works"])
 def test_a_mapping_that_is_not_enabled_is_none(tmp_path: Path, more: str) -> None:
     assert mappings(tmp_path, more, Works="false") == ()
@@ -237,6 +242,18 @@ def test_a_mapping_may_have_a_condition(tmp_path: Path, on: str, count: int) -> 
         (("Queues: [q]", "Queues: [q, r]"), "exactly one queue"),
         (("Queues: [q]", "FilterCriteria: {}"), "does not know FilterCriteria"),
         (("Queues: [q]", "BatchSize: 1"), "Queues is missing"),
+        (
+            ("Queues: [q]", "Queues: [q]\n      BatchSize: 10001"),
+            "BatchSize: 10001 is not a whole number within 1..10000",
+        ),
+        (
+            ("Queues: [q]", "Queues: [q]\n      MaximumBatchingWindowInSeconds: 0.5"),
+            "0.5 is not a whole number within 0",
+        ),
+        (
+            ("Queues: [q]", "Queues: [q]\n      MaximumBatchingWindowInSeconds: 301"),
+            "301 is not a whole number within 0",
+        ),
         (("!Ref F", "G"), "no function of this template"),
         (("!GetAtt B.Arn", "arn:other"), "no broker of this template"),
         (("BASIC_AUTH", "SASL"), "no SourceAccessConfigurations of Type BASIC_AUTH"),

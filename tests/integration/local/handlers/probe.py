@@ -32,6 +32,15 @@ def handler(event: dict[str, Any], context: Any) -> Any:
             return {"pid": os.getpid(), "child": child.pid}
         case "crash":
             os._exit(event.get("code", 1))
+        case "exit":
+            sys.exit(event["code"])
+        case "kill":
+            os.kill(os.getpid(), event["signal"])
+            return time.sleep(60)
+        case "hold":  # says so, and returns when the pipe has no writer any more
+            print(json.dumps({"holds": event["pipe"]}), flush=True)
+            Path(event["pipe"]).read_bytes()
+            return {"pid": os.getpid()}
         case "big":
             return "x" * event["bytes"]
         case "fail":
@@ -45,6 +54,13 @@ def handler(event: dict[str, Any], context: Any) -> Any:
             return {"count": count}
         case other:
             raise ValueError(other)
+
+
+def destination(event: dict[str, Any], context: Any) -> Any:
+    """Prints the record that it gets, and fails as often as the original event says."""
+    print(json.dumps(event), flush=True)
+    payload = event["requestPayload"]
+    return handler({**payload["then"], "do": "count"}, context) if "then" in payload else "settled"
 
 
 def detail(event: dict[str, Any], context: Any) -> Any:
