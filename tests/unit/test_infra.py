@@ -69,6 +69,9 @@ def test_the_parameters_of_samconfig_are_parameters(stage: str) -> None:
     given = dict(one.split("=", 1) for one in deploy.get("parameter_overrides", []))
     parameters = Stack(**given).template.parameters
     assert int(parameters["RecordDays"]) > int(parameters["PdfDays"])
+    reserved = int(parameters["RenderConcurrency"])
+    assert reserved == 0 or int(parameters["Renders"]) <= reserved
+    assert int(parameters["ApiConcurrency"]) == 0 or int(parameters["MaxWaiting"]) < int(parameters["ApiConcurrency"])
     assert {"CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"} == set(deploy["capabilities"].split())
 
 
@@ -226,7 +229,7 @@ def test_the_brokers_passwords_are_such_as_amazon_mq_takes() -> None:
         assert len(value["password"]) >= 12
         assert not set(value["password"]) & set(",:=")
         users.add(value["username"])
-    assert users == {"urlshot_admin", "urlshot_api", "urlshot_dispatch", "urlshot_watch"}
+    assert users == {"urlshot_admin", "urlshot_api", "urlshot_dispatch", "urlshot_settle", "urlshot_watch"}
     assert not any(one.property("PermissionsBoundary") for one in made.of("AWS::IAM::Role").values())
 
 
@@ -236,3 +239,5 @@ def test_a_broker_that_is_new_or_has_new_passwords_is_told_everything() -> None:
     [topology] = [one for one in made.all.values() if one.type.startswith("Custom::")]
     assert topology.require("Broker") == made.template.nested("Broker").output("Arn")
     assert topology.require("PasswordVersion") == "7"
+    secrets = {f"urlshot-Broker-{name}Secret" for name in ("Api", "Dispatch", "Settle", "Watch")}
+    assert {one.rpartition(":")[2] for one in topology.require("Users")} == secrets
