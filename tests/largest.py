@@ -6,7 +6,7 @@ from urlshot.identity import private_id
 from urlshot.jobs import MOST, Hop, Report, Trouble, Wait, Warned
 from urlshot.messages import StartMessage
 from urlshot.options import MAX_CSS_BYTES, MAX_SELECTOR, MAX_SELECTORS, Options
-from urlshot.private import MAX_COOKIES, MAX_HEADERS, MAX_VALUE, Private
+from urlshot.private import MAX_ALL, MAX_HEADERS, Private
 from urlshot.records import new_generation, now
 
 URL = "https://example.com/".ljust(2048, "a")
@@ -15,15 +15,13 @@ LARGEST_MESSAGE = StartMessage(
     generation=new_generation(),
     url=URL,
     options=Options(
-        css="a" * MAX_CSS_BYTES, hide=tuple("#" + "b" * (MAX_SELECTOR - 4) + f"{n:03}" for n in range(MAX_SELECTORS))
+        css='"' * MAX_CSS_BYTES, hide=tuple("#" + "b" * (MAX_SELECTOR - 4) + f"{n:03}" for n in range(MAX_SELECTORS))
     ),
     requested_at=now(),
     private=Private.model_validate(
         {
-            "headers": {f"x-{number}".ljust(100, "h"): "v" * MAX_VALUE for number in range(MAX_HEADERS)},
-            "cookies": [
-                {"name": f"c{number}".ljust(100, "c"), "value": "v" * MAX_VALUE} for number in range(MAX_COOKIES)
-            ],
+            # What JSON has to escape is longer in it.
+            "headers": {f"x-{number}": '"' * ((MAX_ALL - 200) // MAX_HEADERS) for number in range(MAX_HEADERS)},
         }
     ),
 )

@@ -95,8 +95,9 @@ def rabbit(
 def topology(rabbit: Rabbit) -> Rabbit:
     """The broker, with what the topology function declares on it."""
     wanted = Wanted(RetryDelays=DELAYS, RenderTimeout=RENDER_TIMEOUT, QueueLimit=1000)
-    users = Users(api=API, dispatch=DISPATCH, settle=SETTLE, watch=WATCH)
-    Management(rabbit.console, ADMIN).declare(describe(wanted, users))
+    management = Management(rabbit.console, ADMIN)
+    for call in describe(wanted, Users(api=API, dispatch=DISPATCH, settle=SETTLE, watch=WATCH)):
+        management.carry_out(call)
     return rabbit
 
 
