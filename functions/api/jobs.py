@@ -112,22 +112,29 @@ def delete(parts: Parts, call: Call) -> Answer:
     job_id = _id(call)
     if not parts.settings.require_api_key:
         raise Rejected("forbidden", "This endpoint asks for no API keys, so anybody could delete anything.")
-    found, first = parts.store.read(job_id), None
-    if found is None and parts.store.head_pdf(job_id) is None:
+    found, pdf = parts.store.read(job_id), parts.store.head_pdf(job_id)
+    if found is None and pdf is None:
         raise Rejected("not_found", "There is no job with this id.")
     parts.subscribers.delete_all(job_id)
-    while True:
-        parts.store.delete_pdf(job_id)
-        # A record that has gone on since it was read is deleted all the same; one that was asked for anew since then is
-        # somebody else's, and stays.
-        if found is None or first not in (None, found[0].generation):
-            break
-        first = found[0].generation
+    if found is None:
+        if pdf is not None and parts.store.read(job_id) is None:
+            parts.store.delete_pdf(job_id, pdf.etag)
+        return Answer(204, "", NO_STORE)
+    generation = found[0].generation
+    # A record that has gone on since it was read is deleted all the same; another generation was asked for since.
+    while found is not None and found[0].generation == generation:
+        known = {generation, found[0].last_good.generation if found[0].last_good else generation}
+        if pdf is not None and pdf.generation in known:
+            parts.store.delete_pdf(job_id, pdf.etag)
+            pdf = None
         try:
             parts.store.delete(job_id, found[1])
-            break
         except Conflict:
-            found = parts.store.read(job_id)
+            found, pdf = parts.store.read(job_id), parts.store.head_pdf(job_id)
+            continue
+        if pdf is not None:  # of an older generation: it was there before the record was deleted
+            parts.store.delete_pdf(job_id, pdf.etag)
+        break
     log.info("job: deleted", extra={"job_id": job_id})
     return Answer(204, "", NO_STORE)
 

@@ -23,7 +23,7 @@ from urlshot.parking import Parking
 from urlshot.records import Record, Settlement
 from urlshot.s3 import Conflict, Gone
 from urlshot.slots import Slots
-from urlshot.store import Store
+from urlshot.store import Pdf, Store
 
 log = logger()
 
@@ -67,12 +67,14 @@ class Settler:
         if job.slot is not None:
             self._slots.give_back(job.slot)
         while True:
+            # Looked at before the record is read: a PDF that a newer job publishes from now on is not replaced.
+            published = self._store.head_pdf(job.id) if invocation.report is not None else None
             found = self._store.read(job.id)
             record, etag = found or (None, "")
             try:
                 match records.settlement(record, job.generation, job.claim):
                     case Settlement.END if record is not None:
-                        return self._end(invocation, record, etag)
+                        return self._end(invocation, record, etag, published)
                     case Settlement.RESEND if record is not None and record.not_before is not None:
                         return self._resend(invocation, record, record.not_before - self._clock())
                     case Settlement.ANNOUNCE if record is not None:
@@ -83,10 +85,10 @@ class Settler:
             except (Conflict, Gone):
                 continue  # the record changed since it was read: decide again
 
-    def _end(self, invocation: Invocation, record: Record, etag: str) -> Settled:
+    def _end(self, invocation: Invocation, record: Record, etag: str, published: Pdf | None) -> Settled:
         """Raises: Conflict, Gone: the record changed since it was read."""
         if invocation.report is not None:
-            return self._publish(invocation, record, etag)
+            return self._publish(invocation, record, etag, published)
         if invocation.error is None:
             # Nothing is published: the parked message comes back when the lease is over.
             self._store.change(records.unstarted(record, self._clock()), etag)
@@ -94,22 +96,30 @@ class Settler:
             return Settled("not started")
         return self._failed(invocation, record, etag, invocation.error)
 
-    def _publish(self, invocation: Invocation, record: Record, etag: str) -> Settled:
+    def _publish(self, invocation: Invocation, record: Record, etag: str, published: Pdf | None) -> Settled:
+        """Raises: Conflict, Gone: record or published PDF changed since they were read."""
         report, at = invocation.report, self._clock()
         assert report is not None  # noqa: S101
+        if published is not None and published.claim == record.claim and published.upload != invocation.etag.strip('"'):
+            # Lambda ran the event twice. The other run's PDF is published, and its answer ends the job.
+            log.warning("job: a second run has published", extra={"job_id": record.id, "claim": record.claim})
+            return Settled(DROPPED)
         if at + timedelta(seconds=SETTLE_SECONDS) > record.lease_until:
             # Another claim or a takeover may come any moment now; it would find this PDF published without an end.
             record = records.extended(record, at)
             etag = self._store.change(record, etag)
         try:
-            self._store.publish_pdf(record, invocation.etag)
-        except Conflict:
+            self._store.publish_pdf(record, invocation.etag, published)
+        except (Conflict, Gone):
+            uploaded = self._store.upload_etag(record)
+            if uploaded == invocation.etag:
+                raise
+            if uploaded is None:
+                missing = UrlshotError("internal", internal="render reported a PDF and uploaded none")
+                return self._failed(invocation, record, etag, missing)
             # Lambda ran the event twice, and the second run has replaced the upload; its own answer is on the way.
             log.warning("job: upload replaced by a second run", extra={"job_id": record.id, "claim": record.claim})
             return Settled(DROPPED)
-        except Gone:
-            missing = UrlshotError("internal", internal="render reported a PDF and uploaded none")
-            return self._failed(invocation, record, etag, missing)
         done = records.done(record, report, self._clock(), self._parking.lease)
         return self._announce(invocation, done, self._store.change(done, etag))
 

@@ -47,6 +47,9 @@ class Announcer:
         Raises:
             Transient, Broken: as `end`.
         """
+        if record.state == "failed":
+            # A `settle` that died after it published and before it wrote `done` leaves the PDF of a job that then fails.
+            self._store.withdraw_pdf(record.id, generation=record.generation)
         if record.error is not None and record.state == "failed" and record.error.get("retryable"):
             self._parking.bury_job(message, record.error)
         self.tell(detail(record, self._store.bucket), correlation_id)

@@ -37,6 +37,10 @@ QUEUE_LEASE = timedelta(hours=1)
 GRACE = timedelta(seconds=60)
 """How long past a lease a request waits before it takes the job over: dispatch finds the end of the lease first."""
 
+ANNOUNCE_WITHIN = timedelta(hours=24)
+"""How long past its lease an end is not taken over while it is not announced. Until it is, a message of it is on the
+broker; the limit is for a message that an operator has deleted."""
+
 RETRY_AFTER = timedelta(seconds=60)
 """How long a failed job is not rendered again just because a request asks for it."""
 
@@ -160,7 +164,7 @@ def look(record: Record, at: datetime, *, again: bool, pdf: bool) -> Found:
     An end that is not announced yet is not taken over: a takeover would replace the record, and the end would never be
     announced.
     """
-    unannounced = record.ended and not record.announced and at < record.lease_until + GRACE
+    unannounced = record.ended and not record.announced and at < record.lease_until + ANNOUNCE_WITHIN
     match record.state:
         case "publishing":
             return Found.WAIT if at < record.lease_until else Found.TAKE_OVER

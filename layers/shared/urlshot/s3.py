@@ -84,17 +84,22 @@ def delete_if(s3: S3Client, bucket: str, key: str, etag: str) -> None:
     Raises:
         Conflict: there is another object. Transient, Broken: as `s3_errors`.
     """
-    with s3_errors("delete"):
-        try:
-            s3.delete_object(Bucket=bucket, Key=key, IfMatch=etag)
-        except ClientError as error:
-            match status_of(error):
-                case 404:
-                    return
-                case 409 | 412:
-                    raise Conflict from None
-                case _:
-                    raise
+    for _ in range(_TRIES_ON_409):
+        with s3_errors("delete"):
+            try:
+                s3.delete_object(Bucket=bucket, Key=key, IfMatch=etag)
+            except ClientError as error:
+                match status_of(error):
+                    case 409:
+                        continue
+                    case 404:
+                        return
+                    case 412:
+                        raise Conflict from None
+                    case _:
+                        raise
+            return
+    raise Transient("storage_unavailable", internal=f"delete of {key}: 409 again and again")
 
 
 @contextmanager

@@ -26,13 +26,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pdf:
-    """A published PDF: its size in bytes, when it was stored, and the generation and claim that made it."""
+    """A published PDF: its size in bytes, when it was stored, the generation and claim that made it, and the ETag that
+    it had as an upload."""
 
     bytes: int
     modified: datetime
     generation: str
     claim: str = ""
     etag: str = ""
+    upload: str = ""
 
 
 def job_key(job_id: str) -> str:
@@ -124,6 +126,7 @@ class Store:
             generation=about.get("generation", ""),
             claim=about.get("claim", ""),
             etag=head["ETag"],
+            upload=about.get("upload", ""),
         )
 
     def upload_form(self, record: Record, max_bytes: int, lifetime: timedelta) -> dict[str, Any]:
@@ -137,14 +140,17 @@ class Store:
             ExpiresIn=int(lifetime.total_seconds()),
         )
 
-    def publish_pdf(self, record: Record, etag: str) -> None:
+    def publish_pdf(self, record: Record, etag: str, over: Pdf | None) -> None:
         """Copies what the record's claim uploaded to the job's published key, on S3's side.
 
-        `etag` is that of the uploaded object: a second run of the same claim may have replaced it since.
+        `etag` is that of the uploaded object: a second run of the same claim may have replaced it since. `over` is the
+        published PDF that the copy may replace; None if there may be none (S3 API reference, CopyObject, If-Match).
 
         Raises:
-            Conflict: the uploaded object is another. Gone: nothing is uploaded.
+            Conflict: the uploaded object is another, or the published one. Gone: nothing is uploaded, or there is
+                nothing to replace.
         """
+        condition: dict[str, Any] = {"IfMatch": over.etag} if over is not None else {"IfNoneMatch": "*"}
         with s3_errors("copy"):
             try:
                 self._s3.copy_object(
@@ -154,32 +160,42 @@ class Store:
                     CopySourceIfMatch=etag,
                     MetadataDirective="REPLACE",
                     ContentType="application/pdf",
-                    Metadata={"generation": record.generation, "claim": record.claim},
+                    Metadata={"generation": record.generation, "claim": record.claim, "upload": etag.strip('"')},
+                    **condition,
                 )
             except ClientError as error:
                 match status_of(error):
                     case 404:
                         raise Gone from None
-                    case 412:
+                    case 409 | 412:
                         raise Conflict from None
                     case _:
                         raise
+
+    def upload_etag(self, record: Record) -> str | None:
+        """Returns the ETag of what the record's claim uploaded last; None if it uploaded nothing."""
+        with s3_errors("head"):
+            try:
+                return self._s3.head_object(Bucket=self.bucket, Key=upload_key(record.id, record.claim))["ETag"]
+            except ClientError as error:
+                if status_of(error) == 404:
+                    return None
+                raise
 
     def withdraw_pdf(self, job_id: str, *, generation: str, claim: str | None = None) -> bool:
         """Deletes the published PDF if it is of `generation` (and `claim`); returns whether it did."""
         pdf = self.head_pdf(job_id)
         if pdf is None or pdf.generation != generation or claim not in (None, pdf.claim):
             return False
+        return self.delete_pdf(job_id, pdf.etag)
+
+    def delete_pdf(self, job_id: str, etag: str) -> bool:
+        """Deletes the published PDF with `etag`; returns False if another was published since."""
         try:
-            delete_if(self._s3, self.bucket, pdf_key(job_id), pdf.etag)
-        except Conflict:  # another PDF was published since
+            delete_if(self._s3, self.bucket, pdf_key(job_id), etag)
+        except Conflict:
             return False
         return True
-
-    def delete_pdf(self, job_id: str) -> None:
-        """Deletes the published PDF, if there is one."""
-        with s3_errors("delete"):
-            self._s3.delete_object(Bucket=self.bucket, Key=pdf_key(job_id))
 
     def link(self, job_id: str, seconds: int, file_name: str, *, head: bool = False, save: bool = False) -> str:
         """Signs a link that shows the PDF, or with `save` saves it, under `file_name`; it ends after `seconds`.

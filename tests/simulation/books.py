@@ -1,0 +1,211 @@
+"""The books of a history: what was promised, what happened, and whether the two agree.
+
+The books see every change of the bucket as it happens, every event on the bus and every run of `render`. They know
+nothing of the product's code but the form of records and events.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.simulation.s3 import Object
+
+ENDS = ("done", "failed")
+LOST = ("lost", "open", "no event", "no PDF", "restless")
+"""Kinds of violations that count as lost; all others count as doubled."""
+
+
+@dataclass(frozen=True)
+class Violation:
+    kind: str
+    text: str
+
+    @property
+    def lost(self) -> bool:
+        return self.kind in LOST
+
+
+@dataclass
+class Life:
+    """One generation of one job."""
+
+    id: str
+    generation: str
+    end: tuple[str, str] | None = None
+    """The state, and the sha256 of the report."""
+    code: str = ""
+    announced: bool = False
+    deleted: bool = False
+    taken_over: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.generation} of {self.id[:6]}"
+
+    @property
+    def refused(self) -> bool:
+        """Its request got an error at once, so its end is not announced."""
+        return self.code == "queue_unavailable"
+
+
+@dataclass
+class Books:
+    max_attempts: int
+    renders: int
+    lives: dict[tuple[str, str], Life] = field(default_factory=dict)
+    events: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
+    accepted: list[tuple[str, str]] = field(default_factory=list)
+    """Id and generation of the jobs that requests were accepted for."""
+    bare: list[tuple[float, str]] = field(default_factory=list)
+    """When a bare message was published, and the id of its job."""
+    deletions: list[tuple[float, str]] = field(default_factory=list)
+    """When a request to delete a job began and ended, and the id."""
+    half_deleted: set[str] = field(default_factory=set)
+    """The processes that were to delete a job, and died or got an error: what they left may have no PDF."""
+    found: list[Violation] = field(default_factory=list)
+    _withdrawn: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """The generation of the PDF that was deleted last of an id, and by which process."""
+    _running: set[str] = field(default_factory=set)
+    _over: set[str] = field(default_factory=set)
+
+    def violation(self, kind: str, text: str) -> None:
+        self.found.append(Violation(kind, text))
+
+    # ---- as it happens ----------------------------------------------------------------------------------------------
+
+    def object_changed(self, who: str, key: str, old: Object | None, new: Object | None) -> None:
+        if key.startswith("pdf/") and old is not None and new is None:
+            self._withdrawn[key[4:-4]] = (old.metadata.get("generation", ""), who)
+        if not key.startswith("job/"):
+            return
+        before = self._life(json.loads(old.body)) if old is not None else None
+        if new is None:
+            if before is not None:
+                before.deleted = True
+            return
+        record = json.loads(new.body)
+        life = self._life(record)
+        if before is not None and before is not life:
+            before.taken_over = True
+        if record["attempt"] > self.max_attempts:
+            self.violation("attempts", f"{life.name}: attempt {record['attempt']} of {self.max_attempts}")
+        end = (record["state"], (record.get("report") or {}).get("sha256", "")) if record["state"] in ENDS else None
+        if life.end is not None and end != life.end:
+            self.violation("two ends", f"{life.name}: {life.end} became {end or record['state']}")
+        if end is not None:
+            life.end, life.code = end, (record.get("error") or {}).get("code", "")
+            life.announced = record["announced"]
+
+    def event_put(self, at: float, detail: dict[str, Any]) -> None:
+        self.events.append((at, detail))
+
+    def render_changed(self, what: str, claim: str) -> None:
+        """A run of a claim begins or ends. A claim holds its slot until its first answer; that Lambda runs an event
+        twice is not the product's doing."""
+        if what == "begin" and claim not in self._over:
+            self._running.add(claim)
+            if len(self._running) > self.renders:
+                self.violation("slots", f"{len(self._running)} pages are rendered, {self.renders} may be")
+        elif what == "end":
+            self._running.discard(claim)
+            self._over.add(claim)
+
+    def _life(self, record: dict[str, Any]) -> Life:
+        name = (record["id"], record["generation"])
+        life = self.lives.get(name)
+        if life is None:
+            life = self.lives[name] = Life(*name)
+        return life
+
+    # ---- at the end -------------------------------------------------------------------------------------------------
+
+    def close(self, objects: dict[str, Object], left: int) -> list[Violation]:
+        """Judges the history; `left` is how many messages are in queues other than the dead one."""
+        records = {key[4:-5]: json.loads(one.body) for key, one in objects.items() if key.startswith("job/")}
+        if left:
+            self.violation("restless", f"{left} messages are left")
+        told = {detail["event_key"] for _, detail in self.events}
+        self.found += self._open(records)
+        self.found += self._unannounced(told)
+        self.found += self._doubled()
+        self.found += self._pdfs(records, objects)
+        self.found += self._promises()
+        return self.found
+
+    def _open(self, records: dict[str, dict[str, Any]]) -> Iterator[Violation]:
+        for job_id, record in records.items():
+            if record["state"] in ("queued", "running"):
+                yield Violation("open", f"{self.lives[job_id, record['generation']].name} is still {record['state']}")
+
+    def _unannounced(self, told: set[str]) -> Iterator[Violation]:
+        for life in self.lives.values():
+            if life.end is None or life.refused:
+                continue
+            if f"{life.id}:{life.generation}:{life.end[0]}" not in told and not life.deleted:
+                how = "was taken over" if life.taken_over else "stands"
+                yield Violation("no event", f"{life.name} is {life.end[0]}, {how}, and no event says so")
+            if not life.announced and not life.deleted and not life.taken_over:
+                yield Violation("open", f"{life.name} is {life.end[0]} and not noted as announced")
+
+    def _doubled(self) -> Iterator[Violation]:
+        said: dict[tuple[str, str], tuple[str, str]] = {}
+        for _, detail in self.events:
+            if detail["cached"]:
+                continue
+            job_id, generation, state = detail["event_key"].split(":")
+            now = (state, (detail.get("report") or {}).get("sha256", ""))
+            before = said.setdefault((job_id, generation), now)
+            life = self.lives[job_id, generation]
+            if before != now:
+                yield Violation("two events", f"{life.name} was announced as {before} and as {now}")
+            elif life.end is not None and life.end != now:
+                yield Violation("two events", f"{life.name} is {life.end} and was announced as {now}")
+            elif life.end is None:
+                yield Violation("two events", f"{life.name} was announced as {now} and has no end")
+
+    def _pdfs(self, records: dict[str, dict[str, Any]], objects: dict[str, Object]) -> Iterator[Violation]:
+        for key, pdf in objects.items():
+            if not key.startswith("pdf/"):
+                continue
+            job_id = key[4:-4]
+            record = records.get(job_id)
+            generation = pdf.metadata.get("generation", "")
+            if record is None:
+                yield Violation("stray PDF", f"{job_id[:6]} has no record, and a PDF of {generation}")
+                continue
+            kept = record.get("last_good") or {}
+            if record["state"] == "done":
+                kept = {"generation": record["generation"], "report": record["report"]}
+            if generation != kept.get("generation"):
+                yield Violation(
+                    "stray PDF",
+                    f"{job_id[:6]} is {record['state']} with {record['generation']} and has a PDF of {generation}, "
+                    f"claim {pdf.metadata.get('claim')}",
+                )
+            elif hashlib.sha256(pdf.body).hexdigest() != kept["report"]["sha256"]:
+                yield Violation("other bytes", f"{job_id[:6]}: the PDF of {generation} is not the one of the report")
+        for job_id, record in records.items():
+            if record["state"] != "done" or f"pdf/{job_id}.pdf" in objects:
+                continue
+            life = self.lives[job_id, record["generation"]]
+            generation, who = self._withdrawn.get(job_id, ("", "nobody"))
+            if generation != life.generation or who not in self.half_deleted:
+                yield Violation("no PDF", f"{life.name} is done and has no PDF; {who} deleted that of {generation}")
+
+    def _promises(self) -> Iterator[Violation]:
+        for job_id, generation in self.accepted:
+            life = self.lives[job_id, generation]
+            if life.end is None and not life.deleted and not life.taken_over:
+                yield Violation("lost", f"{life.name} was accepted and has no end")
+        for at, job_id in self.bare:
+            answered = any(detail["id"] == job_id and when >= at for when, detail in self.events)
+            deleted = any(one == job_id and when >= at for when, one in self.deletions)
+            if not answered and not deleted:
+                yield Violation("lost", f"the bare message of {at:.2f} s for {job_id[:6]} has no event")
+
+    def count(self, state: str) -> int:
+        return sum(1 for life in self.lives.values() if life.end is not None and life.end[0] == state)

@@ -1,0 +1,361 @@
+"""The scheduler: processes as greenlets, one clock, and every random decision in one place.
+
+A process gives way at each call of a simulated service, for a latency that the history's seed decides. The order of the
+latencies is the interleaving. So a history is a function of its decisions, and can be replayed and shrunk.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from heapq import heappop, heappush
+from typing import Any
+
+from greenlet import getcurrent, greenlet
+
+EPOCH = datetime(2026, 1, 2, 3, 0, 0, tzinfo=UTC)
+STEP = 0.01
+"""Seconds of the latency that decision 0 stands for."""
+
+
+class Killed(BaseException):
+    """The process dies here. Nothing in the product catches it."""
+
+
+class Decisions:
+    """Draws the decisions of a history from a seed, or repeats given ones.
+
+    Each decision is a number, and 0 is the harmless one: no fault, a short latency, the usual outcome. A decision is
+    known by its process and its place in that process, so that taking one process out of a history leaves the decisions
+    of the others as they are.
+    """
+
+    def __init__(self, seed: int, given: dict[str, int] | None = None, *, record: bool = False) -> None:
+        self.rng = random.Random(seed)
+        self.given = given
+        self.made: dict[str, int] = {}
+        self._record = record
+        self._places: dict[str, int] = {}
+        self.faults = 0.0
+        """Chance of a fault at one call; 0 heals everything."""
+        self.calm = False
+        self.injected = 0
+
+    def latency(self, name: str) -> float:
+        """Seconds that a call takes: mostly milliseconds, sometimes seconds, rarely minutes."""
+        if self.given is None:
+            chance = self.rng.random()
+            if chance < 0.85 or self.calm:
+                code = int(chance * 80)
+            elif chance < 0.99:
+                code = int(self.rng.random() * 1500)
+            else:
+                code = int(self.rng.random() * 60_000) if self.rng.random() < 0.8 else int(self.rng.random() * 400_000)
+            if self._record:
+                self._note(f"{name}/latency", code)
+        else:
+            code = self._take(f"{name}/latency")
+        return code / 1000 if code else STEP
+
+    def fault(self, name: str, kinds: tuple[str, ...]) -> str:
+        """One of `kinds`, or '' for none."""
+        if self.given is None:
+            code = 0
+            if self.faults and self.rng.random() < self.faults:
+                code = 1 + int(self.rng.random() * len(kinds))
+                self.injected += 1
+            if self._record:
+                self._note(f"{name}/fault", code)
+        else:
+            code = self._take(f"{name}/fault")
+            self.injected += code > 0
+        return kinds[code - 1] if 0 < code <= len(kinds) else ""
+
+    def choose(self, name: str, weights: tuple[float, ...]) -> int:
+        """The index of an outcome; `weights` are those of the outcomes from 1 on, the rest is for 0."""
+        if self.given is not None:
+            return self._take(name)
+        code, chance = 0, self.rng.random()
+        if not self.calm:
+            for index, weight in enumerate(weights, 1):
+                if chance < weight:
+                    code = index
+                    break
+                chance -= weight
+        if self._record:
+            self._note(name, code)
+        return code
+
+    def between(self, name: str, most: int) -> int:
+        """A whole number from 0 to `most`."""
+        if self.given is not None:
+            return self._take(name)
+        code = int(self.rng.random() * (most + 1))
+        if self._record:
+            self._note(name, code)
+        return code
+
+    def _place(self, name: str) -> str:
+        place = self._places.get(name, 0)
+        self._places[name] = place + 1
+        return f"{name}/{place}"
+
+    def _note(self, name: str, code: int) -> None:
+        place = self._place(name)
+        if code:
+            self.made[place] = code
+
+    def _take(self, name: str) -> int:
+        assert self.given is not None
+        place = self._place(name)
+        code = self.given.get(place, 0)
+        if code:
+            self.made[place] = code
+        return code
+
+
+class Thread(greenlet):
+    """A line of execution of a process."""
+
+    process: Process
+    token: int
+
+
+class Process:
+    """What dies as one: an invocation of a function, with its threads."""
+
+    __slots__ = ("deadline", "ended", "kernel", "name", "state", "threads")
+
+    def __init__(self, kernel: Kernel, name: str, deadline: float, ended: Callable[[BaseException | None, Any], None]):
+        self.kernel, self.name, self.deadline, self.ended = kernel, name, deadline, ended
+        self.threads: list[Thread] = []
+        self.state: dict[str, Any] = {}
+
+    @property
+    def dead(self) -> bool:
+        return "dead" in self.state
+
+
+class Kernel:
+    """The clock, and the queue of what happens next."""
+
+    def __init__(self, decisions: Decisions, *, tracing: bool = False) -> None:
+        self.now = 0.0
+        self.decisions = decisions
+        self.steps = 0
+        self.trace: list[str] | None = [] if tracing else None
+        self._seq = 0
+        self._queue: list[tuple[float, int, Thread | Callable[[], None]]] = []
+        self._main = getcurrent()
+        self._alive: set[Process] = set()
+
+    def clock(self) -> datetime:
+        return EPOCH + timedelta(seconds=self.now)
+
+    def say(self, who: str, what: str) -> None:
+        if self.trace is not None:
+            self.trace.append(f"{self.now:10.2f}  {who}: {what}")
+
+    # ---- for the harness --------------------------------------------------------------------------------------------
+
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        self._seq += 1
+        heappush(self._queue, (self.now + seconds, self._seq, action))
+
+    def spawn(
+        self, name: str, run: Callable[[], Any], timeout: float, ended: Callable[[BaseException | None, Any], None]
+    ) -> Process:
+        """Starts a process, which is killed after `timeout` seconds; `ended` hears its error or its result."""
+        process = Process(self, name, self.now + timeout, ended)
+
+        def body() -> None:
+            try:
+                result = run()
+            except Killed:
+                self.kill(process, "killed")
+            except Exception as error:  # noqa: BLE001 - the harness judges it
+                self._end(process, error, None)
+            else:
+                self._end(process, None, result)
+            self._alive.discard(process)
+
+        self._alive.add(process)
+        self._thread(process, body)
+        return process
+
+    def _end(self, process: Process, error: BaseException | None, result: Any) -> None:
+        if not process.dead:
+            process.state["dead"] = "ended"
+            process.ended(error, result)
+
+    def close(self) -> None:
+        """Ends all processes that are left, without a step of theirs."""
+        for process in list(self._alive):
+            process.state["dead"] = "closed"
+            self._reap(process)
+
+    def kill(self, process: Process, why: str) -> None:
+        """Ends a process with all of its threads; may be called from one of them."""
+        if process.dead:
+            return
+        process.state["dead"] = why
+        self.say(process.name, f"DIES ({why})")
+        self.after(0, lambda: self._reap(process))
+        process.ended(Killed(why), None)
+
+    def _reap(self, process: Process) -> None:
+        for thread in process.threads:
+            if not thread.dead:
+                if thread:
+                    thread.throw(Killed)
+                else:
+                    thread.token = 0  # it never began
+
+    def run(self, until: float = float("inf"), steps: int = 100_000) -> bool:
+        """Lets everything happen until the queue is empty or the time is `until`; says whether it came to rest."""
+        queue = self._queue
+        while queue and queue[0][0] <= until:
+            if self.steps >= steps:
+                return False
+            self.steps += 1
+            time, seq, what = heappop(queue)
+            if isinstance(what, Thread):
+                if what.token != seq or what.dead:
+                    continue
+                self.now = max(self.now, time)
+                if self.now > what.process.deadline and not what.process.dead:
+                    self.kill(what.process, "its time is up")
+                    continue
+                what.switch()
+            else:
+                self.now = max(self.now, time)
+                what()
+        if until != float("inf"):
+            self.now = max(self.now, until)
+        return True
+
+    # ---- for the processes ------------------------------------------------------------------------------------------
+
+    def current(self) -> Thread:
+        thread = getcurrent()
+        assert isinstance(thread, Thread), "a simulated service is called outside of a process"
+        return thread
+
+    def running(self) -> str:
+        """The name of the process that runs; empty for the services themselves."""
+        thread = getcurrent()
+        return thread.process.name if isinstance(thread, Thread) else ""
+
+    def sleep(self, seconds: float) -> None:
+        thread = self.current()
+        process = thread.process
+        if "dead" in process.state:
+            raise Killed
+        self._seq += 1
+        thread.token = self._seq
+        wake = self.now + seconds
+        heappush(self._queue, (min(wake, process.deadline + STEP), self._seq, thread))
+        self._main.switch()
+        if "dead" in process.state:
+            raise Killed
+
+    def wait(self) -> None:
+        """Waits until another thread wakes this one."""
+        thread = self.current()
+        thread.token = 0
+        self._main.switch()
+        if "dead" in thread.process.state:
+            raise Killed
+
+    def wake(self, thread: Thread) -> None:
+        self._seq += 1
+        thread.token = self._seq
+        heappush(self._queue, (self.now, self._seq, thread))
+
+    def enter(self, what: str, faults: tuple[str, ...] = ()) -> tuple[str, str]:
+        """Gives way before a call takes effect; returns the process's name and the fault that the call has.
+
+        Any call can meet the fault `dies`, before it takes effect.
+        """
+        process = self.current().process
+        decisions = self.decisions
+        self.sleep(decisions.latency(process.name))
+        fault = decisions.fault(process.name, faults) if decisions.faults or decisions.given is not None else ""
+        if self.trace is not None:
+            self.say(process.name, what + (f"  <{fault}>" if fault else ""))
+        if fault == "dies":
+            raise Killed
+        return process.name, fault
+
+    def leave(self, fault: str) -> None:
+        """Gives way after a call took effect."""
+        if fault == "dies after":
+            raise Killed
+        if fault == "slow":
+            self.sleep(self.decisions.between(f"{self.current().process.name}/slow", 60))
+
+    def _thread(self, process: Process, body: Callable[[], None]) -> Thread:
+        thread = Thread(body, self._main)
+        thread.process = process
+        process.threads.append(thread)
+        self.wake(thread)
+        return thread
+
+
+class Threads:
+    """Stands in for ThreadPoolExecutor: each item is a thread of the calling process."""
+
+    def __init__(self, kernel: Callable[[], Kernel]) -> None:
+        self._kernel = kernel
+
+    def map(self, call: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+        kernel, items = self._kernel(), list(items)
+        if len(items) < 2:
+            return [call(item) for item in items]
+        caller = kernel.current()
+        results: list[Any] = [None] * len(items)
+        left = len(items)
+
+        def body(index: int) -> None:
+            nonlocal left
+            try:
+                results[index] = call(items[index])
+            except Killed:
+                kernel.kill(caller.process, "killed")
+                return
+            left -= 1
+            if left == 0:
+                kernel.wake(caller)
+
+        for index in range(len(items)):
+            kernel._thread(caller.process, lambda index=index: body(index))
+        kernel.wait()
+        return results
+
+
+class Lock:
+    """Stands in for threading.Lock between the threads of one process."""
+
+    def __init__(self, kernel: Callable[[], Kernel]) -> None:
+        self._kernel = kernel
+        self._held = False
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        kernel = self._kernel()
+        until = kernel.now + timeout if timeout >= 0 else float("inf")
+        while self._held:
+            if not blocking or kernel.now >= until:
+                return False
+            kernel.sleep(min(0.25, max(until - kernel.now, STEP)))
+        self._held = True
+        return True
+
+    def release(self) -> None:
+        self._held = False
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()

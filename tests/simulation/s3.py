@@ -1,0 +1,183 @@
+"""S3 as the product uses it: conditional writes, listing, copies on the server's side, and answers that are lost.
+
+Sources: S3 API reference (PutObject, DeleteObject, CopyObject), S3 user guide ("Conditional requests"). Errors are those
+of botocore. `LastModified` has whole seconds, as S3 gives it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from io import BytesIO
+from typing import Any
+
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from tests.simulation.kernel import STEP, Kernel
+
+READ_FAULTS = ("dies", "unavailable", "slow", "dies after")
+WRITE_FAULTS = ("dies", "dies after", "unavailable", "answer lost", "sent again", "slow")
+CONDITIONAL_FAULTS = (*WRITE_FAULTS, "conflict")
+"""`answer lost`: done, and the caller sees no answer. `sent again`: done, the answer is lost, and the SDK's own second
+attempt meets what the first one did. `conflict`: 409, another write of the key is under way."""
+
+Observer = Callable[[str, "Object | None", "Object | None"], None]
+
+
+@dataclass(frozen=True)
+class Object:
+    body: bytes
+    etag: str
+    modified: datetime
+    metadata: dict[str, str]
+
+
+def refusal(operation: str, code: str, status: int, *, retries: int = 0) -> ClientError:
+    about: Any = {
+        "Error": {"Code": code, "Message": code},
+        "ResponseMetadata": {"HTTPStatusCode": status, "RetryAttempts": retries},
+    }
+    return ClientError(about, operation)
+
+
+class SimulatedS3:
+    """One bucket, and the client's methods that the product calls. `observer` sees every change as it happens."""
+
+    def __init__(self, kernel: Kernel, observer: Observer) -> None:
+        self.objects: dict[str, Object] = {}
+        self._kernel = kernel
+        self._observer = observer
+
+    # ---- the client's methods ---------------------------------------------------------------------------------------
+
+    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - the client's own names
+        return self._call("GetObject", Key, READ_FAULTS, lambda _: self._get(Key))
+
+    def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+        return self._call("HeadObject", Key, READ_FAULTS, lambda _: self._get(Key))
+
+    def list_objects_v2(self, *, Bucket: str, Prefix: str) -> dict[str, Any]:  # noqa: N803
+        return self._call("ListObjectsV2", Prefix, READ_FAULTS, lambda _: self._list(Prefix))
+
+    def put_object(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        Body: bytes,  # noqa: N803
+        ContentType: str,  # noqa: N803
+        IfMatch: str | None = None,  # noqa: N803
+        IfNoneMatch: str | None = None,  # noqa: N803
+    ) -> dict[str, Any]:
+        def effect(retries: int) -> dict[str, Any]:
+            old = self.objects.get(Key)
+            if IfNoneMatch and old is not None:
+                raise refusal("PutObject", "PreconditionFailed", 412, retries=retries)
+            self._check("PutObject", old, IfMatch, retries)
+            return {"ETag": self.write(Key, Body, {}).etag}
+
+        faults = CONDITIONAL_FAULTS if IfMatch or IfNoneMatch else WRITE_FAULTS
+        return self._call("PutObject", Key, faults, effect)
+
+    def delete_object(self, *, Bucket: str, Key: str, IfMatch: str | None = None) -> dict[str, Any]:  # noqa: N803
+        def effect(retries: int) -> dict[str, Any]:
+            old = self.objects.get(Key)
+            if IfMatch is not None:
+                self._check("DeleteObject", old, IfMatch, retries)
+            if old is not None:
+                del self.objects[Key]
+                self._observer(Key, old, None)
+            return {}
+
+        return self._call("DeleteObject", Key, CONDITIONAL_FAULTS if IfMatch else WRITE_FAULTS, effect)
+
+    def copy_object(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        CopySource: dict[str, str],  # noqa: N803
+        CopySourceIfMatch: str,  # noqa: N803
+        MetadataDirective: str,  # noqa: N803
+        ContentType: str,  # noqa: N803
+        Metadata: dict[str, str],  # noqa: N803
+        IfMatch: str | None = None,  # noqa: N803
+        IfNoneMatch: str | None = None,  # noqa: N803
+    ) -> dict[str, Any]:
+        def effect(retries: int) -> dict[str, Any]:
+            source = self.objects.get(CopySource["Key"])
+            self._check("CopyObject", source, CopySourceIfMatch, retries)
+            assert source is not None
+            there = self.objects.get(Key)
+            if IfNoneMatch and there is not None:
+                raise refusal("CopyObject", "PreconditionFailed", 412, retries=retries)
+            self._check("CopyObject", there, IfMatch, retries)
+            return {"CopyObjectResult": {"ETag": self.write(Key, source.body, Metadata).etag}}
+
+        faults = CONDITIONAL_FAULTS if IfMatch or IfNoneMatch else WRITE_FAULTS
+        return self._call("CopyObject", Key, faults, effect)
+
+    def generate_presigned_post(self, *, Bucket: str, Key: str, **about: Any) -> dict[str, Any]:  # noqa: N803
+        """Signs nothing; what the form allows stands in its fields, where the simulated `render` reads it."""
+        until = self._kernel.now + about["ExpiresIn"]
+        return {"url": "https://bucket.example/", "fields": {"key": Key, "until": str(until)}}
+
+    # ---- the bucket -------------------------------------------------------------------------------------------------
+
+    def write(self, key: str, body: bytes, metadata: dict[str, str]) -> Object:
+        old = self.objects.get(key)
+        etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
+        made = Object(body, etag, self._kernel.clock().replace(microsecond=0), metadata)
+        self.objects[key] = made
+        self._observer(key, old, made)
+        return made
+
+    def _call(self, operation: str, key: str, faults: tuple[str, ...], effect: Callable[[int], Any]) -> Any:
+        _, fault = self._kernel.enter(f"{operation} {key}", faults)
+        if fault == "unavailable":
+            raise refusal(operation, "ServiceUnavailable", 503, retries=2)
+        if fault == "conflict":
+            raise refusal(operation, "ConditionalRequestConflict", 409)
+        try:
+            result = effect(0)
+            if fault == "sent again":
+                self._kernel.sleep(STEP)
+                result = effect(1)
+        except ClientError as error:
+            if self._kernel.trace is not None:
+                self._kernel.say(self._kernel.current().process.name, f"  answer {error.response['Error']['Code']}")
+            raise
+        if fault == "answer lost":
+            raise EndpointConnectionError(endpoint_url="https://bucket.example/")
+        self._kernel.leave(fault)
+        return result
+
+    def _check(self, operation: str, found: Object | None, etag: str | None, retries: int) -> None:
+        if etag is None:
+            return
+        if found is None:
+            raise refusal(operation, "NoSuchKey", 404, retries=retries)
+        if found.etag != etag:
+            raise refusal(operation, "PreconditionFailed", 412, retries=retries)
+
+    def _get(self, key: str) -> dict[str, Any]:
+        found = self.objects.get(key)
+        if found is None:
+            raise refusal("GetObject", "NoSuchKey", 404)
+        return {
+            "Body": BytesIO(found.body),
+            "ETag": found.etag,
+            "LastModified": found.modified,
+            "ContentLength": len(found.body),
+            "Metadata": found.metadata,
+        }
+
+    def _list(self, prefix: str) -> dict[str, Any]:
+        found = [
+            {"Key": key, "ETag": one.etag, "LastModified": one.modified}
+            for key, one in sorted(self.objects.items())
+            if key.startswith(prefix)
+        ]
+        return {"Contents": found} if found else {}

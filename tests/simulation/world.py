@@ -1,0 +1,332 @@
+"""One history: the real parts of `api`, `dispatch` and `settle` over the simulated services, and what is asked of them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+from functions.api import jobs as api_jobs
+from functions.dispatch import app as dispatch_app
+from functions.dispatch import bare, handover, invoke, pool
+from functions.dispatch.batch import Delivery
+from functions.settle import invocation
+from functions.settle import settle as settle_module
+from tests.simulation.books import Books, Violation
+from tests.simulation.broker import Message, SimulatedBroker
+from tests.simulation.kernel import STEP, Decisions, Kernel, Killed, Lock, Threads
+from tests.simulation.lambdas import SimulatedLambda
+from tests.simulation.s3 import Object, SimulatedS3, refusal
+from urlshot import accept, announce, parking, records, slots, store
+from urlshot.accept import Outcome, Request
+from urlshot.bus import Bus
+from urlshot.egress import Egress
+from urlshot.errors import Broken, Rejected, UrlshotError
+from urlshot.identity import job_id
+from urlshot.lease import SETTLE_SECONDS, lease_seconds
+from urlshot.messages import QUEUES, BareMessage, Priority
+from urlshot.options import Options
+from urlshot.records import Bounds
+
+BUCKET = "bucket"
+URLS = tuple(f"https://example.com/{name}" for name in "abcd")
+IDS = {url: job_id(url, {}) for url in URLS}
+API_SECONDS, DISPATCH_SECONDS, SETTLE_TIMEOUT = 30, 100, SETTLE_SECONDS - 5
+"""Time-outs of the functions: a function that is frozen is ended at its time-out."""
+EVENT_FAULTS = ("dies", "dies after", "unavailable", "left out", "answer lost")
+PATIENCE = 16.0
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What comes from outside: a request, a delete, a bare message, a pause of the mappings, or a jump of the clock."""
+
+    at: float
+    what: str
+    url: str = URLS[0]
+    max_age: int = 3600
+    priority: Priority = "normal"
+    seconds: float = 0
+
+    def __str__(self) -> str:
+        match self.what:
+            case "request" | "bare":
+                return f"{self.at:8.2f}  {self.what} {self.url} max_age={self.max_age} {self.priority}"
+            case "delete":
+                return f"{self.at:8.2f}  delete {self.url}"
+            case _:
+                return f"{self.at:8.2f}  {self.what} for {self.seconds:.0f} s"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How this history's urlshot is deployed."""
+
+    renders: int = 2
+    batch: int = 4
+    max_attempts: int = 2
+    max_job_age: int = 86_400
+    same_bytes: bool = False
+    faults: float = 0.0
+    """Chance of a fault at each call."""
+    heal_at: float = 300.0
+    """When all faults end."""
+
+
+class _Active:
+    """The kernel of the history that runs in this process; the patched modules look here."""
+
+    kernel: Kernel
+    tokens = 0
+
+
+def _kernel() -> Kernel:
+    return _Active.kernel
+
+
+def _token(prefix: str) -> Callable[..., str]:
+    def make(*_: int) -> str:
+        _Active.tokens += 1
+        return f"{prefix}{_Active.tokens}"
+
+    return make
+
+
+class _Silent:
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return _nothing
+
+
+def _nothing(*_: object, **__: object) -> None:
+    return None
+
+
+@contextmanager
+def installed() -> Iterator[None]:
+    """Puts the simulation's time, randomness and threads in place of the real ones, where the product takes them."""
+    time = SimpleNamespace(sleep=lambda seconds: _kernel().sleep(seconds), monotonic=lambda: _kernel().now)
+    chance = SimpleNamespace(uniform=lambda low, high: high, Random=random.Random)
+    with ExitStack() as stack:
+        for module in (accept, pool, handover, dispatch_app):
+            stack.enter_context(patch.object(module, "time", time))
+        for module in (accept, pool):
+            stack.enter_context(patch.object(module, "random", chance))
+        for module in (accept, announce, handover, invoke, bare, dispatch_app, settle_module, api_jobs):
+            stack.enter_context(patch.object(module, "log", _Silent()))
+        stack.enter_context(patch.object(pool, "threading", SimpleNamespace(Lock=lambda: Lock(_kernel))))
+        stack.enter_context(patch.object(dispatch_app, "ThreadPoolExecutor", lambda max_workers: Threads(_kernel)))
+        stack.enter_context(patch.object(pool, "FIRST_PAUSE", 1.0))  # fewer looks at the slots: the clock is cheap
+        stack.enter_context(patch.object(pool, "LONGEST_PAUSE", 8.0))
+        stack.enter_context(patch.object(records, "new_generation", _token("g")))
+        stack.enter_context(patch.object(accept.records, "new_claim", _token("c")))
+        stack.enter_context(patch.object(slots, "secrets", SimpleNamespace(token_hex=_token("holder"))))
+        stack.enter_context(patch("urlshot.events.new_generation", _token("e")))
+        yield
+
+
+class SimulatedEvents:
+    """The EventBridge client's method that the product calls."""
+
+    def __init__(self, kernel: Kernel, books: Books) -> None:
+        self._kernel = kernel
+        self._books = books
+
+    def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+        import json
+
+        details = [json.loads(one["Detail"]) for one in Entries]
+        _, fault = self._kernel.enter(f"PutEvents {[one['event_key'] for one in details]}", EVENT_FAULTS)
+        if fault == "unavailable":
+            raise refusal("PutEvents", "InternalException", 500)
+        if fault == "left out":
+            return {"Entries": [{"ErrorCode": "InternalFailure"} for _ in Entries]}
+        for detail in details:
+            self._books.event_put(self._kernel.now, detail)
+        if fault == "answer lost":
+            raise refusal("PutEvents", "InternalException", 500)
+        self._kernel.leave(fault)
+        return {"Entries": [{} for _ in Entries]}
+
+
+class World:
+    """Everything of one history."""
+
+    def __init__(self, setting: Setting, operations: list[Operation], decisions: Decisions, *, tracing: bool = False):
+        _Active.kernel = self.kernel = kernel = Kernel(decisions, tracing=tracing)
+        _Active.tokens = 0
+        self.setting = setting
+        self.operations = operations
+        self.decisions = decisions
+        self.books = Books(setting.max_attempts, setting.renders)
+        self._numbers: dict[str, int] = {}
+        clock = kernel.clock
+        delays, lease = (5, 30, 120), lease_seconds(90)
+        s3: Any = SimulatedS3(kernel, self._object_changed)
+        publisher: Any = SimulatedBroker(
+            kernel,
+            tuple(sorted({*delays, lease})),
+            setting.batch,
+            self._dispatch,
+            lambda queue: self.books.violation("unroutable", queue),
+        )
+        events: Any = SimulatedEvents(kernel, self.books)
+        lambdas: Any = SimulatedLambda(
+            kernel, s3, self._settle, self.books.render_changed, same_bytes=setting.same_bytes
+        )
+        self.s3: SimulatedS3 = s3
+        self.broker: SimulatedBroker = publisher
+        the_store = store.Store(BUCKET, s3)
+        the_parking = parking.Parking(publisher, delays, lease)
+        announcer = announce.Announcer(the_store, publisher, Bus("bus", events), the_parking)
+        places = slots.Slots(BUCKET, s3, "slot", setting.renders, timedelta(seconds=lease), clock)
+        self.door = accept.Door(the_store, publisher, clock)
+        hand_over = handover.HandOver(
+            store=the_store,
+            slots=places,
+            announcer=announcer,
+            parking=the_parking,
+            renderer=invoke.Renderer("render", lambdas),
+            bounds=Bounds(setting.max_attempts, timedelta(seconds=setting.max_job_age)),
+            render_timeout=90,
+            clock=clock,
+        )
+        messages = bare.BareMessages(the_store, self.door, announcer, Egress(), 3600, clock)
+        self.dispatcher = dispatch_app.Dispatcher(places, messages, hand_over, the_parking, setting.batch)
+        self.settler = settle_module.Settler(the_store, places, announcer, the_parking, setting.max_attempts, clock)
+        self.parts: Any = SimpleNamespace(
+            store=the_store,
+            settings=SimpleNamespace(require_api_key=True),
+            subscribers=SimpleNamespace(delete_all=_nothing),
+        )
+
+    def run(self) -> list[Violation]:
+        """Runs the history to its end, and reads the books."""
+        kernel, decisions = self.kernel, self.decisions
+        decisions.faults = self.setting.faults
+        for number, operation in enumerate(self.operations, 1):
+            kernel.after(operation.at, lambda number=number, operation=operation: self._begin(number, operation))
+        try:
+            well = kernel.run(self.setting.heal_at)
+            kernel.say("world", "everything heals")
+            decisions.faults, decisions.calm = 0.0, True
+            self.broker.down_until = 0.0
+            well = well and kernel.run()
+        finally:
+            kernel.close()
+        if not well:
+            self.books.violation("restless", "the history does not come to rest")
+        return self.books.close(self.s3.objects, sum(map(len, self.broker.work.values())) + self.broker.waiting)
+
+    def _object_changed(self, key: str, old: Object | None, new: Object | None) -> None:
+        self.books.object_changed(self.kernel.running(), key, old, new)
+
+    def _name(self, what: str) -> str:
+        self._numbers[what] = number = self._numbers.get(what, 0) + 1
+        return f"{what} {number}"
+
+    # ---- from outside -----------------------------------------------------------------------------------------------
+
+    def _begin(self, number: int, operation: Operation) -> None:
+        name = f"{operation.what} {number}"
+        match operation.what:
+            case "request":
+                self.kernel.spawn(name, lambda: self._request(name, operation), API_SECONDS, self._unexpected(name))
+            case "delete":
+                self._begin_delete(name, operation)
+            case "bare":
+                url = operation.url
+                self.kernel.say(name, f"publishes {url}")
+                self.books.bare.append((self.kernel.now, IDS[url]))
+                self.broker.put(QUEUES[operation.priority], BareMessage(url=url).body(), name)
+            case "down":
+                self.kernel.say(name, f"the mappings fetch nothing for {operation.seconds:.0f} s")
+                self.broker.down_until = self.kernel.now + operation.seconds
+            case "jump":
+                self.kernel.say(name, f"the clock jumps by {operation.seconds:.0f} s")
+                self.kernel.now += operation.seconds
+
+    def _request(self, name: str, operation: Operation) -> None:
+        request = Request(
+            IDS[operation.url],
+            operation.url,
+            Options(),
+            operation.max_age,
+            self.kernel.clock(),
+            correlation_id=name,
+            priority=operation.priority,
+        )
+        accepted = self.door.accept(request, patience=PATIENCE)
+        self.kernel.say(name, f"is answered {accepted.outcome.value}")
+        if accepted.outcome in (Outcome.QUEUED, Outcome.JOINED):
+            assert accepted.record is not None
+            self.books.accepted.append((request.id, accepted.record.generation))
+
+    def _begin_delete(self, name: str, operation: Operation) -> None:
+        """Deletes a job; a client that gets an error, or no answer, asks again until it is deleted."""
+        judge = self._unexpected(name)
+
+        def ended(error: BaseException | None, result: Any) -> None:
+            judge(error, result)
+            if error is not None and not isinstance(error, Rejected):
+                self.kernel.after(20, lambda: self._begin_delete(f"{name}'", operation))
+
+        self.kernel.spawn(name, lambda: self._delete(name, operation), API_SECONDS, ended)
+
+    def _delete(self, name: str, operation: Operation) -> None:
+        job = IDS[operation.url]
+        call: Any = SimpleNamespace(parameters={"id": job})
+        self.books.half_deleted.add(name)
+        self.books.deletions.append((self.kernel.now, job))
+        try:
+            api_jobs.delete(self.parts, call)
+            self.books.half_deleted.discard(name)
+        finally:
+            self.books.deletions.append((self.kernel.now, job))
+
+    def _unexpected(self, name: str) -> Callable[[BaseException | None, Any], None]:
+        def ended(error: BaseException | None, _: Any) -> None:
+            if isinstance(error, Broken) or (error is not None and not isinstance(error, UrlshotError | Killed)):
+                self.books.violation("error", f"{name}: {error!r}")
+            elif error is not None and not isinstance(error, Killed | Rejected):
+                self.kernel.say(name, f"is answered {error}")
+
+        return ended
+
+    # ---- Lambda's calls of the functions ----------------------------------------------------------------------------
+
+    def _dispatch(self, queue: str, batch: list[Message], handled: Callable[[bool], None]) -> None:
+        name = self._name(f"dispatch {'bulk' if queue.endswith('bulk') else 'normal'}")
+        deliveries = [Delivery(queue, one.body, one.redelivered, one.correlation_id) for one in batch]
+        deadline = self.kernel.now + DISPATCH_SECONDS
+
+        def run() -> bool:
+            outcomes = self.dispatcher.handle(deliveries, lambda: deadline - self.kernel.now)
+            self.kernel.say(name, f"returns {[one.outcome for one in outcomes]}")
+            return all(one.outcome != dispatch_app.LEFT for one in outcomes)
+
+        def ended(error: BaseException | None, well: Any) -> None:
+            if error is not None and not isinstance(error, Killed):
+                self.books.violation("error", f"{name}: {error!r}")
+            self.kernel.after(STEP if well else 1.0, lambda: handled(bool(well)))
+
+        self.kernel.spawn(name, run, DISPATCH_SECONDS, ended)
+
+    def _settle(self, event: dict[str, Any], settled: Callable[[bool], None]) -> None:
+        name = self._name("settle")
+
+        def run() -> None:
+            self.kernel.say(name, f"is called for {event['requestPayload']['claim']}")
+            outcome = self.settler.settle(invocation.read(event)).outcome
+            self.kernel.say(name, f"returns {outcome}")
+
+        def ended(error: BaseException | None, _: Any) -> None:
+            if error is not None and not isinstance(error, UrlshotError | Killed):
+                self.books.violation("error", f"{name}: {error!r}")
+            settled(error is None)
+
+        self.kernel.spawn(name, run, SETTLE_TIMEOUT, ended)
