@@ -70,7 +70,11 @@ def emitted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
     """The metrics that functions/metric, watch, dispatch and settle write, and those of functions/api's outcomes."""
     for module in (functions.metric.app, functions.watch.app, functions.dispatch.app, functions.settle.app):
         monkeypatch.setattr(module.metrics, "namespace", "urlshot")  # on Lambda a variable sets it
-    for given in (event("log", report={**REPORT, "phases": dict.fromkeys(PHASES, 1.5)}), event("log", cached=True), event("metric")):
+    for given in (
+        event("log", report={**REPORT, "phases": dict.fromkeys(PHASES, 1.5)}),
+        event("log", cached=True),
+        event("metric"),
+    ):
         functions.metric.app.handler(given, CONTEXT)
     watch(monkeypatch)
     dispatch_and_settle(monkeypatch)
