@@ -69,9 +69,7 @@ def failed(stack: CloudFormation, *, seconds: float = 900, **properties: object)
     return str(answer["Reason"])
 
 
-def test_a_broker_that_takes_calls_and_never_answers_does_not_keep_cloudformation_waiting(
-    aws: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_silent_broker_does_not_keep_cloudformation_waiting(aws: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with cloudformation(url, monkeypatch) as stack:

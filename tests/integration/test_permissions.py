@@ -153,7 +153,7 @@ def test_render_may_touch_nothing_in_the_bucket(guard: Guard, key: str) -> None:
 
 
 @pytest.mark.parametrize(("room", "key"), [("dispatch", "pdf/x"), ("settle", "upload/x"), ("settle", "slot/x")])
-def test_nobody_may_write_but_its_owner(guard: Guard, room: str, key: str) -> None:
+def test_function_may_not_write_what_another_one_writes(guard: Guard, room: str, key: str) -> None:
     """dispatch publishes no PDF, settle uploads nothing and takes no slot."""
     assert not guard.allowed(room, Need("s3:PutObject", f"{BUCKET}/{key}"))
 

@@ -110,7 +110,7 @@ def test_mails_are_sent_from_one_address_only() -> None:
     assert ses["Condition"] == {"StringEquals": {"ses:FromAddress": "a@example.com"}}
 
 
-def test_every_function_writes_to_a_log_of_its_own_that_is_kept_as_long_as_was_said() -> None:
+def test_every_function_has_a_log_of_its_own_that_is_kept_for_log_days() -> None:
     made = stack(LogDays="7", **EVERYTHING)
     groups = made.of("AWS::Logs::LogGroup")
     assert len(groups) == len(made.functions)
