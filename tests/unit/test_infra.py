@@ -40,7 +40,7 @@ def test_every_property_of_every_resource_has_a_value_in_every_mode(mode: dict[s
 
 
 @pytest.mark.parametrize("name", ["template", *(f"infra/{name}" for name in NESTED)])
-def test_every_parameter_and_output_is_described_and_every_parameter_and_condition_used(name: str) -> None:
+def test_parameters_and_outputs_are_described_and_used(name: str) -> None:
     body = load_template(PROJECT / f"{name}.yaml")
     for kind in ("Parameters", "Outputs"):
         for one, says in body[kind].items():
@@ -78,7 +78,7 @@ def test_the_parameters_of_samconfig_are_parameters(stage: str) -> None:
 # ---- network and broker ---------------------------------------------------------------------------------------------
 
 
-def test_in_private_mode_the_broker_and_who_talks_to_it_are_in_the_vpc_and_nobody_else() -> None:
+def test_private_vpc_holds_the_broker_and_its_clients_alone() -> None:
     made = stack()
     attached = {name for name, function in made.functions.items() if function.property("VpcConfig")}
     assert attached == ATTACHED
@@ -93,7 +93,7 @@ def test_in_private_mode_the_broker_and_who_talks_to_it_are_in_the_vpc_and_nobod
         }
 
 
-def test_in_public_mode_there_is_no_network_and_the_broker_takes_none_of_it() -> None:
+def test_public_mode_has_no_network() -> None:
     made = stack(**PUBLIC)
     assert not [one for one in made.all.values() if one.type.startswith("AWS::EC2::")]
     assert not [name for name, function in made.functions.items() if function.property("VpcConfig")]
@@ -103,9 +103,7 @@ def test_in_public_mode_there_is_no_network_and_the_broker_takes_none_of_it() ->
 
 
 @pytest.mark.parametrize(("mode", "zones"), [(MODES[0], 1), (MODES[1], 2)])
-def test_a_single_instance_is_in_one_zone_and_a_cluster_in_two_and_so_are_the_endpoints(
-    mode: dict[str, str], zones: int
-) -> None:
+def test_broker_and_endpoints_are_in_one_zone_or_as_a_cluster_in_two(mode: dict[str, str], zones: int) -> None:
     made = stack(**mode)
     assert len(made["Broker.Broker"].require("SubnetIds")) == zones
     for endpoint in made.of("AWS::EC2::VPCEndpoint").values():
@@ -171,7 +169,7 @@ CALLED_FROM_OUTSIDE = {"logs", "ec2", "mq"}
 """What Lambda itself calls in the role of a function, and not from inside its network."""
 
 
-def test_whatever_an_attached_function_may_call_has_an_endpoint_that_lets_it_through() -> None:
+def test_every_call_of_an_attached_function_has_an_endpoint_for_it() -> None:
     made = stack(**EVERYTHING)
     through = {
         endpoint.require("ServiceName").rpartition(".")[2]: endpoint.require("PolicyDocument")["Statement"]

@@ -29,7 +29,8 @@ MAY: dict[str, set[tuple[str, str]]] = {
         ("s3:GetObject", "bucket/job/*"), ("s3:PutObject", "bucket/job/*"),
         ("s3:GetObject", "bucket/slot/*"), ("s3:PutObject", "bucket/slot/*"), ("s3:DeleteObject", "bucket/slot/*"),
         ("s3:GetObject", "bucket/pdf/*"), ("s3:DeleteObject", "bucket/pdf/*"),
-        ("s3:PutObject", "bucket/upload/*"), LISTS, ("secretsmanager:GetSecretValue", "DispatchSecret"), ("lambda:InvokeFunction", "render"),
+        ("s3:PutObject", "bucket/upload/*"), LISTS,
+        ("secretsmanager:GetSecretValue", "DispatchSecret"), ("lambda:InvokeFunction", "render"),
         ("events:PutEvents", "bus"), ("mq:DescribeBroker", "Broker:b-broker-broker"),
         ("ec2:DescribeSecurityGroups", "*"), ("ec2:DescribeVpcs", "*"), *((action, "*") for action in INTERFACES),
     },
@@ -109,7 +110,7 @@ def test_mails_are_sent_from_one_address_only() -> None:
     assert ses["Condition"] == {"StringEquals": {"ses:FromAddress": "a@example.com"}}
 
 
-def test_every_function_writes_to_a_log_of_its_own_that_is_kept_as_long_as_was_said() -> None:
+def test_every_function_has_a_log_of_its_own_that_is_kept_for_log_days() -> None:
     made = stack(LogDays="7", **EVERYTHING)
     groups = made.of("AWS::Logs::LogGroup")
     assert len(groups) == len(made.functions)

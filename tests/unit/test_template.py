@@ -263,7 +263,7 @@ OPEN = {"/", "/page/{name}", "/health", "/openapi.json", "/webhook-keys", "/pdf/
 
 
 @pytest.mark.parametrize("required", ["true", "false"])
-def test_every_route_goes_to_the_api_and_asks_for_a_key_where_one_is_required(required: str) -> None:
+def test_every_route_goes_to_the_api_and_asks_for_a_key_if_required(required: str) -> None:
     api = wiring_with(RequireApiKey=required).api
     assert api is not None
     assert {route.path for route in api.routes} == set(ROUTES)
