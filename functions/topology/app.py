@@ -75,5 +75,6 @@ def _declare(properties: dict[str, Any]) -> None:
         settle=read_credentials(settings.broker_settle_secret),
         watch=read_credentials(settings.broker_watch_secret),
     )
-    management.declare(describe(wanted, users))
+    for call in describe(wanted, users):
+        management.carry_out(call)
     log.info("topology: declared", extra=wanted.model_dump())

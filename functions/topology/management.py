@@ -8,7 +8,6 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
 
 from functions.topology.description import Call
 from urlshot.errors import Broken
@@ -42,12 +41,8 @@ class Management:
         self._url = url.rstrip("/")
         self._headers = {"Authorization": f"Basic {token}", "Content-Type": "application/json"}
 
-    def declare(self, calls: Iterable[Call]) -> None:
-        """Makes the calls one after another."""
-        for call in calls:
-            self._carry_out(call)
-
-    def _carry_out(self, call: Call) -> None:
+    def carry_out(self, call: Call) -> None:
+        """Makes one call."""
         request = urllib.request.Request(  # noqa: S310 - the scheme is the broker's own, not a stranger's
             self._url + call.path, json.dumps(call.body).encode(), self._headers, method=call.method
         )

@@ -2,7 +2,7 @@
 
     python -m infra.local.aws --port 0 [--mails DIR]
 
-prints `{"port": N}` once it listens. moto's own server is left out for three reasons:
+prints `{"port": N}` once it listens. moto's own server is left out for four reasons:
 
 - Requests must be served one at a time. moto checks the condition of a PUT (If-None-Match, If-Match) and writes in two
   steps; side by side, two clients would both create an object that must be created once. Here one thread runs the
@@ -10,7 +10,7 @@ prints `{"port": N}` once it listens. moto's own server is left out for three re
   nothing else would be served while they wait.
 - It closes every connection and waits 10 ms for stray bytes after each request; aiohttp's server keeps them open.
 - Every mail that SES accepts is written as a file that people can read, before the sender has its answer.
-- moto ignores `x-amz-copy-source-if-match`: CopyObject would copy an object that was replaced since.
+- What moto's S3 does otherwise than S3 is put right (infra/local/s3_rules.py).
 """
 
 import argparse
@@ -28,19 +28,17 @@ from email.message import EmailMessage
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 from aiohttp import web
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.ses.models import ses_backends
 
 from infra.local.addresses import ACCOUNT, REGION
+from infra.local.s3_rules import Answer, serve_as_s3
 
 _BODY_LIMIT = 1 << 30  # bytes; S3 takes large objects
 _LONG_POLLS = 64  # at once
-
-Result = tuple[int, list[tuple[str, str]], bytes]
-Call = Callable[[dict[str, Any], Callable[[], None]], Result]
 
 
 def aws_app(mails: Path | None) -> web.Application:
@@ -50,10 +48,7 @@ def aws_app(mails: Path | None) -> web.Application:
     one_at_a_time = ThreadPoolExecutor(1, "moto")
     long_polls = ThreadPoolExecutor(_LONG_POLLS, "poll")
 
-    def answer(environ: dict[str, Any], after: Callable[[], None]) -> Result:
-        return _refused_copy(environ, call) or call(environ, after)
-
-    def call(environ: dict[str, Any], after: Callable[[], None]) -> Result:
+    def call(environ: dict[str, Any]) -> Answer:
         started: list[Any] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> None:
@@ -63,14 +58,19 @@ def aws_app(mails: Path | None) -> web.Application:
         body = b"".join(result)
         if hasattr(result, "close"):
             result.close()
-        after()
         return started[0], started[1], body
 
+    def answer(environ: dict[str, Any], body: bytes, after: Callable[[], None]) -> Answer:
+        answered = serve_as_s3(environ, body, call)
+        after()
+        return answered
+
     async def serve(request: web.Request) -> web.Response:
-        environ = _environ(request, await request.read())
+        sent = await request.read()
+        environ = _environ(request, sent)
         polls = request.headers.get("X-Amz-Target") == "AmazonSQS.ReceiveMessage"
         pool, after = (long_polls, _nothing) if polls else (one_at_a_time, mailbox.collect)
-        status, headers, body = await asyncio.get_running_loop().run_in_executor(pool, answer, environ, after)
+        status, headers, body = await asyncio.get_running_loop().run_in_executor(pool, answer, environ, sent, after)
         response = web.Response(status=status, body=None if request.method == "HEAD" else body)
         response.headers.popall("Content-Type", None)
         for name, value in headers:
@@ -86,24 +86,6 @@ def aws_app(mails: Path | None) -> web.Application:
 
 def _nothing() -> None:
     """A long poll sends no mail."""
-
-
-def _refused_copy(
-    environ: dict[str, Any], call: Callable[[dict[str, Any], Callable[[], None]], Result]
-) -> Result | None:
-    """Returns S3's refusal of a copy whose source is not the one that x-amz-copy-source-if-match names."""
-    wanted = environ.get("HTTP_X_AMZ_COPY_SOURCE_IF_MATCH")
-    if wanted is None:
-        return None
-    source = "/" + environ["HTTP_X_AMZ_COPY_SOURCE"].lstrip("/")
-    head = {**environ, "REQUEST_METHOD": "HEAD", "PATH_INFO": unquote(source), "RAW_URI": source, "REQUEST_URI": source}
-    head |= {"HTTP_HOST": f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}", "CONTENT_LENGTH": "0"}
-    status, headers, _ = call({name: value for name, value in head.items() if "COPY_SOURCE" not in name}, _nothing)
-    found = dict(headers).get("ETag", "")
-    if status != 200 or found.strip('"') == wanted.strip('"'):
-        return None  # the copy itself says what is wrong with a source that is not there
-    body = b"<Error><Code>PreconditionFailed</Code><Message>At least one condition does not hold</Message></Error>"
-    return 412, [("Content-Type", "application/xml")], body
 
 
 def _environ(request: web.Request, body: bytes) -> dict[str, Any]:

@@ -5,7 +5,7 @@ and no test's code lies between; what tests do themselves is not judged.
 
 Source: the Service Authorization Reference for actions and resources; "Policy evaluation logic" in the IAM user guide
 (there is no Deny here, and no other policy that would allow something); the S3 API reference for what HEAD and GET say
-of a missing key, and for what a conditional PUT needs.
+of a missing key, and for what a copy, and a conditional PUT or DELETE, needs.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from tests.deployment.whole import Deployment
 
 FUNCTIONS, TESTS = PROJECT / "functions", PROJECT / "tests"
 BUCKET = "${Storage.Bucket.Arn}"
+RENDER = "${AWS::StackName}-render"
 
 
 @dataclass(frozen=True)
@@ -45,16 +46,22 @@ def needs(service: str, operation: str, parameters: Mapping[str, Any]) -> Iterat
             yield Need("s3:GetObject", f"{BUCKET}/{parameters['Key']}")
         case "s3", "PutObject" | "DeleteObject":
             yield Need(f"s3:{operation}", f"{BUCKET}/{parameters['Key']}")
-            if operation == "PutObject" and "IfMatch" in parameters:
+            if "IfMatch" in parameters:
                 yield Need("s3:GetObject", f"{BUCKET}/{parameters['Key']}")
+        case "s3", "CopyObject":
+            yield Need("s3:GetObject", f"{BUCKET}/{parameters['CopySource']['Key']}")
+            yield Need("s3:PutObject", f"{BUCKET}/{parameters['Key']}")
         case "s3", "DeleteObjects":
             yield from (Need("s3:DeleteObject", f"{BUCKET}/{one['Key']}") for one in parameters["Delete"]["Objects"])
-        case "s3", "CreateBucket":  # by which botocore finds the address of a form that it signs; render's upload
-            yield Need("s3:PutObject", f"{BUCKET}/pdf/x.pdf")
+        case "s3", "CreateBucket":  # botocore finds by it the address of a form that it signs: render's upload
+            yield Need("s3:PutObject", f"{BUCKET}/upload/x/y.pdf")
         case "s3", "ListObjectsV2":
             yield Need("s3:ListBucket", BUCKET)
         case "secretsmanager", "GetSecretValue":  # tests name secrets as they like
             yield Need("secretsmanager:GetSecretValue", "*")
+        case "lambda", "Invoke":  # tests name functions as they like
+            function = f"arn:${{AWS::Partition}}:lambda:${{AWS::Region}}:${{AWS::AccountId}}:function:{RENDER}"
+            yield Need("lambda:InvokeFunction", function)
         case "events", "PutEvents":
             yield Need("events:PutEvents", "${Bus.Arn}")
         case "sqs", "SendMessage" | "ChangeMessageVisibility":

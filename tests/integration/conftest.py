@@ -113,7 +113,7 @@ def broker(topology: Rabbit) -> Iterator[Broker]:
         return connection.channel()
 
     channel = open_channel()
-    for queue in (DEAD, *QUEUES.values(), *(name for queue in QUEUES.values() for name in delays_of(queue))):
+    for queue in (DEAD, *QUEUES.values(), *(name for work in QUEUES.values() for name in delays_of(work))):
         channel.queue_purge(queue)
     yield Broker(topology.amqp, channel, open_channel)
     channel.connection.close()

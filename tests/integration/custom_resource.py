@@ -17,10 +17,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.topology.app import handler
 from functions.topology.cloudformation import PHYSICAL_ID
-from tests.integration.conftest import ADMIN, API, DISPATCH, WATCH
+from tests.integration.conftest import ADMIN, API, DISPATCH, RENDER_TIMEOUT, SETTLE, WATCH
 from urlshot.secrets import Credentials
 
-USERS = {"ADMIN": ADMIN, "API": API, "DISPATCH": DISPATCH, "WATCH": WATCH}
+USERS = {"ADMIN": ADMIN, "API": API, "DISPATCH": DISPATCH, "SETTLE": SETTLE, "WATCH": WATCH}
 
 
 class CloudFormation:
@@ -43,7 +43,7 @@ class CloudFormation:
 
     def request(self, kind: str, *, seconds: float = 900, **properties: object) -> dict[str, Any]:
         """One request as CloudFormation makes it, to a function that has `seconds` left; its one answer."""
-        given = {"Shards": 2, "RetryDelays": "1,2", "QueueLimit": 1000, **properties}
+        given = {"RetryDelays": "1,2", "RenderTimeout": RENDER_TIMEOUT, "QueueLimit": 1000, **properties}
         event = {
             "RequestType": kind,
             "ResponseURL": self._url,

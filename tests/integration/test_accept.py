@@ -253,7 +253,12 @@ def test_a_recent_failure_is_the_answer_unless_a_new_render_is_asked_for(
     store: Store, broker: Broker, door: Door, max_age: int, outcome: Outcome
 ) -> None:
     record = records.create(ID, URL, Options(), records.now())
-    write(store, records.failed(record, {"code": "page_status", "retryable": False}, records.now(), LEASED).with_(announced=True))
+    write(
+        store,
+        records.failed(record, {"code": "page_status", "retryable": False}, records.now(), LEASED).with_(
+            announced=True
+        ),
+    )
     assert door.accept(ask(max_age), PATIENCE).outcome is outcome
 
 

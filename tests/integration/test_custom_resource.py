@@ -34,10 +34,7 @@ def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
 
 
 class Quoting(BaseHTTPRequestHandler):
-    """A broker that refuses to make users, and quotes what it was sent."""
-
-    def do_GET(self) -> None:
-        self._answer(200, "[]")
+    """A broker that refuses to make users, and quotes the request."""
 
     def do_PUT(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
@@ -59,9 +56,10 @@ class Quoting(BaseHTTPRequestHandler):
 
 
 class Maintained(Quoting):
-    """What stands before a broker that is being replaced."""
+    """A proxy that shows a page of its own while the broker behind it is replaced."""
 
-    def do_GET(self) -> None:
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
         self._answer(200, "<html>Back soon</html>")
 
 
@@ -71,9 +69,7 @@ def failed(stack: CloudFormation, *, seconds: float = 900, **properties: object)
     return str(answer["Reason"])
 
 
-def test_a_broker_that_takes_calls_and_never_answers_does_not_keep_cloudformation_waiting(
-    aws: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_silent_broker_does_not_keep_cloudformation_waiting(aws: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with cloudformation(url, monkeypatch) as stack:
@@ -106,14 +102,14 @@ def test_a_changed_administrators_secret_is_told_so(
     with cloudformation(topology.console, monkeypatch) as stack:
         stack.set_password("ADMIN", Credentials(ADMIN.username, "not-the-password"))
         reason = failed(stack)
-    assert reason.startswith("The broker refuses GET /api/queues/%2F")
+    assert reason.startswith("The broker refuses PUT /api/exchanges/%2F/shot_direct")
     assert "put the old password back" in reason
     assert "not-the-password" not in reason
 
 
 @pytest.mark.parametrize(
     ("wrong", "told"),
-    [({"Shards": 9}, "The property Shards: "), ({"RetryDelays": "5,x"}, "The property RetryDelays: ")],
+    [({"RenderTimeout": 0}, "The property RenderTimeout: "), ({"RetryDelays": "5,x"}, "The property RetryDelays: ")],
 )
 def test_a_wrong_property_is_named(
     aws: str, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, object], told: str

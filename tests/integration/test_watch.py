@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import cast
 
@@ -16,11 +17,15 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.watch import app
 from functions.watch.queues import read_queues
 from infra.local.rabbitmq import Rabbit
-from tests.integration.conftest import API, WATCH, Broker
+from tests.integration.conftest import API, LEASE, RENDER_TIMEOUT, WATCH, Broker
 from tests.unit.metrics import Emitted, read_metrics
+from urlshot import records
 from urlshot.errors import Broken, Transient
-from urlshot.messages import DEAD, EXCHANGE, QUEUE, queue_of, start_key
+from urlshot.jobs import Slot
+from urlshot.messages import DEAD, EXCHANGE, QUEUE, QUEUE_BULK, START, START_BULK, delay_queue
+from urlshot.s3 import s3_client
 from urlshot.secrets import Credentials
+from urlshot.slots import Free, Slots
 from urlshot.store import Store
 
 CONTEXT = cast("LambdaContext", SimpleNamespace())
@@ -39,6 +44,8 @@ def look(
     monkeypatch.setenv("BROKER_CONSOLE", topology.console)
     monkeypatch.setenv("BROKER_WATCH_SECRET", secret["ARN"])
     monkeypatch.setenv("BUCKET", store.bucket)
+    monkeypatch.setenv("RENDERS", "3")
+    monkeypatch.setenv("RENDER_TIMEOUT", str(RENDER_TIMEOUT))
     monkeypatch.setattr(app.metrics, "namespace", "urlshot")
     app.bootstrap.cache_clear()
 
@@ -63,32 +70,58 @@ def until(look: Callable[[], Emitted], expected: Emitted) -> Emitted:
     return found
 
 
-def test_what_waits_is_counted_by_where_it_waits_and_ages_until_it_is_taken(
-    look: Callable[[], Emitted], broker: Broker
-) -> None:
+def test_waiting_messages_are_counted_by_queue_and_age(look: Callable[[], Emitted], broker: Broker) -> None:
     publisher = broker.publisher(API)
-    for shard in (0, 1, 1):
-        publisher.publish(EXCHANGE, start_key(shard), b"{}")
-    broker.channel.basic_publish(amqp.Message(b"{}"), routing_key=DEAD)
-    first = until(look, {("pdf.queue.ready",): 3, ("pdf.queue.dead",): 1})
-    assert first.keys() == {(f"pdf.queue.{name}",) for name in ("ready", "unacked", "retrying", "dead", "age")}
+    for key in (START, START_BULK, START_BULK):
+        publisher.publish(EXCHANGE, key, b"{}")
+    for queue in (DEAD, delay_queue(QUEUE, LEASE), delay_queue(QUEUE_BULK, LEASE)):
+        broker.channel.basic_publish(amqp.Message(b"{}"), routing_key=queue)
+    first = until(look, {("pdf.queue.ready",): 3, ("pdf.queue.dead",): 1, ("pdf.queue.parked",): 2})
+    names = ("ready", "unacked", "retrying", "parked", "dead", "age", "bulk.age")
+    assert first.keys() == {*((f"pdf.queue.{name}",) for name in names), ("pdf.slots",), ("pdf.slots.used",)}
+    assert first["pdf.queue.retrying",] == 0
     began = time.time()
-    assert 0 <= first["pdf.queue.age",] <= STATISTICS_SECONDS
-    app.bootstrap.cache_clear()  # another process, which finds in the bucket what the one before had seen
+    app.bootstrap.cache_clear()  # another process, which reads the history in the bucket
     later = look()
-    assert first["pdf.queue.age",] < later["pdf.queue.age",] <= first["pdf.queue.age",] + time.time() - began + 1
+    for name in ("pdf.queue.age", "pdf.queue.bulk.age"):
+        assert 0 <= first[name,] <= STATISTICS_SECONDS
+        assert first[name,] < later[name,] <= first[name,] + time.time() - began + 1
+
+
+def test_slots_in_use_are_those_that_dispatch_may_take(
+    look: Callable[[], Emitted], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slot whose lease is over is free, and one beyond `Renders` is of an older setting."""
+
+    def slots(count: int, clock: Callable[[], datetime] = records.now) -> Slots:
+        return Slots(store.bucket, s3_client(), "slot", count, timedelta(seconds=LEASE), clock)
+
+    def used() -> float:
+        emitted = look()
+        assert emitted["pdf.slots",] == 3
+        return emitted["pdf.slots.used",]
+
+    assert used() == 0
+    first, second, beyond = (slots(9).take(Free(number)) for number in (0, 2, 8))
+    assert isinstance(first, Slot) and second and beyond
+    assert used() == 2
+    slots(9).give_back(first)
+    assert used() == 1
+    later = records.now() + timedelta(seconds=LEASE + 1)
+    monkeypatch.setattr(app.bootstrap().slots, "_clock", lambda: later)
+    assert used() == 0
 
 
 @pytest.mark.slow  # the broker counts acknowledgements every ten seconds only
 def test_what_was_taken_and_acknowledged_is_gone(look: Callable[[], Emitted], broker: Broker, topology: Rabbit) -> None:
     def gone() -> int:
-        return next(queue.gone for queue in read_queues(topology.console, WATCH) if queue.name == queue_of(1))
+        return next(queue.gone for queue in read_queues(topology.console, WATCH) if queue.name == QUEUE_BULK)
 
     before, publisher = gone(), broker.publisher(API)
     for _ in range(3):
-        publisher.publish(EXCHANGE, start_key(1), b"{}")
+        publisher.publish(EXCHANGE, START_BULK, b"{}")
     for _ in range(2):
-        message = broker.channel.basic_get(queue_of(1))
+        message = broker.channel.basic_get(QUEUE_BULK)
         assert message is not None
         broker.channel.basic_ack(message.delivery_tag)
     deadline = time.monotonic() + STATISTICS_SECONDS

@@ -1,6 +1,6 @@
 """A workbench for dispatch and settle: real S3, EventBridge and RabbitMQ; only Lambda between the two is played.
 
-    bench.queue_job() ──▶ bench.dispatch(delivery) ──▶ bench.jobs ──▶ bench.rendered(job) ──▶ bench.settle(event)
+bench.queue_job() ──▶ bench.dispatch(delivery) ──▶ bench.jobs ──▶ bench.rendered(job) ──▶ bench.settle(event)
 """
 
 from __future__ import annotations

@@ -38,8 +38,8 @@ def test_api_answers(invoke: Invoke, stack: Stack) -> None:
     assert (answer["statusCode"], json.loads(answer["body"])["checks"]) == (200, {"queue": "ok", "storage": "ok"})
 
 
-def test_dispatch_settles_a_message(invoke: Invoke, stack: Stack) -> None:
-    """A message of a page that may not be reached, so that it goes no further than to the broker's dead letters."""
+def test_dispatch_handles_a_message(invoke: Invoke, stack: Stack) -> None:
+    """The message's page may not be reached, so that the message goes to the dead queue at once."""
     given = event("dispatch")
     [(queue, [message])] = given["rmqMessagesByQueue"].items()
     data = base64.b64encode(b'{"url": "http://10.0.0.1/"}').decode()
@@ -49,6 +49,10 @@ def test_dispatch_settles_a_message(invoke: Invoke, stack: Stack) -> None:
     letter = channel.basic_get(DEAD, no_ack=True)
     assert letter is not None and b"10.0.0.1" in letter.body
     channel.connection.close()
+
+
+def test_settle_drops_the_result_of_a_job_that_is_not_there(invoke: Invoke, stack: Stack) -> None:
+    assert invoke("SettleFunction", event("settle")) == {"outcome": "dropped"}
 
 
 @pytest.mark.parametrize("name", ["Log", "Metric", "Watch"])

@@ -24,10 +24,11 @@ EVERYTHING = {
     "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:on-call",
     "AccessLogBucket": "logs",
     "RenderConcurrency": "10",
+    "SettleConcurrency": "3",
 }
 """Parameters that make what is not made by default."""
-ATTACHED = {"ApiFunction", "DispatchFunction", "TopologyFunction", "WatchFunction"}
-"""Who talks to the broker."""
+ATTACHED = {"ApiFunction", "DispatchFunction", "SettleFunction", "TopologyFunction", "WatchFunction"}
+"""The functions that talk to the broker."""
 
 
 class Stack:

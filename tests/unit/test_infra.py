@@ -40,7 +40,7 @@ def test_every_property_of_every_resource_has_a_value_in_every_mode(mode: dict[s
 
 
 @pytest.mark.parametrize("name", ["template", *(f"infra/{name}" for name in NESTED)])
-def test_every_parameter_and_output_is_described_and_every_parameter_and_condition_used(name: str) -> None:
+def test_parameters_and_outputs_are_described_and_used(name: str) -> None:
     body = load_template(PROJECT / f"{name}.yaml")
     for kind in ("Parameters", "Outputs"):
         for one, says in body[kind].items():
@@ -69,13 +69,16 @@ def test_the_parameters_of_samconfig_are_parameters(stage: str) -> None:
     given = dict(one.split("=", 1) for one in deploy.get("parameter_overrides", []))
     parameters = Stack(**given).template.parameters
     assert int(parameters["RecordDays"]) > int(parameters["PdfDays"])
+    reserved = int(parameters["RenderConcurrency"])
+    assert reserved == 0 or int(parameters["Renders"]) <= reserved
+    assert int(parameters["ApiConcurrency"]) == 0 or int(parameters["MaxWaiting"]) < int(parameters["ApiConcurrency"])
     assert {"CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"} == set(deploy["capabilities"].split())
 
 
 # ---- network and broker ---------------------------------------------------------------------------------------------
 
 
-def test_in_private_mode_the_broker_and_who_talks_to_it_are_in_the_vpc_and_nobody_else() -> None:
+def test_private_vpc_holds_the_broker_and_its_clients_alone() -> None:
     made = stack()
     attached = {name for name, function in made.functions.items() if function.property("VpcConfig")}
     assert attached == ATTACHED
@@ -90,7 +93,7 @@ def test_in_private_mode_the_broker_and_who_talks_to_it_are_in_the_vpc_and_nobod
         }
 
 
-def test_in_public_mode_there_is_no_network_and_the_broker_takes_none_of_it() -> None:
+def test_public_mode_has_no_network() -> None:
     made = stack(**PUBLIC)
     assert not [one for one in made.all.values() if one.type.startswith("AWS::EC2::")]
     assert not [name for name, function in made.functions.items() if function.property("VpcConfig")]
@@ -100,9 +103,7 @@ def test_in_public_mode_there_is_no_network_and_the_broker_takes_none_of_it() ->
 
 
 @pytest.mark.parametrize(("mode", "zones"), [(MODES[0], 1), (MODES[1], 2)])
-def test_a_single_instance_is_in_one_zone_and_a_cluster_in_two_and_so_are_the_endpoints(
-    mode: dict[str, str], zones: int
-) -> None:
+def test_broker_and_endpoints_are_in_one_zone_or_as_a_cluster_in_two(mode: dict[str, str], zones: int) -> None:
     made = stack(**mode)
     assert len(made["Broker.Broker"].require("SubnetIds")) == zones
     for endpoint in made.of("AWS::EC2::VPCEndpoint").values():
@@ -168,7 +169,7 @@ CALLED_FROM_OUTSIDE = {"logs", "ec2", "mq"}
 """What Lambda itself calls in the role of a function, and not from inside its network."""
 
 
-def test_whatever_an_attached_function_may_call_has_an_endpoint_that_lets_it_through() -> None:
+def test_every_call_of_an_attached_function_has_an_endpoint_for_it() -> None:
     made = stack(**EVERYTHING)
     through = {
         endpoint.require("ServiceName").rpartition(".")[2]: endpoint.require("PolicyDocument")["Statement"]
@@ -226,7 +227,7 @@ def test_the_brokers_passwords_are_such_as_amazon_mq_takes() -> None:
         assert len(value["password"]) >= 12
         assert not set(value["password"]) & set(",:=")
         users.add(value["username"])
-    assert users == {"urlshot_admin", "urlshot_api", "urlshot_dispatch", "urlshot_watch"}
+    assert users == {"urlshot_admin", "urlshot_api", "urlshot_dispatch", "urlshot_settle", "urlshot_watch"}
     assert not any(one.property("PermissionsBoundary") for one in made.of("AWS::IAM::Role").values())
 
 
@@ -236,3 +237,5 @@ def test_a_broker_that_is_new_or_has_new_passwords_is_told_everything() -> None:
     [topology] = [one for one in made.all.values() if one.type.startswith("Custom::")]
     assert topology.require("Broker") == made.template.nested("Broker").output("Arn")
     assert topology.require("PasswordVersion") == "7"
+    secrets = {f"urlshot-Broker-{name}Secret" for name in ("Api", "Dispatch", "Settle", "Watch")}
+    assert {one.rpartition(":")[2] for one in topology.require("Users")} == secrets

@@ -1,4 +1,4 @@
-"""The dashboard and the alarms: of metrics that are really emitted, and loud only where somebody wants to hear."""
+"""The dashboard and the alarms: each metric is emitted, and alarms go to the topic that was named."""
 
 from __future__ import annotations
 
@@ -11,17 +11,23 @@ from typing import Any, cast, get_args
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+import functions.dispatch.app
 import functions.metric.app
+import functions.settle.app
 import functions.watch.app
 from functions.api.jobs import REFUSED
+from functions.dispatch.handover import HANDED_OVER, NO_SLOT, Handled
 from functions.metric.app import PHASES
+from functions.settle.settle import DROPPED, Settled
 from functions.watch.queues import Queue
 from infra.local.template import Resource
 from tests.unit.metrics import read_metrics
-from tests.unit.stacks import EVERYTHING, Stack, stack
+from tests.unit.stacks import EVERYTHING, PROJECT, Stack, stack
 from tests.unit.test_consumers import REPORT, event
 from urlshot.accept import Outcome
 from urlshot.jobs import Verdict
+from urlshot.lease import EVENT_AGE_SECONDS, SETTLE_SECONDS
+from urlshot.messages import QUEUES
 
 CONTEXT = cast("LambdaContext", SimpleNamespace())
 Metric = tuple[str, frozenset[str]]
@@ -61,22 +67,50 @@ def metrics_of_dashboard(made: Stack) -> Iterator[tuple[str, str, dict[str, str]
 
 @pytest.fixture
 def emitted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> set[Metric]:
-    """What functions/metric and watch write when they are run, and functions/api for each outcome."""
-    for metrics in (functions.metric.app.metrics, functions.watch.app.metrics):
-        monkeypatch.setattr(metrics, "namespace", "urlshot")  # which on Lambda its variable gives
-    for given in (event("log", report=REPORT), event("log", cached=True), event("metric")):
+    """The metrics that functions/metric, watch, dispatch and settle write, and those of functions/api's outcomes."""
+    for module in (functions.metric.app, functions.watch.app, functions.dispatch.app, functions.settle.app):
+        monkeypatch.setattr(module.metrics, "namespace", "urlshot")  # on Lambda a variable sets it
+    for given in (
+        event("log", report={**REPORT, "phases": dict.fromkeys(PHASES, 1.5)}),
+        event("log", cached=True),
+        event("metric"),
+    ):
         functions.metric.app.handler(given, CONTEXT)
-    memory = SimpleNamespace(read=dict, write=lambda _: None)
-    settings = SimpleNamespace(broker_console="")
-    monkeypatch.setattr(functions.watch.app, "bootstrap", lambda: (settings, None, memory))
-    monkeypatch.setattr(functions.watch.app, "read_queues", lambda *_: [Queue("generate_shot", 1, 1, 0)])
-    functions.watch.app.handler({}, CONTEXT)
+    watch(monkeypatch)
+    dispatch_and_settle(monkeypatch)
     written = cast("list[tuple[Any, ...]]", list(read_metrics(capsys.readouterr().out)))
     names = {(name, frozenset(dimension for dimension, _ in pairs)) for name, *pairs in written}
     return names | {(f"pdf.request.{outcome}", frozenset()) for outcome in (*(one.value for one in Outcome), REFUSED)}
 
 
-def test_every_metric_of_ours_that_is_looked_at_is_emitted_and_every_one_that_is_emitted_is_looked_at(
+def watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs functions/watch on a broker and a bucket with a little in them."""
+    parts = SimpleNamespace(
+        settings=SimpleNamespace(broker_console="", lease=195),
+        user=None,
+        memory=SimpleNamespace(read=dict, write=lambda _: None),
+        slots=SimpleNamespace(count=4, list_free=list),
+    )
+    monkeypatch.setattr(functions.watch.app, "bootstrap", lambda: parts)
+    found = [Queue(name, 1, 1, 0) for name in QUEUES.values()]
+    monkeypatch.setattr(functions.watch.app, "read_queues", lambda *_: found)
+    functions.watch.app.handler({}, CONTEXT)
+
+
+def dispatch_and_settle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs functions/dispatch and settle; played parts say how the messages and the results were handled."""
+    handled = [Handled(HANDED_OVER, slot_wait=0.5), Handled(NO_SLOT)]
+    dispatcher = SimpleNamespace(handle=lambda *_: handled)
+    monkeypatch.setattr(functions.dispatch.app, "bootstrap", lambda: dispatcher)
+    functions.dispatch.app.handler({"rmqMessagesByQueue": {}}, CONTEXT)
+    given = json.loads((PROJECT / "tests" / "events" / "settle.json").read_text("utf-8"))
+    for settled in (Settled("done", age=1.5), Settled(DROPPED)):
+        settler = SimpleNamespace(settle=lambda _, settled=settled: settled)
+        monkeypatch.setattr(functions.settle.app, "bootstrap", lambda settler=settler: settler)
+        functions.settle.app.handler(given, CONTEXT)
+
+
+def test_metrics_that_are_emitted_and_metrics_that_are_shown_are_the_same(
     emitted: set[Metric],
 ) -> None:
     made = stack(**EVERYTHING)
@@ -116,7 +150,7 @@ def test_what_is_aws_own_is_looked_up_by_the_names_that_aws_gives_it() -> None:
         "AWS/ApiGateway": {"ApiName", "Stage"},
     }
     values = {
-        "FunctionName": {"ApiFunction", "DispatchFunction", "RenderFunction"},  # what Ref gives here
+        "FunctionName": {"ApiFunction", "DispatchFunction", "RenderFunction", "SettleFunction"},  # as Ref gives it here
         "QueueName": {"urlshot-UndeliveredEvents", "urlshot-UndeliveredCallbacks"},
         "Broker": {made["Broker.Broker"].require("BrokerName")},
         "ApiName": {made["Api"].require("DefinitionBody")["info"]["title"]},
@@ -142,18 +176,19 @@ def test_the_dashboards_widgets_fill_a_grid_without_lying_on_one_another() -> No
         taken |= cells
 
 
-def test_the_price_of_a_thousand_is_counted_with_the_memory_that_the_functions_have() -> None:
+def test_price_of_a_thousand_is_computed_with_the_functions_memory() -> None:
     made = stack(RenderMemory="3008")
     [price] = re.findall(r"1000 \* \([^\"]+", json.dumps(dashboard(made)))
-    assert "render * 3008 / 1024 + dispatch + api" in price
+    assert "render * 3008 / 1024 + dispatch + settle + api" in price
     assert made["RenderFunction"].require("MemorySize") == "3008"
-    for name in ("ApiFunction", "DispatchFunction"):
+    for name in ("ApiFunction", "DispatchFunction", "SettleFunction"):
         assert made[name].require("MemorySize") == 1024  # a GB, so a second of them is a GB-second
 
 
 EXPECTED = {
-    "ErrorRate", "StuckJobs", "DeadMessages", "WatchSilent", "UndeliveredEventsThere", "UndeliveredCallbacksThere",
-    "ServerErrors", "FunctionErrors", "Throttles", "BrokerMemory", "BrokerDisk",
+    "ErrorRate", "StuckJobs", "StuckBulkJobs", "SlotsFull", "DeadMessages", "WatchSilent", "UndeliveredEventsThere",
+    "UndeliveredCallbacksThere", "ServerErrors", "FunctionErrors", "Throttles", "LostResults", "SlowStarts",
+    "SlowDispatch", "BrokerMemory", "BrokerDisk", "BrokerConnections",
 }  # fmt: skip
 
 
@@ -169,7 +204,9 @@ def test_alarms_go_to_the_topic_that_was_named_and_nowhere_without_one() -> None
 
 
 def test_thresholds_are_those_that_were_given() -> None:
-    made = alarms(stack(AlarmQueueSeconds="120", AlarmErrorPercent="50"))
+    made = alarms(stack(AlarmQueueSeconds="120", AlarmBulkSeconds="240", AlarmConnections="9", AlarmErrorPercent="50"))
+    assert made["StuckBulkJobs"].require("Threshold") == "240"
+    assert made["BrokerConnections"].require("Threshold") == "9"
     assert made["StuckJobs"].require("Threshold") == "120"
     assert made["ErrorRate"].require("Threshold") == "50"
 
@@ -184,10 +221,18 @@ def test_every_part_of_a_formula_is_there_and_one_result_is_returned() -> None:
             assert ids == {part["Id"] for part in parts if part is not one}, name
 
 
+def test_alarms_about_times_ring_before_the_time_is_up() -> None:
+    made = stack()
+    slow = alarms(made)["SlowDispatch"].require("Threshold")
+    assert 0.5 < slow / 1000 / made["DispatchFunction"].require("Timeout") < 1
+    late = alarms(made)["SlowStarts"].require("Threshold")
+    assert late / 1000 < min(EVENT_AGE_SECONDS, SETTLE_SECONDS)
+
+
 def test_without_the_watch_there_is_no_function_no_role_and_no_alarm_of_it() -> None:
     made = stack(QueueWatch="disabled")
     assert not [name for name in made.all if "Watch" in name and name != "Broker.WatchSecret"]
-    assert alarms(made).keys() == EXPECTED - {"StuckJobs", "DeadMessages", "WatchSilent"}
+    assert alarms(made).keys() == EXPECTED - {"StuckJobs", "StuckBulkJobs", "SlotsFull", "DeadMessages", "WatchSilent"}
 
 
 def test_the_watch_runs_every_minute_and_is_not_repeated() -> None:

@@ -91,3 +91,10 @@ def test_any_json_is_private_or_a_refusal(value: object) -> None:
         assert invalid(error).detail
         return
     assert Private.model_validate(private.model_dump(mode="json")) == private
+
+
+def test_headers_and_cookies_together_are_bounded() -> None:
+    most = {f"x-{number}": "v" * 4000 for number in range(7)}
+    assert Private.model_validate({"headers": most})
+    with pytest.raises(ValidationError, match="32000 characters"):
+        Private.model_validate({"headers": most, "cookies": [{"name": "c", "value": "v" * 4000}]})

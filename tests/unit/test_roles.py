@@ -15,7 +15,7 @@ INTERFACES = {
 MAY: dict[str, set[tuple[str, str]]] = {
     "Topology": {
         ("secretsmanager:GetSecretValue", name)
-        for name in ("AdminSecret", "ApiSecret", "DispatchSecret", "WatchSecret")
+        for name in ("AdminSecret", "ApiSecret", "DispatchSecret", "SettleSecret", "WatchSecret")
     },
     "Api": {
         ("s3:GetObject", "bucket/job/*"), ("s3:PutObject", "bucket/job/*"), ("s3:DeleteObject", "bucket/job/*"),
@@ -27,12 +27,20 @@ MAY: dict[str, set[tuple[str, str]]] = {
     },
     "Dispatch": {
         ("s3:GetObject", "bucket/job/*"), ("s3:PutObject", "bucket/job/*"),
-        ("s3:GetObject", "bucket/pdf/*"), ("s3:PutObject", "bucket/pdf/*"), ("s3:DeleteObject", "bucket/pdf/*"), LISTS,
+        ("s3:GetObject", "bucket/slot/*"), ("s3:PutObject", "bucket/slot/*"), ("s3:DeleteObject", "bucket/slot/*"),
+        ("s3:GetObject", "bucket/pdf/*"), ("s3:DeleteObject", "bucket/pdf/*"),
+        ("s3:PutObject", "bucket/upload/*"), LISTS,
         ("secretsmanager:GetSecretValue", "DispatchSecret"), ("lambda:InvokeFunction", "render"),
         ("events:PutEvents", "bus"), ("mq:DescribeBroker", "Broker:b-broker-broker"),
         ("ec2:DescribeSecurityGroups", "*"), ("ec2:DescribeVpcs", "*"), *((action, "*") for action in INTERFACES),
     },
-    "Render": set(),
+    "Render": {("lambda:InvokeFunction", "settle")},
+    "Settle": {
+        ("s3:GetObject", "bucket/job/*"), ("s3:PutObject", "bucket/job/*"),
+        ("s3:GetObject", "bucket/slot/*"), ("s3:DeleteObject", "bucket/slot/*"), ("s3:GetObject", "bucket/upload/*"),
+        ("s3:GetObject", "bucket/pdf/*"), ("s3:PutObject", "bucket/pdf/*"), ("s3:DeleteObject", "bucket/pdf/*"), LISTS,
+        ("secretsmanager:GetSecretValue", "SettleSecret"), ("events:PutEvents", "bus"),
+    },
     "Log": {UNDELIVERED},
     "Metric": {UNDELIVERED},
     "Mail": {
@@ -82,10 +90,11 @@ def test_every_function_has_a_role_that_is_tested_and_nobody_else_has_one() -> N
     assert set(made.of("AWS::IAM::ManagedPolicy")) == {"Network.AttachPolicy"}
 
 
-def test_dispatch_may_invoke_render_by_its_very_name() -> None:
+@pytest.mark.parametrize(("room", "target"), [("Dispatch", "Render"), ("Render", "Settle")])
+def test_function_may_invoke_the_next_one_by_its_very_name(room: str, target: str) -> None:
     made = stack()
-    [name] = [resource for action, resource in may(made, "Dispatch") if action == "lambda:InvokeFunction"]
-    assert name.endswith(f":function:{made['RenderFunction'].require('FunctionName')}")
+    [name] = [resource for action, resource in may(made, room) if action == "lambda:InvokeFunction"]
+    assert name.endswith(f":function:{made[f'{target}Function'].require('FunctionName')}")
 
 
 def test_only_lambda_and_not_the_code_may_use_what_attaches_a_function() -> None:
@@ -101,7 +110,7 @@ def test_mails_are_sent_from_one_address_only() -> None:
     assert ses["Condition"] == {"StringEquals": {"ses:FromAddress": "a@example.com"}}
 
 
-def test_every_function_writes_to_a_log_of_its_own_that_is_kept_as_long_as_was_said() -> None:
+def test_every_function_has_a_log_of_its_own_that_is_kept_for_log_days() -> None:
     made = stack(LogDays="7", **EVERYTHING)
     groups = made.of("AWS::Logs::LogGroup")
     assert len(groups) == len(made.functions)
@@ -113,7 +122,7 @@ def test_every_function_writes_to_a_log_of_its_own_that_is_kept_as_long_as_was_s
         assert group.require("RetentionInDays") == "7"
 
 
-@pytest.mark.parametrize("name", ["RenderConcurrency", "ApiConcurrency"])
+@pytest.mark.parametrize("name", ["RenderConcurrency", "SettleConcurrency", "ApiConcurrency"])
 def test_a_concurrency_of_zero_reserves_none(name: str) -> None:
     function = f"{name.removesuffix('Concurrency')}Function"
     assert stack()[function].property("ReservedConcurrentExecutions") is None

@@ -8,31 +8,35 @@ import json
 from pathlib import Path
 
 import pytest
-from functions.dispatch.work import THROTTLE_SECONDS, Policy
 
 from functions.api.app import ROUTES
 from functions.api.jobs import BATCH_SECONDS
 from functions.api.parts import ApiSettings
-from functions.api.waiting import TURN_SECONDS, WAIT_SECONDS
+from functions.api.waiting import SLOT_LEASE, WAIT_SECONDS
 from functions.callback.app import SIDE_BY_SIDE, CallbackSettings
 from functions.callback.post import ATTEMPT_SECONDS, DROP_SECONDS
 from functions.callback.work import DELAYS, KEPT_SECONDS
-from functions.dispatch.app import DispatchSettings
+from functions.dispatch.app import ALONE_SECONDS, DispatchSettings
+from functions.dispatch.pool import WAIT_SECONDS as SLOT_SECONDS
 from functions.mail.app import MailSettings
 from functions.render.settings import RenderSettings
-from functions.topology.app import SLACK_SECONDS, TopologySettings
+from functions.settle.app import SettleSettings
+from functions.topology.app import TopologySettings
 from functions.topology.cloudformation import ANSWER_SECONDS
 from functions.topology.description import Wanted
+from functions.topology.management import PATIENCE_SECONDS
 from functions.watch.app import WatchSettings
 from infra.local.addresses import LocalAddresses
-from infra.local.model import Wiring
+from infra.local.model import Asynchronous, Destination, Wiring
 from infra.local.settings import default_parameters
 from infra.local.template import Template, TemplateError
 from infra.local.wiring import read_wiring
 from tests.contract import Answer, Contract, Request
-from urlshot import events, messages, records
+from tests.unit.stacks import stack
+from urlshot import events, lease, messages, records
 from urlshot.broker import PUBLISH_SECONDS
 from urlshot.errors import CODES
+from urlshot.lease import lease_seconds
 from urlshot.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -42,6 +46,7 @@ SETTINGS: dict[str, type[Settings] | None] = {
     "ApiFunction": ApiSettings,
     "DispatchFunction": DispatchSettings,
     "RenderFunction": RenderSettings,
+    "SettleFunction": SettleSettings,
     "MailFunction": MailSettings,
     "CallbackFunction": CallbackSettings,
     "TopologyFunction": TopologySettings,
@@ -98,33 +103,50 @@ def test_addresses_of_aws_are_named_for_sam_local_and_not_set(wiring: Wiring) ->
     assert not [name for function in wiring.functions.values() for name in function.environment if "AWS_" in name]
 
 
-@pytest.mark.parametrize("shards", range(1, messages.MAX_SHARDS + 1))
-def test_the_queues_that_are_read_are_those_that_are_declared(shards: int) -> None:
-    wiring = wiring_with(Shards=str(shards), QueueLimit="77")
+def test_the_declared_queues_are_the_ones_that_are_consumed() -> None:
+    wiring = wiring_with(QueueLimit="77", BatchSize="7", RetryDelays="1,2")
     [topology] = wiring.custom_resources
     wanted = Wanted.model_validate({key: str(value) for key, value in topology.properties.items()})
-    assert (wanted.shards, wanted.limit) == (shards, 77)
-    assert [mapping.queue for mapping in wiring.mappings] == [messages.queue_of(n) for n in range(shards)]
-    for name in ("ApiFunction", "DispatchFunction"):
-        assert wiring.functions[name].environment["SHARDS"] == str(shards)
+    assert (wanted.limit, wanted.delays) == (77, (1, 2))
+    assert [mapping.queue for mapping in wiring.mappings] == list(messages.QUEUES.values())
+    for mapping in wiring.mappings:
+        assert mapping.function == "DispatchFunction"
+        assert mapping.batch_size == DispatchSettings.read(wiring.functions["DispatchFunction"].environment).batch_size
+        assert mapping.window == 0  # unset, Lambda would wait for half a second
+        assert mapping.secret.endswith("-DispatchSecret")
+
+
+def test_all_parts_agree_on_delays_lease_and_slots() -> None:
+    """A message that is parked goes to a queue that was declared, and watch counts slots as dispatch takes them."""
+    wiring = wiring_with(RetryDelays="1,2", Renders="9", QueueWatch="enabled")
+    [topology] = wiring.custom_resources
+    wanted = Wanted.model_validate({key: str(value) for key, value in topology.properties.items()})
     dispatch = DispatchSettings.read(wiring.functions["DispatchFunction"].environment)
-    assert wanted.delays == dispatch.retry_delays
-    assert {mapping.function for mapping in wiring.mappings} == {"DispatchFunction"}
-    assert {mapping.batch_size for mapping in wiring.mappings} == {dispatch.batch_size}
-    assert {mapping.secret.rpartition("-")[2] for mapping in wiring.mappings} == {"DispatchSecret"}
-
-
-@pytest.mark.parametrize("shards", ["0", "9", "2.0", "x"])
-def test_there_are_no_other_numbers_of_shards(shards: str) -> None:
-    with pytest.raises(TemplateError, match="parameter Shards"):
-        wiring_with(Shards=shards)
+    settle = SettleSettings.read(wiring.functions["SettleFunction"].environment)
+    watch = WatchSettings.read(wiring.functions["WatchFunction"].environment)
+    assert wanted.delays == dispatch.retry_delays == settle.retry_delays
+    timeouts = {wanted.render_timeout, dispatch.render_timeout, settle.render_timeout, watch.render_timeout}
+    assert timeouts == {wiring.functions["RenderFunction"].timeout}
+    assert lease_seconds(dispatch.render_timeout) in wanted.steps
+    assert (dispatch.renders, watch.renders) == (9, 9)
+    assert dispatch.max_attempts == settle.max_attempts
 
 
 def test_what_uses_the_queues_comes_after_what_declares_them() -> None:
-    """The order in which CloudFormation creates and updates; functions/topology/declare.py says why it matters."""
     template = Template(PROJECT / "template.yaml", ADDRESSES, default_parameters())
-    for name in ("ApiFunction", "DispatchFunction", "ShardMappings"):
+    for name in ("ApiFunction", "DispatchFunction", "SettleFunction", "WorkMapping", "BulkMapping"):
         assert template.resources[name].body["DependsOn"] == "Topology"
+
+
+def test_results_of_render_go_to_settle_whatever_they_are(wiring: Wiring) -> None:
+    render = wiring.functions["RenderFunction"].asynchronous
+    assert (render.retries, render.max_age) == (0, lease.EVENT_AGE_SECONDS)
+    assert render.on_success == render.on_failure == Destination("Lambda", "SettleFunction")
+
+
+def test_settle_keeps_no_event_that_it_gave_up(wiring: Wiring) -> None:
+    """An event may hold the secrets of a private job."""
+    assert wiring.functions["SettleFunction"].asynchronous == Asynchronous(retries=2, max_age=3600.0)
 
 
 def test_the_rules_match_our_events_and_no_others(wiring: Wiring) -> None:
@@ -136,23 +158,33 @@ def test_the_rules_match_our_events_and_no_others(wiring: Wiring) -> None:
 def test_the_waits_of_a_job_fit_into_one_another(wiring: Wiring) -> None:
     """Each wait ends before the one around it."""
     functions = wiring.functions
-    dispatch = DispatchSettings.read(functions["DispatchFunction"].environment)
-    render = functions["RenderFunction"].timeout
-    policy = Policy(dispatch.egress, 1, 1, dispatch.retry_delays, dispatch.render_timeout)
-    lease = policy.lease.total_seconds()
-    assert dispatch.render_timeout == render
-    assert lease > THROTTLE_SECONDS + render + 10  # the Lambda client's read timeout is 10 s above the render's
-    # a batch of fresh messages, side by side, and after it one that was delivered before
-    assert functions["DispatchFunction"].timeout > 2 * lease
-    assert functions["DispatchFunction"].timeout <= 14 * 60  # Lambda's limit for Amazon MQ mappings
-    assert WAIT_SECONDS < GATEWAY_SECONDS < functions["ApiFunction"].timeout < TURN_SECONDS
+    dispatch, render = functions["DispatchFunction"], functions["RenderFunction"]
+    # a batch waits for slots; then messages that were delivered before follow, each with time enough of its own
+    assert dispatch.timeout > SLOT_SECONDS + ALONE_SECONDS
+    assert dispatch.timeout <= 14 * 60  # Lambda's limit for Amazon MQ mappings
+    whole = lease_seconds(render.timeout)
+    assert lease.EVENT_AGE_SECONDS + render.timeout + functions["SettleFunction"].timeout < whole
+    assert dispatch.timeout < whole  # a slot of a batch that died is not free before the batch could have ended
+    job_age = DispatchSettings.read(dispatch.environment).max_job_age
+    assert job_age > 3 * whole
+    assert WAIT_SECONDS < GATEWAY_SECONDS < functions["ApiFunction"].timeout < SLOT_LEASE.total_seconds()
     assert BATCH_SECONDS + PUBLISH_SECONDS < GATEWAY_SECONDS
     assert records.PUBLISH_LEASE.total_seconds() < GATEWAY_SECONDS
-    # a shard that is to go is waited for as long as its last batch may last, and that is said before time is out
     topology, [resource] = functions["TopologyFunction"], wiring.custom_resources
-    assert topology.timeout - ANSWER_SECONDS - SLACK_SECONDS > 2 * functions["DispatchFunction"].timeout
+    assert topology.timeout > PATIENCE_SECONDS + ANSWER_SECONDS
     assert topology.asynchronous.retries == 0
-    assert topology.timeout < resource.timeout <= 3600
+    assert topology.timeout + topology.asynchronous.max_age < resource.timeout <= 3600
+
+
+def test_defaults_fit_an_account_of_ten_instances() -> None:
+    """Renders and waiting requests hold their instances for long; the others have to share what is left."""
+    given = stack().template.parameters
+    assert int(given["Renders"]) + int(given["MaxWaiting"]) <= 7
+    assert {given[f"{name}Concurrency"] for name in ("Api", "Render", "Settle")} == {"0"}
+    assert stack()["CallbackFunction"].require("Events")["Callbacks"]["Properties"]["ScalingConfig"] == {
+        "MaximumConcurrency": given["CallbackConcurrency"]
+    }
+    assert int(given["CallbackConcurrency"]) == 2  # Lambda's least
 
 
 def test_render_is_given_no_secret_and_no_address_of_ours(wiring: Wiring) -> None:
@@ -231,7 +263,7 @@ OPEN = {"/", "/page/{name}", "/health", "/openapi.json", "/webhook-keys", "/pdf/
 
 
 @pytest.mark.parametrize("required", ["true", "false"])
-def test_every_route_goes_to_the_api_and_asks_for_a_key_where_one_is_required(required: str) -> None:
+def test_every_route_goes_to_the_api_and_asks_for_a_key_if_required(required: str) -> None:
     api = wiring_with(RequireApiKey=required).api
     assert api is not None
     assert {route.path for route in api.routes} == set(ROUTES)

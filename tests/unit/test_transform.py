@@ -17,7 +17,7 @@ from tests.deployment.whole import NO_VALUE, Deployment, Resource, deployment
 from tests.unit.test_template import SETTINGS
 from urlshot import events
 from urlshot.bus import Bus
-from urlshot.messages import queue_of
+from urlshot.messages import QUEUES
 from urlshot.records import Record
 
 FUNCTIONS = sorted(SETTINGS)
@@ -94,7 +94,7 @@ def test_queues_are_read_when_they_have_been_declared(whole: Deployment) -> None
     assert mappings
     for mapping in mappings:
         assert topology.path in whole.needs(mapping), mapping.name
-    for name in ("ApiFunction", "DispatchFunction"):
+    for name in ("ApiFunction", "DispatchFunction", "SettleFunction"):
         assert topology.path in whole.needs(function(whole, name))
 
 
@@ -107,13 +107,12 @@ def test_the_topology_is_declared_on_a_broker_that_is_there(whole: Deployment) -
 # ---- event sources --------------------------------------------------------------------------------------------------
 
 
-def test_each_shards_queue_is_read_by_dispatch(whole: Deployment) -> None:
+def test_each_work_queue_is_consumed_by_dispatch(whole: Deployment) -> None:
     mappings = [one for one in whole.of_type("AWS::Lambda::EventSourceMapping") if "Queues" in one.properties]
-    queues = [queue for one in mappings for queue in one.properties["Queues"]]
-    assert queues == [queue_of(shard) for shard in range(len(mappings))]
+    assert [one.properties["Queues"] for one in mappings] == [[queue] for queue in QUEUES.values()]
     [broker] = whole.of_type("AWS::AmazonMQ::Broker")
     for mapping in mappings:
-        assert len(mapping.properties["Queues"]) == 1  # Lambda's rule
+        assert 0 <= mapping.properties["MaximumBatchingWindowInSeconds"] <= 300  # Lambda's rule
         assert whole.at(whole.text(mapping, mapping.properties["FunctionName"])).name == "DispatchFunction"
         assert whole.at(whole.text(mapping, mapping.properties["EventSourceArn"])) == broker
         access = {
@@ -225,15 +224,41 @@ def test_what_a_function_was_given_and_could_not_handle_is_kept(whole: Deploymen
         if whole.at(whole.text(rule, target["Arn"])).type == "AWS::Lambda::Function"
     }
     assert given == {"LogFunction", "MailFunction", "MetricFunction"}
-    kept = {}
+    kept = {
+        name: destinations["OnFailure"]
+        for name, destinations in asynchronous_destinations(whole).items()
+        if whole.at(destinations["OnFailure"]).type == "AWS::SQS::Queue"
+    }
+    assert given == set(kept)
+    for name, destination in kept.items():
+        assert any(destination in one["Resource"] for one in of_role(whole, name, "sqs:SendMessage")), name
+
+
+def asynchronous_destinations(whole: Deployment) -> dict[str, dict[str, str]]:
+    """By function: the destinations of its asynchronous invocations."""
+    found = {}
     for config in whole.of_type("AWS::Lambda::EventInvokeConfig"):
         name = whole.at(whole.text(config, config.properties["FunctionName"])).name
-        if destination := config.properties.get("DestinationConfig"):
-            kept[name] = whole.text(config, destination["OnFailure"]["Destination"])
-    assert given <= set(kept)
-    for name, destination in kept.items():
-        assert whole.at(destination).type == "AWS::SQS::Queue"
-        assert any(destination in one["Resource"] for one in of_role(whole, name, "sqs:SendMessage")), name
+        if given := config.properties.get("DestinationConfig"):
+            found[name] = {kind: whole.text(config, one["Destination"]) for kind, one in given.items()}
+    return found
+
+
+def test_render_hands_its_results_to_settle(whole: Deployment) -> None:
+    """Lambda delivers in the role of the function whose result it is, and checks that when it is configured."""
+    found = asynchronous_destinations(whole)
+    assert "SettleFunction" not in found
+    assert found["RenderFunction"].keys() == {"OnSuccess", "OnFailure"}
+    assert {whole.at(one).name for one in found["RenderFunction"].values()} == {"SettleFunction"}
+    [statement] = of_role(whole, "RenderFunction", "lambda:InvokeFunction")
+    name = whole.text(function(whole, "SettleFunction"), function(whole, "SettleFunction").properties["FunctionName"])
+    assert [one.rpartition(":function:")[2] for one in statement["Resource"]] == [name]
+    [config] = [
+        one
+        for one in whole.of_type("AWS::Lambda::EventInvokeConfig")
+        if whole.at(whole.text(one, one.properties["FunctionName"])).name == "RenderFunction"
+    ]
+    assert role_of(whole, function(whole, "RenderFunction")).path in whole.needs(config)
 
 
 def test_dead_letters_outlive_the_longest_wait(whole: Deployment) -> None:

@@ -1,4 +1,4 @@
-"""The age of the oldest waiting message, which the broker does not tell: a bound that is never too high."""
+"""The least age of the oldest waiting message, which is never too high; and the kinds of queues."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from functions.watch.age import MOST, History, Mark, oldest
 from functions.watch.queues import Queue, kind
-from urlshot.messages import DEAD, delay_queue, queue_of
+from urlshot.messages import DEAD, QUEUE, QUEUE_BULK, delay_queue
 
 
 def queue(ready: int, gone: int, unacked: int = 0) -> Queue:
@@ -96,15 +96,19 @@ def test_what_is_remembered_is_bounded_and_the_oldest_mark_stays() -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        (queue_of(0), "work"),
-        (queue_of(12), "work"),
-        (delay_queue(queue_of(0), 5), "retry"),
-        (delay_queue(queue_of(12), 120), "retry"),
+        (QUEUE, "work"),
+        (QUEUE_BULK, "work"),
+        (delay_queue(QUEUE, 5), "retry"),
+        (delay_queue(QUEUE_BULK, 120), "retry"),
+        (delay_queue(QUEUE, 195), "parked"),
+        (delay_queue(QUEUE_BULK, 195), "parked"),
         (DEAD, "dead"),
         ("generate_shot_mail", "other"),
         ("my_generate_shot", "other"),
-        ("generate_shot_1_retry_", "other"),
+        ("generate_shot_bulky", "other"),
+        ("generate_shot_retry_", "other"),
+        ("generate_shot_bulk_retry_5s_more", "other"),
     ],
 )
 def test_queues_are_known_by_their_names(name: str, expected: str) -> None:
-    assert kind(name) == expected
+    assert kind(name, 195) == expected

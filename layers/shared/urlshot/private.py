@@ -24,6 +24,9 @@ MAX_HEADERS = 20
 MAX_COOKIES = 50
 MAX_VALUE = 4096
 """Characters of a header's or cookie's value, as browsers and servers commonly have it."""
+MAX_ALL = 32_000
+"""Characters of all headers and cookies together. Servers take 8 to 16 kB as a rule, and what a job carries has to fit
+into Lambda's record of its render."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")  # RFC 9110, section 5.6.2
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\x80-\xff]*")
@@ -116,6 +119,14 @@ class Private(_Strict):
     @field_serializer("headers")
     def _plain(self, headers: dict[str, SecretStr]) -> dict[str, str]:
         return {name: value.get_secret_value() for name, value in headers.items()}
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        headers = sum(len(name) + len(value.get_secret_value()) for name, value in self.headers.items())
+        cookies = sum(len(one.name) + len(one.value.get_secret_value()) + len(one.path) for one in self.cookies)
+        if headers + cookies > MAX_ALL:
+            raise ValueError(f"must have at most {MAX_ALL} characters in all headers and cookies together")
+        return self
 
     @model_validator(mode="after")
     def _one_authorization(self) -> Self:

@@ -1,0 +1,371 @@
+"""One message from its delivery to the hand-over, with real S3, EventBridge and RabbitMQ."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+
+from functions.dispatch.batch import Delivery
+from functions.dispatch.pool import SlotPool, reserved
+from tests.integration.conftest import DELAYS, LEASE, Broker
+from tests.integration.workbench import ID, URL, Bench
+from urlshot import records
+from urlshot.errors import Broken, Transient
+from urlshot.jobs import Report
+from urlshot.messages import DEAD, QUEUE, QUEUE_BULK, delay_queue
+from urlshot.options import Options
+from urlshot.slots import Free
+from urlshot.store import Store
+
+SECOND = timedelta(seconds=1)
+LEASED = timedelta(seconds=LEASE)
+LEASE_QUEUE = delay_queue(QUEUE, LEASE)
+SHORTEST = delay_queue(QUEUE, DELAYS[0])
+
+
+@pytest.fixture
+def bench(store: Store, broker: Broker) -> Bench:
+    return Bench(store, broker)
+
+
+def change(bench: Bench, record: records.Record) -> None:
+    """Writes a record over the one that is there."""
+    found = bench.store.read(ID)
+    assert found is not None
+    bench.store.change(record, found[1])
+
+
+# ---- hand-over -----------------------------------------------------------------------------------------------------
+
+
+def test_job_is_claimed_handed_over_and_parked_for_its_lease(bench: Bench) -> None:
+    delivery = bench.queue_job()
+    assert bench.dispatch(delivery) == ["handed over"]
+    record, [job] = bench.record(), bench.jobs
+    assert (record.state, record.attempt, record.lease_until) == ("running", 1, bench.now + LEASED)
+    assert (job.id, job.generation, job.claim) == (ID, record.generation, record.claim)
+    assert (job.lease_until, job.url) == (record.lease_until, URL)
+    assert job.phases.keys() == {"queue", "wait"}
+    assert bench.slots_free() == bench.renders - 1
+    assert json.loads(bench.next(LEASE_QUEUE).body) == json.loads(delivery.body)
+    assert bench.waiting() == []
+
+
+def test_render_may_upload_one_key_until_the_end_of_its_lease(bench: Bench) -> None:
+    bench.dispatch(bench.queue_job())
+    [job] = bench.jobs
+    assert job.upload is not None
+    form = json.loads(base64.b64decode(job.upload.fields["policy"]))
+    assert {"key": f"upload/{ID}/{job.claim}.pdf"} in form["conditions"]
+    assert {"bucket": bench.store.bucket} in form["conditions"]
+    assert {"Content-Type": "application/pdf"} in form["conditions"]
+    assert ["content-length-range", 1, job.limits.pdf_bytes] in form["conditions"]
+    assert not any("starts-with" in condition for condition in form["conditions"])
+    assert timedelta(0) < datetime.fromisoformat(form["expiration"]) - records.now() <= LEASED
+
+
+def test_slot_travels_with_the_job_and_only_its_etag_gives_it_back(bench: Bench) -> None:
+    bench.dispatch(bench.queue_job())
+    [job] = bench.jobs
+    assert job.slot is not None
+    bench.slots().give_back(job.slot.model_copy(update={"etag": '"another"'}))
+    assert bench.slots_free() == bench.renders - 1
+    bench.slots().give_back(job.slot)
+    bench.slots().give_back(job.slot)  # a second time changes nothing
+    assert bench.slots_free() == bench.renders
+
+
+def test_request_and_report_together_stay_below_what_a_destination_takes(bench: Bench) -> None:
+    """The largest job and the largest report: Lambda hands both to settle in one event of at most 256 kB."""
+    from tests.largest import LARGEST_MESSAGE, LARGEST_REPORT
+
+    delivery = bench.queue_job()
+    record = bench.record()
+    change(bench, record.with_(url=LARGEST_MESSAGE.url, options=LARGEST_MESSAGE.options))
+    message = LARGEST_MESSAGE.model_copy(update={"id": ID, "generation": record.generation})
+    assert bench.dispatch(replace(delivery, body=message.body())) == ["handed over"]
+    [job] = bench.jobs
+    event = bench.rendered(job, LARGEST_REPORT.bounded())
+    assert len(json.dumps(event)) < 200_000
+
+
+def test_no_free_slot_sends_the_message_back_and_uses_no_attempt(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("functions.dispatch.app.WAIT_SECONDS", 0.2)
+    held = [bench.slots().take(Free(number)) for number in range(bench.renders)]
+    delivery = bench.queue_job()
+    assert bench.dispatch(delivery) == ["no slot"]
+    assert (bench.record().state, bench.record().attempt, bench.jobs) == ("queued", 0, [])
+    again = bench.next(SHORTEST)
+    assert again.body == delivery.body
+    assert held[2] is not None
+    bench.slots().give_back(held[2])
+    assert bench.dispatch(again) == ["handed over"]
+    assert bench.jobs[0].slot is not None
+    assert bench.jobs[0].slot.number == 2
+
+
+def test_slot_of_a_holder_that_died_is_free_after_its_lease(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("functions.dispatch.app.WAIT_SECONDS", 0.2)
+    for number in range(bench.renders):
+        assert bench.slots().take(Free(number))
+    delivery = bench.queue_job()
+    assert bench.dispatch(delivery) == ["no slot"]
+    bench.waiting()
+    bench.now += LEASED + SECOND
+    assert bench.dispatch(delivery) == ["handed over"]
+
+
+def test_batch_takes_each_slot_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("functions.dispatch.app.WAIT_SECONDS", 0.3)
+    bodies = [json.dumps({"url": f"{URL}{number}"}).encode() for number in range(7)]
+    assert bench.dispatch(*(Delivery(QUEUE, body, False) for body in bodies)) == ["queued"] * 7
+    outcomes = bench.dispatch(*bench.waiting(QUEUE))
+    assert (outcomes.count("handed over"), outcomes.count("no slot")) == (4, 3)
+    assert sorted(job.slot.number for job in bench.jobs if job.slot) == [0, 1, 2, 3]
+
+
+def test_bulk_jobs_leave_the_reserved_slots_free(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("functions.dispatch.app.WAIT_SECONDS", 0.3)
+    bodies = [json.dumps({"url": f"{URL}{number}"}).encode() for number in range(5)]
+    assert bench.dispatch(*(Delivery(QUEUE_BULK, body, False) for body in bodies)) == ["queued"] * 5
+    outcomes = bench.dispatch(*bench.waiting(QUEUE_BULK))
+    assert (outcomes.count("handed over"), outcomes.count("no slot")) == (3, 2)
+    assert sorted(job.slot.number for job in bench.jobs if job.slot) == [1, 2, 3]
+    assert bench.dispatch(bench.queue_job()) == ["handed over"]
+
+
+@pytest.mark.parametrize(("slots", "expected"), [(1, 0), (2, 1), (3, 1), (4, 1), (7, 1), (8, 2), (100, 25)])
+def test_a_quarter_of_the_slots_is_reserved(slots: int, expected: int) -> None:
+    assert reserved(slots) == expected
+
+
+def test_pool_that_gets_no_answer_from_s3_raises(bench: Bench) -> None:
+    class Away:
+        count = 4
+
+        def take(self, free: Free) -> None:
+            raise Transient("storage_unavailable")
+
+    with pytest.raises(Transient):
+        SlotPool(Away(), 0).take("normal")  # type: ignore[arg-type]
+
+
+def test_record_that_changes_during_the_wait_for_a_slot_is_seen(bench: Bench) -> None:
+    """The slot goes back, and the message is handled by the record as it then is."""
+    delivery = bench.queue_job()
+
+    class Overtaking:
+        def __init__(self, part: Any) -> None:
+            self._part = part
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._part, name)
+
+        def take(self, free: Free) -> Any:
+            change(bench, records.create(ID, URL, Options(), bench.now, over=bench.record()))
+            return self._part.take(free)
+
+    wrap = lambda part: Overtaking(part) if hasattr(part, "list_free") else part  # noqa: E731
+    assert bench.dispatch(delivery, wrap=wrap) == ["dropped"]
+    assert bench.slots_free() == bench.renders
+    assert (bench.record().state, bench.jobs) == ("publishing", [])
+
+
+def test_lambda_that_refuses_for_now_costs_no_attempt(bench: Bench) -> None:
+    delivery = bench.queue_job()
+    bench.lambda_error = Transient("throttled", internal="TooManyRequestsException")
+    assert bench.dispatch(delivery) == ["refused"]
+    assert (bench.record().state, bench.record().attempt) == ("queued", 0)
+    assert bench.slots_free() == bench.renders
+    again = bench.next(SHORTEST)
+    assert bench.waiting() == []  # and not parked for the lease as well
+    bench.lambda_error = None
+    assert bench.dispatch(again) == ["handed over"]
+
+
+def test_lambda_that_refuses_for_good_fails_the_job(bench: Bench) -> None:
+    delivery = bench.queue_job()
+    bench.lambda_error = Broken("RequestTooLargeException")
+    assert bench.dispatch(delivery) == ["failed"]
+    record = bench.record()
+    assert record.error is not None
+    assert (record.state, record.error["code"], record.announced) == ("failed", "internal", True)
+    assert bench.slots_free() == bench.renders
+    assert bench.waiting() == []
+    [event] = bench.events()
+    assert event["detail-type"] == "ShotFailed"
+
+
+# ---- messages that are not to be rendered now ----------------------------------------------------------------------
+
+
+def test_duplicate_is_parked_until_the_end_of_the_lease(bench: Bench) -> None:
+    delivery = bench.queue_job()
+    bench.dispatch(delivery)
+    bench.waiting()
+    bench.now += LEASED - DELAYS[1] * SECOND
+    assert bench.dispatch(delivery) == ["parked"]
+    bench.next(delay_queue(QUEUE, DELAYS[1]))  # the first step that outlasts the rest of the lease
+    assert len(bench.jobs) == 1
+
+
+def test_job_that_waits_for_its_next_attempt_is_not_rendered_early(bench: Bench) -> None:
+    delivery = bench.queue_job()
+    change(bench, records.waiting(bench.record().with_(attempt=1), 2 * SECOND, bench.now))
+    assert bench.dispatch(delivery) == ["parked"]
+    again = bench.next(delay_queue(QUEUE, 2))
+    bench.now += 2 * SECOND
+    assert bench.dispatch(again) == ["handed over"]
+
+
+def test_claim_that_was_given_up_is_taken_by_the_parked_message(bench: Bench) -> None:
+    bench.dispatch(bench.queue_job())
+    parked, first = bench.next(LEASE_QUEUE), bench.record().claim
+    bench.now += LEASED
+    assert bench.dispatch(parked) == ["handed over"]
+    assert (bench.record().attempt, bench.record().claim != first) == (2, True)
+
+
+def test_job_whose_attempts_never_end_fails_and_is_kept_among_the_dead(bench: Bench) -> None:
+    delivery = bench.queue_job()
+    for _ in range(3):
+        assert bench.dispatch(delivery) == ["handed over"]
+        delivery = bench.next(LEASE_QUEUE)
+        bench.now += LEASED
+    assert bench.dispatch(delivery) == ["failed"]
+    [event] = bench.events()
+    assert event["detail"]["error"]["code"] == "crash"
+    [dead] = bench.broker.take(DEAD)
+    assert json.loads(dead.body) == {"url": URL, "options": {}}
+
+
+def test_job_that_waited_for_a_day_fails(bench: Bench) -> None:
+    delivery = bench.queue_job()
+    bench.now += timedelta(hours=24)
+    assert bench.dispatch(delivery) == ["failed"]
+    [event] = bench.events()
+    assert (event["detail"]["error"]["code"], event["detail"]["error"]["retryable"]) == ("overloaded", True)
+    assert bench.completions() == [event["detail"]]
+
+
+def test_end_that_nobody_announced_is_announced_by_the_parked_message(bench: Bench, report: Report) -> None:
+    delivery = bench.queue_job()
+    change(bench, records.done(bench.record(), report, bench.now, LEASED))
+    assert bench.dispatch(delivery) == ["done"]
+    assert bench.record().announced
+    [event] = bench.events()
+    assert event["detail"]["event_key"] == f"{ID}:{bench.record().generation}:done"
+    assert bench.dispatch(delivery) == ["dropped"]
+    assert bench.events() == []
+
+
+def test_older_generation_is_dropped(bench: Bench) -> None:
+    delivery = bench.queue_job()
+    change(bench, records.create(ID, URL, Options(), bench.now, over=bench.record()))
+    assert bench.dispatch(delivery) == ["dropped"]
+    assert (bench.jobs, bench.waiting()) == ([], [])
+
+
+def test_message_of_a_deleted_job_takes_its_generations_pdf_along(bench: Bench) -> None:
+    delivery = bench.queue_job()
+    generation = bench.record().generation
+    bench.delete()
+    for of, expected in (("another", b"x"), (generation, None)):
+        boto3.client("s3").put_object(
+            Bucket=bench.store.bucket, Key=f"pdf/{ID}.pdf", Body=b"x", Metadata={"generation": of, "claim": "c"}
+        )
+        assert bench.dispatch(delivery) == ["dropped"]
+        assert bench.pdf() == expected
+
+
+# ---- bare messages and messages that cannot be done ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"not json", "invalid_json"),
+        (b"{}", "invalid_request"),
+        (b'{"url": "ftp://x/"}', "unsupported_scheme"),
+        (b'{"url": "http://127.0.0.1/"}', "blocked_target"),
+        (b'{"url": "https://example.com/", "options": {"scale": 7}}', "invalid_request"),
+    ],
+)
+def test_message_that_can_never_be_done_is_dead_with_its_reason(bench: Bench, body: bytes, code: str) -> None:
+    assert bench.dispatch(Delivery(QUEUE, body, False)) == ["dead"]
+    [dead] = bench.broker.take(DEAD)
+    assert (dead.body.encode() if isinstance(dead.body, str) else dead.body) == body
+    assert json.loads(dead.headers["reason"])["code"] == code
+    assert bench.jobs == []
+
+
+@pytest.mark.parametrize(
+    ("through", "more", "to"),
+    [
+        (QUEUE, {}, QUEUE),
+        (QUEUE, {"priority": "bulk"}, QUEUE_BULK),
+        (QUEUE_BULK, {}, QUEUE_BULK),
+        (QUEUE_BULK, {"priority": "normal"}, QUEUE),
+    ],
+)
+def test_bare_message_becomes_a_job_of_its_priority(bench: Bench, through: str, more: dict[str, str], to: str) -> None:
+    body = json.dumps({"url": "https://EXAMPLE.com", **more}).encode()
+    assert bench.dispatch(Delivery(through, body, False)) == ["queued"]
+    job = bench.next(to)
+    assert bench.dispatch(job) == ["handed over"]
+    assert bench.record().url == URL
+
+
+def test_bare_message_joins_the_job_that_is_there(bench: Bench) -> None:
+    bench.queue_job()
+    assert bench.dispatch(Delivery(QUEUE, b'{"url": "https://example.com/"}', False)) == ["joined"]
+    assert bench.broker.take(QUEUE) == []
+
+
+def test_bare_message_for_a_pdf_that_is_there_is_answered_at_once(bench: Bench, report: Report) -> None:
+    bench.dispatch(bench.queue_job())
+    bench.settle(bench.rendered(bench.jobs[0], report))
+    [first], _ = bench.events(), bench.completions()
+    bare = Delivery(QUEUE, b'{"url": "https://example.com/"}', False, correlation_id="theirs")
+    assert bench.dispatch(bare) == ["hit"]
+    [event] = bench.events()
+    assert (event["detail-type"], event["detail"]["cached"]) == ("ShotCompleted", True)
+    assert event["detail"]["event_key"] != first["detail"]["event_key"]
+    assert event["detail"]["report"]["pages"] == 1
+    assert bench.completions() == [event["detail"]]
+
+
+# ---- batches -------------------------------------------------------------------------------------------------------
+
+
+def test_message_that_was_delivered_before_is_handled_after_the_others(bench: Bench) -> None:
+    job = replace(bench.queue_job(), redelivered=True)
+    assert bench.dispatch(job, Delivery(QUEUE, b"x", False)) == ["dead", "handed over"]
+
+
+def test_message_that_was_delivered_before_waits_when_there_is_no_time(bench: Bench) -> None:
+    job = replace(bench.queue_job(), redelivered=True)
+    [handled] = bench.dispatcher().handle([job], lambda: 1.0)
+    assert handled.outcome == "postponed"
+    assert bench.next(SHORTEST).body == job.body
+
+
+def test_message_that_cannot_be_parked_is_left_in_its_queue(bench: Bench) -> None:
+    class Away:
+        def __init__(self, part: Any) -> None:
+            self._part = part
+
+        def publish(self, *_: Any, **__: Any) -> None:
+            raise Transient("queue_unavailable")
+
+    wrap = lambda part: Away(part) if hasattr(part, "publish") else part  # noqa: E731
+    delivery = bench.queue_job()
+    assert bench.dispatch(delivery, wrap=wrap) == ["left"]
+    assert bench.record().state == "running"  # render has the job; the message that comes again waits for the lease
+    assert bench.dispatch(delivery) == ["parked"]

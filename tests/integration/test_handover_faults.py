@@ -1,0 +1,249 @@
+"""Dispatch and settle killed before and after every step: the job ends all the same, and is announced.
+
+S3, EventBridge and RabbitMQ are real. Lambda between the two functions is played, and so is the clock.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import boto3
+import pytest
+
+from functions.dispatch.batch import Delivery
+from tests.integration.conftest import LEASE, Broker
+from tests.integration.workbench import ID, Bench, Wrap, killed, never_started
+from urlshot.errors import UrlshotError
+from urlshot.jobs import RenderJob, Report
+from urlshot.messages import DEAD
+from urlshot.store import Store
+
+LEASED = timedelta(seconds=LEASE)
+ROUNDS = 30
+"""More rounds of deliveries than any job here needs."""
+
+
+class Killed(BaseException):
+    """The function is gone; none of its error handlers run."""
+
+
+class Fuse:
+    """Lets `steps` calls to the outside through, and kills before the next one, or after it, with its answer lost."""
+
+    def __init__(self, steps: int, *, after: bool) -> None:
+        self.left = steps
+        self._after = after
+        self._lock = threading.Lock()
+
+    def wrap(self, part: Any) -> Any:
+        fuse = self
+
+        class Wired:
+            def __getattr__(self, name: str) -> Any:
+                found = getattr(part, name)
+                if not callable(found) or name.startswith("_"):
+                    return found
+
+                def call(*args: Any, **more: Any) -> Any:
+                    with fuse._lock:
+                        fuse.left -= 1
+                        left = fuse.left
+                    if left < 0 and not fuse._after:
+                        raise Killed
+                    answer = found(*args, **more)
+                    if left < 0:
+                        raise Killed
+                    return answer
+
+                return call
+
+        return Wired()
+
+
+class History:
+    """One job from its message to its end, with Lambda's part played: at most one function is killed."""
+
+    def __init__(self, bench: Bench, rendered: Callable[[RenderJob], dict[str, Any]]) -> None:
+        self._bench = bench
+        self._rendered = rendered
+
+    def play(self, *, dispatch: Wrap | None = None, settle: Wrap | None = None, settle_again: bool = True) -> bool:
+        """Plays the job to its end; returns whether a function was killed.
+
+        `settle_again` says whether Lambda calls a settle again that was killed; otherwise only the parked message is
+        left.
+        """
+        bench, killed_one = self._bench, False
+        waiting = [bench.queue_job()]
+        for _ in range(ROUNDS):
+            if not waiting:
+                return killed_one
+            delivery = waiting.pop(0)
+            try:
+                bench.dispatch(delivery, wrap=dispatch or (lambda part: part))
+            except Killed:
+                killed_one = True
+                waiting.append(Delivery(delivery.queue, delivery.body, redelivered=True))
+            dispatch = None
+            while bench.jobs:
+                event = self._rendered(bench.jobs.pop(0))
+                try:
+                    bench.settle(event, settle or (lambda part: part))
+                except Killed:
+                    killed_one = True
+                    if settle_again:
+                        bench.settle(event)
+                settle = None
+            waiting += bench.waiting()
+            bench.now += LEASED + timedelta(seconds=1)
+        pytest.fail(f"messages are still waiting after {ROUNDS} rounds")
+
+    def check(self, state: str) -> int:
+        """Reads the books; returns how many times the end was announced."""
+        bench, record = self._bench, self._bench.record()
+        assert (record.state, record.announced) == (state, True)
+        keys = [event["detail"]["event_key"] for event in bench.events()]
+        assert set(keys) == {f"{ID}:{record.generation}:{state}"}
+        assert {one["event_key"] for one in bench.completions()} == set(keys)
+        assert (bench.pdf() is not None) == (state == "done")
+        assert bench.slots_free() == bench.renders
+        assert bench.waiting() == []
+        bench.broker.take(DEAD)
+        return len(keys)
+
+
+@pytest.fixture
+def bench(store: Store, broker: Broker) -> Bench:
+    return Bench(store, broker)
+
+
+def fresh(bench: Bench) -> None:
+    bench.delete()
+    for item in boto3.client("s3").list_objects_v2(Bucket=bench.store.bucket).get("Contents", []):
+        boto3.client("s3").delete_object(Bucket=bench.store.bucket, Key=item["Key"])
+
+
+def outcomes(bench: Bench, report: Report) -> dict[str, tuple[Callable[[RenderJob], dict[str, Any]], str]]:
+    """What render does with each job, and the state that the job ends in."""
+    first = iter([True])
+    return {
+        "report": (lambda job: bench.rendered(job, report), "done"),
+        "page_status": (lambda job: bench.rendered(job, UrlshotError("page_status")), "failed"),
+        "killed": (killed, "failed"),
+        "never started once": (
+            lambda job: never_started(job) if next(first, False) else bench.rendered(job, report),
+            "done",
+        ),
+    }
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("outcome", ["report", "page_status"])
+def test_dispatch_killed_at_every_step(bench: Bench, report: Report, outcome: str, after: bool) -> None:
+    announced: set[int] = set()
+    for steps in range(30):
+        fresh(bench)
+        rendered, state = outcomes(bench, report)[outcome]
+        history = History(bench, rendered)
+        was_killed = history.play(dispatch=Fuse(steps, after=after).wrap)
+        announced.add(history.check(state))
+        if not was_killed:
+            break
+    else:
+        pytest.fail("the fuse never outlasted the work")
+    assert announced == {1}  # dispatch announces nothing of a job that it hands over
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("settle_again", [True, False], ids=["called-again", "gone"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("outcome", ["report", "page_status", "killed", "never started once"])
+def test_settle_killed_at_every_step(
+    bench: Bench, report: Report, outcome: str, after: bool, settle_again: bool
+) -> None:
+    announced: set[int] = set()
+    for steps in range(30):
+        fresh(bench)
+        rendered, state = outcomes(bench, report)[outcome]
+        history = History(bench, rendered)
+        was_killed = history.play(settle=Fuse(steps, after=after).wrap, settle_again=settle_again)
+        announced.add(history.check(state))
+        if not was_killed:
+            break
+    else:
+        pytest.fail("the fuse never outlasted the work")
+    # Twice only where the crash fell between the announcement and its note; the key is the same.
+    assert announced <= {1, 2}
+    assert 1 in announced
+
+
+@pytest.mark.parametrize("outcome", ["report", "killed"])
+def test_destination_that_never_comes(bench: Bench, report: Report, outcome: str) -> None:
+    """The parked message comes back when the lease is over, and the job has its next attempt."""
+    assert bench.dispatch(bench.queue_job()) == ["handed over"]
+    bench.jobs.clear()
+    bench.now += LEASED + timedelta(seconds=1)
+    [parked] = bench.waiting()
+    assert bench.dispatch(parked) == ["handed over"]
+    job = bench.jobs[0]
+    assert bench.settle(bench.rendered(job, report) if outcome == "report" else killed(job)) in ("done", "retried")
+    assert bench.record().attempt == 2
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("outcome", ["report", "page_status", "killed"])
+def test_job_deleted_at_every_step_of_settle_leaves_nothing(bench: Bench, report: Report, outcome: str) -> None:
+    """Whatever settle does after the deletion, no record and no PDF come back."""
+    for steps in range(30):
+        fresh(bench)
+        bench.dispatch(bench.queue_job())
+        event = outcomes(bench, report)[outcome][0](bench.jobs.pop())
+        calls = iter(range(30))
+
+        def deleting(part: Any, calls: Any = calls, steps: int = steps) -> Any:
+            class Wired:
+                def __getattr__(self, name: str) -> Any:
+                    found = getattr(part, name)
+                    if not callable(found) or name.startswith("_"):
+                        return found
+
+                    def call(*args: Any, **more: Any) -> Any:
+                        if next(calls) == steps:
+                            bench.delete()
+                        return found(*args, **more)
+
+                    return call
+
+            return Wired()
+
+        bench.settle(event, deleting)
+        if next(calls) <= steps:
+            break  # settle makes fewer calls
+        for delivery in bench.waiting():
+            assert bench.dispatch(delivery) == ["dropped"]
+        assert (bench.store.read(ID), bench.pdf(), bench.waiting()) == (None, None, [])
+        assert bench.slots_free() == bench.renders
+    else:
+        pytest.fail("settle makes more calls than that")
+
+
+def test_broker_away_while_settling_ends_the_job_once_it_is_back(bench: Bench, report: Report) -> None:
+    bench.dispatch(bench.queue_job())
+    event = bench.rendered(bench.jobs.pop(), report)
+
+    class Away:
+        def __init__(self, part: Any) -> None:
+            self._part = part
+
+        def publish(self, *_: Any, **__: Any) -> None:
+            raise UrlshotError("queue_unavailable")
+
+    with pytest.raises(UrlshotError, match="queue_unavailable"):
+        bench.settle(event, lambda part: Away(part) if hasattr(part, "publish") else part)
+    assert (bench.record().state, bench.record().announced) == ("done", False)
+    [parked] = bench.waiting()
+    assert bench.dispatch(parked) == ["done"]
+    assert bench.record().announced
