@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -39,6 +40,8 @@ class Life:
     end: tuple[str, str] | None = None
     """The state, and the sha256 of the report."""
     code: str = ""
+    accepted: bool = False
+    """Its message was confirmed."""
     announced: bool = False
     deleted: bool = False
     taken_over: bool = False
@@ -109,6 +112,7 @@ class Books:
             before.taken_over = True
         if record["attempt"] > self.max_attempts:
             self.violation("attempts", f"{life.name}: attempt {record['attempt']} of {self.max_attempts}")
+        life.accepted |= record["state"] in ("queued", "running")
         end = (record["state"], (record.get("report") or {}).get("sha256", "")) if record["state"] in ENDS else None
         if life.end is not None and end != life.end:
             self.violation("two ends", f"{life.name}: {life.end} became {end or record['state']}")
@@ -237,5 +241,14 @@ class Books:
             if not answered and not deleted:
                 yield Violation("lost", f"the bare message of {at:.2f} s for {job_id[:6]} has no event")
 
-    def count(self, state: str) -> int:
-        return sum(1 for life in self.lives.values() if life.end is not None and life.end[0] == state)
+    def counts(self) -> Counter[str]:
+        """How many generations were accepted, and what became of them: done, failed, or gone (deleted, taken over)."""
+        counts: Counter[str] = Counter()
+        for life in self.lives.values():
+            if life.accepted:
+                ended = life.end[0] if life.end is not None else ""
+                counts["accepted"] += 1
+                counts[ended or ("gone" if life.deleted or life.taken_over else "open")] += 1
+        counts["lost"] = sum(one.lost for one in self.found)
+        counts["doubled"] = len(self.found) - counts["lost"]
+        return counts

@@ -33,6 +33,8 @@ class Mutant:
     function: str
     old: str
     new: str
+    also: Mutant | None = None
+    """A second change that belongs to it."""
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -48,6 +50,8 @@ class Mutant:
         with ExitStack() as stack:
             for owner in owners:
                 stack.enter_context(patch.object(owner, self.function, names[self.function]))
+            if self.also is not None:
+                stack.enter_context(self.also.applied())
             yield
 
 
@@ -146,6 +150,7 @@ MUTANTS = (
         "upload_form",
         "upload_key(record.id, record.claim)",
         "pdf_key(record.id)",
+        Mutant("and nothing is copied", Store, "publish_pdf", 'with s3_errors("copy"):', 'if "copy" == "":'),
     ),
     Mutant(
         "done is written before the PDF is published",
@@ -176,6 +181,35 @@ MUTANTS = (
         "publish_pdf",
         "**condition,",
         "",
+    ),
+    Mutant(
+        "a second run of a claim replaces the first one's PDF",
+        Settler,
+        "_publish",
+        "published is not None and published.claim == record.claim",
+        "False",
+    ),
+    Mutant(
+        "an end that is not announced is taken over after a minute",
+        records,
+        "look",
+        "record.lease_until + ANNOUNCE_WITHIN",
+        "record.lease_until + GRACE",
+    ),
+    Mutant(
+        "a delete takes any PDF",
+        Store,
+        "delete_pdf",
+        "delete_if(self._s3, self.bucket, pdf_key(job_id), etag)",
+        "with s3_errors('delete'): self._s3.delete_object(Bucket=self.bucket, Key=pdf_key(job_id))",
+    ),
+    Mutant("409 to a delete counts as another object", s3, "delete_if", "continue", "raise Conflict from None"),
+    Mutant(
+        "the PDF of a job that failed meanwhile stays",
+        records,
+        "is_stray",
+        'return record.state == "failed"',
+        "return False",
     ),
     Mutant(
         "an answer that is lost counts as refused",
