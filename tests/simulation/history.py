@@ -34,6 +34,15 @@ class Result:
     counts: Counter[str]
 
 
+MIXES = (
+    {"request": 68, "bare": 12, "delete": 13, "down": 4, "jump": 3},
+    {"request": 60, "delete": 40},
+    {"request": 50, "bare": 10, "delete": 10, "down": 20, "jump": 10},
+    {"request": 80, "bare": 20},
+)
+"""What comes from outside, in parts: one of these for each history."""
+
+
 def plan(seed: int) -> tuple[Setting, list[Operation]]:
     """The deployment and the operations of a seed."""
     rng = random.Random(f"plan {seed}")
@@ -42,28 +51,36 @@ def plan(seed: int) -> tuple[Setting, list[Operation]]:
         batch=rng.choice((1, 2, 4)),
         max_attempts=rng.choice((1, 2, 2, 3)),
         max_job_age=rng.choice((86_400, 86_400, 86_400, 900)),
-        same_bytes=rng.random() < 0.15,
+        same_bytes=rng.random() < 0.1,
         faults=rng.choice((0.0, 0.01, 0.03, 0.06, 0.12)),
+        freezes=rng.choice((0.0, 0.0, 0.01, 0.05)),
         heal_at=rng.choice((120.0, 400.0, 900.0)),
     )
-    urls = URLS[: rng.choice((1, 1, 2, 3))]
-    horizon = rng.choice((1.0, 5.0, 30.0, setting.heal_at))
-    operations = [_operation(rng, urls, horizon) for _ in range(rng.randrange(2, 12))]
-    operations.sort(key=lambda one: one.at)
-    return setting, operations
+    urls = URLS[: rng.choice((1, 1, 1, 2, 3))]
+    horizon = rng.choice((1.0, 5.0, 5.0, 30.0, setting.heal_at))
+    later = rng.random() < 0.3
+    mix = rng.choice((MIXES[0], *MIXES))
+    operations = [_operation(rng, mix, urls, horizon) for _ in range(rng.randrange(2, 12))]
+    if later:  # when the messages of all those jobs have come back
+        operations += [_operation(rng, mix, urls, 20.0, setting.heal_at - 30.0) for _ in range(rng.randrange(1, 4))]
+    return setting, sorted(operations, key=lambda one: one.at)
 
 
-def _operation(rng: random.Random, urls: tuple[str, ...], horizon: float) -> Operation:
-    at, url, chance = round(rng.random() * horizon, 2), rng.choice(urls), rng.random()
-    if chance < 0.68:
-        return Operation(at, "request", url, rng.choice((0, 5, 3600)), rng.choice(("normal", "normal", "bulk")))
-    if chance < 0.80:
-        return Operation(at, "bare", url, priority=rng.choice(("normal", "bulk")))
-    if chance < 0.93:
-        return Operation(at, "delete", url)
-    if chance < 0.97:
-        return Operation(at, "down", seconds=rng.choice((10, 100, 400, 600)))
-    return Operation(at, "jump", seconds=rng.choice((1, 30, 200, 500)))
+def _operation(
+    rng: random.Random, mix: dict[str, int], urls: tuple[str, ...], horizon: float, begin: float = 0.0
+) -> Operation:
+    at, url = round(begin + rng.random() * horizon, 2), rng.choice(urls)
+    match what := rng.choices(list(mix), list(mix.values()))[0]:
+        case "request":
+            return Operation(at, what, url, rng.choice((0, 5, 3600)), rng.choice(("normal", "normal", "bulk")))
+        case "bare":
+            return Operation(at, what, url, priority=rng.choice(("normal", "bulk")))
+        case "delete":
+            return Operation(at, what, url)
+        case "down":
+            return Operation(at, what, seconds=rng.choice((10, 100, 400, 600)))
+        case _:
+            return Operation(at, what, seconds=rng.choice((1, 30, 200, 500)))
 
 
 def run(seed: int) -> Result:

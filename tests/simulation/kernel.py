@@ -39,6 +39,7 @@ class Decisions:
         self._places: dict[str, int] = {}
         self.faults = 0.0
         """Chance of a fault at one call; 0 heals everything."""
+        self.freezes = 0.0
         self.calm = False
         self.injected = 0
 
@@ -46,7 +47,11 @@ class Decisions:
         """Seconds that a call takes: mostly milliseconds, sometimes seconds, rarely minutes."""
         if self.given is None:
             chance = self.rng.random()
-            if chance < 0.85 or self.calm:
+            if self.calm:
+                code = int(chance * 80)
+            elif self.freezes and self.rng.random() < self.freezes:
+                code = int(1000 + chance * 34_000)
+            elif chance < 0.85:
                 code = int(chance * 80)
             elif chance < 0.99:
                 code = int(self.rng.random() * 1500)

@@ -75,6 +75,8 @@ class Setting:
     same_bytes: bool = False
     faults: float = 0.0
     """Chance of a fault at each call."""
+    freezes: float = 0.0
+    """Chance that a call takes as long as a frozen function: up to 35 s, which is within most time-outs."""
     heal_at: float = 300.0
     """When all faults end."""
 
@@ -213,7 +215,7 @@ class World:
     def run(self) -> list[Violation]:
         """Runs the history to its end, and reads the books."""
         kernel, decisions = self.kernel, self.decisions
-        decisions.faults = self.setting.faults
+        decisions.faults, decisions.freezes = self.setting.faults, self.setting.freezes
         for number, operation in enumerate(self.operations, 1):
             kernel.after(operation.at, lambda number=number, operation=operation: self._begin(number, operation))
         try:
