@@ -22,11 +22,14 @@ DOCKER ?=
 TAKE ?=
 COLD ?=
 WORKERS ?= 3
+HISTORIES ?=
+SECONDS ?=
+SEED ?= 0
 CONFIG ?= default
 GUIDED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup layers pdf up test prove lint openapi sam sam-test sizes deploy outputs tail destroy gallery screenshots bump bench clean $(CHECKS)
+.PHONY: help setup layers pdf up test prove simulate lint openapi sam sam-test sizes deploy outputs tail destroy gallery screenshots bump bench clean $(CHECKS)
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +47,10 @@ test: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp $(HOME_DIR)/checkov.st
 
 prove: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Run the long tests: soaks, many kills, many renders
 	@$(BIN)/python -m pytest -m slow
+
+simulate: setup $(HOME_DIR)/tests.stamp ## Run HISTORIES= (20000) simulated histories of the hand-over, or for SECONDS=, from SEED= on, on all cores
+	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.simulation --seed $(SEED) \
+		$(if $(HISTORIES),--histories $(HISTORIES)) $(if $(SECONDS),--seconds $(SECONDS))
 
 gallery: setup $(HOME_DIR)/tests.stamp ## Render the pages of tests/gallery into .urlshot/gallery, to be looked at; EARLIER=folder compares
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.gallery $(HOME_DIR)/gallery $(EARLIER)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from tests.simulation import history
 from tests.simulation.books import Violation
-from tests.simulation.world import installed
+from tests.simulation.install import installed
 
 CHUNK = 100
 SHOWN = 3

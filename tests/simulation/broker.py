@@ -1,7 +1,7 @@
 """RabbitMQ as the product uses it, with Lambda's event source mappings: one batch at a time for each work queue.
 
-A message waits in a delay queue for the queue's time to live and returns to its work queue. A batch whose handler raises
-or dies returns to the front of its queue as a whole, redelivered. Confirms can be lost, publishes refused.
+A message waits in a delay queue for the queue's time to live and returns to its work queue. A batch whose handler
+raises or dies returns to the front of its queue as a whole, redelivered. Confirms can be lost, publishes refused.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ class SimulatedBroker:
         self._batch = batch
         self._deliver = deliver
         self._unroutable = unroutable
-        self._delays = {delay_queue(queue, seconds): (queue, seconds) for queue in (QUEUE, QUEUE_BULK) for seconds in steps}
+        self._delays = {
+            delay_queue(queue, seconds): (queue, seconds) for queue in (QUEUE, QUEUE_BULK) for seconds in steps
+        }
         self.work: dict[str, deque[Message]] = {QUEUE: deque(), QUEUE_BULK: deque()}
         self.waiting = 0
         self.parked: Counter[str] = Counter()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from tests.simulation.books import Violation
-from tests.simulation.kernel import Decisions
+from tests.simulation.decisions import Decisions
 from tests.simulation.world import URLS, Operation, Setting, World
 
 

@@ -45,7 +45,10 @@ class SimulatedLambda:
         *,
         same_bytes: bool,
     ) -> None:
-        """`watch` hears of the begin and end of each run of a claim. With `same_bytes` every render of a URL makes the same PDF, as a URL does that serves a PDF."""
+        """`watch` hears of the begin and end of each run of a claim.
+
+        With `same_bytes` every render of a URL makes the same PDF, as a URL does that serves a PDF.
+        """
         self._kernel = kernel
         self._s3 = s3
         self._settle = settle

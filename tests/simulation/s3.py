@@ -1,7 +1,7 @@
 """S3 as the product uses it: conditional writes, listing, copies on the server's side, and answers that are lost.
 
-Sources: S3 API reference (PutObject, DeleteObject, CopyObject), S3 user guide ("Conditional requests"). Errors are those
-of botocore. `LastModified` has whole seconds, as S3 gives it.
+Sources: S3 API reference (PutObject, DeleteObject, CopyObject), S3 user guide ("Conditional requests"). Errors are
+those of botocore. `LastModified` has whole seconds, as S3 gives it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from tests.simulation.kernel import STEP, Kernel
+from tests.simulation.decisions import STEP
+from tests.simulation.kernel import Kernel
 
 READ_FAULTS = ("dies", "unavailable", "slow", "dies after")
 WRITE_FAULTS = ("dies", "dies after", "unavailable", "answer lost", "sent again", "slow")

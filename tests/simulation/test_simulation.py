@@ -9,8 +9,8 @@ import pytest
 
 from tests.simulation import history
 from tests.simulation.history import Result
+from tests.simulation.install import installed
 from tests.simulation.mutants import MUTANTS, Mutant
-from tests.simulation.world import installed
 
 HISTORIES = 2_000
 WITHIN = 20_000

@@ -1,29 +1,28 @@
-"""One history: the real parts of `api`, `dispatch` and `settle` over the simulated services, and what is asked of them."""
+"""One history: the real parts of `api`, `dispatch` and `settle` over the simulated services."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 
 from functions.api import jobs as api_jobs
 from functions.dispatch import app as dispatch_app
-from functions.dispatch import bare, handover, invoke, pool
+from functions.dispatch import bare, handover, invoke
 from functions.dispatch.batch import Delivery
 from functions.settle import invocation
 from functions.settle import settle as settle_module
 from tests.simulation.books import Books, Violation
 from tests.simulation.broker import Message, SimulatedBroker
-from tests.simulation.kernel import STEP, Decisions, Kernel, Killed, Lock, Threads
+from tests.simulation.decisions import STEP, Decisions
+from tests.simulation.install import Active, nothing
+from tests.simulation.kernel import Kernel, Killed
 from tests.simulation.lambdas import SimulatedLambda
 from tests.simulation.s3 import Object, SimulatedS3, refusal
-from urlshot import accept, announce, parking, records, slots, store
+from urlshot import accept, announce, parking, slots, store
 from urlshot.accept import Outcome, Request
 from urlshot.bus import Bus
 from urlshot.egress import Egress
@@ -81,61 +80,6 @@ class Setting:
     """When all faults end."""
 
 
-class _Active:
-    """The kernel of the history that runs in this process; the patched modules look here."""
-
-    kernel: Kernel
-    tokens = 0
-
-
-def _kernel() -> Kernel:
-    return _Active.kernel
-
-
-def _token(prefix: str) -> Callable[..., str]:
-    def make(*_: int) -> str:
-        _Active.tokens += 1
-        return f"{prefix}{_Active.tokens}"
-
-    return make
-
-
-class _Silent:
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return _nothing
-
-
-def _nothing(*_: object, **__: object) -> None:
-    return None
-
-
-@contextmanager
-def installed() -> Iterator[None]:
-    """Puts the simulation's time, randomness and threads in place of the real ones, where the product takes them."""
-    time = SimpleNamespace(sleep=lambda seconds: _kernel().sleep(seconds), monotonic=lambda: _kernel().now)
-    chance = SimpleNamespace(uniform=lambda low, high: high, Random=random.Random)
-    with ExitStack() as stack:
-        for module in (accept, pool, handover, dispatch_app):
-            stack.enter_context(patch.object(module, "time", time))
-        for module in (accept, pool):
-            stack.enter_context(patch.object(module, "random", chance))
-        for module in (accept, announce, handover, invoke, bare, dispatch_app, settle_module, api_jobs):
-            stack.enter_context(patch.object(module, "log", _Silent()))
-        stack.enter_context(patch.object(pool, "threading", SimpleNamespace(Lock=lambda: Lock(_kernel))))
-        stack.enter_context(patch.object(dispatch_app, "ThreadPoolExecutor", lambda max_workers: Threads(_kernel)))
-        stack.enter_context(patch.object(pool, "FIRST_PAUSE", 1.0))  # fewer looks at the slots: the clock is cheap
-        stack.enter_context(patch.object(pool, "LONGEST_PAUSE", 8.0))
-        stack.enter_context(patch.object(records, "new_generation", _token("g")))
-        stack.enter_context(patch.object(accept.records, "new_claim", _token("c")))
-        stack.enter_context(patch.object(slots, "secrets", SimpleNamespace(token_hex=_token("holder"))))
-        stack.enter_context(patch("urlshot.events.new_generation", _token("e")))
-        # Parsing is most of the work of a history, and the same bytes give the same frozen value.
-        read = SimpleNamespace(model_validate_json=lru_cache(4096)(records.Record.model_validate_json))
-        stack.enter_context(patch.object(store, "Record", read))
-        stack.enter_context(patch.object(dispatch_app, "parse_message", lru_cache(4096)(dispatch_app.parse_message)))
-        yield
-
-
 class SimulatedEvents:
     """The EventBridge client's method that the product calls."""
 
@@ -144,8 +88,6 @@ class SimulatedEvents:
         self._books = books
 
     def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
-        import json
-
         details = [json.loads(one["Detail"]) for one in Entries]
         _, fault = self._kernel.enter(f"PutEvents {[one['event_key'] for one in details]}", EVENT_FAULTS)
         if fault == "unavailable":
@@ -164,8 +106,8 @@ class World:
     """Everything of one history."""
 
     def __init__(self, setting: Setting, operations: list[Operation], decisions: Decisions, *, tracing: bool = False):
-        _Active.kernel = self.kernel = kernel = Kernel(decisions, tracing=tracing)
-        _Active.tokens = 0
+        Active.kernel = self.kernel = kernel = Kernel(decisions, tracing=tracing)
+        Active.tokens = 0
         self.setting = setting
         self.operations = operations
         self.decisions = decisions
@@ -209,7 +151,7 @@ class World:
         self.parts: Any = SimpleNamespace(
             store=the_store,
             settings=SimpleNamespace(require_api_key=True),
-            subscribers=SimpleNamespace(delete_all=_nothing),
+            subscribers=SimpleNamespace(delete_all=nothing),
         )
 
     def run(self) -> list[Violation]:

@@ -1,0 +1,72 @@
+"""Puts the simulation in place of time, chance, threads and logs, where the product's modules take them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from types import SimpleNamespace
+from unittest.mock import patch
+
+from functions.api import jobs as api_jobs
+from functions.dispatch import app as dispatch_app
+from functions.dispatch import bare, handover, invoke, pool
+from functions.settle import settle as settle_module
+from tests.simulation.kernel import Kernel, Lock, Threads
+from urlshot import accept, announce, records, slots, store
+
+
+class Active:
+    """The kernel of the history that runs in this process; the patched modules look here."""
+
+    kernel: Kernel
+    tokens = 0
+
+
+def _kernel() -> Kernel:
+    return Active.kernel
+
+
+def _token(prefix: str) -> Callable[..., str]:
+    def make(*_: int) -> str:
+        Active.tokens += 1
+        return f"{prefix}{Active.tokens}"
+
+    return make
+
+
+class _Silent:
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return nothing
+
+
+def nothing(*_: object, **__: object) -> None:
+    return None
+
+
+@contextmanager
+def installed() -> Iterator[None]:
+    """Puts the simulation's time, randomness and threads in place of the real ones, where the product takes them."""
+    time = SimpleNamespace(sleep=lambda seconds: _kernel().sleep(seconds), monotonic=lambda: _kernel().now)
+    chance = SimpleNamespace(uniform=lambda low, high: high, Random=random.Random)
+    with ExitStack() as stack:
+        for module in (accept, pool, handover, dispatch_app):
+            stack.enter_context(patch.object(module, "time", time))
+        for module in (accept, pool):
+            stack.enter_context(patch.object(module, "random", chance))
+        for module in (accept, announce, handover, invoke, bare, dispatch_app, settle_module, api_jobs):
+            stack.enter_context(patch.object(module, "log", _Silent()))
+        stack.enter_context(patch.object(pool, "threading", SimpleNamespace(Lock=lambda: Lock(_kernel))))
+        stack.enter_context(patch.object(dispatch_app, "ThreadPoolExecutor", lambda max_workers: Threads(_kernel)))
+        stack.enter_context(patch.object(pool, "FIRST_PAUSE", 1.0))  # fewer looks at the slots: the clock is cheap
+        stack.enter_context(patch.object(pool, "LONGEST_PAUSE", 8.0))
+        stack.enter_context(patch.object(records, "new_generation", _token("g")))
+        stack.enter_context(patch.object(accept.records, "new_claim", _token("c")))
+        stack.enter_context(patch.object(slots, "secrets", SimpleNamespace(token_hex=_token("holder"))))
+        stack.enter_context(patch("urlshot.events.new_generation", _token("e")))
+        # Parsing is most of the work of a history, and the same bytes give the same frozen value.
+        read = SimpleNamespace(model_validate_json=lru_cache(4096)(records.Record.model_validate_json))
+        stack.enter_context(patch.object(store, "Record", read))
+        stack.enter_context(patch.object(dispatch_app, "parse_message", lru_cache(4096)(dispatch_app.parse_message)))
+        yield
