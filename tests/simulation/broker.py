@@ -43,7 +43,9 @@ class SimulatedBroker:
         self._batch = batch
         self._deliver = deliver
         self._unroutable = unroutable
-        self._delays = {delay_queue(queue, seconds): (queue, seconds) for queue in (QUEUE, QUEUE_BULK) for seconds in steps}
+        self._delays = {
+            delay_queue(queue, seconds): (queue, seconds) for queue in (QUEUE, QUEUE_BULK) for seconds in steps
+        }
         self.work: dict[str, deque[Message]] = {QUEUE: deque(), QUEUE_BULK: deque()}
         self.waiting = 0
         self.dead: list[dict[str, object]] = []

@@ -48,7 +48,7 @@ class Announcer:
             Transient, Broken: as `end`.
         """
         if record.state == "failed":
-            # A `settle` that died after it published and before it wrote `done` leaves the PDF of a job that then fails.
+            # A `settle` that died between the publish and `done` leaves the PDF of a job that then fails.
             self._store.withdraw_pdf(record.id, generation=record.generation)
         if record.error is not None and record.state == "failed" and record.error.get("retryable"):
             self._parking.bury_job(message, record.error)
