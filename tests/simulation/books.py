@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from tests.simulation.s3 import Object
@@ -38,6 +40,8 @@ class Life:
     end: tuple[str, str] | None = None
     """The state, and the sha256 of the report."""
     code: str = ""
+    accepted: bool = False
+    """Its message was confirmed."""
     announced: bool = False
     deleted: bool = False
     taken_over: bool = False
@@ -69,6 +73,13 @@ class Books:
     found: list[Violation] = field(default_factory=list)
     _withdrawn: dict[str, tuple[str, str]] = field(default_factory=dict)
     """The generation of the PDF that was deleted last of an id, and by which process."""
+    settling: dict[str, tuple[dict[str, Any], timedelta]] = field(default_factory=dict)
+    """The render job that each process of `settle` is called for, and the length of a claim."""
+    claims: set[str] = field(default_factory=set)
+    _kept: dict[str, str | None] = field(default_factory=dict)
+    """The generation whose PDF each record keeps."""
+    _last: dict[str, Life] = field(default_factory=dict)
+    """The generation that was written last to each record."""
     _running: set[str] = field(default_factory=set)
     _over: set[str] = field(default_factory=set)
 
@@ -79,20 +90,29 @@ class Books:
 
     def object_changed(self, who: str, key: str, old: Object | None, new: Object | None) -> None:
         if key.startswith("pdf/") and old is not None and new is None:
-            self._withdrawn[key[4:-4]] = (old.metadata.get("generation", ""), who)
+            job_id, generation = key[4:-4], old.metadata.get("generation", "")
+            self._withdrawn[job_id] = (generation, who)
+            if generation == self._kept.get(job_id) and not who.startswith("delete"):
+                self.violation("no PDF", f"{who} withdrew the PDF of {generation}, which the record keeps")
         if not key.startswith("job/"):
             return
-        before = self._life(json.loads(old.body)) if old is not None else None
+        before = self._last.get(key) if old is not None else None
         if new is None:
             if before is not None:
                 before.deleted = True
+                self._kept.pop(before.id, None)
             return
         record = json.loads(new.body)
-        life = self._life(record)
+        life = self._last[key] = self._life(record)
+        self._kept[life.id] = life.generation if record["state"] == "done" else (record.get("last_good") or {}).get("generation")
+        self.claims.add(record["claim"])
+        if who in self.settling:
+            self._judge_settle(who, life, record)
         if before is not None and before is not life:
             before.taken_over = True
         if record["attempt"] > self.max_attempts:
             self.violation("attempts", f"{life.name}: attempt {record['attempt']} of {self.max_attempts}")
+        life.accepted |= record["state"] in ("queued", "running")
         end = (record["state"], (record.get("report") or {}).get("sha256", "")) if record["state"] in ENDS else None
         if life.end is not None and end != life.end:
             self.violation("two ends", f"{life.name}: {life.end} became {end or record['state']}")
@@ -100,12 +120,26 @@ class Books:
             life.end, life.code = end, (record.get("error") or {}).get("code", "")
             life.announced = record["announced"]
 
+    def _judge_settle(self, who: str, life: Life, record: dict[str, Any]) -> None:
+        """A claim is known here by when it was made, so that the product's own way of naming claims is judged too."""
+        job, lease = self.settling[who]
+        claimed = datetime.fromisoformat(job["lease_until"]) - lease
+        if job["generation"] != life.generation or claimed != datetime.fromisoformat(record["started_at"]):
+            self.violation("another's answer", f"{who} changed {life.name} by the answer of {job['claim']}")
+
     def event_put(self, at: float, detail: dict[str, Any]) -> None:
         self.events.append((at, detail))
+
+    def dispatched(self, who: str, deliveries: int, parked: int) -> None:
+        """A batch was handled; each of its messages may have been parked once."""
+        if parked > deliveries:
+            self.violation("multiplied", f"{who} was given {deliveries} messages and parked {parked}")
 
     def render_changed(self, what: str, claim: str) -> None:
         """A run of a claim begins or ends. A claim holds its slot until its first answer; that Lambda runs an event
         twice is not the product's doing."""
+        if claim not in self.claims:
+            self.violation("unclaimed", f"a page is rendered for {claim}, which no record has named")
         if what == "begin" and claim not in self._over:
             self._running.add(claim)
             if len(self._running) > self.renders:
@@ -207,5 +241,14 @@ class Books:
             if not answered and not deleted:
                 yield Violation("lost", f"the bare message of {at:.2f} s for {job_id[:6]} has no event")
 
-    def count(self, state: str) -> int:
-        return sum(1 for life in self.lives.values() if life.end is not None and life.end[0] == state)
+    def counts(self) -> Counter[str]:
+        """How many generations were accepted, and what became of them: done, failed, or gone (deleted, taken over)."""
+        counts: Counter[str] = Counter()
+        for life in self.lives.values():
+            if life.accepted:
+                ended = life.end[0] if life.end is not None else ""
+                counts["accepted"] += 1
+                counts[ended or ("gone" if life.deleted or life.taken_over else "open")] += 1
+        counts["lost"] = sum(one.lost for one in self.found)
+        counts["doubled"] = len(self.found) - counts["lost"]
+        return counts

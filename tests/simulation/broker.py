@@ -7,7 +7,7 @@ or dies returns to the front of its queue as a whole, redelivered. Confirms can 
 from __future__ import annotations
 
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -48,6 +48,8 @@ class SimulatedBroker:
         }
         self.work: dict[str, deque[Message]] = {QUEUE: deque(), QUEUE_BULK: deque()}
         self.waiting = 0
+        self.parked: Counter[str] = Counter()
+        """Messages that each process has put into a delay queue."""
         self.dead: list[dict[str, object]] = []
         self.down_until = 0.0
         """Until then no mapping fetches messages."""
@@ -70,6 +72,7 @@ class SimulatedBroker:
         name, fault = self._kernel.enter(f"publish {key} {self._shown(body)}", FAULTS)
         if fault == "refused":
             raise Transient("queue_unavailable", internal="refused")
+        self.parked[name] += key in self._delays
         for _ in range(2 if fault == "there twice" else 1):
             self._put(ROUTES.get((exchange, key), key), Message(body, correlation_id))
         if fault == "confirm lost":

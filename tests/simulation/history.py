@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from tests.simulation.books import Books, Violation
+from tests.simulation.books import Violation
 from tests.simulation.kernel import Decisions
 from tests.simulation.world import URLS, Operation, Setting, World
 
@@ -24,13 +25,13 @@ class History:
         return world.run(), world
 
 
-@dataclass
+@dataclass(frozen=True)
 class Result:
+    """How the history of a seed went; `counts` are those of the books, and `faults` and `steps`."""
+
     seed: int
     violations: list[Violation]
-    books: Books
-    faults: int
-    steps: int
+    counts: Counter[str]
 
 
 def plan(seed: int) -> tuple[Setting, list[Operation]]:
@@ -70,7 +71,9 @@ def run(seed: int) -> Result:
     setting, operations = plan(seed)
     world = World(setting, operations, Decisions(seed))
     violations = world.run()
-    return Result(seed, violations, world.books, world.decisions.injected, world.kernel.steps)
+    counts = world.books.counts()
+    counts.update(histories=1, requests=len(operations), faults=world.decisions.injected, steps=world.kernel.steps)
+    return Result(seed, violations, counts)
 
 
 def record(seed: int) -> History:

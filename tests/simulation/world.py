@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -126,6 +127,10 @@ def installed() -> Iterator[None]:
         stack.enter_context(patch.object(accept.records, "new_claim", _token("c")))
         stack.enter_context(patch.object(slots, "secrets", SimpleNamespace(token_hex=_token("holder"))))
         stack.enter_context(patch("urlshot.events.new_generation", _token("e")))
+        # Parsing is most of the work of a history, and the same bytes give the same frozen value.
+        read = SimpleNamespace(model_validate_json=lru_cache(4096)(records.Record.model_validate_json))
+        stack.enter_context(patch.object(store, "Record", read))
+        stack.enter_context(patch.object(dispatch_app, "parse_message", lru_cache(4096)(dispatch_app.parse_message)))
         yield
 
 
@@ -166,6 +171,7 @@ class World:
         self._numbers: dict[str, int] = {}
         clock = kernel.clock
         delays, lease = (5, 30, 120), lease_seconds(90)
+        self._lease = timedelta(seconds=lease)
         s3: Any = SimulatedS3(kernel, self._object_changed)
         publisher: Any = SimulatedBroker(
             kernel,
@@ -307,7 +313,10 @@ class World:
         def run() -> bool:
             outcomes = self.dispatcher.handle(deliveries, lambda: deadline - self.kernel.now)
             self.kernel.say(name, f"returns {[one.outcome for one in outcomes]}")
-            return all(one.outcome != dispatch_app.LEFT for one in outcomes)
+            well = all(one.outcome != dispatch_app.LEFT for one in outcomes)
+            if well:
+                self.books.dispatched(name, len(batch), self.broker.parked[name])
+            return well
 
         def ended(error: BaseException | None, well: Any) -> None:
             if error is not None and not isinstance(error, Killed):
@@ -318,6 +327,7 @@ class World:
 
     def _settle(self, event: dict[str, Any], settled: Callable[[bool], None]) -> None:
         name = self._name("settle")
+        self.books.settling[name] = event["requestPayload"], self._lease
 
         def run() -> None:
             self.kernel.say(name, f"is called for {event['requestPayload']['claim']}")

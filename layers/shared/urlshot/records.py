@@ -234,13 +234,14 @@ def decide(record: Record | None, generation: str, at: datetime, bounds: Bounds)
 def is_stray(record: Record | None, generation: str) -> bool:
     """Says whether a published PDF of `generation` has no end in the record, and may not stay.
 
-    A PDF is published before its end is written, so a job that is deleted in between leaves one. The PDF of a
-    generation that did end stays as the last good one of the next.
+    A PDF is published before its end is written, so a job that is deleted or fails in between leaves one. The PDF of a
+    generation that was done stays as the last good one of the next.
     """
     if record is None:
         return True
-    kept = record.last_good is not None and record.last_good.generation == generation
-    return record.generation != generation and not kept
+    if record.generation == generation:
+        return record.state == "failed"
+    return record.last_good is None or record.last_good.generation != generation
 
 
 # ---- what settle does with an answer of render and the record that it finds ----------------------------------------
@@ -258,7 +259,7 @@ class Settlement(Enum):
     DROP = "drop"
     """All was done before: the answer comes again."""
     STRAY = "stray"
-    """The record no longer names this claim: nothing that the claim published may stay."""
+    """The record no longer names this claim, or the job failed: nothing that the claim published may stay."""
 
 
 def settlement(record: Record | None, generation: str, claim: str) -> Settlement:
@@ -267,8 +268,10 @@ def settlement(record: Record | None, generation: str, claim: str) -> Settlement
         return Settlement.STRAY if is_stray(record, generation) else Settlement.DROP
     if record.claim != claim:
         return Settlement.STRAY
+    if record.ended and not record.announced:
+        return Settlement.ANNOUNCE
     if record.ended:
-        return Settlement.DROP if record.announced else Settlement.ANNOUNCE
+        return Settlement.STRAY if is_stray(record, generation) else Settlement.DROP
     if record.state == "running":
         return Settlement.END
     return Settlement.RESEND if record.not_before is not None else Settlement.DROP

@@ -1,0 +1,94 @@
+"""`make simulate`: runs histories on all cores, and fails when anything was lost or doubled."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import itertools
+import multiprocessing
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+from tests.simulation import history
+from tests.simulation.books import Violation
+from tests.simulation.world import installed
+
+CHUNK = 100
+SHOWN = 3
+"""Histories that go wrong and are shrunk and printed."""
+
+
+def run_chunk(first: int) -> tuple[Counter[str], list[tuple[int, list[Violation]]]]:
+    """Runs CHUNK histories from the seed `first` on; returns their counts, and the seeds that went wrong."""
+    counts: Counter[str] = Counter()
+    wrong = []
+    gc.disable()  # a history leaves cycles: they are collected once a chunk
+    with installed():
+        for seed in range(first, first + CHUNK):
+            result = history.run(seed)
+            counts.update(result.counts)
+            if result.violations:
+                wrong.append((seed, result.violations))
+    gc.collect()
+    return counts, wrong
+
+
+def chunks(first: int, histories: int, until: float) -> Iterator[int]:
+    """The first seeds of the chunks, until there are enough or the time is over."""
+    for start in itertools.count(first, CHUNK):
+        if (histories and start - first >= histories) or (until and time.monotonic() >= until):
+            return
+        yield start
+
+
+def show(seed: int, violations: list[Violation]) -> None:
+    print(f"\n==== seed {seed}: {violations[0].kind}: {violations[0].text}; the shortest history with it:")
+    with installed():
+        print(history.story(history.shrink(history.record(seed), violations[0].kind)))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make simulate")
+    parser.add_argument("--histories", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=0)
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    began = time.monotonic()
+    histories = asked.histories or (0 if asked.seconds else 20_000)
+    starts = chunks(asked.seed, histories, began + asked.seconds if asked.seconds else 0)
+    cores = os.cpu_count() or 1
+    total: Counter[str] = Counter()
+    wrong: list[tuple[int, list[Violation]]] = []
+    said = began
+    with multiprocessing.get_context("fork").Pool(cores, maxtasksperchild=200) as workers:
+        # No more chunks are under way than there are cores, so that the time can end the run.
+        under_way = [workers.apply_async(run_chunk, (start,)) for start in itertools.islice(starts, cores)]
+        while under_way:
+            counts, found = under_way.pop(0).get()
+            under_way += [workers.apply_async(run_chunk, (start,)) for start in itertools.islice(starts, 1)]
+            total.update(counts)
+            wrong += found
+            if time.monotonic() - said >= 10:
+                said = time.monotonic()
+                rate = total["histories"] / (said - began)
+                print(f"{total['histories']:,} histories, {rate:.0f} a second, {len(wrong)} wrong", flush=True)
+    for seed, violations in wrong[:SHOWN]:
+        show(seed, violations)
+    seconds = time.monotonic() - began
+    print(
+        f"\nseeds {asked.seed} to {asked.seed + total['histories'] - 1}, {seconds:.0f} s, "
+        f"{total['histories'] / seconds:.0f} histories a second; a history on average: "
+        f"{total['requests'] / total['histories']:.1f} operations, {total['faults'] / total['histories']:.1f} faults"
+    )
+    if wrong:
+        print("wrong seeds:", *(seed for seed, _ in wrong[:50]))
+    names = ("histories", "accepted", "done", "failed", "gone", "lost", "doubled")
+    print(" ".join(f"{name}={total[name]}" for name in names))
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,221 @@
+"""Known ways to break the protocol, as changes of the product's source: the simulation must find each of them.
+
+A mutant replaces a piece of one function's source. If the product changes so that the piece is no longer there, the
+mutant says so in place of testing nothing.
+"""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+
+from functions.dispatch.handover import HandOver
+from functions.dispatch.invoke import Renderer
+from functions.settle.settle import Settler
+from urlshot import records, s3, slots, store
+from urlshot.accept import Door
+from urlshot.announce import Announcer
+from urlshot.slots import Slots
+from urlshot.store import Store
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`name` says what goes wrong; `owner` has the function `function`, in whose source `old` becomes `new`."""
+
+    name: str
+    owner: Any
+    function: str
+    old: str
+    new: str
+    also: Mutant | None = None
+    """A second change that belongs to it."""
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        before = getattr(self.owner, self.function)
+        source = textwrap.dedent(inspect.getsource(before))
+        if source.count(self.old) != 1:
+            raise AssertionError(f"{self.name}: the source of {self.function} has no single {self.old!r}")
+        names: dict[str, Any] = {}
+        code = "from __future__ import annotations\n" + source.replace(self.old, self.new)
+        exec(compile(code, f"<{self.name}>", "exec"), before.__globals__, names)  # noqa: S102
+        # A function of a module is known by its name in the modules that import it, too.
+        owners = [one for one in (self.owner, store, slots) if getattr(one, self.function, None) is before]
+        with ExitStack() as stack:
+            for owner in owners:
+                stack.enter_context(patch.object(owner, self.function, names[self.function]))
+            if self.also is not None:
+                stack.enter_context(self.also.applied())
+            yield
+
+
+PARK = "self._parking.park(message, delivery.queue, self._parking.lease, delivery.correlation_id)"
+POSTPONE = "self._parking.postpone(delivery.body, delivery.queue, delivery.correlation_id)"
+
+MUTANTS = (
+    Mutant(
+        "dispatch does not check the generation",
+        records,
+        "decide",
+        "record is None or record.generation != generation",
+        "record is None",
+    ),
+    Mutant(
+        "settle does not check the generation",
+        records,
+        "settlement",
+        "record is None or record.generation != generation",
+        "record is None",
+    ),
+    Mutant(
+        "the message is acknowledged although it was not parked",
+        HandOver,
+        "_hand_over",
+        PARK,
+        f"with suppress(UrlshotError): {PARK}",
+    ),
+    Mutant("the message is never parked", HandOver, "_hand_over", PARK, "pass"),
+    Mutant("the message is parked and postponed", HandOver, "_hand_over", PARK, f"{PARK}; {POSTPONE}"),
+    Mutant(
+        "a message that is not due is parked and postponed",
+        HandOver,
+        "_not_now",
+        'return "parked"',
+        f'{POSTPONE}; return "parked"',
+    ),
+    Mutant(
+        "the end is announced before it is written",
+        Settler,
+        "_publish",
+        "return self._announce(invocation, done, self._store.change(done, etag))",
+        "from urlshot.events import detail; self._announcer.tell(detail(done, self._store.bucket), ''); "
+        "return self._announce(invocation, done, self._store.change(done, etag))",
+    ),
+    Mutant(
+        "the attempt stands in place of the claim",
+        records,
+        "running",
+        "claim=new_claim()",
+        'claim=f"{record.generation}.{record.attempt + 1}"',
+    ),
+    Mutant("settle takes the answer of an older claim", records, "settlement", "record.claim != claim", "False"),
+    Mutant(
+        "an end that is not announced is dropped",
+        records,
+        "decide",
+        "Step.DROP if record.announced else Step.ANNOUNCE",
+        "Step.DROP",
+    ),
+    Mutant(
+        "the note that an end is announced comes first",
+        Announcer,
+        "announce",
+        'if record.state == "failed":',
+        'etag = self._store.change(record.with_(announced=True), etag)\n    if record.state == "failed":',
+    ),
+    Mutant(
+        "a job is taken over before its end is announced",
+        records,
+        "look",
+        "unannounced = record.ended",
+        "unannounced = False and record.ended",
+    ),
+    Mutant("409 counts as success", s3, "put_if", "continue", 'return "none"'),
+    Mutant(
+        "a slot is given back without its ETag",
+        Slots,
+        "give_back",
+        "delete_if(self._s3, self._bucket, self._key(slot.number), slot.etag)",
+        "with s3_errors('delete'): self._s3.delete_object(Bucket=self._bucket, Key=self._key(slot.number))",
+    ),
+    Mutant("a slot is taken without a condition", Slots, "take", "holder, free.etag)", "holder, None)"),
+    Mutant(
+        "records are written without a condition",
+        Store,
+        "change",
+        "return self._put(record, etag)",
+        "body = record.model_dump_json(exclude_none=True).encode(); "
+        "s3 = self._s3\n    with s3_errors('write'): "
+        "return s3.put_object(Bucket=self.bucket, Key=job_key(record.id), Body=body, ContentType='')['ETag']",
+    ),
+    Mutant(
+        "render uploads to the published key",
+        Store,
+        "upload_form",
+        "upload_key(record.id, record.claim)",
+        "pdf_key(record.id)",
+        Mutant("and nothing is copied", Store, "publish_pdf", 'with s3_errors("copy"):', 'if "copy" == "":'),
+    ),
+    Mutant(
+        "done is written before the PDF is published",
+        Settler,
+        "_publish",
+        "    try:\n        self._store.publish_pdf(",
+        "    etag = self._store.change(records.done(record, report, self._clock(), self._parking.lease), etag)\n"
+        "    try:\n        self._store.publish_pdf(",
+    ),
+    Mutant("a stray PDF stays", Store, "withdraw_pdf", "return self.delete_pdf(job_id, pdf.etag)", "return False"),
+    Mutant(
+        "the PDF of a failed job stays",
+        Announcer,
+        "announce",
+        'if record.state == "failed":',
+        "if False:",
+    ),
+    Mutant(
+        "202 without a confirmed publish",
+        Door,
+        "_publish",
+        "        self._write(records.unpublished(record, error, self._clock()), etag)\n        raise",
+        "        pass",
+    ),
+    Mutant(
+        "the copy replaces any published PDF",
+        Store,
+        "publish_pdf",
+        "**condition,",
+        "",
+    ),
+    Mutant(
+        "a second run of a claim replaces the first one's PDF",
+        Settler,
+        "_publish",
+        "published is not None and published.claim == record.claim",
+        "False",
+    ),
+    Mutant(
+        "an end that is not announced is taken over after a minute",
+        records,
+        "look",
+        "record.lease_until + ANNOUNCE_WITHIN",
+        "record.lease_until + GRACE",
+    ),
+    Mutant(
+        "a delete takes any PDF",
+        Store,
+        "delete_pdf",
+        "delete_if(self._s3, self.bucket, pdf_key(job_id), etag)",
+        "with s3_errors('delete'): self._s3.delete_object(Bucket=self.bucket, Key=pdf_key(job_id))",
+    ),
+    Mutant("409 to a delete counts as another object", s3, "delete_if", "continue", "raise Conflict from None"),
+    Mutant(
+        "the PDF of a job that failed meanwhile stays",
+        records,
+        "is_stray",
+        'return record.state == "failed"',
+        "return False",
+    ),
+    Mutant(
+        "an answer that is lost counts as refused",
+        Renderer,
+        "hand_over",
+        "log.warning(",
+        "raise Transient('throttled') from error; log.warning(",
+    ),
+)

@@ -1,0 +1,107 @@
+"""The hand-over under simulated faults: nothing is lost, nothing is done twice, and known mistakes are found."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from tests.simulation import history
+from tests.simulation.history import Result
+from tests.simulation.mutants import MUTANTS, Mutant
+from tests.simulation.world import installed
+
+HISTORIES = 2_000
+WITHIN = 20_000
+"""Histories within which each mutant has to be found."""
+QUICK = 500
+"""Those of them that `make test` runs for each mutant."""
+FIRST_SEED = 1_000_000
+
+
+@pytest.fixture(autouse=True)
+def simulation() -> Iterator[None]:
+    with installed():
+        yield
+
+
+def first_wrong(histories: int, first: int = FIRST_SEED) -> Result | None:
+    results = (history.run(seed) for seed in range(first, first + histories))
+    return next((result for result in results if result.violations), None)
+
+
+@pytest.mark.timeout(600)
+def test_no_history_loses_or_doubles_a_job() -> None:
+    wrong = first_wrong(HISTORIES, 0)
+    if wrong is not None:
+        kind = wrong.violations[0].kind
+        pytest.fail(f"seed {wrong.seed}: {kind}\n{history.story(history.shrink(history.record(wrong.seed), kind))}")
+
+
+def test_a_sample_of_histories_reaches_every_outcome() -> None:
+    counts = sum((history.run(seed).counts for seed in range(200)), start=type(history.run(0).counts)())
+    assert min(counts[name] for name in ("accepted", "done", "failed", "gone", "faults")) > 10
+    assert counts["accepted"] == counts["done"] + counts["failed"] + counts["gone"]
+
+
+def test_a_seed_always_gives_the_same_history() -> None:
+    for seed in range(20):
+        recorded = history.record(seed)
+        first, second = (recorded.run(tracing=True)[1].kernel.trace for _ in range(2))
+        assert first == second
+        assert history.run(seed).counts["steps"] == recorded.run()[1].kernel.steps
+
+
+QUICKLY_FOUND = {
+    mutant.name: mutant
+    for mutant in MUTANTS
+    if mutant.name
+    in (
+        "the message is never parked",
+        "the message is parked and postponed",
+        "the end is announced before it is written",
+        "an end that is not announced is dropped",
+        "render uploads to the published key",
+        "records are written without a condition",
+        "202 without a confirmed publish",
+        "409 counts as success",
+        "the PDF of a failed job stays",
+    )
+}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("mutant", QUICKLY_FOUND.values(), ids=list(QUICKLY_FOUND))
+def test_a_gross_mistake_is_found_at_once(mutant: Mutant) -> None:
+    with mutant.applied():
+        assert first_wrong(QUICK) is not None
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.name for mutant in MUTANTS])
+def test_every_known_mistake_is_found(mutant: Mutant) -> None:
+    with mutant.applied():
+        assert first_wrong(WITHIN) is not None
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.name for mutant in MUTANTS])
+def test_every_known_mistake_fits_the_source(mutant: Mutant) -> None:
+    with mutant.applied():
+        pass
+
+
+def test_a_wrong_history_is_shrunk_to_what_matters() -> None:
+    mutant = QUICKLY_FOUND["the PDF of a failed job stays"]
+    with mutant.applied():
+        wrong = first_wrong(QUICK)
+        assert wrong is not None
+        kind = wrong.violations[0].kind
+        long = history.record(wrong.seed)
+        short = history.shrink(long, kind)
+        text = history.story(short)
+    assert len(short.operations) <= 3
+    assert len(short.decisions) <= 12 < len(long.decisions)
+    assert any(kind in line for line in itertools.islice(reversed(text.splitlines()), 3))
+    assert not [one for one in short.run()[0] if one.kind == kind]
