@@ -104,7 +104,9 @@ class Books:
             return
         record = json.loads(new.body)
         life = self._last[key] = self._life(record)
-        self._kept[life.id] = life.generation if record["state"] == "done" else (record.get("last_good") or {}).get("generation")
+        self._kept[life.id] = (
+            life.generation if record["state"] == "done" else (record.get("last_good") or {}).get("generation")
+        )
         self.claims.add(record["claim"])
         if who in self.settling:
             self._judge_settle(who, life, record)
