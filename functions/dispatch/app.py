@@ -21,6 +21,7 @@ from functions.dispatch.batch import Delivery, deliveries
 from functions.dispatch.handover import HANDED_OVER, NO_SLOT, Handled, HandOver
 from functions.dispatch.invoke import Renderer, lambda_client
 from functions.dispatch.pool import WAIT_SECONDS, SlotPool
+from urlshot import records
 from urlshot.accept import Door
 from urlshot.announce import Announcer
 from urlshot.broker import Publisher
@@ -65,10 +66,19 @@ class DispatchSettings(EgressSettings):
 class Dispatcher:
     """Handles batches; its threads live as long as the process."""
 
-    def __init__(self, slots: Slots, bare: BareMessages, hand_over: HandOver, parking: Parking, threads: int) -> None:
+    def __init__(
+        self,
+        slots: Slots,
+        bare: BareMessages,
+        hand_over: HandOver,
+        announcer: Announcer,
+        parking: Parking,
+        threads: int,
+    ) -> None:
         self._slots = slots
         self._bare = bare
         self._hand_over = hand_over
+        self._announcer = announcer
         self._parking = parking
         self._threads = ThreadPoolExecutor(max_workers=threads)
 
@@ -106,7 +116,7 @@ class Dispatcher:
             if isinstance(message, BareMessage):
                 return Handled(self._bare.accept(message, delivery))
         except Rejected as error:
-            self._parking.bury(delivery.body, error.public())
+            self._announcer.refuse(delivery.body, error, records.now(), delivery.correlation_id)
             log.warning("message: dead", extra=error_fields(error))
             return Handled("dead")
         return self._hand_over.handle(message, delivery, pool)
@@ -133,7 +143,7 @@ def bootstrap() -> Dispatcher:
         render_timeout=settings.render_timeout,
     )
     bare = BareMessages(store, Door(store, publisher), announcer, settings.egress, settings.max_age)
-    return Dispatcher(slots, bare, hand_over, parking, settings.batch_size)
+    return Dispatcher(slots, bare, hand_over, announcer, parking, settings.batch_size)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
 
 from urlshot.errors import Broken, Transient
 from urlshot.jobs import RenderJob
@@ -41,7 +41,7 @@ class Renderer:
         """Gives a job to Lambda. An answer that does not come counts as accepted, because Lambda may have the job.
 
         Raises:
-            Transient: `throttled`: Lambda does not take the job now. Broken: Lambda refuses it.
+            Transient: `throttled`: Lambda does not take the job now, or was not reached. Broken: Lambda refuses it.
         """
         try:
             self._lambda.invoke(
@@ -52,5 +52,7 @@ class Renderer:
             if status == 429 or status >= 500:
                 raise Transient("throttled", internal=f"invoke {self._function}: {code}") from error
             raise Broken(f"invoke {self._function}: {code}") from error
+        except (EndpointConnectionError, ConnectTimeoutError) as error:
+            raise Transient("throttled", internal=f"invoke {self._function}: {error!r}") from error
         except BotoCoreError as error:
             log.warning("job: no answer to the hand-over", extra={"job_id": job.id, "error_internal": repr(error)})

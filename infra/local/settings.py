@@ -60,16 +60,13 @@ class Access:
 
 
 def default_parameters(given: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
-    """Parameters of a run on this machine, each of which may be overridden by those that are given.
+    """Returns the parameters of a run on this machine; each may be overridden.
 
-    Renders side by side: two a core, because a page waits for its network half of the time. The batches of all shards
-    are as large together, so that their messages do not wait for a free render inside a running batch. Of the 20
-    instances of `api`, some are left to those who do not wait. There is no network to lay out here, and metrics are
-    AWS's, so nothing is watched.
+    Two pages are rendered at a time for each core, because a page waits for its network half of the time; one at the
+    least is for jobs that are not bulk. Of the 20 instances of `api`, some are left to requests that do not wait. There
+    is no network to lay out here, and metrics are AWS's, so nothing is watched.
     """
-    renders = 2 * (os.cpu_count() or 1)
-    text = given.get("Shards", "1")
-    shards = int(text) if text.isdecimal() and int(text) else 1  # the template refuses what is no number of shards
+    renders = str(given.get("Renders", max(2, 2 * (os.cpu_count() or 1))))
     return {
         "Stage": "local",
         "MailFrom": "urlshot@example.com",
@@ -77,8 +74,8 @@ def default_parameters(given: Mapping[str, str] = MappingProxyType({})) -> dict[
         "RequireApiKey": "false",
         "MaxWaiting": "16",
         "NotifyAllow": "@example.com",
-        "RenderConcurrency": str(renders),
-        "BatchSize": str(max(1, renders // shards)),
+        "Renders": renders,
+        "RenderConcurrency": renders,
         "NetworkMode": "public",
         "QueueWatch": "disabled",
     }

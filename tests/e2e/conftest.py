@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import amqp
+import boto3
 import pytest
 
 from tests import contract
@@ -29,6 +30,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0
 """Seconds for anything to happen that takes a second or two; generous, because machines stall."""
 
+
+RENDERS = 4
+"""Pages that the stack renders at a time; one slot is not for bulk jobs."""
 
 MEMBER = "Basic " + base64.b64encode(b"me:s3cret").decode()
 """What pages below /members ask for."""
@@ -177,6 +181,20 @@ class Stack:
 
         return eventually(look, f"the end of job {job_id}")
 
+    def record(self, job_id: str) -> dict[str, Any]:
+        """The job's record as it is in the bucket."""
+        s3 = boto3.client(
+            "s3",
+            endpoint_url=self.ready["aws_endpoint"],
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            region_name="eu-west-1",
+        )
+        body = s3.get_object(Bucket=self.ready["bucket"], Key=f"job/{job_id}.json")["Body"].read()
+        record: dict[str, Any] = json.loads(body)
+        assert record["id"] == job_id
+        return record
+
     def log_lines(self, function: str, job_id: str) -> list[dict[str, Any]]:
         """The JSON lines of a function that are about a job."""
         file = Path(self.ready["logs"]) / f"{function}.log"
@@ -250,7 +268,7 @@ def pages() -> Iterator[Pages]:
 
 @pytest.fixture(scope="session")
 def stack(pages: Pages, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    parameters = ("--param", "RetryDelays=1,2", "--param", "Shards=2")
+    parameters = ("--param", "RetryDelays=1,2", "--param", f"Renders={RENDERS}")
     stack = start(pages, tmp_path_factory.mktemp("stack") / "ready.json", *parameters)
     yield stack
     stop(stack)

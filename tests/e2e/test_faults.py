@@ -1,55 +1,67 @@
-"""What is killed or frozen between two steps, in the whole local stack: nothing is lost, nothing is told twice."""
+"""Functions killed and the broker frozen, in the whole local stack: nothing is lost, nothing is sent twice."""
 
 from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Pages, Stack, call, eventually, kill
+from tests.e2e.conftest import RENDERS, Pages, Stack, call, eventually, kill
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("to_the_end", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_dispatch_killed_while_its_page_renders(stack: Stack, pages: Pages, to_the_end: bool) -> None:
-    """The broker delivers again; the record says that somebody may still be at it, so the message waits for the lease.
-
-    The lease lasts two minutes, so that its end is awaited in `make prove` only.
-    """
-    path = f"/dispatch-killed-{to_the_end}"
-    arrived, go = pages.hold(path)
-    job = stack.post(pages.url(path)).json()["id"]
-    assert arrived.wait(60)
-    [dispatch] = [one for one in stack.instances("DispatchFunction") if one["state"] == "busy"]
-    kill(dispatch["pid"])
-    eventually(lambda: stack.log_lines("DispatchFunction", '"parked":1'), "the redelivery")
-    record = call("GET", f"{stack.endpoint}/pdf/{job}").json()
-    assert (record["state"], record["attempt"]) == ("running", 1)
-    go.set()
-    if to_the_end:
-        ended = eventually(
-            lambda: (
-                call("GET", f"{stack.endpoint}/pdf/{job}?wait=25").json()["state"] == "done"
-                and call("GET", f"{stack.endpoint}/pdf/{job}").json()
-            ),
-            "the second attempt",
-            200,
-        )
-        assert ended["attempt"] == 2
-        [line] = eventually(lambda: stack.log_lines("LogFunction", job), "the log line")
-        assert line["attempts"] == 2
-        assert len(stack.mails(job)) == 1
+@contextmanager
+def frozen_broker(stack: Stack) -> Iterator[None]:
+    """Stops the broker's process for a while, as a network does that drops everything."""
+    folder = str(Path(stack.ready["logs"]).parent)
+    [broker] = [
+        int(process.name)
+        for process in Path("/proc").glob("[0-9]*")
+        if "beam.smp" in (command := (process / "cmdline").read_text(errors="replace"))
+        and folder in command + (process / "environ").read_text(errors="replace")
+    ]
+    os.kill(broker, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(broker, signal.SIGCONT)
 
 
+def kill_busy(stack: Stack, function: str) -> None:
+    """Kills the function's instances that work on something."""
+    busy = eventually(
+        lambda: [one for one in stack.instances(function) if one["state"] == "busy"], f"a busy {function}"
+    )
+    for one in busy:
+        kill(one["pid"])
+
+
+@pytest.mark.timeout(180)
+def test_dispatch_killed_while_it_waits_for_a_slot(stack: Stack, pages: Pages) -> None:
+    paths = [f"/killed-dispatch-holds-{number}" for number in range(RENDERS)]
+    gates = [pages.hold(path) for path in paths]
+    try:
+        jobs = [stack.post(pages.url(path)).json()["id"] for path in paths]
+        assert all(arrived.wait(60) for arrived, _ in gates)
+        waiting = stack.post(pages.url("/killed-dispatch")).json()["id"]
+        kill_busy(stack, "DispatchFunction")
+        assert call("GET", f"{stack.endpoint}/pdf/{waiting}").json()["state"] == "queued"
+    finally:
+        for _, go in gates:
+            go.set()
+    assert {stack.ended(job)["state"] for job in (*jobs, waiting)} == {"done"}
+    assert pages.hits["/killed-dispatch"] == 1
+
+
+@pytest.mark.timeout(180)
 def test_render_killed_is_tried_again(stack: Stack, pages: Pages) -> None:
-    arrived, go = pages.hold("/render-killed")
-    job = stack.post(pages.url("/render-killed")).json()["id"]
+    arrived, go = pages.hold("/killed-render")
+    job = stack.post(pages.url("/killed-render")).json()["id"]
     assert arrived.wait(60)
-    for render in stack.instances("RenderFunction"):
-        if render["state"] == "busy":
-            kill(render["pid"])
+    kill_busy(stack, "RenderFunction")
     go.set()
     ended = stack.ended(job)
     assert (ended["state"], ended["attempt"]) == ("done", 2)
@@ -57,19 +69,29 @@ def test_render_killed_is_tried_again(stack: Stack, pages: Pages) -> None:
     assert line["attempts"] == 2
 
 
-def test_a_frozen_broker_is_a_503_that_the_record_tells_and_passes(stack: Stack, pages: Pages) -> None:
-    [broker] = [
-        int(process.name)
-        for process in Path("/proc").glob("[0-9]*")
-        if "beam.smp" in (command := (process / "cmdline").read_text(errors="replace"))
-        and str(Path(stack.ready["logs"]).parent) in command + (process / "environ").read_text(errors="replace")
-    ]
+@pytest.mark.timeout(180)
+def test_settle_killed_while_it_announces_is_called_again(stack: Stack, pages: Pages) -> None:
+    arrived, go = pages.hold("/killed-settle")
+    job = stack.post(pages.url("/killed-settle")).json()["id"]
+    assert arrived.wait(60)
+    eventually(lambda: stack.log_lines("DispatchFunction", job), "the end of the hand-over")
+    with frozen_broker(stack):
+        go.set()
+        eventually(lambda: stack.log_lines("RenderFunction", job), "the end of the render")
+        kill_busy(stack, "SettleFunction")
+    eventually(lambda: stack.record(job)["state"] == "done" and stack.record(job)["announced"], "the announcement")
+    ended = stack.ended(job)
+    assert (ended["state"], ended["attempt"], pages.hits["/killed-settle"]) == ("done", 1, 1)
+    lines = eventually(lambda: stack.log_lines("LogFunction", job), "the log line")
+    assert len({line["event_key"] for line in lines}) == 1
+    assert len(eventually(lambda: stack.mails(job), "the mail")) == 1
+
+
+@pytest.mark.timeout(180)
+def test_frozen_broker_is_a_503_and_the_next_request_works(stack: Stack, pages: Pages) -> None:
     url = pages.url("/broker-frozen")
-    os.kill(broker, signal.SIGSTOP)
-    try:
+    with frozen_broker(stack):
         refused = stack.post(url)
-    finally:
-        os.kill(broker, signal.SIGCONT)
     assert (refused.status, refused.json()["code"]) == (503, "queue_unavailable")
     assert int(refused.headers["Retry-After"]) > 0
     accepted = stack.post(url)

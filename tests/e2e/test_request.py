@@ -1,4 +1,4 @@
-"""The way of a request, through everything: HTTP, S3, RabbitMQ, Chromium, EventBridge and its consumers."""
+"""Requests through the whole stack: HTTP, S3, RabbitMQ, Chromium, EventBridge and its consumers."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ import json
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import amqp
 import pytest
 from pypdf import PdfReader
 
-from tests.e2e.conftest import Pages, Stack, call, eventually
+from tests.e2e.conftest import RENDERS, Pages, Stack, call, eventually
 from urlshot.identity import job_id
-from urlshot.messages import shard_of
 
 
 def text_of(pdf: bytes) -> str:
@@ -118,28 +116,57 @@ def test_a_hundred_at_once_make_one_render(stack: Stack, pages: Pages) -> None:
     assert line["attempts"] == 1
 
 
-def test_a_slow_page_holds_up_the_next_batch_of_its_own_shard_and_no_other(stack: Stack, pages: Pages) -> None:
-    def url(shard: int, name: str) -> str:
-        candidates = (pages.url(f"/{name}-{n}") for n in range(1000))
-        return next(one for one in candidates if shard_of(job_id(one, {}), 2) == shard)
+def test_fast_page_does_not_wait_for_slow_ones(stack: Stack, pages: Pages) -> None:
+    """All slots but one are held by pages whose server does not answer."""
+    slow = [f"/slow-{number}" for number in range(RENDERS - 1)]
+    gates = [pages.hold(path) for path in slow]
+    jobs = [stack.post(pages.url(path)).json()["id"] for path in slow]
+    assert all(arrived.wait(60) for arrived, _ in gates)
+    fast = stack.ended(stack.post(pages.url("/fast")).json()["id"])
+    assert fast["state"] == "done"
+    assert {call("GET", f"{stack.endpoint}/pdf/{job}").json()["state"] for job in jobs} == {"running"}
+    for _, go in gates:
+        go.set()
+    assert [stack.ended(job)["state"] for job in jobs] == ["done"] * len(jobs)
 
-    slow = url(0, "slow")
-    arrived, go = pages.hold(urlsplit(slow).path)
-    first = stack.post(slow).json()["id"]
-    assert arrived.wait(60)
-    behind = stack.post(url(0, "behind")).json()["id"]
-    beside = stack.post(url(1, "beside")).json()["id"]
-    assert stack.ended(beside)["state"] == "done"
-    assert call("GET", f"{stack.endpoint}/pdf/{behind}").json()["state"] == "queued"
-    go.set()
-    assert [stack.ended(job)["state"] for job in (first, behind)] == ["done", "done"]
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("number", [60, pytest.param(500, marks=pytest.mark.slow)])
+def test_single_request_does_not_wait_behind_a_batch(stack: Stack, pages: Pages, number: int) -> None:
+    """Bulk jobs hold every slot that they may have, and the rest of them wait in their own queue."""
+    held = [f"/status/404/bulk-held-{number}-{index}" for index in range(RENDERS - 1)]
+    gates = [pages.hold(path) for path in held]
+    paths = held + [f"/status/404/bulk-{number}-{index}" for index in range(number - len(held))]
+    for start in range(0, number, 100):
+        requests = [{"url": pages.url(path)} for path in paths[start : start + 100]]
+        answer = call("POST", f"{stack.endpoint}/pdf/batch", {"requests": requests})
+        assert answer.json()["counts"]["queued"] == len(requests)
+    assert all(arrived.wait(60) for arrived, _ in gates)
+    before = sum(pages.hits[path] for path in paths)
+    single = stack.ended(stack.post(pages.url(f"/single-{number}")).json()["id"])
+    assert (single["state"], single["priority"]) == ("done", "normal")
+    # a job of the batch that a person asks for as well does not wait any more either
+    last = stack.post(pages.url(paths[-1])).json()
+    assert last["priority"] == "normal"
+    assert stack.ended(last["id"])["state"] == "failed"
+    assert sum(pages.hits[path] for path in paths) == before + 1
+    for _, go in gates:
+        go.set()
+    for path in paths:
+        assert stack.ended(job_id(pages.url(path), {}))["error"]["code"] == "page_status"
+    assert {pages.hits[path] for path in paths} == {1}
+
+
+def test_report_says_where_the_time_went(stack: Stack, pages: Pages) -> None:
+    job = stack.ended(stack.post(pages.url("/phases")).json()["id"])
+    assert list(job["report"]["phases"])[:4] == ["queue", "wait", "hand_over", "start"]
 
 
 def test_one_request_can_be_followed_through_the_logs(stack: Stack, pages: Pages) -> None:
     accepted = stack.post(pages.url("/followed"))
     job, request = accepted.json()["id"], accepted.headers["X-Request-Id"]
     stack.ended(job)
-    for function in ("ApiFunction", "DispatchFunction"):
+    for function in ("ApiFunction", "DispatchFunction", "SettleFunction"):
         assert [line for line in stack.log_lines(function, job) if line.get("correlation_id") == request], function
 
 
@@ -247,7 +274,5 @@ def test_a_page_behind_a_login_is_a_private_job(stack: Stack, pages: Pages) -> N
     assert "sid=c00kie, t3nant" in text
     eventually(lambda: stack.mails(job["id"]), "the mail")
     kept = [file.read_text() for folder in ("logs", "mails") for file in Path(stack.ready[folder]).glob("*")]
-    kept.append(
-        call("GET", f"{stack.ready['aws_endpoint']}/{stack.ready['bucket']}/job/{job['id']}.json").body.decode()
-    )
+    kept.append(json.dumps(stack.record(job["id"])))
     assert not [text for text in kept for secret in ("s3cret", "c00kie", "t3nant") if secret in text]

@@ -298,7 +298,10 @@ def test_message_of_a_deleted_job_takes_its_generations_pdf_along(bench: Bench) 
     ],
 )
 def test_message_that_can_never_be_done_is_dead_with_its_reason(bench: Bench, body: bytes, code: str) -> None:
-    assert bench.dispatch(Delivery(QUEUE, body, False)) == ["dead"]
+    assert bench.dispatch(Delivery(QUEUE, body, False, "theirs")) == ["dead"]
+    [told] = bench.broker.take(bench._completions)
+    failure = json.loads(told.body)
+    assert (failure["error"]["code"], failure["id"], told.properties["correlation_id"]) == (code, None, "theirs")
     [dead] = bench.broker.take(DEAD)
     assert (dead.body.encode() if isinstance(dead.body, str) else dead.body) == body
     assert json.loads(dead.headers["reason"])["code"] == code

@@ -124,7 +124,7 @@ class Bench:
             clock=self.clock,
         )
         bare = BareMessages(store, Door(store, publisher, self.clock), announcer, Egress(), 600, self.clock)
-        return Dispatcher(slots, bare, hand_over, parking, threads=8)
+        return Dispatcher(slots, bare, hand_over, announcer, parking, threads=8)
 
     def dispatch(self, *deliveries: Delivery, wrap: Wrap = _as_it_is) -> list[str]:
         """Handles one batch and returns the outcomes, those of redelivered messages last."""

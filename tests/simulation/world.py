@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -146,7 +147,7 @@ class World:
             clock=clock,
         )
         messages = bare.BareMessages(the_store, self.door, announcer, Egress(), 3600, clock)
-        self.dispatcher = dispatch_app.Dispatcher(places, messages, hand_over, the_parking, setting.batch)
+        self.dispatcher = dispatch_app.Dispatcher(places, messages, hand_over, announcer, the_parking, setting.batch)
         self.settler = settle_module.Settler(the_store, places, announcer, the_parking, setting.max_attempts, clock)
         self.parts: Any = SimpleNamespace(
             store=the_store,

@@ -11,7 +11,7 @@ from urlshot.errors import Transient
 from urlshot.jobs import Report
 from urlshot.options import Options
 from urlshot.private import Private
-from urlshot.records import GRACE, RETRY_AFTER, Bounds, Found, LastGood, Record, Settlement, Step
+from urlshot.records import ANNOUNCE_WITHIN, GRACE, RETRY_AFTER, Bounds, Found, LastGood, Record, Settlement, Step
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -60,11 +60,11 @@ def last_good(generation: str) -> LastGood:
         (record("failed", error=UNREACHABLE), NOW, True, False, Found.TAKE_OVER),
         # a job that never reached the queue is tried again at once
         (record("failed", error={"code": "queue_unavailable"}), NOW, False, False, Found.TAKE_OVER),
-        # an end that is not announced is not taken over before its lease and a while more
-        (record("done", announced=False), NOW + GRACE - SECOND, True, False, Found.JOIN),
-        (record("done", announced=False), NOW + GRACE, True, False, Found.TAKE_OVER),
-        (record("failed", announced=False, error=UNREACHABLE), NOW + GRACE - SECOND, True, False, Found.FAILED),
-        (record("failed", announced=False, error=UNREACHABLE), NOW + GRACE, True, False, Found.TAKE_OVER),
+        # an end that is not announced is not taken over for a day
+        (record("done", announced=False), NOW + ANNOUNCE_WITHIN - SECOND, True, False, Found.JOIN),
+        (record("done", announced=False), NOW + ANNOUNCE_WITHIN, True, False, Found.TAKE_OVER),
+        (record("failed", announced=False, error=UNREACHABLE), NOW + GRACE, True, False, Found.FAILED),
+        (record("failed", announced=False, error=UNREACHABLE), NOW + ANNOUNCE_WITHIN, True, False, Found.TAKE_OVER),
     ],
 )
 def test_request_decides_by_the_record(found: Record, at: datetime, again: bool, pdf: bool, expected: Found) -> None:

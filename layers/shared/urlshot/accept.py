@@ -144,18 +144,18 @@ class Door:
             pdf = pdf or self._store.head_pdf(record.id)
             return Accepted(Outcome.HIT if pdf else Outcome.JOINED, record, pdf)
         if record.state == "queued" and record.priority == "bulk" and request.priority == "normal":
-            self._promote(record, etag, request)
+            record = self._promote(record, etag, request)
         return Accepted(Outcome.JOINED, record)
 
-    def _promote(self, record: Record, etag: str, request: Request) -> None:
+    def _promote(self, record: Record, etag: str, request: Request) -> Record:
         """Publishes a bulk job's message once more, to the queue that this request would have used.
 
         The message in the bulk queue stays. The one that comes second finds the job under way or ended. If anything
         goes wrong here, the job still has the message in the bulk queue.
         """
-        message = message_of(record, request.private)
+        message, promoted = message_of(record, request.private), record.with_(priority="normal")
         try:
-            self._store.change(record.with_(priority="normal"), etag)
+            self._store.change(promoted, etag)
             self._publisher.publish(
                 EXCHANGE,
                 START_KEYS["normal"],
@@ -165,9 +165,10 @@ class Door:
                 type=TYPE,
             )
         except (Conflict, Gone):
-            return
+            return record
         except Transient as error:
             log.warning("job: stays in the bulk queue", extra={"job_id": record.id, **error_fields(error)})
+        return promoted
 
     def _fresh(self, record: Record, request: Request) -> Pdf | None:
         """Returns the PDF of a done job if it finished no longer than `max_age` before the request was made.

@@ -8,9 +8,12 @@ under the same `event_key`.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from urlshot.broker import Publisher
 from urlshot.bus import Bus
-from urlshot.events import Detail, detail
+from urlshot.errors import UrlshotError
+from urlshot.events import Detail, detail, refusal
 from urlshot.logs import logger
 from urlshot.messages import COMPLETED, EXCHANGE, FAILED, StartMessage
 from urlshot.parking import Parking
@@ -48,7 +51,7 @@ class Announcer:
             Transient, Broken: as `end`.
         """
         if record.state == "failed":
-            # A `settle` that died after it published and before it wrote `done` leaves the PDF of a job that fails.
+            # A `settle` that died between the publish and `done` leaves the PDF of a job that then fails.
             self._store.withdraw_pdf(record.id, generation=record.generation)
         if record.error is not None and record.state == "failed" and record.error.get("retryable"):
             self._parking.bury_job(message, record.error)
@@ -67,11 +70,20 @@ class Announcer:
         """Puts an event on the bus and publishes it to the exchange, where there may be no consumer."""
         self._bus.put([event])
         key = FAILED if event.error else COMPLETED
+        self._publish(key, event.model_dump_json().encode(), event.id, correlation_id)
+
+    def refuse(self, body: bytes, error: UrlshotError, at: datetime, correlation_id: str) -> None:
+        """Keeps a message that can never be done in the dead queue, and tells its producer why."""
+        self._parking.bury(body, error.public())
+        event = refusal(body, error.public(), at)
+        self._publish(FAILED, event.model_dump_json().encode(), "", correlation_id)
+
+    def _publish(self, key: str, body: bytes, message_id: str, correlation_id: str) -> None:
         self._publisher.publish(
             EXCHANGE,
             key,
-            event.model_dump_json().encode(),
-            message_id=event.id,
+            body,
+            message_id=message_id,
             correlation_id=correlation_id,
             type=key,
             mandatory=False,

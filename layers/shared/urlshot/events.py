@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any, Literal
 
@@ -45,6 +46,23 @@ class Detail(BaseModel):
     """`subscribers`: it answers single requests, so that nobody is told who did not ask, such as the operator."""
     subscriptions: tuple[str, ...] = ()
     """Of a cached event, the names of the subscriptions that it answers. An end answers all that wait for it."""
+
+
+class Refusal(BaseModel):
+    """What `shot_direct.failed` carries of a message that never became a job, version 1.
+
+    It has the names that a `Detail` has, where they have a value.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    version: Literal[1] = 1
+    event_key: str
+    id: None = None
+    url: str | None
+    """As the message gives it; null where the message has none."""
+    error: dict[str, Any]
+    finished_at: datetime
 
 
 def pdf_key(job_id: str) -> str:
@@ -105,6 +123,17 @@ def told_again(event: Detail, only: tuple[str, ...] = ()) -> Detail:
 
 def _addressed(only: tuple[str, ...]) -> dict[str, Any]:
     return {"audience": "subscribers" if only else "everyone", "subscriptions": only}
+
+
+def refusal(body: bytes, error: dict[str, Any], at: datetime) -> Refusal:
+    """Returns what is published of a message that was refused; `error` is `UrlshotError.public()`."""
+    try:
+        value = json.loads(body)
+        url = value.get("url") if isinstance(value, dict) else None
+    except (ValueError, RecursionError):
+        url = None
+    shown = url[:2048] if isinstance(url, str) else None
+    return Refusal(event_key=f"{new_generation()}:refused", url=shown, error=error, finished_at=at)
 
 
 def detail_type(event: Detail) -> DetailType:

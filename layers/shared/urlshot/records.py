@@ -38,8 +38,8 @@ GRACE = timedelta(seconds=60)
 """How long past a lease a request waits before it takes the job over: dispatch finds the end of the lease first."""
 
 ANNOUNCE_WITHIN = timedelta(hours=24)
-"""How long past its lease an end is not taken over while it is not announced. Until it is, a message of it is on the
-broker; the limit is for a message that an operator has deleted."""
+"""How long an end that is not announced is not taken over. A message of the job is on the broker until its end is
+announced; the limit is for a message that an operator has deleted."""
 
 RETRY_AFTER = timedelta(seconds=60)
 """How long a failed job is not rendered again just because a request asks for it."""
