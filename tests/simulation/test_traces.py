@@ -1,0 +1,93 @@
+"""Histories that once went wrong: each goes well now, and goes wrong again with the mistake that it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.simulation.history import History
+from tests.simulation.install import installed
+from tests.simulation.mutants import MUTANTS
+from tests.simulation.world import Operation, Setting
+
+BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
+DIES, DIES_AFTER, CONFLICT = 1, 2, 7
+"""Places in the lists of faults of a conditional write (tests/simulation/s3.py)."""
+TWICE, FAILED_FOR_GOOD = 3, 2
+"""Places in the lists of what Lambda and `render` do (tests/simulation/lambdas.py)."""
+ONCE = Setting(renders=1, max_attempts=1, heal_at=400.0)
+
+
+def request(at: float) -> Operation:
+    return Operation(at, "request", max_age=0)
+
+
+def delete(at: float) -> Operation:
+    return Operation(at, "delete")
+
+
+TRACES = {
+    "settle dies after it published, and the job fails": (
+        "the PDF of a failed job stays",
+        # its three attempts die: the first after the copy, the others before they read the record
+        History(
+            ONCE,
+            (request(0.0),),
+            {"settle 1/fault/3": DIES_AFTER, "settle 2/fault/0": DIES, "settle 3/fault/0": DIES},
+        ),
+    ),
+    "settle freezes, the job is deleted and asked for again": (
+        "the copy replaces any published PDF",
+        History(ONCE, (request(0.0), delete(4.0), request(5.0)), {"settle 1/latency/3": 38_000}),
+    ),
+    "two runs of one event, both settled at the same time": (
+        "a second run of a claim replaces the first one's PDF",
+        History(
+            ONCE,
+            (request(0.0),),
+            {"render 1/start/0": TWICE, "settle 1/latency/4": 1500, "settle 2/latency/3": 1000},
+        ),
+    ),
+    "two runs of one event, one done and one failed": (
+        "the PDF of a job that failed meanwhile stays",
+        History(
+            ONCE,
+            (request(0.0),),
+            {"render 1/start/0": TWICE, "render 1b/outcome/0": FAILED_FOR_GOOD, "settle 1/latency/3": 1273},
+        ),
+    ),
+    "an end waits for its announcement for minutes": (
+        "an end that is not announced is taken over after a minute",
+        History(
+            ONCE,
+            (request(0.0), Operation(10.0, "jump", seconds=500), request(11.0)),
+            {"settle 1/fault/4": DIES_AFTER, "settle 2/fault/0": DIES, "mapping generate_shot/latency/1": 5000},
+        ),
+    ),
+    "a delete freezes while another deletes and the job is asked for again": (
+        "a delete takes any PDF",
+        History(ONCE, (request(0.0), delete(10.0), delete(12.0), request(14.0)), {"delete 2/latency/2": 20_000}),
+    ),
+    "a delete meets 409": (
+        "409 to a delete counts as another object",
+        History(ONCE, (request(0.0), delete(250.0)), {"delete 2/fault/2": CONFLICT}),
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def simulation() -> Iterator[None]:
+    with installed():
+        yield
+
+
+@pytest.mark.parametrize(("mistake", "trace"), TRACES.values(), ids=list(TRACES))
+def test_a_known_trace_goes_well_without_its_mistake(mistake: str, trace: History) -> None:
+    violations, world = trace.run()
+    assert not violations
+    with BY_NAME[mistake].applied():
+        violations, other = trace.run()
+    assert violations
+    used = world.decisions.made | other.decisions.made
+    assert used == trace.decisions, "the product's steps are others by now: the trace tests nothing"
