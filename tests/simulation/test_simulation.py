@@ -12,6 +12,8 @@ from tests.simulation.history import Result
 from tests.simulation.install import installed
 from tests.simulation.mutants import MUTANTS, Mutant
 
+pytestmark = pytest.mark.timeout(600)  # a busy machine
+
 HISTORIES = 2_000
 WITHIN = 20_000
 """Histories within which each mutant has to be found."""
@@ -31,7 +33,6 @@ def first_wrong(histories: int, first: int = FIRST_SEED) -> Result | None:
     return next((result for result in results if result.violations), None)
 
 
-@pytest.mark.timeout(600)
 def test_no_history_loses_or_doubles_a_job() -> None:
     wrong = first_wrong(HISTORIES, 0)
     if wrong is not None:
@@ -71,7 +72,6 @@ QUICKLY_FOUND = {
 }
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("mutant", QUICKLY_FOUND.values(), ids=list(QUICKLY_FOUND))
 def test_a_gross_mistake_is_found_at_once(mutant: Mutant) -> None:
     with mutant.applied():
