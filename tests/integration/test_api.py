@@ -60,7 +60,7 @@ def parts(store: Store, broker: Broker, bus: ListenedBus) -> Iterator[Parts]:
         settings=settings,
         store=store,
         publisher=publisher,
-        door=Door(store, publisher, 1),
+        door=Door(store, publisher),
         waiting=Waiting(store, 2),
         answers=Answers(store, links, 900, 30),
         rules=Rules(Egress(), 600, parse_hosts("hooks.example.com"), parse_allow("@example.com")),
@@ -85,7 +85,9 @@ def write(store: Store, record: records.Record) -> records.Record:
 
 
 def made(store: Store, report: Report) -> records.Record:
-    return write(store, records.done(records.create(ID, URL, Options(), records.now()), report, records.now()))
+    return write(
+        store, records.done(records.create(ID, URL, Options(), records.now()), report, records.now(), records.GRACE)
+    )
 
 
 def state(store: Store) -> records.Record:
@@ -372,7 +374,9 @@ class Counted(Store):
 
 def test_who_waits_hears_of_the_end_and_gives_the_turn_back(parts: Parts, report: Report) -> None:
     running = write(parts.store, records.create(ID, URL, Options(), records.now()))
-    timer = threading.Timer(0.5, lambda: write(parts.store, records.done(running, report, records.now())))
+    timer = threading.Timer(
+        0.5, lambda: write(parts.store, records.done(running, report, records.now(), records.GRACE))
+    )
     timer.start()
     found = parts.waiting.follow(ID, 20)
     timer.join()
@@ -400,7 +404,7 @@ def test_no_more_may_wait_than_there_are_turns(parts: Parts, report: Report) -> 
     assert found[0].state == "publishing"
     with pytest.raises(Transient, match="too_many_waiting"):
         parts.waiting.follow(ID, 20, or_refuse=True)
-    write(parts.store, records.done(running, report, records.now()))
+    write(parts.store, records.done(running, report, records.now(), records.GRACE))
     assert parts.waiting.follow(ID, 20, or_refuse=True) is not None  # nothing to wait for needs no turn
     assert Waiting(parts.store, 0)._take_turn() is None
 
