@@ -44,7 +44,7 @@ class Runtime:
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")  # without it awslambdaric 4.2 is a segfault
                 self.send_header("Lambda-Runtime-Aws-Request-Id", "request-1")
-                self.send_header("Lambda-Runtime-Deadline-Ms", str(int((time.time() + 30) * 1000)))
+                self.send_header("Lambda-Runtime-Deadline-Ms", str(int((time.time() + 60) * 1000)))
                 self.send_header("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-west-1:1:function:render")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -93,7 +93,7 @@ class Runtime:
 
     def invoke(self, event: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         self.events.put(event)
-        return self.answers.get(timeout=20)
+        return self.answers.get(timeout=60)
 
     def children(self) -> list[int]:
         """All running processes below the function's."""
@@ -152,7 +152,7 @@ def test_a_dead_browser_ends_the_process(runtime: Runtime, event: dict[str, Any]
     binary = str(layer.inflate("chromium"))
     browser = min(pid for pid in runtime.children() if _program(pid) == binary)
     os.kill(browser, signal.SIGKILL)
-    assert runtime.process.wait(5) == 70
+    assert runtime.process.wait(30) == 70
     assert "the browser died" in (tmp_path / "log").read_text()
 
 
@@ -162,7 +162,7 @@ def test_when_the_function_is_killed_so_is_its_browser(runtime: Runtime, event: 
     assert children
     runtime.process.kill()
     runtime.process.wait()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while any(_runs(pid) for pid in children) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not [pid for pid in children if _runs(pid)]

@@ -151,7 +151,7 @@ def test_a_pdf_that_a_script_leads_to_is_stored_too(render: Bench, site: Site) -
 
 def test_a_pdf_is_bounded_and_other_downloads_are_refused(render: Bench, site: Site) -> None:
     site.pages["/doc"] = (200, {"Content-Type": "application/pdf"}, _pdf(1) + b" " * 3_000_000)
-    assert render.error(site.url("/doc"), limits={"seconds": 10, "pdf_bytes": 1_000_000}) == "too_large"
+    assert render.error(site.url("/doc"), limits={"seconds": 30, "pdf_bytes": 1_000_000}) == "too_large"
     for kind in ("application/zip", "application/octet-stream"):
         site.pages["/zip.pdf"] = (200, {"Content-Type": kind, "Content-Disposition": "attachment"}, b"PK no pdf")
         assert render.error(site.url("/zip.pdf")) == "unsupported_content"
@@ -192,7 +192,7 @@ def test_what_comes_late_is_waited_for(render: Bench, site: Site, kind: str) -> 
     began = time.monotonic()
     text, report = settled(render, site.page("/late", html))
     assert "came late" in text, report.waited
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < GRACE
     assert report.verdict == "complete"
 
 
@@ -203,7 +203,7 @@ def test_long_polls_and_streams_hold_nothing_up(render: Bench, site: Site) -> No
       setInterval(() => document.title += '.', 30)</script>"""
     began = time.monotonic()
     _, report = settled(render, site.page("/live", script))
-    assert time.monotonic() - began < 10, "/hold is answered after 20 s"
+    assert time.monotonic() - began < GRACE, "/hold is not answered meanwhile"
     assert report.verdict == "complete"
 
 
@@ -215,7 +215,7 @@ def test_a_page_that_scrolls_for_ever_ends_within_its_bounds(render: Bench, site
       addEventListener('scroll', more)</script>"""
     began = time.monotonic()
     answer = render(site.page("/endless", script))
-    assert time.monotonic() - began < 12
+    assert time.monotonic() - began < GRACE
     assert codes(answer) == ["scroll_limit"]
     assert report_of(answer).pages >= 20
 
