@@ -88,7 +88,8 @@ class Chromium:
             playwright.async_api.Error, TimeoutError: neither way works.
         """
         try:
-            await self._launch()
+            with _translated():
+                await self._launch()
         finally:
             await self._reap()
 
@@ -122,13 +123,15 @@ class Chromium:
     async def new_context(self, **options: Any) -> BrowserContext:
         """A context that shares nothing with any other; the options are those of Playwright's `new_context`."""
         if self._browser is not None:
-            return await self._browser.new_context(**options)
+            with _translated():
+                return await self._browser.new_context(**options)
         # HOME survives, a profile must not.
         profile = tempfile.mkdtemp(prefix="profile-", dir=self._layer.workspace())
         launch = self._options(["--single-process", "--no-zygote", "--in-process-gpu"])
         try:
-            context = await self._playwright.chromium.launch_persistent_context(profile, **launch, **options)
-        except Error:
+            with _translated():
+                context = await self._playwright.chromium.launch_persistent_context(profile, **launch, **options)
+        except BaseException:  # a cancellation too
             shutil.rmtree(profile, ignore_errors=True)
             raise
         context.on("close", lambda _: shutil.rmtree(profile, ignore_errors=True))
@@ -202,6 +205,19 @@ async def launch_chromium(*, proxy: str | None = None, layer: Layer | None = Non
         await asyncio.gather(binary, return_exceptions=True)
     await chromium.start()
     return chromium
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Turns an AttributeError of Playwright's own into an Error.
+
+    A context whose browser is killed while it is launched has no browser type yet. Playwright 1.65 fails over that in
+    its close listener, keeps the AttributeError, and raises it at the next call, which may be that of the next launch.
+    """
+    try:
+        yield
+    except AttributeError as error:
+        raise Error(f"a browser was killed while it was launched: {error}") from error
 
 
 @contextlib.contextmanager
