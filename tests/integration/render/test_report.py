@@ -143,6 +143,24 @@ def test_a_pdf_is_stored_as_it_is(render: Bench, site: Site, headers: dict[str, 
     assert len([path for path in site.paths() if path == "/doc"]) == 1
 
 
+@pytest.mark.parametrize("kind", ["application/octet-stream", "application/x-stuff", "text/plain", "text/html", ""])
+def test_a_pdf_is_known_by_its_first_bytes(render: Bench, site: Site, kind: str) -> None:
+    """Whatever its type and name say."""
+    document = _pdf(2)
+    site.pages["/doc"] = (200, {"Content-Type": kind} if kind else {}, document)
+    answer = render(site.url("/doc"))
+    assert base64.b64decode(answer.pdf or "") == document
+    assert report_of(answer).source == "pdf"
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "text/html"])
+def test_a_text_about_pdfs_is_printed(render: Bench, site: Site, kind: str) -> None:
+    site.pages["/about"] = (200, {"Content-Type": kind}, b"A PDF begins with %PDF-1.4 and ends with %%EOF.")
+    answer = render(site.url("/about"))
+    assert "begins with" in text_of(answer)
+    assert report_of(answer).source == "page"
+
+
 def test_a_pdf_that_a_script_leads_to_is_stored_too(render: Bench, site: Site) -> None:
     site.pages["/doc"] = (200, {"Content-Type": "application/pdf"}, _pdf(1))
     answer = render(site.page("/go", "<script>location='/doc'</script>"))
