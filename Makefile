@@ -17,6 +17,13 @@ OUT ?= page.pdf
 ALLOW ?=
 CA ?=
 PORT ?= 0
+# What a person gives goes through the environment as it was typed: neither make nor the shell expands it.
+unexport URL OUT ALLOW CA PORT
+export URLSHOT_URL := $(value URL)
+export URLSHOT_OUT := $(value OUT)
+export URLSHOT_ALLOW := $(value ALLOW)
+export URLSHOT_CA := $(value CA)
+export URLSHOT_PORT := $(value PORT)
 STAGE ?=
 DOCKER ?=
 TAKE ?=
@@ -29,17 +36,24 @@ CONFIG ?= default
 GUIDED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup layers pdf up test prove simulate lint openapi sam sam-test sizes deploy outputs tail destroy gallery screenshots bump bench clean $(CHECKS)
+.PHONY: help setup layers pdf up test prove simulate lint openapi sam sam-test sizes deploy outputs tail destroy gallery screenshots bump bench clean check-pdf check-up check-python $(CHECKS)
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-pdf: setup ## Set up, start everything, print URL= (default: a demo page of ours) to OUT=page.pdf, stop everything
-	@$(BIN)/python -m infra.local pdf $(if $(URL),--url '$(URL)') --out '$(OUT)' $(if $(ALLOW),--allow '$(ALLOW)')
+pdf: check-pdf setup ## Set up, start everything, print URL= (default: a demo page of ours) to OUT=page.pdf, stop everything
+	@$(BIN)/python -m infra.local pdf
 
-up: setup ## Start the stack and keep it up; PORT=, ALLOW=host:port,..., CA=file.pem, STAGE=1 (paths under /prod) and DOCKER=1 (for sam local) as you like
-	@exec $(BIN)/python -m infra.local up --port $(PORT) $(if $(ALLOW),--allow '$(ALLOW)') $(if $(CA),--ca '$(CA)') \
-		$(if $(STAGE),--stage-prefix) $(if $(DOCKER),--docker)
+up: check-up setup ## Start the stack and keep it up; PORT=, ALLOW=host:port,..., CA=file.pem, STAGE=1 (paths under /prod) and DOCKER=1 (for sam local) as you like
+	@exec $(BIN)/python -m infra.local up $(if $(STAGE),--stage-prefix) $(if $(DOCKER),--docker)
+
+# Before the setup, which takes minutes the first time.
+check-pdf check-up: check-python
+	@$(PYTHON) -m infra.local.arguments $(@:check-%=%)
+
+check-python:
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null \
+		|| { echo "urlshot needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3" >&2; exit 2; }
 
 test: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp $(HOME_DIR)/checkov.stamp ## Run lint, types and all tests but the long ones
 	@$(MAKE) lint
@@ -122,11 +136,9 @@ endif
 setup: $(HOME_DIR)/local.stamp layers ## Prepare the environment, the layers and the broker (pdf, up and test do it too)
 
 # ---- how things are made ------------------------------------------------------------------------------------------
-$(BIN)/python:
+$(BIN)/python: | check-python
 	@mkdir -p $(HOME_DIR)
 	@echo "Making a virtual environment in $(HOME_DIR)/venv"
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "urlshot needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3"; exit 1; }
 	@$(PYTHON) -m venv $(HOME_DIR)/venv || { rm -rf $(HOME_DIR)/venv; \
 		echo "No venv module. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from typing import Any
@@ -27,12 +28,14 @@ SIDE_BY_SIDE = 10
 
 
 class CallbackSettings(OutgoingSettings):
-    """`LINK_SECRET` is empty on an endpoint without keys. `LOCAL_CA` is a file of authorities that are trusted besides
-    the system's, on the local stack only."""
+    """`LINK_SECRET` is empty on an endpoint without keys. `SYMMETRIC_WEBHOOK_SECRET` names the secret of receivers that
+    verify symmetric signatures only; without it there are asymmetric ones alone. `LOCAL_CA` is a file of authorities
+    that are trusted besides the system's, on the local stack only."""
 
     bucket: str
     callback_queue: str
     webhook_secret: str
+    symmetric_webhook_secret: str = ""
     link_secret: str = ""
     local_ca: str = Field(default="")
 
@@ -50,11 +53,15 @@ def bootstrap() -> tuple[Worker, ThreadPoolExecutor]:
         claims=lambda: S3Claims(settings.bucket, s3),
         outbox=Outbox(settings.callback_queue),
         sender=Sender(settings.egress, tls),
-        keys=WebhookKeys(lambda: read_text(settings.webhook_secret)),
+        keys=WebhookKeys(lambda: read_text(settings.webhook_secret), _symmetric(settings.symmetric_webhook_secret)),
         links=FileLinks(link_key(settings.link_secret)),
         public_url=settings.public_url,
     )
     return worker, ThreadPoolExecutor(max_workers=SIDE_BY_SIDE)
+
+
+def _symmetric(arn: str) -> Callable[[], str] | None:
+    return (lambda: read_text(arn)) if arn else None
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import time
 from typing import Any
 
@@ -19,8 +18,6 @@ from urlshot.jobs import ConsentOutcome
 
 from .lists import TidyLists
 
-LOOK_SECONDS = 0.7
-"""How long a banner is looked for once the page stands: autoconsent looks twice, half a second apart."""
 OPEN_SECONDS = 1.2
 """How long a consent manager that was found may take to show its banner; many show none, depending on the country."""
 REJECT_SECONDS = 3.0
@@ -31,7 +28,12 @@ MESSAGES = 2000
 FRAMES = 20
 """Documents that get the rules, which are 100 kB."""
 _REST = 0.1
-"""Seconds from the second look's beginning, which is reported, to its end, which is not."""
+"""Seconds from the beginning of autoconsent's second look, which it reports, to its end, which it does not report.
+
+It looks twice, half a second apart. These seconds and OPEN_SECONDS are counted by the page's own timers, so that a page
+that is slow, or a machine that is busy, has the look that others have.
+"""
+_PAGE_TIME = "seconds => new Promise(done => setTimeout(done, seconds * 1000))"
 
 _CONFIG = {
     "enabled": True,
@@ -58,11 +60,11 @@ class Consent:
         self._messages = 0
         self._documents = 0
         self._waited = 0.0
-        self._began: float | None = None
-        self._looked_at: float | None = None
-        """When the second look began."""
         self._found = ""
-        self._found_at = 0.0
+        self._look: asyncio.Task[None] | None = None
+        """Ends when the second look is over."""
+        self._opening: asyncio.Task[None] | None = None
+        """Ends when the consent manager that was found has had its time to show a banner."""
         self._open = False
         self._outcome: ConsentOutcome = "none"
         self._done = False
@@ -79,10 +81,9 @@ class Consent:
         To be called when the page stands, and again before it is printed: a banner that came later is then waited for.
         """
         began = time.monotonic()
-        if self._began is None:
-            self._began = began
         try:
-            while (left := min(self._until(), began + REJECT_SECONDS - self._waited) - time.monotonic()) > 0:
+            until = began + REJECT_SECONDS - self._waited
+            while self._is_pending() and (left := until - time.monotonic()) > 0:
                 self._changed.clear()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._changed.wait(), left)
@@ -99,15 +100,12 @@ class Consent:
         """Autoconsent's name for what it found; empty if nothing."""
         return self._found
 
-    def _until(self) -> float:
-        """The time until which the state of things is worth a wait."""
-        if self._done or self._messages == 0 or self._began is None:  # answered; or no script runs there
-            return 0.0
-        if self._open:
-            return math.inf  # as long as there is time at all
-        if self._found:
-            return self._found_at + OPEN_SECONDS
-        return self._looked_at + _REST if self._looked_at is not None else self._began + LOOK_SECONDS
+    def _is_pending(self) -> bool:
+        """Whether a banner may still come, or the one that is there be answered."""
+        if self._done or self._messages == 0:  # answered; or no script runs there
+            return False
+        timer = self._opening or self._look
+        return self._open or timer is None or not timer.done()
 
     async def _receive(self, source: dict[str, Any], message: Any) -> None:
         """One message; from a page that may send anything."""
@@ -118,16 +116,23 @@ class Consent:
             case {"type": "init"} if self._documents < FRAMES:
                 self._documents += 1
                 await self._answer(source["frame"])
-            case {"type": "report", "mainFrame": True, "state": {"findCmpAttempts": 2}} if not self._looked_at:
-                self._looked_at = time.monotonic()
+            case {"type": "report", "mainFrame": True, "state": {"findCmpAttempts": 2}} if self._look is None:
+                self._look = asyncio.create_task(self._page_time(_REST))
             case {"type": "cmpDetected", "cmp": str(name)} if not self._open:
-                self._found, self._found_at = name[:100], time.monotonic()
+                self._found = name[:100]
+                if self._opening is None:
+                    self._opening = asyncio.create_task(self._page_time(OPEN_SECONDS))
             case {"type": "popupFound", "cmp": str(name)}:
                 self._found, self._open, self._done = name[:100], True, False
             case {"type": "optOutResult", "result": False}:
                 self._outcome, self._done = "failed", True
             case {"type": "autoconsentDone", "isCosmetic": cosmetic}:
                 self._outcome, self._done = "hidden" if cosmetic else "rejected", True
+        self._changed.set()
+
+    async def _page_time(self, seconds: float) -> None:
+        with contextlib.suppress(Error):  # the document is gone, and its banner with it
+            await self._page.evaluate(_PAGE_TIME, seconds)
         self._changed.set()
 
     async def _answer(self, frame: Frame) -> None:

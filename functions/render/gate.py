@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import re
 from collections.abc import Coroutine
 from typing import Any
 
@@ -24,7 +25,14 @@ _MAGIC_WITHIN = 1024
 """Bytes within which readers look for a PDF's header (ISO 32000-1, annex H.3.4.1)."""
 _TAIL = 4096
 """Bytes at the end within which a whole PDF says where its cross-references are; some files have rubbish after it."""
-_PERHAPS = {"application/octet-stream", "binary/octet-stream", "application/force-download", "application/download"}
+_SHOWN = ("text/", "image/", "audio/", "video/", "multipart/")
+"""Beginnings of the types that Chromium shows or plays; all others it downloads, but for those that follow."""
+_SHOWN_TOO = re.compile(r"|application/(?:.*[+])?(?:xml|json|(?:java|ecma)script)", re.IGNORECASE)
+_IS_PDF_AS_TEXT = """() => {
+  const first = document.body?.firstChild;
+  const shown = document.contentType === "text/plain" || (first?.nodeType === Node.TEXT_NODE && !document.doctype);
+  return shown && Boolean(first?.textContent.trimStart().startsWith("%PDF-"));
+}"""
 
 
 class Gate:
@@ -45,6 +53,9 @@ class Gate:
         """The PDF that the URL served, and the status that it came with."""
         self.status = 0
         self.error: UrlshotError | None = None
+        self.has_passed_text = False
+        """The document came as text or without a type, and could be a PDF all the same."""
+        self._takes_all = False
         self.served: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the URL, or a script of its page's, led to something that is no page."""
 
@@ -59,6 +70,16 @@ class Gate:
             patterns.append({"urlPattern": "*", "requestStage": "Request"})
         await session.send("Fetch.enable", {"patterns": patterns, "handleAuthRequests": self._auth is not None})
         return session
+
+    async def looks_again(self) -> bool:
+        """Whether the page may be a PDF that came as text or without a type; if so, the next document is looked into.
+
+        Chromium shows such a PDF as text, or downloads it.
+        """
+        self._takes_all = self.has_passed_text and (
+            self._page.url == "about:blank" or bool(await self._page.evaluate(_IS_PDF_AS_TEXT))
+        )
+        return self._takes_all
 
     async def finish(self) -> None:
         """Waits until a PDF that has begun is here, or has failed."""
@@ -85,7 +106,7 @@ class Gate:
         with contextlib.suppress(Error):  # the page may have gone meanwhile, and its requests with it
             if "responseStatusCode" not in event and "responseErrorReason" not in event:
                 await self._request(event)
-            elif event.get("frameId") == self._frame and _may_be_pdf(event):
+            elif event.get("frameId") == self._frame and self._is_taken(event):
                 await self._take(event)
             else:
                 await self._send("Fetch.continueResponse", event)
@@ -115,6 +136,17 @@ class Gate:
             await self._send("Fetch.continueRequest", event, headers=headers)
             return
         await self._send("Fetch.continueRequest", event)
+
+    def _is_taken(self, event: dict[str, Any]) -> bool:
+        """Whether a document's response is looked into, for it may be a PDF: its first bytes decide, not its type."""
+        if not 200 <= event.get("responseStatusCode", 0) < 300:
+            return False
+        headers = {header["name"].lower(): header["value"] for header in event.get("responseHeaders", [])}
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if self._takes_all or _is_download(headers, kind):
+            return True
+        self.has_passed_text = kind in {"", "text/plain", "text/html"}
+        return False
 
     async def _take(self, event: dict[str, Any]) -> None:
         """Reads the response; if it is no PDF, the browser gets what it would have got: a download, which it drops."""
@@ -146,13 +178,7 @@ class Gate:
         return await self._session.send(method, values) or {}
 
 
-def _may_be_pdf(event: dict[str, Any]) -> bool:
-    """Whether a document's response is to be looked into: a PDF by its type, or a download that could be one."""
-    if not 200 <= event.get("responseStatusCode", 0) < 300:
-        return False
-    headers = {header["name"].lower(): header["value"] for header in event.get("responseHeaders", [])}
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind in _PERHAPS:
-        name = headers.get("content-disposition", "") + " " + event["request"]["url"].partition("?")[0]
-        return ".pdf" in name.lower()
-    return kind in {"application/pdf", "application/x-pdf"}
+def _is_download(headers: dict[str, str], kind: str) -> bool:
+    """Whether Chromium shows no page of such a response."""
+    disposition = headers.get("content-disposition", "").partition(";")[0].strip().lower()
+    return disposition == "attachment" or not (kind.startswith(_SHOWN) or _SHOWN_TOO.fullmatch(kind))

@@ -24,7 +24,8 @@ from urlshot.dial import Resolver, Unreachable, dial, resolve
 from urlshot.egress import Egress
 
 from .ledger import Ledger
-from .wire import MAX_HEAD, BadMessage, Request, parse_request, parse_response, refusal
+from .responses import Response, ResponseReader
+from .wire import MAX_HEAD, BadMessage, Request, parse_request, refusal
 
 HEAD_SECONDS = 10.0
 """Longest wait for the browser's request."""
@@ -155,20 +156,29 @@ class _Connection:
         self._sent(len(head))
         body = asyncio.create_task(self._body(request.length))
         try:
-            status = 100
-            while 100 <= status < 200:  # informational responses are for us; 101 was not asked for
-                try:
-                    status, answer = parse_response(await _head(self._server[0], IDLE_SECONDS))
-                except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-                    raise BadMessage("no response", 502) from error
-                if status == 101:
-                    raise BadMessage("an upgrade that was not asked for", 502)
-            self._browser[1].write(answer)
-            self._received(len(answer))
+            try:
+                response = await self._response(request.port)
+            except (OSError, TimeoutError) as error:
+                raise BadMessage("no response", 502) from error
+            if response is None:
+                return
+            self._browser[1].write(response.head + response.rest)
             await self._pump(self._server[0], self._browser[1], self._received)
         finally:
             body.cancel()
             await asyncio.gather(body, return_exceptions=True)
+
+    async def _response(self, port: int) -> Response | None:
+        """The response's head, and what came with it; None where the job has had its share of bytes."""
+        reading = ResponseReader(port)
+        while True:
+            async with asyncio.timeout(IDLE_SECONDS):
+                data = await self._server[0].read(_CHUNK)
+            response = reading.feed(data)
+            if not self._received(len(data)):
+                return None
+            if response is not None:
+                return response
 
     async def _body(self, length: int) -> None:
         """Passes exactly as many bytes on as the request announced, then watches for the browser to leave."""
@@ -215,6 +225,6 @@ class _Connection:
         return self._ledger.moved(received=size)
 
 
-async def _head(reader: asyncio.StreamReader, seconds: float = HEAD_SECONDS) -> bytes:
-    async with asyncio.timeout(seconds):
+async def _head(reader: asyncio.StreamReader) -> bytes:
+    async with asyncio.timeout(HEAD_SECONDS):
         return await reader.readuntil(b"\r\n\r\n")

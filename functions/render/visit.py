@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -72,7 +73,7 @@ class Visit:
                 return self._as_it_is(self._gate.pdf)
             with self._budget.phase("settle"):
                 settled = await self._settle(session)
-                if await self._served():  # a script may have led to a PDF
+                if await self._served() or await self._is_pdf_as_text():  # a script may have led to a PDF
                     return self._as_it_is(self._gate.pdf or b"")
                 self._check()
                 await self._tidy.dress()
@@ -105,7 +106,7 @@ class Visit:
         try:
             await self._page.goto(self._job.url, wait_until="commit", timeout=self._budget.for_page() * 1000)
         except Error:
-            if not await self._served():
+            if not await self._served() and not await self._is_pdf_as_text():
                 raise
         self._check()
         return session
@@ -117,6 +118,14 @@ class Visit:
         if self._gate.error is not None:
             raise self._gate.error
         return self._gate.pdf is not None
+
+    async def _is_pdf_as_text(self) -> bool:
+        """Opens the URL again where what it served is a PDF that came as text; whether it is one."""
+        if self._gate.has_passed_text and await self._gate.looks_again():
+            with contextlib.suppress(Error):  # the gate takes it, so the browser opens nothing
+                await self._page.goto(self.witness.asked, wait_until="commit", timeout=self._budget.for_page() * 1000)
+            return await self._served()
+        return False
 
     async def _fulfil(self, route: Route) -> None:
         await route.fulfill(status=200, content_type="text/html; charset=utf-8", body=self._job.html or "")

@@ -1,20 +1,19 @@
-"""HTTP/1.1 heads as the proxy needs them: read strictly, written anew, with nothing in them that two sides may read
-differently (RFC 9112)."""
+"""HTTP/1.1 requests as the proxy needs them: read strictly and written afresh, with nothing in them that two sides may
+read differently (RFC 9112). What servers answer is read in `responses`."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-MAX_HEAD = 64 * 1024
-"""Bytes that a request's or response's head may have."""
+MAX_HEAD = 256 * 1024
+"""Bytes that a request's or response's head may have; Chromium's own limit (http_stream_parser.h)."""
 
 Headers = list[tuple[str, str]]
 
-_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+")
 _PORT = re.compile(r"[0-9]{1,5}")
-_STATUS = re.compile(r"HTTP/1\.[01] ([1-5][0-9]{2})(?: .*)?")
 
 # RFC 9110, section 7.6.1, and the older ones that are still met. Transfer-Encoding is dealt with where bodies are.
 _HOP_BY_HOP = {
@@ -52,7 +51,7 @@ class Request:
         authority = host if self.port == 80 else f"{host}:{self.port}"
         lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: {authority}"]
         lines += [f"{name}: {value}" for name, value in end_to_end(self.headers) if name.lower() != "host"]
-        return _encode([*lines, "Connection: close"])
+        return encode([*lines, "Connection: close"])
 
 
 def parse_request(head: bytes) -> Request:
@@ -63,7 +62,7 @@ def parse_request(head: bytes) -> Request:
     """
     first, headers = _parse(head)
     parts = first.split(" ")
-    if len(parts) != 3 or parts[2] not in {"HTTP/1.1", "HTTP/1.0"} or not _TOKEN.fullmatch(parts[0]):
+    if len(parts) != 3 or parts[2] not in {"HTTP/1.1", "HTTP/1.0"} or not TOKEN.fullmatch(parts[0]):
         raise BadMessage("not a request line")
     method, target, _ = parts
     if method == "CONNECT":
@@ -76,22 +75,6 @@ def parse_request(head: bytes) -> Request:
     host, port = _authority(rest[:end], 80)
     path = rest[end:] if rest[end:].startswith("/") else "/" + rest[end:]
     return Request(method, host, port, path, headers, _length(headers))
-
-
-def parse_response(head: bytes) -> tuple[int, bytes]:
-    """Reads a response's head; its status, and the head for the browser, which says that the connection will close.
-
-    The body is passed on byte by byte, so its framing (Content-Length or Transfer-Encoding) stays as it is.
-
-    Raises:
-        BadMessage: it is no HTTP/1.x response.
-    """
-    first, headers = _parse(head)
-    match = _STATUS.fullmatch(first)
-    if match is None:
-        raise BadMessage("not a status line", 502)
-    lines = [first, *(f"{name}: {value}" for name, value in end_to_end(headers)), "Connection: close"]
-    return int(match[1]), _encode(lines)
 
 
 def end_to_end(headers: Headers) -> Headers:
@@ -109,7 +92,7 @@ def refusal(status: int, reason: str) -> bytes:
     texts = {400: "Bad Request", 403: "Forbidden", 411: "Length Required", 431: "Header Fields Too Large"}
     text = texts.get(status, "Bad Gateway")
     head = [f"HTTP/1.1 {status} {text}", f"Proxy-Status: urlshot; error={reason}", "Content-Length: 0"]
-    return _encode([*head, "Connection: close"])
+    return encode([*head, "Connection: close"])
 
 
 def _parse(head: bytes) -> tuple[str, Headers]:
@@ -124,7 +107,7 @@ def _parse(head: bytes) -> tuple[str, Headers]:
     for line in lines:
         name, colon, value = line.partition(":")
         # No space before the colon and no folded lines: both are read in more than one way (RFC 9112, section 5).
-        if not colon or not _TOKEN.fullmatch(name):
+        if not colon or not TOKEN.fullmatch(name):
             raise BadMessage("not a header line")
         headers.append((name, value.strip(" \t")))
     return first, headers
@@ -154,5 +137,5 @@ def _length(headers: Headers) -> int:
     return int(lengths[0])
 
 
-def _encode(lines: list[str]) -> bytes:
+def encode(lines: list[str]) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")

@@ -2,12 +2,11 @@
 
 import argparse
 import asyncio
-import re
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
+from infra.local.arguments import parser
 from infra.local.artefacts import MissingArtefact
 from infra.local.cloudformation import DeploymentError
 from infra.local.console import Console
@@ -23,7 +22,7 @@ _EXPECTED = (BrokerError, DeploymentError, JobFailed, MissingArtefact, StackFail
 
 
 def main() -> int:
-    arguments = _parser().parse_args()
+    arguments = parser().parse_args()
     console = Console()
     try:
         if ExistingBroker.from_environment() is None:
@@ -35,48 +34,6 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m infra.local", description="The whole of urlshot on one machine.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    up = commands.add_parser("up", help="run until Ctrl-C")
-    up.add_argument("--port", type=int, default=0, help="port of the API; a free one by default")
-    up.add_argument("--stage-prefix", action="store_true", help="paths start with the stage, as at an AWS address")
-    up.add_argument("--docker", action="store_true", help="let the containers of sam local reach the stack")
-    up.add_argument("--ca", type=Path, help="PEM file of authorities that callbacks trust besides the system's")
-    up.add_argument("--ready-file", type=Path, help="file that gets all addresses, as JSON, once everything is up")
-    pdf = commands.add_parser("pdf", help="have one URL printed and save the PDF")
-    pdf.add_argument("--url", help="what to print; a demo page by default")
-    pdf.add_argument("--out", type=Path, default=Path("page.pdf"), help="file for the PDF (page.pdf)")
-    for command in (up, pdf):
-        command.add_argument(
-            "--allow",
-            type=_pairs,
-            default=(),
-            metavar="HOST:PORT,...",
-            help="what pages may load from this machine, and callbacks go to",
-        )
-        command.add_argument(
-            "--param", type=_assignment, action="append", default=[], metavar="K=V", help="a parameter of template.yaml"
-        )
-        command.add_argument("--concurrency", type=int, default=20, help="instances of one function side by side (20)")
-    return parser
-
-
-def _pairs(text: str) -> tuple[str, ...]:
-    pairs = tuple(pair for pair in text.split(",") if pair)
-    for pair in pairs:
-        if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\s]+):\d{1,5}", pair):
-            raise argparse.ArgumentTypeError(f"{pair!r} is not host:port")
-    return pairs
-
-
-def _assignment(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
-    return name, value
 
 
 async def _run(arguments: argparse.Namespace, console: Console) -> None:

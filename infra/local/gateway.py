@@ -15,6 +15,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
 from infra.local.async_events import TooLarge
 from infra.local.lambdas import Lambdas
@@ -22,6 +24,7 @@ from infra.local.model import Api, Route
 from infra.local.proxy_event import ApiKey, HttpRequest, MalformedAnswer, proxy_answer, proxy_event
 
 BODY_LIMIT = 10 * 1024 * 1024  # bytes
+HEAD_LIMIT = 10_240  # bytes of a request line, and of a header's value
 INTEGRATION_SECONDS = 29.0
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer", "content-length"}
 _CONTEXT = re.compile(r"\$context\.([A-Za-z.]+)")
@@ -42,6 +45,9 @@ UNKNOWN_ROUTE = GatewayError(
 )
 NO_KEY = GatewayError("INVALID_API_KEY", 403, "Forbidden", "ForbiddenException")
 BODY_TOO_LARGE = GatewayError("REQUEST_TOO_LARGE", 413, "Request Too Long", "RequestTooLargeException")
+HEAD_TOO_LARGE = GatewayError("DEFAULT_4XX", 413, "Request Too Long", "RequestTooLargeException")
+BAD_BODY = GatewayError("BAD_REQUEST_BODY", 400, "Invalid request body", "BadRequestException")
+NO_HTTP = GatewayError("DEFAULT_4XX", 400, "Bad Request", "BadRequestException")
 BAD_ANSWER = GatewayError("DEFAULT_5XX", 502, "Internal server error", "InternalServerErrorException")
 NO_ANSWER = GatewayError("INTEGRATION_TIMEOUT", 504, "Endpoint request timed out", "InternalServerErrorException")
 
@@ -97,6 +103,8 @@ def gateway_app(
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             return _own_answer(api, BODY_TOO_LARGE, request_id, path)
+        except RequestPayloadError:  # a gzip body that is none, say
+            return _own_answer(api, BAD_BODY, request_id, path)
         event = proxy_event(
             HttpRequest(
                 method=request.method,
@@ -141,6 +149,48 @@ def gateway_app(
     app = web.Application(client_max_size=BODY_LIMIT)
     app.router.add_route("*", r"/{path:[\s\S]*}", serve)  # a path may have an encoded line break in it
     return app
+
+
+class GatewayRunner(web.AppRunner):
+    """Runs the gateway's app, and answers as API Gateway does where a request does not get as far as the app."""
+
+    __slots__ = ("_api",)
+
+    def __init__(self, app: web.Application, api: Api) -> None:
+        super().__init__(
+            app, access_log=None, shutdown_timeout=0.5, max_line_size=HEAD_LIMIT, max_field_size=HEAD_LIMIT
+        )
+        self._api = api
+
+    async def _make_server(self) -> web.Server:
+        api = self._api
+
+        class Handler(RequestHandler):
+            __slots__ = ()
+
+            def handle_error(
+                self,
+                request: web.BaseRequest,
+                status: int = 500,
+                exc: BaseException | None = None,
+                message: str | None = None,
+            ) -> web.StreamResponse:
+                if status >= 500 or request.writer.output_size > 0:
+                    return super().handle_error(request, status, exc, message)
+                error = HEAD_TOO_LARGE if isinstance(exc, LineTooLong) else NO_HTTP
+                answer = _own_answer(api, error, str(uuid.uuid4()), "")
+                answer.force_close()
+                return answer
+
+        class Server(web.Server):
+            def __call__(self) -> RequestHandler:
+                handler = super().__call__()
+                handler.__class__ = Handler  # aiohttp has no other place for one's own
+                return handler
+
+        server = await super()._make_server()
+        server.__class__ = Server
+        return server
 
 
 def _forwarded(request: web.Request) -> list[tuple[str, str]]:

@@ -152,6 +152,8 @@ def _failure(answer: dict[str, Any]) -> str:
     error = answer.get("error") or {}
     parts = [f"{error.get('title', 'The PDF could not be made')} ({error.get('code', 'unknown')})"]
     parts += [str(error[key]) for key in ("detail", "remedy") if error.get(key)]
+    if error.get("code") == "blocked_target":
+        parts.append("On this machine ALLOW=host:port opens a private address.")
     return "\n".join(parts)
 
 

@@ -21,7 +21,7 @@ from infra.local.awsclient import AwsClient
 from infra.local.bus import follow_rule, follow_schedule
 from infra.local.cloudformation import CustomResources, create_resources, secret_text
 from infra.local.console import Console, LogFiles
-from infra.local.gateway import gateway_app
+from infra.local.gateway import GatewayRunner, gateway_app
 from infra.local.invoke import invoke_app
 from infra.local.lambdas import Lambdas
 from infra.local.model import Wiring
@@ -157,7 +157,7 @@ class Stack:
         custom = CustomResources(self.lambdas, addresses)
         invoke = invoke_app(self.lambdas)
         custom.routes(invoke)
-        await self._serve(invoke, invoke_socket)
+        await self._serve(web.AppRunner(invoke, access_log=None, shutdown_timeout=0.5), invoke_socket)
         # One instance of each function is started while the broker boots, as Lambda sometimes does, too. The first PDF
         # then comes seconds sooner; nothing depends on it.
         warming = asyncio.create_task(self._warm())
@@ -168,7 +168,7 @@ class Stack:
         await self._connect(texts, moto.url, aws, broker.amqp)
         key = ApiKey("local-key", secrets.token_urlsafe(24))
         gateway = gateway_app(wiring.api, self.lambdas, key=key, stage_in_path=settings.stage_in_path, say=console.say)
-        await self._serve(gateway, api_socket)
+        await self._serve(GatewayRunner(gateway, wiring.api), api_socket)
         self.access = Access(
             endpoint=endpoint,
             api_key=key.value,
@@ -250,8 +250,7 @@ class Stack:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _serve(self, app: web.Application, listening: Any) -> None:
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+    async def _serve(self, runner: web.AppRunner, listening: Any) -> None:
         await runner.setup()
         self._exit.push_async_callback(runner.cleanup)
         await web.SockSite(runner, listening).start()

@@ -1,7 +1,7 @@
 """The fonts of the layer, for build.py: which files of which packages, and what is left out of them.
 
-They lie in the layer as they are, 25 MB: there is room for them, a start takes less than 0.1 s more (measured),
-and nothing has to be guessed about what a page will need.
+They lie in the layer as they are, 34 MB: there is room for them, and nothing has to be guessed about what a page will
+need.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,19 +23,42 @@ DEJAVU = [
 ]
 """Faces of DejaVu, beside Open Sans, which Chromium's package brings: serifs, fixed width, many symbols, and Arabic.
 
-Not Noto Sans Arabic: it composes letters of strokes and dots without a Unicode value, so that text in the PDF could
-neither be found nor copied (measured).
+Arabic is DejaVu's as far as DejaVu has it: Noto Sans Arabic composes letters of strokes and dots without a Unicode
+value, so that text in the PDF could neither be found nor copied (measured). It has the letters that DejaVu lacks.
 """
 
+SCRIPTS = [
+    *(
+        "arabic",
+        "armenian",
+        "bengali",
+        "devanagari",
+        "ethiopic",
+        "georgian",
+        "gujarati",
+        "gurmukhi",
+        "kannada",
+        "khmer",
+    ),
+    *("lao", "malayalam", "myanmar", "oriya", "sinhala", "tamil", "telugu", "thaana", "thai"),
+]
 NOTO = {
-    "noto-sans-devanagari": "NotoSansDevanagari",
-    "noto-sans-thai": "NotoSansThai",
+    **{f"noto-sans-{script}": f"NotoSans{script.capitalize()}" for script in SCRIPTS},
+    "noto-serif-tibetan": "NotoSerifTibetan",
+    "noto-sans-math": "NotoSansMath",
+    "noto-sans-symbols": "NotoSansSymbols",
+    "noto-sans-symbols-2": "NotoSansSymbols2",
 }
-"""Packages of @expo-google-fonts, in two weights each. Open Sans has Hebrew, Greek and Cyrillic of its own."""
+"""Packages of @expo-google-fonts, in two weights where there are two. With Open Sans, which has Latin, Greek, Cyrillic
+and Hebrew, and with Noto Sans CJK they cover the scripts in everyday use (Unicode Standard Annex 31, table 5).
+"""
+
+MUSIC = "@fontsource/noto-music"
+"""Musical notation, which @expo-google-fonts does not have; only as WOFF."""
 
 OPEN_SANS = "Copyright 2020 The Open Sans Project Authors (https://github.com/googlefonts/opensans)"
 
-INPUTS = ["fonts 2", *DEJAVU, *NOTO, (HERE / "requirements-fonts.txt").read_text()]
+INPUTS = ["fonts 3", *DEJAVU, *NOTO, (HERE / "requirements-fonts.txt").read_text()]
 """Parts of the key of what is cached; raise the number when the steps below change what they make."""
 
 EMOJI_UNUSED = frozenset({b"SVG "})
@@ -54,9 +78,12 @@ def collect(fetched: Callable[[str], Path], target: Path) -> None:
     noto = target / "fonts" / "Noto"
     noto.mkdir()
     for package, name in NOTO.items():
-        for weight in ("400Regular", "700Bold"):
-            shutil.copy(fetched(f"@expo-google-fonts/{package}/{weight}/{name}_{weight}.ttf"), noto)
+        for font in sorted(fetched(f"@expo-google-fonts/{package}").glob(f"*/{name}_[47]00*.ttf")):
+            shutil.copy(font, noto)
         shutil.copy(fetched(f"@expo-google-fonts/{package}/LICENSE_FONT"), licences / f"{package}.txt")
+    music = fetched(f"{MUSIC}/files/noto-music-music-400-normal.woff").read_bytes()
+    (noto / "NotoMusic_400Regular.ttf").write_bytes(from_woff(music))
+    shutil.copy(fetched(f"{MUSIC}/LICENSE"), licences / "noto-music.txt")
     emoji = fetched("@expo-google-fonts/noto-color-emoji")
     content = (emoji / "400Regular" / "NotoColorEmoji_400Regular.ttf").read_bytes()
     (noto / "NotoColorEmoji.ttf").write_bytes(without_tables(content, EMOJI_UNUSED))
@@ -76,26 +103,44 @@ def collect(fetched: Callable[[str], Path], target: Path) -> None:
 
 
 def without_tables(font: bytes, unused: frozenset[bytes]) -> bytes:
-    """A TrueType or OpenType font without some of its tables (OpenType 1.9, "Organization of an OpenType font").
+    """A TrueType or OpenType font without some of its tables (OpenType 1.9, "Organization of an OpenType font")."""
+    version, count = struct.unpack_from(">4sH", font)
+    tables = [struct.unpack_from(">4sIII", font, 12 + 16 * index) for index in range(count)]
+    kept = [(tag, checksum, font[at : at + length]) for tag, checksum, at, length in tables if tag not in unused]
+    return _assembled(version, kept)
+
+
+def from_woff(font: bytes) -> bytes:
+    """The TrueType or OpenType font in a WOFF file ("WOFF File Format 1.0", W3C), whose tables zlib has compressed."""
+    signature, version, count = struct.unpack_from(">4s4s4xH", font)
+    if signature != b"wOFF":
+        raise ValueError("not a WOFF file")
+    tables = []
+    for index in range(count):
+        tag, at, packed, length, checksum = struct.unpack_from(">4sIIII", font, 44 + 20 * index)
+        content = font[at : at + packed]
+        tables.append((tag, checksum, zlib.decompress(content) if packed < length else content))
+    return _assembled(version, tables)
+
+
+def _assembled(version: bytes, tables: list[tuple[bytes, int, bytes]]) -> bytes:
+    """A font of these tables: tag, checksum and content, in the order of their tags.
 
     The checksum in `head` covers the whole file and is written anew, as the specification asks.
     """
-    version, count = struct.unpack_from(">4sH", font)
-    tables = [struct.unpack_from(">4sIII", font, 12 + 16 * index) for index in range(count)]
-    kept = [table for table in tables if table[0] not in unused]
-    power = 1 << (len(kept).bit_length() - 1)
+    power = 1 << (len(tables).bit_length() - 1)
     head = struct.pack(
-        ">4sHHHH", version, len(kept), 16 * power, power.bit_length() - 1, 16 * (len(kept) - power)
+        ">4sHHHH", version, len(tables), 16 * power, power.bit_length() - 1, 16 * (len(tables) - power)
     )  # fmt: skip
     directory, body, adjustment = b"", b"", 0
-    for tag, checksum, offset, length in kept:
-        place = len(head) + 16 * len(kept) + len(body)
-        content = font[offset : offset + length]
+    for tag, checksum, original in tables:
+        place = len(head) + 16 * len(tables) + len(body)
+        content = original
         if tag == b"head":
             adjustment = place + 8
             content = content[:8] + b"\0\0\0\0" + content[12:]
-        directory += struct.pack(">4sIII", tag, checksum, place, length)
-        body += content + b"\0" * (-length % 4)
+        directory += struct.pack(">4sIII", tag, checksum, place, len(content))
+        body += content + b"\0" * (-len(content) % 4)
     made = bytearray(head + directory + body)
     total = sum(struct.unpack(f">{len(made) // 4}I", made)) & 0xFFFFFFFF
     struct.pack_into(">I", made, adjustment, (0xB1B0AFBA - total) & 0xFFFFFFFF)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import subprocess
 import sys
-from base64 import b64decode
+from base64 import b64decode, b64encode
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -43,6 +45,27 @@ def test_while_the_secret_is_changed_both_keys_sign_and_both_are_told() -> None:
         assert posted(both).signed_by(key)
     assert posted(KEYS).signed_by(both.public()[1])
     assert not posted(KEYS).signed_by(both.public()[0])
+
+
+WHSEC = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", b64encode(bytes(range(40))).decode()]
+
+
+def test_a_symmetric_secret_signs_besides_as_the_standards_libraries_do() -> None:
+    keys = WebhookKeys(lambda: "current", lambda: ", ".join(WHSEC))
+    headers = posted(keys, b"body").headers
+    first, *symmetric = headers["webhook-signature"].split(" ")
+    assert first == KEYS.sign("msg_1", 1674087231, b"body")
+    for secret, signature in zip(WHSEC, symmetric, strict=True):
+        key = b64decode(secret.removeprefix("whsec_"))
+        digest = hmac.new(key, b"msg_1.1674087231.body", hashlib.sha256).digest()
+        assert signature == f"v1,{b64encode(digest).decode()}"
+    assert keys.public() == KEYS.public()
+
+
+@pytest.mark.parametrize("text", ["", "whsec_", "whsec_c2hvcnQ=", "whsec_!!", b64encode(bytes(65)).decode()])
+def test_a_symmetric_secret_that_is_none_signs_nothing(text: str) -> None:
+    with pytest.raises(Broken):
+        WebhookKeys(lambda: "current", lambda: text).sign("msg_1", 1, b"")
 
 
 @pytest.mark.parametrize("text", ["", " , "])

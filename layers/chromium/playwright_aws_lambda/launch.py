@@ -14,10 +14,18 @@ from typing import Any
 from playwright.async_api import Browser, BrowserContext, Error, Playwright, async_playwright
 
 from playwright_aws_lambda.layer import Layer
-from playwright_aws_lambda.processes import browser_processes, kill_browser, private_bytes
+from playwright_aws_lambda.processes import (
+    adopt_orphans,
+    browser_processes,
+    kill_browser,
+    private_bytes,
+    reap_orphans,
+)
 
 LAUNCH_SECONDS = 20.0
 """Longest that one way of launching may take, until a page in it has answered."""
+REAP_SECONDS = 2.0
+"""Longest wait for killed processes to end; those that take longer are reaped after the next launch."""
 
 
 def chromium_args() -> list[str]:
@@ -59,6 +67,7 @@ class Chromium:
         self.version = ""
         self.single_process = False
         self._proven = False
+        self._killed: list[int] = []
         self.on_death: Callable[[], None] = lambda: None
         """Called when the browser ends by itself; not when `kill()` or `close()` ended it."""
 
@@ -73,11 +82,18 @@ class Chromium:
         }
 
     async def start(self) -> None:
-        """Launches, the strong way first.
+        """Launches, the strong way first, and reaps the processes of the browser before.
 
         Raises:
             playwright.async_api.Error, TimeoutError: neither way works.
         """
+        try:
+            with _translated():
+                await self._launch()
+        finally:
+            await self._reap()
+
+    async def _launch(self) -> None:
         if not self.single_process:
             try:
                 async with asyncio.timeout(LAUNCH_SECONDS):
@@ -107,13 +123,15 @@ class Chromium:
     async def new_context(self, **options: Any) -> BrowserContext:
         """A context that shares nothing with any other; the options are those of Playwright's `new_context`."""
         if self._browser is not None:
-            return await self._browser.new_context(**options)
+            with _translated():
+                return await self._browser.new_context(**options)
         # HOME survives, a profile must not.
         profile = tempfile.mkdtemp(prefix="profile-", dir=self._layer.workspace())
         launch = self._options(["--single-process", "--no-zygote", "--in-process-gpu"])
         try:
-            context = await self._playwright.chromium.launch_persistent_context(profile, **launch, **options)
-        except Error:
+            with _translated():
+                context = await self._playwright.chromium.launch_persistent_context(profile, **launch, **options)
+        except BaseException:  # a cancellation too
             shutil.rmtree(profile, ignore_errors=True)
             raise
         context.on("close", lambda _: shutil.rmtree(profile, ignore_errors=True))
@@ -151,7 +169,11 @@ class Chromium:
     def kill(self) -> None:
         """Ends the browser at once, however busy it is; `start()` makes a new one."""
         self._browser = None
-        kill_browser(self.binary)
+        self._killed += kill_browser(self.binary)
+
+    async def _reap(self) -> None:
+        killed, self._killed = self._killed, []
+        await asyncio.to_thread(reap_orphans, self.binary, killed, REAP_SECONDS)
 
     async def close(self) -> None:
         """Ends browser and driver."""
@@ -159,6 +181,7 @@ class Chromium:
         with contextlib.suppress(Error, TimeoutError):
             async with asyncio.timeout(5):
                 await self._playwright.stop()
+        await self._reap()
 
 
 async def launch_chromium(*, proxy: str | None = None, layer: Layer | None = None) -> Chromium:
@@ -174,6 +197,7 @@ async def launch_chromium(*, proxy: str | None = None, layer: Layer | None = Non
     binary = asyncio.create_task(asyncio.to_thread(layer.inflate, "chromium"))
     try:
         node = await asyncio.to_thread(layer.inflate, "node")
+        adopt_orphans()
         with _driver_environment(node, layer):
             playwright = await async_playwright().start()
         chromium = Chromium(playwright, await binary, layer, proxy)
@@ -181,6 +205,19 @@ async def launch_chromium(*, proxy: str | None = None, layer: Layer | None = Non
         await asyncio.gather(binary, return_exceptions=True)
     await chromium.start()
     return chromium
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Turns an AttributeError of Playwright's own into an Error.
+
+    A context whose browser is killed while it is launched has no browser type yet. Playwright 1.65 fails over that in
+    its close listener, keeps the AttributeError, and raises it at the next call, which may be that of the next launch.
+    """
+    try:
+        yield
+    except AttributeError as error:
+        raise Error(f"a browser was killed while it was launched: {error}") from error
 
 
 @contextlib.contextmanager

@@ -48,7 +48,7 @@ _REQUEST = [
         422,
         False,
         "The target is not on the public internet",
-        "Only public addresses are fetched; on the local stack ALLOW=host:port opens one private address.",
+        "Only public addresses are fetched; send a URL that anyone may reach.",
     ),
     Code(
         "host_not_allowed",

@@ -5,8 +5,10 @@ call() { curl --silent --show-error --header "x-api-key: $KEY" "$@"; echo; }
 # Ask for a PDF. The answer comes at once: the job that makes it, or the PDF where it is there already.
 call --data "{\"url\": \"$PAGE\"}" "$API/pdf"
 
-# The id of a plain request is sha1(url). Look at the job; with wait, when it has ended.
-ID=$(printf %s "$PAGE" | sha1sum | cut -d ' ' -f 1)
+# The id of a plain request is the sha1 of its canonical URL, which answers show: https://example.com gets a slash at its
+# end, for one. Look at the job; with wait, when it has ended.
+case ${PAGE#*://} in */*) URL=$PAGE ;; *) URL=$PAGE/ ;; esac
+ID=$(printf %s "$URL" | sha1sum | cut -d ' ' -f 1)
 call "$API/pdf/$ID?wait=20"
 
 # What is known about the PDF: its verdict, its pages, what was missing.

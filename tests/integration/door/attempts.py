@@ -178,7 +178,18 @@ def _parted(attempts: list[Attempt]) -> list[list[Attempt]]:
     return [attempts[at : at + PER_PAGE] for at in range(0, len(attempts), PER_PAGE)]
 
 
-def document(attempts: list[Attempt]) -> str:
-    """A page that makes these attempts, and is not done loading before they had time."""
+def is_awaited(attempt: Attempt, mode: str) -> bool:
+    """Whether a page is held until the attempt has arrived: where the runner's mode lets it arrive at all."""
+    if attempt.way in ASLEEP:
+        return False
+    if mode == "guarded":
+        return attempt.allowed and attempt.way not in SHUT
+    if mode == "open":  # it takes the first of a name's addresses, and no link-local one
+        return "fe80" not in attempt.host and not attempt.host.startswith(("rebind-", "mixed-last"))
+    return True
+
+
+def document(attempts: list[Attempt], number: int) -> str:
+    """Page `number`, which makes these attempts, and is not done loading before they had time."""
     body = "\n".join(attempt.markup() for attempt in attempts)
-    return f"<!doctype html><meta charset=utf-8><body>{PRELUDE}<p>printed</p>{body}<img src='/hold'>"
+    return f"<!doctype html><meta charset=utf-8><body>{PRELUDE}<p>printed</p>{body}<img src='/hold/{number}'>"

@@ -9,10 +9,15 @@ import socket
 import struct
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import parse_qs, urlsplit
 
+from .attempts import Attempt
+
 HOLD_SECONDS = 0.8
+"""Time that every page has for its attempts, of which most must not arrive."""
+LONGEST_HOLD_SECONDS = 15.0
+"""Longest wait for the attempts that must arrive; a busy machine needs more than HOLD_SECONDS."""
 _TYPES = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml", "html": "text/html", "png": "image/png"}
 _A, _AAAA = 1, 28
 
@@ -23,13 +28,22 @@ class Listeners:
     `visits` are (protocol, local address, port) of all that arrived: for TCP an accepted connection is enough.
     """
 
-    def __init__(self, ports: Iterable[int], pages: dict[str, str], names: dict[str, list[list[str]]]) -> None:
+    def __init__(
+        self,
+        ports: Iterable[int],
+        pages: dict[str, str],
+        names: dict[str, list[list[str]]],
+        awaited: dict[str, Sequence[Attempt]],
+    ) -> None:
+        """`pages` by path, `names` and their addresses by turn, and what is `awaited` before /hold/<n> is answered."""
         self.visits: set[tuple[str, str, int]] = set()
         self.asked: Counter[str] = Counter()
         """How often the name server was asked for an address of a name, by A and AAAA together."""
         self._a_asked: Counter[str] = Counter()
         self._pages = pages
         self._names = names
+        self._awaited = awaited
+        self._arrived = asyncio.Event()
         self._servers: list[asyncio.Server] = []  # the loop keeps no reference of its own
         self._loop = asyncio.new_event_loop()
         self._loop.run_until_complete(self._listen(list(ports)))
@@ -51,13 +65,13 @@ class Listeners:
 
     def _datagram(self, udp: socket.socket, port: int) -> None:
         udp.recvfrom(65536)
-        self.visits.add(("udp", "", port))
+        self._visit("udp", "", port)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host, port = writer.get_extra_info("sockname")[:2]
         address = ipaddress.ip_address(host.partition("%")[0])
         mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-        self.visits.add(("tcp", str(mapped or address), port))
+        self._visit("tcp", str(mapped or address), port)
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
             first = await asyncio.wait_for(reader.read(1), 3)
             if first.isalpha():  # else it is TLS, which is not spoken here: to have come is enough
@@ -68,8 +82,10 @@ class Listeners:
 
     async def _answer(self, target: str) -> bytes:
         url = urlsplit(target)
-        if url.path == "/hold":
+        if url.path.startswith("/hold"):
             await asyncio.sleep(HOLD_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._all(self._awaited.get(url.path, ())), LONGEST_HOLD_SECONDS)
         status, extra, body, kind = "200 OK", "", b"", "text/html"
         if url.path.startswith("/redirect/"):
             status, extra = f"{url.path.split('/')[2]} Go", f"Location: {parse_qs(url.query)['to'][0]}\r\n"
@@ -82,6 +98,15 @@ class Listeners:
         kind = _TYPES.get(url.path.rpartition(".")[2], kind)
         head = f"HTTP/1.1 {status}\r\n{extra}Content-Type: {kind}; charset=utf-8\r\nContent-Length: {len(body)}\r\n"
         return f"{head}Access-Control-Allow-Origin: *\r\nConnection: close\r\n\r\n".encode("latin-1") + body
+
+    async def _all(self, attempts: Sequence[Attempt]) -> None:
+        while not all(attempt.reached(self.visits) for attempt in attempts):
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    def _visit(self, protocol: str, address: str, port: int) -> None:
+        self.visits.add((protocol, address, port))
+        self._arrived.set()
 
     def _name(self, names: socket.socket) -> None:
         """Answers one question (RFC 1035): the next of the name's answers, the last one again and again."""

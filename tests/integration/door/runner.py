@@ -36,6 +36,7 @@ from .attempts import (
     Attempt,
     document,
     fixed,
+    is_awaited,
     pages,
     rebinding,
     spellings,
@@ -52,10 +53,10 @@ SECRET = "the-machines-own-secret"
 WORKER_PORTS = (FIRST_PORT + 6000, FIRST_PORT + 6001)
 AT_ONCE = 3
 """Pages under way at the same time, for most of a page's time is a wait."""
-SECONDS = 25
+SECONDS = 60
 """What a page may take; most take one."""
 HASTY = 3
-"""What a page may take that is refused, or asks for nothing."""
+"""What a page may take that asks for nothing."""
 
 
 def worker_page() -> dict[str, str]:
@@ -187,7 +188,7 @@ class Open:
             text = ""
             with contextlib.suppress(Error):
                 await page.goto(url, wait_until="load", timeout=seconds * 1000)
-                text = "".join([await frame.inner_text("html", timeout=500) for frame in page.frames[:1]])
+                text = "".join([await frame.inner_text("html", timeout=seconds * 1000) for frame in page.frames[:1]])
             await context.close()
         return {"url": url, "error": None, "text": text, "network": {}}
 
@@ -233,7 +234,7 @@ def main(mode: str, root: str) -> None:
     link, linked = link_page()
     prefetched = ["prefetched-1.test", "prefetched-2.test"]
     prefetch = "".join(f"<link rel=dns-prefetch href='//{name}'>" for name in prefetched)
-    served = {f"/page/{number}": document(group) for number, group in enumerate(groups)}
+    served = {f"/page/{number}": document(group, number) for number, group in enumerate(groups)}
     served |= {"/linked": link, "/dns": f"<!doctype html><p>printed</p>{prefetch}<img src='/hold'>", **worker_page()}
     others = schemes(folder)
     framed = [url for url in others if not url.startswith("javascript:")]  # that one would write over the page
@@ -246,7 +247,11 @@ def main(mode: str, root: str) -> None:
     for number, url in enumerate(others):
         served[f"/location/{number}"] = f"<!doctype html><p>printed</p><script>location={json.dumps(url)}</script>"
     ports = {attempt.port for group in groups for attempt in group} | {attempt.port for attempt in linked}
-    listeners = Listeners({*ports, *WORKER_PORTS, PAGES_PORT, 9001, 80}, served, NAMES)
+    awaited = {
+        f"/hold/{number}": [attempt for attempt in group if is_awaited(attempt, mode)]
+        for number, group in enumerate(groups)
+    }
+    listeners = Listeners({*ports, *WORKER_PORTS, PAGES_PORT, 9001, 80}, served, NAMES, awaited)
 
     if mode == "naive":
         from functions.render import proxy
@@ -266,8 +271,8 @@ def main(mode: str, root: str) -> None:
         hosts = [*spellings("10.0.0.1"), *HOSTS] if mode == "guarded" else ["10.0.0.1", "127.1", "private.test", DENIED]
         targets = [f"http://{host}:9001/direct" for host in hosts]
         targets += [f"{origin}/redirect/302?to=http://{host}:9001/" for host in hosts[::3] if host.isascii()]
-        direct = browser.visit(targets, HASTY)
-        scheme = browser.visit(others[: 3 if mode == "open" else None], HASTY)
+        direct = browser.visit(targets)
+        scheme = browser.visit(others[:3]) if mode == "open" else browser.visit(others, HASTY)
     if mode == "guarded":
         scheme += browser.visit([f"{origin}/schemes"])
         scheme += browser.visit([f"{origin}/location/{number}" for number in range(len(others))], HASTY)

@@ -22,7 +22,7 @@ from .network import unavailable
 from .runner import SECRET
 
 ROOT = Path(__file__).parents[3]
-SECONDS = 170
+SECONDS = 500
 
 pytestmark = pytest.mark.timeout(SECONDS + 10)
 

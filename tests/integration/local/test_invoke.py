@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,7 +16,7 @@ from yarl import URL
 
 from infra.local.addresses import LocalAddresses, function_arn
 from infra.local.cloudformation import CustomResources, DeploymentError
-from infra.local.gateway import gateway_app
+from infra.local.gateway import GatewayRunner, gateway_app
 from infra.local.invoke import invoke_app
 from infra.local.model import Api, CustomResource, Route
 from infra.local.ports import listen
@@ -173,6 +174,37 @@ async def test_the_gateway_answers_for_itself_as_api_gateway_does(harness: Any, 
             assert answer.headers["X-Said"] == "by the gateway"
         async with http.post(url + "/prod/run", data=b"x" * 10_500_000) as answer:
             assert answer.status == 413
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "title"),
+    [
+        (b"POST /run HTTP/1.1\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n", 400, "Invalid request body"),
+        (b"GET /" + b"a" * 11_000 + b" HTTP/1.1\r\n", 413, "Request Too Long"),
+        (b"GET /run HTTP/1.1\r\nA: " + b"b" * 11_000 + b"\r\n", 413, "Request Too Long"),
+        (b"GET /run HTTP/1.1\r\nContent-Length: many\r\n", 400, "Bad Request"),
+    ],
+)
+async def test_a_request_that_is_none_gets_an_answer_of_the_gateways(
+    harness: Any, sent: bytes, status: int, title: str
+) -> None:
+    template = {"responseTemplates": {"application/problem+json": '{"title": $context.error.messageString}'}}
+    api = Api("Api", "prod", (Route("POST", "/run", "Probe"),), (), {"DEFAULT_4XX": template})
+    app = gateway_app(api, harness.lambdas("probe.proxy"), key=KEY, stage_in_path=False, say=lambda _text: None)
+    runner = GatewayRunner(app, api)
+    await runner.setup()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        await web.SockSite(runner, listening).start()
+        reader, writer = await asyncio.open_connection(*listening.getsockname())
+        writer.write(sent + b"Host: x\r\nConnection: close\r\n\r\nhello")
+        answer = await asyncio.wait_for(reader.read(-1), 30)
+        writer.close()
+        await runner.cleanup()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert int(head.split(b" ")[1]) == status
+    assert b"Content-Type: application/problem+json" in head
+    assert b"x-amzn-RequestId" in head
+    assert json.loads(body) == {"title": title}
 
 
 async def test_a_route_that_needs_a_key_is_closed_without_it(harness: Any, server: Server) -> None:

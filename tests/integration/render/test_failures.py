@@ -20,7 +20,7 @@ class Case:
     html: str
     code: str | None = None
     text: str = ""
-    seconds: float = 10
+    seconds: float = 30
     pages: int = 2000
 
 
@@ -91,8 +91,8 @@ def endless(allow: set[tuple[str, int]]) -> Iterator[str]:
 
 def test_a_page_of_200_megabytes_is_too_large(render: Bench, site: Site, endless: str) -> None:
     began = time.monotonic()
-    assert render.error(endless, limits={"seconds": 15, "page_bytes": 5_000_000}) == "too_large"
-    assert time.monotonic() - began < 10
+    assert render.error(endless, limits={"seconds": 40, "page_bytes": 5_000_000}) == "too_large"
+    assert time.monotonic() - began < 40
     assert "fine" in text_of(render(site.page("/fine", "fine")))
 
 

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from functions.render import browser as rules
+from infra.local.processes import become_subreaper
 from playwright_aws_lambda import Layer
 
-from .conftest import Bench, Site, _bench, text_of
+from .conftest import Bench, Site, _bench, relaunch, text_of
+from .processes import descendants
 
 KEEP = """<p id=found>nothing</p><script>
 (async () => {
@@ -72,6 +74,29 @@ def test_a_browser_that_grew_too_large_is_replaced(render: Bench, site: Site, mo
     monkeypatch.undo()
     assert render.renderer.browser.replaced == before + 1
     assert "page" in text_of(render(site.url("/p")))
+
+
+@pytest.mark.parametrize("single_process", [False, True], ids=["several", "single"])
+def test_a_replaced_browser_leaves_no_defunct_process(
+    alone: Bench, site: Site, monkeypatch: pytest.MonkeyPatch, single_process: bool
+) -> None:
+    """Browsers that are old, and browsers that a page was too much for; as a child of the local stack is started."""
+    become_subreaper()
+    monkeypatch.setattr(rules, "LIFE_JOBS", 2)
+    url = site.page("/p", "page")
+    relaunch(alone, single_process=single_process)
+    before = alone.renderer.browser.replaced
+    for _ in range(4):
+        assert "page" in text_of(alone(url))
+    assert alone.renderer.browser.replaced == before + 2
+    for _ in range(2):
+        relaunch(alone, single_process=single_process)
+    assert "page" in text_of(alone(url))
+    # A live browser reaps its own tabs, at its own time; what nobody reaps stays.
+    deadline = time.monotonic() + 20
+    while (defunct := descendants("Z")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert defunct == []
 
 
 @pytest.fixture

@@ -18,7 +18,10 @@ from typing import Any
 
 import pytest
 
+from infra.local.processes import become_subreaper
 from playwright_aws_lambda import Layer
+
+from .processes import RUNNING, descendants
 
 ROOT = Path(__file__).parents[3]
 SECRET = "made-up-secret-a7f3"
@@ -41,7 +44,7 @@ class Runtime:
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")  # without it awslambdaric 4.2 is a segfault
                 self.send_header("Lambda-Runtime-Aws-Request-Id", "request-1")
-                self.send_header("Lambda-Runtime-Deadline-Ms", str(int((time.time() + 30) * 1000)))
+                self.send_header("Lambda-Runtime-Deadline-Ms", str(int((time.time() + 60) * 1000)))
                 self.send_header("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-west-1:1:function:render")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -73,6 +76,7 @@ class Runtime:
             [sys.executable, "-m", "awslambdaric", "functions.render.app.handler"],
             stdout=log.open("wb"),
             stderr=subprocess.STDOUT,
+            preexec_fn=become_subreaper,  # as the local stack starts it: what it does not reap stays below it
             env={
                 "PATH": os.environ["PATH"],
                 "PYTHONUNBUFFERED": "1",
@@ -89,20 +93,11 @@ class Runtime:
 
     def invoke(self, event: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         self.events.put(event)
-        return self.answers.get(timeout=20)
+        return self.answers.get(timeout=60)
 
     def children(self) -> list[int]:
-        """All processes below the function's."""
-        parents = {}
-        for entry in Path("/proc").glob("[0-9]*"):
-            try:
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-        found = [self.process.pid]
-        for pid in found:
-            found += [child for child, parent in parents.items() if parent == pid]
-        return found[1:]
+        """All running processes below the function's."""
+        return descendants(root=self.process.pid)
 
     def close(self) -> None:
         self.process.kill()
@@ -157,7 +152,7 @@ def test_a_dead_browser_ends_the_process(runtime: Runtime, event: dict[str, Any]
     binary = str(layer.inflate("chromium"))
     browser = min(pid for pid in runtime.children() if _program(pid) == binary)
     os.kill(browser, signal.SIGKILL)
-    assert runtime.process.wait(5) == 70
+    assert runtime.process.wait(30) == 70
     assert "the browser died" in (tmp_path / "log").read_text()
 
 
@@ -167,18 +162,37 @@ def test_when_the_function_is_killed_so_is_its_browser(runtime: Runtime, event: 
     assert children
     runtime.process.kill()
     runtime.process.wait()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while any(_runs(pid) for pid in children) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not [pid for pid in children if _runs(pid)]
 
 
-def _program(pid: int) -> str:
-    """What a process runs; nothing where it has just ended, as a tab's does after its page."""
-    try:
-        return os.readlink(f"/proc/{pid}/exe")
-    except OSError:
-        return ""
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_1000_renders_leave_the_process_table_as_10_do(runtime: Runtime, event: dict[str, Any]) -> None:
+    """With the ten replacements of the browser that come with them."""
+    counts = {}
+    for number in range(1, 1001):
+        kind, answer = runtime.invoke(event)
+        assert kind == "response" and answer.get("error") is None, answer
+        if number in (10, 1000):
+            counts[number] = _settled_count(runtime)
+    print(counts)
+    assert counts[1000] == counts[10]
+    assert descendants("Z", runtime.process.pid) == []
+
+
+def _settled_count(runtime: Runtime) -> int:
+    """Processes in any state below the function's, once three looks in a row agree that no tab is about to end."""
+    looks: list[int] = []
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        looks.append(len(descendants({*RUNNING, "Z"}, runtime.process.pid)))
+        if len(looks) >= 3 and len(set(looks[-3:])) == 1:
+            break
+        time.sleep(0.5)
+    return looks[-1]
 
 
 def _runs(pid: int) -> bool:

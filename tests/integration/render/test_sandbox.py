@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,15 +17,25 @@ from playwright_aws_lambda import Layer
 ROOT = Path(__file__).parents[3]
 
 
+def readable_copy(root: Path, place: Path) -> Path:
+    """A copy of the layer that every user may read: the checkout may lie where only its owner may enter."""
+    shutil.copytree(root, place, symlinks=True)
+    for path in (place.parent, place, *place.rglob("*")):
+        path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
+    return place
+
+
+@pytest.mark.timeout(120)
 @pytest.mark.skipif(os.geteuid() != 0, reason="to become a foreign user without capabilities takes root")
 @pytest.mark.parametrize("mode", ["several", "single"])
 def test_a_restricted_sandbox_prints_either_way(layer: Layer, mode: str) -> None:
-    paths = [ROOT, ROOT / "layers" / "shared", ROOT / "layers" / "chromium"]
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(map(str, paths))}
-    with tempfile.TemporaryDirectory() as scratch:  # not pytest's, which nobody else may enter
-        command = [sys.executable, "-m", "tests.integration.render.restricted", mode, str(layer.root), scratch]
+    with tempfile.TemporaryDirectory() as folder:  # not pytest's, which no other user may enter
+        root = readable_copy(layer.root, Path(folder) / "layer")
+        paths = [ROOT, ROOT / "layers" / "shared", root / "python"]
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(map(str, paths))}
+        command = [sys.executable, "-m", "tests.integration.render.restricted", mode, str(root), folder]
         done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=50, check=False
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100, check=False
         )
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout)

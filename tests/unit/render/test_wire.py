@@ -1,4 +1,4 @@
-"""The proxy's reading of HTTP: what it passes on has one meaning only."""
+"""The proxy's reading of requests: what it passes on has one meaning only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.render.wire import MAX_HEAD, BadMessage, parse_request, parse_response
+from functions.render.wire import MAX_HEAD, BadMessage, parse_request
 
 
 def head(*lines: str) -> bytes:
@@ -116,23 +116,6 @@ def test_the_server_gets_origin_form_and_no_hop_by_hop_headers() -> None:
     assert request.head() == head(
         "POST /a HTTP/1.1", "Host: Example.com:8080", "Cookie: a=b", "Content-Length: 3", "Connection: close"
     )
-
-
-def test_a_response_says_that_the_connection_closes_and_cannot_speak_for_the_proxy() -> None:
-    status, answer = parse_response(
-        head(
-            "HTTP/1.1 200 OK", "Connection: keep-alive", "Proxy-Status: urlshot; error=x", "Transfer-Encoding: chunked"
-        )
-    )
-    assert status == 200
-    assert answer == head("HTTP/1.1 200 OK", "Transfer-Encoding: chunked", "Connection: close")
-
-
-@pytest.mark.parametrize("first", ["ICY 200 OK", "HTTP/1.1 2000 OK", "HTTP/2 200", "<html>", "HTTP/1.1 600 x"])
-def test_other_responses_are_refused(first: str) -> None:
-    with pytest.raises(BadMessage) as caught:
-        parse_response(head(first))
-    assert caught.value.status == 502
 
 
 def test_a_head_has_a_largest_size() -> None:

@@ -1,0 +1,102 @@
+"""The command line of the local stack. It runs before anything is set up, so it needs the standard library only.
+
+python -m infra.local.arguments up | pdf    checks the arguments, and ends with status 2 where one is wrong
+"""
+
+import argparse
+import os
+import re
+import ssl
+from pathlib import Path
+from typing import NoReturn
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, and ends with status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{message}\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; what is not on it is taken from the environment, which is how `make` passes it."""
+    parser = _Parser(prog="python -m infra.local", description="The whole of urlshot on one machine.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    up = commands.add_parser("up", help="run until Ctrl-C")
+    up.add_argument("--port", type=_port, default=_given("PORT", "0"), help="port of the API; a free one by default")
+    up.add_argument("--stage-prefix", action="store_true", help="paths start with the stage, as at an AWS address")
+    up.add_argument("--docker", action="store_true", help="let the containers of sam local reach the stack")
+    up.add_argument(
+        "--ca",
+        type=_authorities,
+        default=_given("CA"),
+        help="PEM file of authorities that callbacks trust besides the system's",
+    )
+    up.add_argument("--ready-file", type=Path, help="file that gets all addresses, as JSON, once everything is up")
+    pdf = commands.add_parser("pdf", help="have one URL printed and save the PDF")
+    pdf.add_argument("--url", default=_given("URL"), help="what to print; a demo page by default")
+    pdf.add_argument("--out", type=_file, default=_given("OUT", "page.pdf"), help="file for the PDF (page.pdf)")
+    for command in (up, pdf):
+        command.add_argument(
+            "--allow",
+            type=_pairs,
+            default=_given("ALLOW", ""),
+            metavar="HOST:PORT,...",
+            help="what pages may load from this machine, and callbacks go to",
+        )
+        command.add_argument(
+            "--param", type=_assignment, action="append", default=[], metavar="K=V", help="a parameter of template.yaml"
+        )
+        command.add_argument("--concurrency", type=int, default=20, help="instances of one function side by side (20)")
+    return parser
+
+
+def _given(name: str, default: str | None = None) -> str | None:
+    """A variable that `make` was given; an empty one counts as none."""
+    return os.environ.get(f"URLSHOT_{name}") or default
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: give a number from 0 to 65535, 0 for a free one.")
+    return int(text)
+
+
+def _authorities(text: str) -> Path:
+    try:
+        ssl.create_default_context().load_verify_locations(text)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        why = error.strerror if isinstance(error, FileNotFoundError | IsADirectoryError | PermissionError) else "no PEM"
+        raise argparse.ArgumentTypeError(f"{text!r} is not a file of certificates: {why}.") from error
+    return Path(text)
+
+
+def _file(text: str) -> Path:
+    """Where a file can be written; its folder is made where it is missing."""
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is a folder: name a file for the PDF.")
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be written: {there} is not a folder that you may write to.")
+    return path
+
+
+def _pairs(text: str) -> tuple[str, ...]:
+    pairs = tuple(pair for pair in text.split(",") if pair)
+    for pair in pairs:
+        found = re.fullmatch(r"(?:\[[0-9a-fA-F:.]+\]|[^:\s]+):([0-9]{1,5})", pair)
+        if found is None or not 0 < int(found[1]) < 65536:
+            raise argparse.ArgumentTypeError(f"{pair!r} is not host:port")
+    return pairs
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
+
+
+if __name__ == "__main__":
+    parser().parse_args()
