@@ -21,7 +21,7 @@ from functions.api.answers import Answers
 from functions.api.http import Answer, Call
 from functions.api.parts import ApiSettings, Parts
 from functions.api.requests import Rules
-from functions.api.waiting import Waiting
+from functions.api.waiting import SLOT_LEASE, Waiting
 from tests.integration.conftest import API, Broker
 from tests.integration.workbench import ListenedBus
 from urlshot import records
@@ -32,9 +32,10 @@ from urlshot.errors import Rejected, Transient
 from urlshot.identity import job_id
 from urlshot.jobs import Report
 from urlshot.links import FileLinks
-from urlshot.messages import QUEUE
+from urlshot.messages import QUEUE, QUEUE_BULK
 from urlshot.options import Options
 from urlshot.recipients import parse_allow, parse_hosts
+from urlshot.slots import Free, Slots
 from urlshot.store import Store
 from urlshot.subscribers import Subscribers
 from urlshot.webhooks import WebhookKeys
@@ -61,7 +62,7 @@ def parts(store: Store, broker: Broker, bus: ListenedBus) -> Iterator[Parts]:
         store=store,
         publisher=publisher,
         door=Door(store, publisher),
-        waiting=Waiting(store, 2),
+        waiting=Waiting(store, Slots(store.bucket, store._s3, "wait", 2, SLOT_LEASE)),
         answers=Answers(store, links, 900, 30),
         rules=Rules(Egress(), 600, parse_hosts("hooks.example.com"), parse_allow("@example.com")),
         subscribers=Subscribers(store.bucket, store._s3),
@@ -85,9 +86,8 @@ def write(store: Store, record: records.Record) -> records.Record:
 
 
 def made(store: Store, report: Report) -> records.Record:
-    return write(
-        store, records.done(records.create(ID, URL, Options(), records.now()), report, records.now(), records.GRACE)
-    )
+    record = records.create(ID, URL, Options(), records.now())
+    return write(store, records.done(record, report, records.now(), records.GRACE).with_(announced=True))
 
 
 def state(store: Store) -> records.Record:
@@ -146,14 +146,14 @@ def test_a_batch_is_answered_one_by_one(parts: Parts, broker: Broker, put_pdf: C
     assert {name: number for name, number in answer.outcomes.items() if number} == {
         "hit": 1, "queued": 1, "joined": 1, "refused": 3
     }  # fmt: skip
-    assert len(broker.take(QUEUE)) == 1
+    assert len(broker.take(QUEUE_BULK)) == 1
 
 
 def test_a_hundred_at_once_are_taken_in_by_one_call(parts: Parts, broker: Broker) -> None:
     wanted = [{"url": f"https://example.com/{number}"} for number in range(100)]
     answer = jobs.post_batch(parts, call("/pdf/batch", "POST", {"requests": wanted}))
     assert answer.value["counts"]["queued"] == 100
-    assert len(broker.take(QUEUE)) == 100
+    assert (len(broker.take(QUEUE_BULK)), broker.take(QUEUE)) == (100, [])
 
 
 def test_a_batch_does_not_try_a_broker_that_is_away_a_hundred_times(parts: Parts) -> None:
@@ -182,7 +182,7 @@ def test_a_job_under_way_that_has_an_older_pdf_says_so_when_it_is_asked_for(
     assert answer.value["older_pdf"]["report"]["title"] == "Example"
     assert answer.value["links"]["pdf"]
     error = Rejected("page_status", "404").public()
-    write(parts.store, records.failed(state(parts.store), error, records.now()))
+    write(parts.store, records.failed(state(parts.store), error, records.now(), records.GRACE).with_(announced=True))
     assert jobs.get(parts, call()).value["older_pdf"]["age"] >= 0
     failed = jobs._failed(parts, call("/pdf", "POST"), state(parts.store))
     assert (failed.status, failed.value["code"]) == (502, "page_status")
@@ -303,7 +303,12 @@ def test_who_hits_is_told_at_once_and_nobody_else_is(
 
 def test_who_meets_a_recent_failure_is_told_of_it_at_once(parts: Parts, bus: ListenedBus) -> None:
     error = Rejected("page_status", "404").public()
-    write(parts.store, records.failed(records.create(ID, URL, Options(), records.now()), error, records.now()))
+    write(
+        parts.store,
+        records.failed(records.create(ID, URL, Options(), records.now()), error, records.now(), records.GRACE).with_(
+            announced=True
+        ),
+    )
     assert jobs.post(parts, call("/pdf", "POST", {"url": URL, **HOOK})).status == 502
     [event] = bus.events()
     assert (event["detail-type"], event["detail"]["audience"]) == ("ShotFailed", "subscribers")
@@ -389,60 +394,54 @@ def test_a_wait_costs_a_few_reads_and_ends_in_time(parts: Parts) -> None:
     write(parts.store, records.create(ID, URL, Options(), records.now()))
     counted = Counted(parts.store.bucket, parts.store._s3)
     begun = time.monotonic()
-    assert Waiting(counted, 1).follow(ID, 2.0) is not None
+    assert Waiting(counted, Slots(counted.bucket, counted._s3, "wait", 1, SLOT_LEASE)).follow(ID, 2.0) is not None
     assert time.monotonic() - begun >= 2.0
     assert counted.reads <= 11
 
 
-def test_no_more_may_wait_than_there_are_turns(parts: Parts, report: Report) -> None:
-    """The rest are answered at once, or refused where there is nothing to answer."""
+def waiting_for(parts: Parts, count: int, clock: Callable[[], datetime] = records.now) -> Waiting:
+    """The waiting of an `api` with so many slots to wait."""
+    slots = Slots(parts.store.bucket, parts.store._s3, "wait", count, SLOT_LEASE, clock)
+    return Waiting(parts.store, slots)
+
+
+def test_no_more_requests_wait_than_there_are_slots(parts: Parts, report: Report) -> None:
+    """The others are answered at once, or refused if there is nothing to answer."""
     running = write(parts.store, records.create(ID, URL, Options(), records.now()))
-    for turn in ("0", "1"):
-        assert parts.store.take_turn(turn)
-    found = parts.waiting.follow(ID, 20)
+    waiting = waiting_for(parts, 2)
+    assert [waiting._slots.take(Free(number)) is not None for number in range(2)] == [True, True]
+    found = waiting.follow(ID, 20)
     assert found is not None
     assert found[0].state == "publishing"
     with pytest.raises(Transient, match="too_many_waiting"):
-        parts.waiting.follow(ID, 20, or_refuse=True)
+        waiting.follow(ID, 20, or_refuse=True)
     write(parts.store, records.done(running, report, records.now(), records.GRACE))
-    assert parts.waiting.follow(ID, 20, or_refuse=True) is not None  # nothing to wait for needs no turn
-    assert Waiting(parts.store, 0)._take_turn() is None
+    assert waiting.follow(ID, 20, or_refuse=True) is not None  # a job that has ended needs no slot
+    assert waiting_for(parts, 0)._take_slot() is None
 
 
-def test_each_turn_is_found_and_has_one_holder(parts: Parts) -> None:
-    waiting = Waiting(parts.store, 10)
+def test_each_slot_to_wait_has_one_holder(parts: Parts) -> None:
+    waiting = waiting_for(parts, 10)
     with ThreadPoolExecutor(10) as threads:
-        taken = [turn for turn in threads.map(lambda _: waiting._take_turn(), range(10)) if turn]
-    # Of many at the same moment some may be told that there is none, where others were quicker at all that they tried.
-    taken += [turn for turn in (waiting._take_turn() for _ in range(10 - len(taken))) if turn]
-    assert sorted(name for name, _ in taken) == [str(number) for number in range(10)]
-    assert waiting._take_turn() is None
-    parts.store.give_turn_back(*taken[3])
-    again = waiting._take_turn()
+        taken = [slot for slot in threads.map(lambda _: waiting._take_slot(), range(10)) if slot]
+    # Of many at the same moment some may get none, because others took first all that they tried.
+    taken += [slot for slot in (waiting._take_slot() for _ in range(10 - len(taken))) if slot]
+    assert sorted(slot.number for slot in taken) == list(range(10))
+    assert waiting._take_slot() is None
+    waiting._slots.give_back(taken[3])
+    again = waiting._take_slot()
     assert again is not None
-    assert again[0] == taken[3][0]
-    parts.store.give_turn_back(*taken[3])  # the former holder once more
-    assert waiting._take_turn() is None
+    assert again.number == taken[3].number
+    waiting._slots.give_back(taken[3])  # the former holder once more
+    assert waiting._take_slot() is None
 
 
-def test_a_turn_that_was_not_given_back_is_taken_over_by_one(parts: Parts) -> None:
-    forgotten = parts.store.take_turn("0")
-
-    class AnHourAgo(Store):
-        """The forgotten turn, an hour later."""
-
-        def turns(self) -> dict[str, tuple[str, datetime]]:
-            hour = timedelta(hours=1)
-            return {
-                name: (etag, since - hour if etag == forgotten else since)
-                for name, (etag, since) in super().turns().items()
-            }
-
-    waiting = Waiting(AnHourAgo(parts.store.bucket, parts.store._s3), 1)
+def test_slot_to_wait_that_was_not_given_back_is_taken_by_one(parts: Parts) -> None:
+    assert waiting_for(parts, 1)._take_slot()
+    later = waiting_for(parts, 1, lambda: records.now() + timedelta(hours=1))
     with ThreadPoolExecutor(5) as threads:
-        taken = list(threads.map(lambda turn: turn(), [waiting._take_turn] * 5))
-    [(_, etag)] = [turn for turn in taken if turn]
-    assert {name: held for name, (held, _) in parts.store.turns().items()} == {"0": etag}
+        taken = list(threads.map(lambda take: take(), [later._take_slot] * 5))
+    assert [slot.number for slot in taken if slot] == [0]
 
 
 # ---- what all answers have in common ---------------------------------------------------------------------------------

@@ -165,7 +165,7 @@ def bench(store: Store, sender: Sender) -> Bench:
 
 @pytest.fixture
 def event(report: Report) -> Detail:
-    record = records.done(records.create(ID, URL, Options(), NOON), report, NOON + SECOND)
+    record = records.done(records.create(ID, URL, Options(), NOON), report, NOON + SECOND, records.GRACE)
     return events.detail(record, "bucket")
 
 
@@ -199,7 +199,7 @@ def test_a_subscriber_is_told_with_a_signature_that_others_can_verify(
 
 def test_a_failure_is_told_with_its_error(bench: Bench, hooks: Hooks) -> None:
     error = {"code": "page_status", "detail": "The page answered 404.", "retryable": False}
-    record = records.failed(records.create(ID, URL, Options(), NOON), error, NOON + SECOND)
+    record = records.failed(records.create(ID, URL, Options(), NOON), error, NOON + SECOND, records.GRACE)
     bench.ask(f"{hooks.url}/hook")
     bench.put(events.detail(record, "bucket"))
     bench.run()
@@ -328,7 +328,9 @@ def test_an_event_that_comes_again_takes_no_later_subscription_with_it(
     bench.put(event)
     bench.run()
     assert (len(hooks.posts), bench.left()) == (1, 1)
-    newer = records.done(records.create(ID, URL, Options(), NOON + 10 * SECOND), report, NOON + 12 * SECOND)
+    newer = records.done(
+        records.create(ID, URL, Options(), NOON + 10 * SECOND), report, NOON + 12 * SECOND, records.GRACE
+    )
     bench.put(events.detail(newer, "bucket"))
     bench.run()
     assert (len(hooks.posts), bench.left()) == (2, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import boto3
 import pytest
@@ -34,7 +35,7 @@ def bench(store: Store, broker: Broker) -> Bench:
 def ask(bench: Bench) -> tuple[str, Delivery]:
     request = Request(private_id(), URL, Options(), 600, records.now(), PRIVATE)
     publisher = bench.broker.publisher(API)
-    assert Door(bench.store, publisher, 1).accept(request, 10).outcome is Outcome.QUEUED
+    assert Door(bench.store, publisher).accept(request, 10).outcome is Outcome.QUEUED
     publisher.close()
     return request.id, bench.next(QUEUE)
 
@@ -45,18 +46,24 @@ def everything_in(bench: Bench) -> str:
     return "".join(s3.get_object(Bucket=bench.store.bucket, Key=key)["Body"].read().decode() for key in keys)
 
 
-def test_the_secrets_reach_the_renderer_and_are_nowhere_else(
+def rendered(bench: Bench, delivery: Delivery, outcome: Report | UrlshotError) -> str:
+    """Hands a job over and settles it; its parked message is taken away."""
+    assert bench.dispatch(delivery) == ["handed over"]
+    bench.waiting()
+    return bench.settle(bench.rendered(bench.jobs[-1], outcome))
+
+
+def test_secrets_reach_the_renderer_and_are_nowhere_else(
     bench: Bench,
     report: Report,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     job_id, delivery = ask(bench)
-    assert bench.worker(Transient("crash"), report).handle(delivery) == "retried"
-    worker = bench.worker(report)
-    assert worker.handle(bench.next(delay_queue(QUEUE, 1))) == "done"
-    [job] = bench.renderer.jobs
-    assert job.private == PRIVATE
-    assert job.id == job_id
+    assert rendered(bench, delivery, Transient("crash")) == "retried"
+    bench.now += timedelta(seconds=1)
+    assert rendered(bench, bench.next(delay_queue(QUEUE, 1)), report) == "done"
+    assert [job.private for job in bench.jobs] == [PRIVATE, PRIVATE]
+    assert {job.id for job in bench.jobs} == {job_id}
     told = json.dumps([bench.events(), bench.completions()])
     logged = "".join(str(vars(line)) for line in caplog.records)
     assert job_id in told
@@ -64,39 +71,39 @@ def test_the_secrets_reach_the_renderer_and_are_nowhere_else(
     assert "s3cret" not in everything_in(bench) + told + logged
 
 
-def test_a_private_job_is_never_a_hit(bench: Bench, report: Report) -> None:
-    _, delivery = ask(bench)
-    bench.worker(report).handle(delivery)
-    first, _ = ask(bench)
+def test_private_job_is_never_a_hit(bench: Bench, report: Report) -> None:
+    first, delivery = ask(bench)
+    assert rendered(bench, delivery, report) == "done"
     second, _ = ask(bench)
     assert first != second
 
 
 @pytest.mark.parametrize("code", ["crash", "unsupported_scheme"])
-def test_what_is_kept_among_the_dead_has_no_secrets(bench: Bench, code: str) -> None:
-    worker = bench.worker(UrlshotError("crash"))
+def test_dead_letter_has_no_secrets(bench: Bench, code: str) -> None:
     if code == "crash":
         _, delivery = ask(bench)
-        assert worker.handle(delivery) == "retried"
-        assert worker.handle(bench.next(delay_queue(QUEUE, 1))) == "retried"
-        assert worker.handle(bench.next(delay_queue(QUEUE, 2))) == "failed"
+        for seconds in (1, 2):
+            assert rendered(bench, delivery, UrlshotError("crash")) == "retried"
+            delivery = bench.next(delay_queue(QUEUE, seconds))
+            bench.now += timedelta(seconds=seconds)
+        assert rendered(bench, delivery, UrlshotError("crash")) == "failed"
     else:
         secret = PRIVATE.model_dump(mode="json", exclude_defaults=True)
         body = json.dumps({"url": "ftp://example.com/", "private": secret}).encode()
-        assert worker.handle(Delivery(QUEUE, body, False)) == "dead"
+        assert bench.dispatch(Delivery(QUEUE, body, False)) == ["dead"]
     [dead] = bench.broker.take(DEAD)
     assert json.loads(dead.body)["private"] == "stripped"
     assert json.loads(dead.headers["reason"])["code"] == code
-    # and moving it back does not have it done without them
+    # and moving it back does not render it without them
     body = dead.body.encode() if isinstance(dead.body, str) else dead.body
-    assert worker.handle(Delivery(QUEUE, body, False)) == "dead"
+    assert bench.dispatch(Delivery(QUEUE, body, False)) == ["dead"]
 
 
 def test_any_amqp_client_may_ask_privately(bench: Bench, report: Report) -> None:
-    worker = bench.worker(report)
     secret = PRIVATE.model_dump(mode="json", exclude_defaults=True)
-    assert worker.handle(Delivery(QUEUE, json.dumps({"url": URL, "private": secret}).encode(), False)) == "queued"
-    assert worker.handle(bench.next(QUEUE)) == "done"
-    [job] = bench.renderer.jobs
+    body = json.dumps({"url": URL, "private": secret}).encode()
+    assert bench.dispatch(Delivery(QUEUE, body, False)) == ["queued"]
+    assert rendered(bench, bench.next(QUEUE), report) == "done"
+    [job] = bench.jobs
     assert job.private == PRIVATE
     assert len(job.id) == 32

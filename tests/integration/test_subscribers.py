@@ -33,7 +33,7 @@ def subs(store: Store) -> Subscribers:
 
 def end(report: Report, at: datetime) -> Detail:
     """The event of a job that ended at `at`."""
-    record: Record = records.done(records.create(ID, URL, Options(), at - SECOND), report, at)
+    record: Record = records.done(records.create(ID, URL, Options(), at - SECOND), report, at, SECOND)
     return events.detail(record, "bucket")
 
 
