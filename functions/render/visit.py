@@ -19,10 +19,13 @@ from .context import cookies_of
 from .document import NotPdf
 from .gate import Gate
 from .ledger import Ledger
+from .loading import Loading
 from .look import Look, look
 from .meaning import first_line, meaning, network_error, proxy_failure
 from .paper import print_page
-from .settle import WATCH, Settle, gone
+from .rest import gone
+from .scripts import script
+from .settle import Settle
 from .tidy import Tidy
 from .verdict import Seen
 from .witness import Witness, shown
@@ -76,7 +79,7 @@ class Visit:
                     return self._as_it_is(self._gate.pdf or b"")
                 self._check()
                 await self._tidy.dress()
-                found = await look(self._page, self._job.url, self._tidy.kept_away())
+                found = await look(self._page, self._job.url, self._tidy.kept_away(), sorted(self.witness.documents))
                 self._check_parts()
             with self._budget.phase("print"):
                 pdf = await print_page(self._page, self._job.options, found.title)
@@ -93,11 +96,13 @@ class Visit:
 
     async def _open(self) -> CDPSession:
         session = await self._gate.open()
+        self._loading = Loading(session, self._gate.frame)
+        await self._loading.start()
         await self._tidy.prepare()
         if self._job.private.cookies:
             await self._page.context.add_cookies(cookies_of(self._job))  # type: ignore[arg-type] # a TypedDict of these keys
         if self._job.options.javascript:
-            await self._page.add_init_script(WATCH)
+            await self._page.add_init_script(script("watch"))
         if self._job.html is not None:
             # In place of the page at the URL, so that relative links in it mean what they would mean there.
             # The first request is the document's, so whatever comes first is answered.
@@ -124,7 +129,7 @@ class Visit:
     async def _settle(self, session: CDPSession) -> Settle:
         options = self._job.options
         deadline = time.monotonic() + self._budget.for_settling()
-        settle = Settle(self._page, self.witness, session, deadline, scripts=options.javascript)
+        settle = Settle(self._page, self.witness, session, self._loading, deadline, scripts=options.javascript)
         work = asyncio.create_task(self._come_to_rest(settle))
         try:
             # Where a script led to a PDF, the page that it came from may wait for it for ever.
@@ -157,6 +162,8 @@ class Visit:
             await settle.expression(options.wait_expression)
         if options.delay:
             await settle.delay(options.delay)
+        if options.wait_until == "settled":
+            await settle.press(options.media)
 
     def _check(self) -> None:
         """That what stands there is the page's, and that it is no error page, the browser's or the server's."""
@@ -203,6 +210,10 @@ class Visit:
             failed=witness.counts["failed"],
             blocked=witness.counts["blocked"],
             images_missing=found.broken_images,
+            cut_documents=len(witness.cut | ({""} if self._loading.cut and not witness.cut else set())),
+            flat=found.flat,
+            plugins=found.plugins,
+            films=found.films,
             console=witness.counts["console"],
             challenge=found.challenge,
             login=found.login,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
+from weakref import WeakSet
 
 import ada_url
 from playwright.async_api import ConsoleMessage, Error, Page, Request, Response
@@ -23,6 +24,12 @@ LONG_POLL_SECONDS = 4.0
 _ENDLESS = {"eventsource", "websocket", "ping", "beacon", "media", "manifest", "texttrack", "cspviolationreport"}
 """Kinds of request (Playwright's names) that may take for ever, or that nobody waits for."""
 _BY_SCRIPT = {"fetch", "xhr", "script"}
+_BROKE_OFF = re.compile(
+    "ERR_(CONTENT_LENGTH_MISMATCH|INCOMPLETE_CHUNKED_ENCODING|CONTENT_DECODING_(INIT_)?FAILED|CONNECTION_(RESET|CLOSED)"
+    "|HTTP2_(PROTOCOL_ERROR|SERVER_REFUSED_STREAM)|INVALID_CHUNKED_ENCODING|SSL_PROTOCOL_ERROR)"
+)
+"""Errors with which a response ends before its end (Chromium's net_error_list.h)."""
+_PAGE_TYPES = ("text/", "image/", "application/xhtml", "application/xml", "multipart/", "application/json")
 _DEFAULT_PORTS = {"http:": 80, "https:": 443}
 
 
@@ -42,9 +49,15 @@ class Witness:
         self.failed: list[Trouble] = []
         self.blocked: list[Trouble] = []
         self.console: list[str] = []
+        self.cut: set[str] = set()
+        """URLs of documents and style sheets that broke off: what came of them is shown."""
+        self.documents: set[str] = set()
+        """URLs that answered a frame with something that is no page."""
         self.counts = {"failed": 0, "blocked": 0, "console": 0}
         """How many there were; the lists hold the first few."""
-        self._last_by_script = float("-inf")
+        self._answered: WeakSet[Request] = WeakSet()
+        """Documents and style sheets whose response has begun."""
+        self._last_by_script = self._last = float("-inf")
         page.on("request", self._on_request)
         page.on("requestfinished", self._on_end)
         page.on("requestfailed", self._on_failure)
@@ -61,6 +74,10 @@ class Witness:
         """Seconds since a request of a script's last ended, or a script's own; infinite before there was one."""
         return time.monotonic() - self._last_by_script
 
+    def since_last(self) -> float:
+        """Seconds since any request last ended; infinite before there was one."""
+        return time.monotonic() - self._last
+
     def _on_request(self, request: Request) -> None:
         if self._is_document(request):
             self.asked = request.url
@@ -69,12 +86,17 @@ class Witness:
 
     def _on_end(self, request: Request) -> None:
         began = self._in_flight.pop(request, None)
-        if began is not None and request.resource_type in _BY_SCRIPT:
-            self._last_by_script = time.monotonic()
+        if began is None:
+            return
+        self._last = time.monotonic()
+        if request.resource_type in _BY_SCRIPT:
+            self._last_by_script = self._last
 
     def _on_failure(self, request: Request) -> None:
         self._on_end(request)
         reason = request.failure or ""
+        if _BROKE_OFF.search(reason) and request in self._answered and len(self.cut) < MOST:
+            self.cut.add(bare(request.url))
         if self._is_document(request):
             self.failure = reason
             return
@@ -88,7 +110,16 @@ class Witness:
             self._note("failed", self.failed, request, found.reason if found else reason or "failed")
 
     def _on_response(self, response: Response) -> None:
-        if self._is_document(response.request):
+        if response.request.resource_type == "fetch":
+            # It ends when a script has read its body, which may be never; what scripts do read, watch.js notes.
+            self._on_end(response.request)
+        request = response.request
+        if request.resource_type in {"document", "stylesheet"}:
+            self._answered.add(request)
+        kind = response.headers.get("content-type", "text/html").strip().lower()
+        if request.is_navigation_request() and not kind.startswith(_PAGE_TYPES) and len(self.documents) < MOST:
+            self.documents.add(request.url)
+        if self._is_document(request):
             self.response = response
             if len(self.hops) < MOST:
                 self.hops.append(Hop(url=shown(response.url), status=response.status))

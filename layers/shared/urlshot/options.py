@@ -276,6 +276,11 @@ class Options(BaseModel):
             raise ValueError(f"a footer needs margin.bottom of {TEMPLATE_MM:g}mm at least")
         return self
 
+    @property
+    def has_templates(self) -> bool:
+        """Whether something of ours is printed beside the page."""
+        return bool(self.header_template or self.footer_template or self.page_numbers)
+
     def changed(self) -> dict[str, Any]:
         """What differs from the defaults, as JSON values: with the URL it makes the job's id."""
         return self.model_dump(mode="json", exclude_defaults=True)

@@ -23,6 +23,12 @@ SEEN = [
     (Seen(images_missing=1, failed=1), "degraded", ["resources_failed", "images_missing"]),
     (Seen(glyphs_missing={"TIBETAN": 2}), "degraded", ["glyphs_missing"]),
     (Seen(unsettled=("load",)), "degraded", ["not_settled"]),
+    (Seen(cut_documents=1), "degraded", ["document_cut"]),
+    (Seen(cut=3), "degraded", ["content_cut"]),
+    (Seen(as_picture=300), "degraded", ["text_as_picture"]),
+    (Seen(flat=1), "degraded", ["webgl_missing"]),
+    (Seen(plugins=1), "degraded", ["plugins_missing"]),
+    (Seen(films=1), "degraded", ["media_missing"]),
     (Seen(scroll_limit=30_000), "degraded", ["scroll_limit"]),
     (Seen(split=2), "degraded", ["several_pages"]),
     (Seen(status=404), "degraded", ["page_status"]),
@@ -45,7 +51,7 @@ def test_every_code_can_happen() -> None:
 
 def _facts(**found: Any) -> dict[str, Any]:
     base = {"text": 50, "media": False, "title": "t", "traces": [], "password": False, "missing": [], "broken": 0}
-    return base | found
+    return base | dict.fromkeys(("filtered", "flat", "plugins", "films"), 0) | found
 
 
 @pytest.mark.parametrize(
