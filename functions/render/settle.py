@@ -17,6 +17,7 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 from urlshot.errors import Rejected
 from urlshot.jobs import Wait
 
+from .cut import open_shell
 from .loading import Loading
 from .press import press
 from .rest import POLL_SECONDS, Rest, gone
@@ -148,10 +149,16 @@ class Settle:
             else:
                 return
 
-    async def press(self, media: str) -> None:
-        """Gives the page its print media and `beforeprint`, and waits for what they bring."""
+    async def press(self, media: str, window: int | None) -> None:
+        """Opens an application shell, gives the page its print media and `beforeprint`, and waits for what they bring.
+
+        `window` is the width of the sheet in CSS pixels, where the page is to be laid out for it.
+        """
         try:
             async with self.wait("print media", 2.0):
+                await open_shell(self._page)
+                if window is not None and self._page.viewport_size is not None:
+                    await self._page.set_viewport_size({**self._page.viewport_size, "width": window})
                 await press(self._page, media, scripts=self._scripts)
             await self._quiet("print content", again=True)
         except Error as error:

@@ -13,16 +13,18 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 from urlshot.egress import Egress
 from urlshot.errors import UrlshotError, failure
 from urlshot.jobs import Hop, RenderJob, Tidied, Wait
+from urlshot.options import Options
 
 from .budget import Budget
 from .context import cookies_of
+from .cut import count_cut, note_hidden, open_shell
 from .document import NotPdf
 from .gate import Gate
 from .ledger import Ledger
 from .loading import Loading
 from .look import Look, look
 from .meaning import first_line, meaning, network_error, proxy_failure
-from .paper import print_page
+from .paper import fitted, print_page, window_of
 from .rest import gone
 from .scripts import script
 from .settle import Settle
@@ -80,10 +82,13 @@ class Visit:
                 self._check()
                 await self._tidy.dress()
                 found = await look(self._page, self._job.url, self._tidy.kept_away(), sorted(self.witness.documents))
+                await note_hidden(self._page)
                 self._check_parts()
             with self._budget.phase("print"):
-                pdf = await print_page(self._page, self._job.options, found.title)
+                options = await fitted(self._page, self._job.options)
+                pdf = await print_page(self._page, options, found.title)
                 self._check()  # a page may have gone elsewhere at the last moment
+                cut = await self._count_cut(options)
         except NotPdf as error:
             raise failure("crash", internal=f"the PDF {error}") from error
         except (PlaywrightTimeout, TimeoutError) as error:
@@ -92,7 +97,7 @@ class Visit:
             raise meaning(error, self.witness, self._ledger) from error
         finally:
             self._gate.close()
-        return self._printed(pdf, settled, found)
+        return self._printed(pdf, settled, found, cut)
 
     async def _open(self) -> CDPSession:
         session = await self._gate.open()
@@ -163,7 +168,16 @@ class Visit:
         if options.delay:
             await settle.delay(options.delay)
         if options.wait_until == "settled":
-            await settle.press(options.media)
+            await settle.press(
+                options.media, window_of(options) if options.single_page or options.fit == "width" else None
+            )
+        else:
+            await open_shell(self._page)
+
+    async def _count_cut(self, options: Options) -> int:
+        if options.media == "print" and options.wait_until != "settled":
+            await self._page.emulate_media(media="print")
+        return await count_cut(self._page, None if options.css_page_size else window_of(options))
 
     def _check(self) -> None:
         """That what stands there is the page's, and that it is no error page, the browser's or the server's."""
@@ -200,7 +214,7 @@ class Visit:
         if "console" in fail_on and counts["console"]:
             raise failure("console_errors", f"The page's scripts reported {counts['console']} errors.")
 
-    def _printed(self, pdf: bytes, settled: Settle, found: Look) -> Printed:
+    def _printed(self, pdf: bytes, settled: Settle, found: Look, cut: int) -> Printed:
         witness = self.witness
         status = witness.response.status if witness.response is not None else 0
         seen = Seen(
@@ -211,6 +225,7 @@ class Visit:
             blocked=witness.counts["blocked"],
             images_missing=found.broken_images,
             cut_documents=len(witness.cut | ({""} if self._loading.cut and not witness.cut else set())),
+            cut=cut,
             flat=found.flat,
             plugins=found.plugins,
             films=found.films,
