@@ -7,8 +7,8 @@ import math
 
 from playwright.async_api import Error, Page
 
-from .rest import FRAME_SECONDS, FRAMES, gone
-from .scripts import script
+from .rest import FRAME_SECONDS, FRAMES
+from .scripts import gone, script
 
 SHRINK = 1.5
 """Chromium lays a page out up to so many times wider than the sheet and scales it down to fit (measured)."""

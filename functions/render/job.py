@@ -77,7 +77,8 @@ class Jobs:
             on_paper = await asyncio.to_thread(ink, printed.pdf)
             # What is on the paper outranks what the page seems to hold; only a header or footer is not the page's.
             nothing = printed.look.text == 0 and not printed.look.media and job.options.has_templates
-            blank = on_paper.nearly_none or (nothing and on_paper.images == 0 and on_paper.shapes <= 2)
+            drawn = printed.look.drawing and on_paper.shapes > 0
+            blank = (on_paper.nearly_none and not drawn) or (nothing and on_paper.images == 0 and on_paper.shapes <= 2)
             split = pages if job.options.single_page and pages > 1 else 0
             picture = as_picture(printed.look, on_paper)
             seen = replace(seen, as_picture=picture, near_blank=blank, glyphs_missing=on_paper.missing, split=split)

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.async_api import Error, Frame, Page
+from playwright.async_api import CDPSession, Error, Frame, Page
 
 from .ink import Ink
-from .rest import FRAME_SECONDS, FRAMES, gone
-from .scripts import script
+from .rest import FRAME_SECONDS, FRAMES
+from .scripts import ask_page, gone, script
 from .witness import bare
 
 # Titles and traces of the well-known checks. A widget inside a real page's form (a captcha beside a comment) is none:
@@ -46,13 +46,16 @@ _LITTLE_TEXT = 1200
 
 @dataclass(frozen=True)
 class Look:
-    """`text` is the number of characters on the page, `filtered` of those under a CSS filter, `media` whether any
-    picture or frame takes up room. `flat` counts canvases that got no WebGL, `plugins` documents that need one, `films`
-    videos with neither poster nor picture."""
+    """`text` is the number of characters on the page, `filtered` of those under a CSS filter.
+
+    `media` says whether any picture or frame takes up room, `drawing` whether an SVG does. `flat` counts canvases that
+    got no WebGL, `plugins` documents that need one, `films` videos with neither poster nor picture.
+    """
 
     title: str = ""
     text: int = 0
     media: bool = False
+    drawing: bool = False
     challenge: str = ""
     login: bool = False
     images_missing: tuple[str, ...] = ()
@@ -63,7 +66,9 @@ class Look:
     films: int = 0
 
 
-async def look(page: Page, asked: str, unwanted: Sequence[str] = (), documents: Sequence[str] = ()) -> Look:
+async def look(
+    page: Page, session: CDPSession, asked: str, unwanted: Sequence[str] = (), documents: Sequence[str] = ()
+) -> Look:
     """Looks at the page that the URL `asked` led to, and at its frames; a document that cannot be asked has no faults.
 
     Images at the URLs `unwanted` are not missing: the caller had them blocked. `documents` are URLs that answered a
@@ -74,7 +79,7 @@ async def look(page: Page, asked: str, unwanted: Sequence[str] = (), documents: 
     question = [list(_TRACES), list(unwanted), list(documents)]
     others = asyncio.gather(*(_look_at(frame, question) for frame in page.frames[1 : FRAMES + 1]))
     try:
-        found = read(await page.evaluate(script("look"), question), asked, page.url)
+        found = read(await ask_page(page, session, "look", question), asked, page.url)
     except (Error, TypeError, ValueError, KeyError) as error:
         if isinstance(error, Error) and gone(error):
             raise
@@ -119,6 +124,7 @@ def read(facts: dict[str, Any], asked: str, final: str) -> Look:
         title=title[:500],
         text=int(facts["text"]),
         media=bool(facts["media"]),
+        drawing=bool(facts["drawing"]),
         challenge=challenge,
         login=bool(facts["password"]) and little and _elsewhere(asked, final),
         images_missing=tuple(bare(url) for url in facts["missing"])[:20],

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from playwright.async_api import Error, Frame, Page
+from playwright.async_api import CDPSession, Error, Frame, Page
 
-from .scripts import script
+from .scripts import ask_page, script
 
 _FRAME_SECONDS = 0.5
 _TWO_FRAMES = 0.035
 
 
-async def press(page: Page, media: str, *, scripts: bool) -> None:
+async def press(page: Page, session: CDPSession, media: str, *, scripts: bool) -> None:
     """Sets the media, `print` or `screen`, and sends `beforeprint` to every document.
 
     The browser sends it again as it prints; that one does not reach the page's handlers (watch.js).
@@ -28,7 +28,7 @@ async def press(page: Page, media: str, *, scripts: bool) -> None:
     frames = [_send(frame) for frame in page.frames[1:]]
     others = asyncio.gather(*frames) if frames else None
     try:
-        await page.evaluate(script("press"))
+        await ask_page(page, session, "press", None)
     finally:
         if others is not None:
             await others

@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from playwright.async_api import Error, Frame, Page
+from playwright.async_api import CDPSession, Error, Frame, Page
 
-from .scripts import script
+from .scripts import ask_page, gone, script
 from .witness import Witness
 
 QUIET_SECONDS = 0.25
@@ -26,10 +26,10 @@ FRAMES = 40
 FRAME_SECONDS = 0.5
 """Longest that the answer of a frame may take; a frame that takes longer is not asked again."""
 
-LIMITS = {"timer": 1000, "loop": 500, "task": 2000, "socket": 2000}
+LIMITS = {"timer": 1000, "loop": 500, "task": 2000, "socket": 2000, "worker": 1500}
 """Milliseconds, of what scripts have started: a timer counts where it ends so soon after the last thing that had an
 effect; one that goes round and round without an effect, and animation frames, for a shorter time. A promise of storage
-and the like counts for so long, a socket until its first message, for so long."""
+and the like counts for so long at most, a socket or a worker until its first message, for so long at most."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,6 @@ class State:
     def loading(self) -> bool:
         """Whether something is still to come that the page has asked for."""
         return not self.fonts or self.images > 0 or self.playing > 0
-
-
-def gone(error: Error) -> bool:
-    """Whether the page has gone or is going, rather than a question to it failed on what it did to its own objects."""
-    return any(word in error.message for word in ("navigat", "context was destroyed", "closed", "crashed", "detached"))
 
 
 def read(answer: Any) -> State:
@@ -100,8 +95,9 @@ def together(page: State, frames: list[State]) -> State:
 class Rest:
     """Asks one page."""
 
-    def __init__(self, page: Page, witness: Witness, *, scripts: bool) -> None:
+    def __init__(self, page: Page, session: CDPSession, witness: Witness, *, scripts: bool) -> None:
         self._page = page
+        self._session = session
         self._witness = witness
         self._scripts = scripts
         self._mute: set[Frame] = set()
@@ -116,7 +112,7 @@ class Rest:
         others = [frame for frame in self._page.frames[1 : FRAMES + 1] if frame not in self._mute]
         frames = asyncio.gather(*(self._ask_frame(frame, question) for frame in others)) if others else None
         try:
-            page = read(await self._page.evaluate(script("ask"), question))
+            page = read(await ask_page(self._page, self._session, "ask", question))
         except Error as error:
             if gone(error):
                 raise

@@ -7,14 +7,16 @@ import time
 
 from playwright.async_api import CDPSession, Error, Page
 
-from .rest import POLL_SECONDS, Rest, gone
-from .scripts import script
+from .rest import POLL_SECONDS, Rest
+from .scripts import gone, script
 
 SCROLL_SECONDS = 6.0
 SCROLL_PIXELS = 30_000
 """Height up to which lazy content is scrolled into being: some 30 pages of A4."""
 BOXES = 12
 """Boxes within the page that are scrolled through as well."""
+_STEP = 0.8
+"""Part of a screen by which it is scrolled on (scroll.js)."""
 _EVENTS = {"scroll", "scrollend", "wheel"}
 
 
@@ -46,7 +48,7 @@ class Scroll:
         """Scrolls the window, then the boxes; ends after `left` seconds or SCROLL_SECONDS."""
         self._until = time.monotonic() + min(left, SCROLL_SECONDS)
         state = await self._rest.ask()
-        self._y = min(state.window, state.height)
+        self._y = min(state.window * _STEP, state.height)
         self._height = state.height
         while self._y < min(self._height, SCROLL_PIXELS) and time.monotonic() < self._until:
             self._y = await self._pass(None, self._y)

@@ -20,7 +20,8 @@ from urlshot.jobs import Wait
 from .cut import open_shell
 from .loading import Loading
 from .press import press
-from .rest import POLL_SECONDS, Rest, gone
+from .rest import POLL_SECONDS, Rest
+from .scripts import gone
 from .scroll import Scroll
 from .witness import Witness
 
@@ -41,7 +42,7 @@ class Settle:
         self._loading = loading
         self._deadline = deadline
         self._scripts = scripts
-        self._rest = Rest(page, witness, scripts=scripts)
+        self._rest = Rest(page, session, witness, scripts=scripts)
         self.waited: list[Wait] = []
         self.scroll_limit = 0
         """Pixels that were scrolled through, where the page went on loading below them."""
@@ -159,7 +160,7 @@ class Settle:
                 await open_shell(self._page)
                 if window is not None and self._page.viewport_size is not None:
                     await self._page.set_viewport_size({**self._page.viewport_size, "width": window})
-                await press(self._page, media, scripts=self._scripts)
+                await press(self._page, self._session, media, scripts=self._scripts)
             await self._quiet("print content", again=True)
         except Error as error:
             if gone(error):

@@ -25,12 +25,14 @@ from .loading import Loading
 from .look import Look, look
 from .meaning import first_line, meaning, network_error, proxy_failure
 from .paper import fitted, print_page, window_of
-from .rest import gone
-from .scripts import script
+from .scripts import gone, script
 from .settle import Settle
 from .tidy import Tidy
 from .verdict import Seen
 from .witness import Witness, shown
+
+_LITTLE_TEXT = 200
+"""Characters of a page that has not got its content yet."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,9 @@ class Visit:
                     return self._as_it_is(self._gate.pdf or b"")
                 self._check()
                 await self._tidy.dress()
-                found = await look(self._page, self._job.url, self._tidy.kept_away(), sorted(self.witness.documents))
+                found = await look(
+                    self._page, session, self._job.url, self._tidy.kept_away(), sorted(self.witness.documents)
+                )
                 await note_hidden(self._page)
                 self._check_parts()
             with self._budget.phase("print"):
@@ -217,9 +221,11 @@ class Visit:
     def _printed(self, pdf: bytes, settled: Settle, found: Look, cut: int) -> Printed:
         witness = self.witness
         status = witness.response.status if witness.response is not None else 0
+        # A page with next to nothing on it, whose connection has not said anything yet, waits for its content.
+        silent = ("messages",) if settled.silent and found.text < _LITTLE_TEXT else ()
         seen = Seen(
             status=status,
-            unsettled=settled.unsettled(),
+            unsettled=settled.unsettled() + silent,
             scroll_limit=settled.scroll_limit,
             failed=witness.counts["failed"],
             blocked=witness.counts["blocked"],

@@ -98,22 +98,18 @@
   let pending = 0;
   for (const id in mine.timers) {
     const timer = mine.timers[id];
-    const loop = timer.round > 3;
-    if (now > timer.due + 5) {
-      if (!timer.late) { // it may be about to run
-        timer.late = true;
-        if (timer.due <= effect + (loop ? limits.loop : limits.timer)) pending++;
-      } else if (timer.period) {
-        timer.due += timer.period * Math.max(1, Math.ceil((now - timer.due) / timer.period));
-        timer.late = false;
-        timer.round++;
-      } else {
+    if (now > timer.due + 5 && timer.late) {
+      if (!timer.period) {
         delete mine.timers[id];
         mine.count--;
+        continue;
       }
-    } else if (timer.due <= effect + (loop ? limits.loop : limits.timer)) {
-      pending++;
+      const rounds = Math.max(1, Math.ceil((now - timer.due) / timer.period));
+      timer.due += timer.period * rounds;
+      timer.round += rounds;
     }
+    timer.late = now > timer.due + 5; // then it may be about to run
+    if (timer.due <= effect + (timer.round > 3 ? limits.loop : limits.timer)) pending++;
   }
   const recently = now <= effect + limits.loop;
   if (recently && now - (mine.framed ?? -1e9) < 60) pending++;
@@ -123,7 +119,7 @@
   let silent = 0;
   for (const socket of items(mine.sockets)) {
     if (!socket.waits) continue;
-    if (now - socket.since < (socket.kind === 'worker' ? limits.task : limits.socket)) pending++;
+    if (now - socket.since < (socket.kind === 'worker' ? limits.worker : limits.socket)) pending++;
     else if (!socket.heard && socket.open && socket.kind !== 'worker') silent++;
   }
 

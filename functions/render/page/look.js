@@ -66,6 +66,7 @@
   return {
     text, filtered,
     media: media.slice(0, 200).some(element => seen(element)),
+    drawing: all('svg').slice(0, 200).some(element => seen(element)),
     title: document.title.slice(0, 500),
     traces: traces.filter(selector => roots.some(root => root.querySelector(selector))),
     password: all('input[type=password]').slice(0, 20).some(element => seen(element)),

@@ -51,7 +51,7 @@ def test_every_code_can_happen() -> None:
 
 def _facts(**found: Any) -> dict[str, Any]:
     base = {"text": 50, "media": False, "title": "t", "traces": [], "password": False, "missing": [], "broken": 0}
-    return base | dict.fromkeys(("filtered", "flat", "plugins", "films"), 0) | found
+    return base | dict.fromkeys(("filtered", "flat", "plugins", "films", "drawing"), 0) | found
 
 
 @pytest.mark.parametrize(
