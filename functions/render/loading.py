@@ -7,6 +7,7 @@ and a response that breaks off end the loading without one.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from playwright.async_api import CDPSession
@@ -15,8 +16,10 @@ from playwright.async_api import CDPSession
 class Loading:
     """Follows the main frame of one page."""
 
-    def __init__(self, session: CDPSession, frame: str) -> None:
+    def __init__(self, session: CDPSession, frame: str, at_end: Callable[[], None]) -> None:
+        """`at_end` is called when nothing is being loaded into the frame any more."""
         self._session = session
+        self._at_end = at_end
         self._frame = frame
         self._parsed = False
         self.ended = asyncio.Event()
@@ -49,3 +52,4 @@ class Loading:
     def _stopped(self, event: dict[str, Any]) -> None:
         if event["frameId"] == self._frame:
             self.ended.set()
+            self._at_end()

@@ -25,12 +25,15 @@ from .loading import Loading
 from .look import Look, look
 from .meaning import first_line, meaning, network_error, proxy_failure
 from .paper import fitted, print_page, window_of
+from .rest import POLL_SECONDS
 from .scripts import gone, script
 from .settle import Settle
 from .tidy import Tidy
 from .verdict import Seen
 from .witness import Witness, shown
 
+_SHEET_SECONDS = 5.0
+"""Longest wait for what the browser asks for as it prints."""
 _LITTLE_TEXT = 200
 """Characters of a page that has not got its content yet."""
 
@@ -90,7 +93,7 @@ class Visit:
                 self._check_parts()
             with self._budget.phase("print"):
                 options = await fitted(self._page, self._job.options)
-                pdf = await print_page(self._page, options, found.title)
+                pdf = await self._print_page(options, found.title)
                 self._check()  # a page may have gone elsewhere at the last moment
                 cut = await self._count_cut(options)
         except NotPdf as error:
@@ -105,7 +108,7 @@ class Visit:
 
     async def _open(self) -> CDPSession:
         session = await self._gate.open()
-        self._loading = Loading(session, self._gate.frame)
+        self._loading = Loading(session, self._gate.frame, self.witness.loading_ended)
         await self._loading.start()
         await self._tidy.prepare()
         if self._job.private.cookies:
@@ -177,6 +180,21 @@ class Visit:
             )
         else:
             await open_shell(self._page)
+
+    async def _print_page(self, options: Options, title: str) -> bytes:
+        """Prints; once more where the browser has asked for something as it printed.
+
+        It lays the page out for the sheet only then, so a style sheet may bring in pictures and fonts for that width.
+        """
+        begun = self.witness.begun
+        pdf = await print_page(self._page, options, title)
+        if self.witness.begun == begun or options.wait_until != "settled":
+            return pdf
+        until = time.monotonic() + min(_SHEET_SECONDS, self._budget.for_page() / 2)
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            if not self.witness.busy() or time.monotonic() >= until:
+                return await print_page(self._page, options, title)
 
     async def _count_cut(self, options: Options) -> int:
         if options.media == "print" and options.wait_until != "settled":

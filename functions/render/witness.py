@@ -30,6 +30,8 @@ _BROKE_OFF = re.compile(
 )
 """Errors with which a response ends before its end (Chromium's net_error_list.h)."""
 _PAGE_TYPES = ("text/", "image/", "application/xhtml", "application/xml", "multipart/", "application/json")
+_NOT_THE_PAGES = ("Failed to load resource", "Blocked script execution in ")
+"""What Chromium says itself: each failed resource again, and that a frame without scripts was asked something."""
 _DEFAULT_PORTS = {"http:": 80, "https:": 443}
 
 
@@ -55,6 +57,8 @@ class Witness:
         """URLs that answered a frame with something that is no page."""
         self.counts = {"failed": 0, "blocked": 0, "console": 0}
         """How many there were; the lists hold the first few."""
+        self.begun = 0
+        """Requests that a page at rest would not have."""
         self._answered: WeakSet[Request] = WeakSet()
         """Documents and style sheets whose response has begun."""
         self._last_by_script = self._last = float("-inf")
@@ -78,10 +82,16 @@ class Witness:
         """Seconds since any request last ended; infinite before there was one."""
         return time.monotonic() - self._last
 
+    def loading_ended(self) -> None:
+        """The page's loading has ended: a document of its own that is still noted as under way has been given up."""
+        for request in [request for request in self._in_flight if self._is_document(request)]:
+            self._on_end(request)
+
     def _on_request(self, request: Request) -> None:
         if self._is_document(request):
             self.asked = request.url
         if request.resource_type not in _ENDLESS and request.url.startswith("http"):
+            self.begun += 1
             self._in_flight[request] = time.monotonic()
 
     def _on_end(self, request: Request) -> None:
@@ -138,8 +148,7 @@ class Witness:
             troubles.append(Trouble(url=bare(request.url), reason=reason[:200], kind=request.resource_type[:20]))
 
     def _on_console(self, message: ConsoleMessage) -> None:
-        # Chromium says each failed resource again here.
-        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+        if message.type == "error" and not message.text.startswith(_NOT_THE_PAGES):
             self._complain(message.text)
 
     def _on_exception(self, error: Error) -> None:

@@ -50,6 +50,16 @@
     }
   }
 
+  // The animations of SVG itself, which stay at their end, are no animations to the call above.
+  mine.wound ||= new WeakSet();
+  for (const moving of all('animate[fill=freeze],animateTransform[fill=freeze],animateMotion[fill=freeze],set')) {
+    let svg = moving.ownerSVGElement;
+    while (svg?.ownerSVGElement) svg = svg.ownerSVGElement;
+    if (!svg || mine.wound.has(svg)) continue;
+    mine.wound.add(svg);
+    svg.setCurrentTime(Math.max(svg.getCurrentTime(), 20));
+  }
+
   const scripts = document.scripts.length > 0 || Boolean(mine.used);
   if (scripts && document.documentElement) {
     mine.watch ||= new MutationObserver(() => { mine.changed = performance.now(); });

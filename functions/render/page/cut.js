@@ -114,6 +114,12 @@ sheet => {
     }
     if (beyondEdge) places++;
   }
+  // Words that were seen on the way through the page, and are not there any more.
+  const lost = [...(window[Symbol.for('urlshot')]?.lost || [])].filter(text => /\p{L}{2}/u.test(text));
+  if (sheet && lost.length >= 8) {
+    const whole = roots.map(one => (one === document ? body : one).textContent).join('\n');
+    if (lost.filter(text => !whole.includes(text)).length >= 8) places++;
+  }
   for (const node of hides) known.add(node);
   return places;
 

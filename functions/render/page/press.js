@@ -7,8 +7,14 @@ async () => {
     mine.printing = true;
     window.dispatchEvent(new Event('beforeprint'));
   }
-  void document.documentElement?.getBoundingClientRect();
   const roots = [...(mine?.all || [document])];
+  // An animation along the scroll has no place on paper: without it an element looks as it does where browsers lack them.
+  for (const root of roots) {
+    for (const animation of root.getAnimations()) {
+      if (animation.timeline && animation.timeline !== document.timeline) animation.cancel();
+    }
+  }
+  void document.documentElement?.getBoundingClientRect();
   if (!mine?.used && !document.scripts.length && !roots.some(root => root.querySelector('source[media],img[srcset]'))) return;
   const frame = mine?.frame || window.requestAnimationFrame, later = mine?.later || window.setTimeout;
   if (typeof frame === 'function' && typeof later === 'function') {

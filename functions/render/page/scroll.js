@@ -6,6 +6,20 @@ async ([box, from, to, milliseconds, listens]) => {
   mine.holding = true;
   const frame = mine.frame || requestAnimationFrame, later = mine.later || setTimeout;
   const end = performance.now() + milliseconds;
+  // Lists that hold only what is in sight lose on the way what they have shown: cut.js asks whether it came back.
+  if (!mine.loses) {
+    const lost = new Set();
+    mine.lost = lost;
+    mine.loses = new MutationObserver(records => {
+      for (const record of records) {
+        for (const node of record.removedNodes) {
+          const text = node.nodeType === Node.ELEMENT_NODE ? node.textContent.trim().slice(0, 200) : '';
+          if (text && lost.size < 200) lost.add(text);
+        }
+      }
+    });
+    for (const root of mine.all || [document]) mine.loses.observe(root, { childList: true, subtree: true });
+  }
   const area = box === null ? document.scrollingElement || document.documentElement : mine.boxes[box];
   const screen = (box === null ? innerHeight : area.clientHeight) || 600;
   const pause = time => new Promise(done => later(done, time));
