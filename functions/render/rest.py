@@ -21,15 +21,19 @@ AFTER_SECONDS = 0.03
 POLL_SECONDS = 0.02
 MOTION_SECONDS = 3.0
 """Longest wait for changes and timers to end: many pages never stop to move, and are no worse for it on paper."""
+AGAIN_SECONDS = 0.5
+"""The same, where that time has been used up before and something new has begun."""
+UNKNOWN_SECONDS = 1.0
+"""Wait for a page that has made itself impossible to ask."""
 FRAMES = 40
 """Frames that are asked."""
 FRAME_SECONDS = 0.5
 """Longest that the answer of a frame may take; a frame that takes longer is not asked again."""
 
 LIMITS = {"timer": 1000, "loop": 500, "task": 2000, "socket": 2000, "worker": 1500}
-"""Milliseconds, of what scripts have started: a timer counts where it ends so soon after the last thing that had an
-effect; one that goes round and round without an effect, and animation frames, for a shorter time. A promise of storage
-and the like counts for so long at most, a socket or a worker until its first message, for so long at most."""
+"""Milliseconds that what scripts have started is waited for. A timer counts where it ends so soon after the last thing
+that had an effect; intervals, timers that are set again and again, and animation frames, where they end sooner. A
+promise of storage and the like, and a socket or worker until its first message, count for so long at most."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,9 @@ class Rest:
         self.loading = False
         """Whether the last `quiet()` was given up with something still to come."""
         self.silent = 0
+        self._unknown = 0.0
+        """When the page could not be asked for the first time."""
+        self._moved = 0.0
 
     async def ask(self) -> State:
         """The state of the page and its frames; raises Playwright's errors of pages that have gone."""
@@ -116,7 +123,8 @@ class Rest:
         except Error as error:
             if gone(error):
                 raise
-            page = State()
+            self._unknown = self._unknown or time.monotonic()
+            page = State(scripts=True, pending=int(time.monotonic() - self._unknown < UNKNOWN_SECONDS))
         finally:
             found = await frames if frames is not None else []
         state = together(page, found)
@@ -139,10 +147,11 @@ class Rest:
         `again`: the page was at rest a moment ago, so only what has begun since then is waited for.
 
         Returns:
-            Seconds of either, and whether the motion went on beyond MOTION_SECONDS, which bounds it.
+            Seconds of either, and whether the motion went on beyond its limit.
         """
         began = last = time.monotonic()
         motion = 0.0
+        most = max(MOTION_SECONDS - self._moved, AGAIN_SECONDS)
         while True:
             state = await self.ask()
             now = time.monotonic()
@@ -151,7 +160,8 @@ class Rest:
                 if self._is_still(state):
                     return now - began - motion, motion, False
                 motion += now - last
-                if motion >= MOTION_SECONDS:
+                self._moved += now - last
+                if motion >= most:
                     return now - began - motion, motion, True
             if now >= deadline:
                 return now - began - motion, motion, not self.loading

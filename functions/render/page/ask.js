@@ -5,7 +5,8 @@
   if (!root) return null;
   if (window !== top && (innerWidth < 5 || innerHeight < 5)) return null; // a frame that nobody sees
   const mine = window[Symbol.for('urlshot')] || { __proto__: null };
-  const now = performance.now();
+  const clock = mine.clock || performance.now.bind(performance);
+  const now = clock();
   const items = list => {
     const found = [];
     for (let at = 0; list && at < list.next; at++) if (list[at]) found.push(list[at]);
@@ -62,7 +63,7 @@
 
   const scripts = document.scripts.length > 0 || Boolean(mine.used);
   if (scripts && document.documentElement) {
-    mine.watch ||= new MutationObserver(() => { mine.changed = performance.now(); });
+    mine.watch ||= new MutationObserver(() => { mine.changed = clock(); });
     mine.watched ||= new WeakSet();
     for (const one of roots) {
       if (mine.watched.has(one)) continue;
@@ -102,9 +103,7 @@
 
   // What the page's scripts have started and will end soon. Soon is measured from the last thing that had an effect, so
   // that a timer that goes round for ever without one is left alone.
-  const entry = performance.getEntriesByType('navigation')[0];
-  const loaded = (entry && entry.loadEventEnd) || 0;
-  const effect = Math.max(loaded, mine.effect || 0, mine.changed || 0, mine.drawnAt || 0, now - silence);
+  const effect = Math.max(mine.effect || 0, mine.changed || 0, mine.drawnAt || 0, now - silence);
   let pending = 0;
   for (const id in mine.timers) {
     const timer = mine.timers[id];
@@ -119,7 +118,8 @@
       timer.round += rounds;
     }
     timer.late = now > timer.due + 5; // then it may be about to run
-    if (timer.due <= effect + (timer.round > 3 ? limits.loop : limits.timer)) pending++;
+    const loop = timer.period > 0 || timer.round > 3;
+    if (timer.due <= effect + (loop ? limits.loop : limits.timer)) pending++;
   }
   const recently = now <= effect + limits.loop;
   if (recently && now - (mine.framed ?? -1e9) < 60) pending++;

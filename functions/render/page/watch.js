@@ -21,8 +21,12 @@
     timers: { __proto__: null }, count: 0, tasks: table(), sockets: table(), roots: table(), flat: table(),
   };
   // For the renderer's own use: what it asks for is not to be taken for the page's.
+  mine.clock = clock;
   mine.frame = requestAnimationFrame.bind(window);
   mine.later = setTimeout.bind(window);
+  for (const name of ['timers', 'tasks', 'sockets', 'roots', 'flat', 'clock', 'frame', 'later']) {
+    defineProperty(mine, name, { writable: false, configurable: false });
+  }
   defineProperty(window, key, { value: mine });
 
   const add = (list, item) => {
@@ -61,6 +65,14 @@
     handler.constructs = true;
     replace(window, name, handler);
   };
+
+  // A busy page gets round to nothing: what it was busy with counts as an effect.
+  note(() => {
+    new PerformanceObserver(list => {
+      for (const { startTime, duration } of list.getEntries()) mine.effect = Math.max(mine.effect, startTime + duration);
+    }).observe({ type: 'longtask' });
+  });
+  apply(listen, window, ['load', () => { mine.effect = clock(); }]);
 
   // Timers. The callback stays the page's own: that a timer has ended is told by the clock (ask.js).
   const rounds = new WeakMap();
@@ -137,13 +149,13 @@
 
   // Sockets, event streams and workers: the first message, and the next one after the page has sent something.
   const sockets = new WeakMap();
-  const socket = kind => made => {
+  const socket = (kind, ear = made => made) => made => {
     const entry = { __proto__: null, kind, since: clock(), waits: true, open: kind === 'worker', heard: false };
     if (add(mine.sockets, entry) < 0) return;
     apply(set, sockets, [made, entry]);
     const quiet = () => { entry.waits = false; mine.effect = clock(); };
     apply(listen, made, ['open', () => { entry.open = true; }]);
-    apply(listen, made, ['message', () => { entry.heard = true; quiet(); }]);
+    apply(listen, ear(made), ['message', () => { entry.heard = true; quiet(); }]);
     apply(listen, made, ['error', quiet]);
     apply(listen, made, ['close', quiet]);
   };
@@ -154,6 +166,7 @@
   makes('WebSocket', socket('socket'));
   makes('EventSource', socket('stream'));
   makes('Worker', socket('worker'));
+  makes('SharedWorker', socket('worker', made => made.port));
   calls(of('WebSocket'), 'send', sent);
   calls(of('Worker'), 'postMessage', sent);
   // A stream that names its events sends no `message`.
