@@ -21,11 +21,6 @@ async def open_shell(page: Page) -> int:
     return await _asked(page, "open", OPEN_PIXELS)
 
 
-async def note_hidden(page: Page) -> None:
-    """Notes what is hidden on the screen, for `count_cut`; call with the print media, before the page is printed."""
-    await _everywhere(page, 0)
-
-
 async def count_cut(page: Page, window: int | None) -> int:
     """Number of places where content is cut off on a sheet of `window` CSS pixels; call after the page was printed.
 

@@ -16,7 +16,7 @@ from playwright.async_api import CDPSession, Error, Frame, Page
 
 from .ink import Ink
 from .rest import FRAME_SECONDS, FRAMES
-from .scripts import ask_page, gone, script
+from .scripts import ask_page, gone, in_turn
 from .witness import bare
 
 # Titles and traces of the well-known checks. A widget inside a real page's form (a captcha beside a comment) is none:
@@ -38,6 +38,7 @@ _TRACES = {
     "iframe[src*='/recaptcha/'], .g-recaptcha": "reCAPTCHA",
     "script[src*='awswaf.com'], #captcha-container[data-aws]": "AWS WAF",
 }
+_LOOK = in_turn("cut", "look")
 _ORNAMENT = 20
 """Characters of text under filters that are no loss."""
 _LITTLE_TEXT = 1200
@@ -71,6 +72,8 @@ async def look(
 ) -> Look:
     """Looks at the page that the URL `asked` led to, and at its frames; a document that cannot be asked has no faults.
 
+    Notes on the way what is hidden on the screen, which `count_cut` leaves out.
+
     Images at the URLs `unwanted` are not missing: the caller had them blocked. `documents` are URLs that answered a
     frame with something that is no page.
 
@@ -79,7 +82,7 @@ async def look(
     question = [list(_TRACES), list(unwanted), list(documents)]
     others = asyncio.gather(*(_look_at(frame, question) for frame in page.frames[1 : FRAMES + 1]))
     try:
-        found = read(await ask_page(page, session, "look", question), asked, page.url)
+        found = read(await ask_page(page, session, _LOOK, [0, question]), asked, page.url)
     except (Error, TypeError, ValueError, KeyError) as error:
         if isinstance(error, Error) and gone(error):
             raise
@@ -92,7 +95,7 @@ async def look(
 async def _look_at(frame: Frame, question: list[list[str]]) -> Look | None:
     try:
         async with asyncio.timeout(FRAME_SECONDS):
-            return read(await frame.evaluate(script("look"), question), "", "")
+            return read(await frame.evaluate(_LOOK, [0, question]), "", "")
     except (Error, TimeoutError, TypeError, ValueError, KeyError):
         return None
 

@@ -119,7 +119,7 @@ class Rest:
         others = [frame for frame in self._page.frames[1 : FRAMES + 1] if frame not in self._mute]
         frames = asyncio.gather(*(self._ask_frame(frame, question) for frame in others)) if others else None
         try:
-            page = read(await ask_page(self._page, self._session, "ask", question))
+            page = read(await ask_page(self._page, self._session, script("ask"), question))
         except Error as error:
             if gone(error):
                 raise

@@ -20,13 +20,23 @@ def script(name: str) -> str:
     return "\n".join(line for line in lines if not line.startswith("//"))
 
 
+@cache
+def in_turn(*names: str) -> str:
+    """One script out of several, so that a page is asked once: each gets its part of a list of arguments.
+
+    What the last one returns is returned.
+    """
+    calls = ", ".join(f"await ({script(name)})(given[{at}])" for at, name in enumerate(names))
+    return f"async given => ({calls})"
+
+
 def gone(error: Error) -> bool:
     """Whether the page has gone or is going, rather than a question to it failed on what it did to its own objects."""
     return any(word in error.message for word in ("navigat", "context was destroyed", "closed", "crashed", "detached"))
 
 
-async def ask_page(page: Page, session: CDPSession, name: str, argument: Any) -> Any:
-    """What a script answers in the page's own document.
+async def ask_page(page: Page, session: CDPSession, text: str, argument: Any) -> Any:
+    """What a script of this text answers in the page's own document.
 
     Playwright's way of asking needs a few of the page's objects. Where the page has changed those, it is asked in
     DevTools' plain way.
@@ -35,11 +45,11 @@ async def ask_page(page: Page, session: CDPSession, name: str, argument: Any) ->
         Error: the page has gone, or not even that works.
     """
     try:
-        return await page.evaluate(script(name), argument)
+        return await page.evaluate(text, argument)
     except Error as error:
         if gone(error):
             raise
-        call = f"({script(name)})({json.dumps(argument)})"
+        call = f"({text})({json.dumps(argument)})"
         found = await session.send(
             "Runtime.evaluate", {"expression": call, "returnByValue": True, "awaitPromise": True}
         )

@@ -17,7 +17,6 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 from urlshot.errors import Rejected
 from urlshot.jobs import Wait
 
-from .cut import open_shell
 from .loading import Loading
 from .press import press
 from .rest import POLL_SECONDS, Rest
@@ -157,7 +156,6 @@ class Settle:
         """
         try:
             async with self.wait("print media", 2.0):
-                await open_shell(self._page)
                 if window is not None and self._page.viewport_size is not None:
                     await self._page.set_viewport_size({**self._page.viewport_size, "width": window})
                 await press(self._page, self._session, media, scripts=self._scripts)

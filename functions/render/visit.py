@@ -17,7 +17,7 @@ from urlshot.options import Options
 
 from .budget import Budget
 from .context import cookies_of
-from .cut import count_cut, note_hidden, open_shell
+from .cut import count_cut, open_shell
 from .document import NotPdf
 from .gate import Gate
 from .ledger import Ledger
@@ -30,7 +30,7 @@ from .scripts import gone, script
 from .settle import Settle
 from .tidy import Tidy
 from .verdict import Seen
-from .witness import Witness, shown
+from .witness import Witness, may_pass, shown
 
 _SHEET_SECONDS = 5.0
 """Longest wait for what the browser asks for as it prints."""
@@ -89,7 +89,6 @@ class Visit:
                 found = await look(
                     self._page, session, self._job.url, self._tidy.kept_away(), sorted(self.witness.documents)
                 )
-                await note_hidden(self._page)
                 self._check_parts()
             with self._budget.phase("print"):
                 options = await fitted(self._page, self._job.options)
@@ -216,7 +215,7 @@ class Visit:
                 raise refused
         if "status" not in self._job.options.fail_on:
             return
-        code = "page_unavailable" if response.status >= 500 or response.status == 429 else "page_status"
+        code = "page_unavailable" if may_pass(response.status) else "page_status"
         raise failure(code, f"The page answered with status {response.status}.")
 
     def _check_host(self, url: str) -> None:
@@ -232,7 +231,8 @@ class Visit:
         missing = counts["failed"] + counts["blocked"]
         if "resources" in fail_on and missing:
             first = (*self.witness.failed, *self.witness.blocked)[0]
-            raise failure("resources_failed", f"{missing} resources did not load, such as {first.url}: {first.reason}")
+            code = "resources_failed" if self.witness.passing else "resources_missing"
+            raise failure(code, f"{missing} resources did not load, such as {first.url}: {first.reason}")
         if "console" in fail_on and counts["console"]:
             raise failure("console_errors", f"The page's scripts reported {counts['console']} errors.")
 

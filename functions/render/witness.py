@@ -57,6 +57,8 @@ class Witness:
         """URLs that answered a frame with something that is no page."""
         self.counts = {"failed": 0, "blocked": 0, "console": 0}
         """How many there were; the lists hold the first few."""
+        self.passing = False
+        """Whether a part failed in a way that may be another one the next time."""
         self.begun = 0
         """Requests that a page at rest would not have."""
         self._answered: WeakSet[Request] = WeakSet()
@@ -117,6 +119,7 @@ class Witness:
         if found is not None and found.code == "blocked_target":
             self._note("blocked", self.blocked, request, found.reason)
         else:
+            self.passing = True
             self._note("failed", self.failed, request, found.reason if found else reason or "failed")
 
     def _on_response(self, response: Response) -> None:
@@ -140,6 +143,7 @@ class Witness:
                 self._note("blocked", self.blocked, response.request, found.reason)
             else:
                 reason = found.reason if found else f"status {response.status}"
+                self.passing = self.passing or found is not None or may_pass(response.status)
                 self._note("failed", self.failed, response.request, reason)
 
     def _note(self, kind: str, troubles: list[Trouble], request: Request, reason: str) -> None:
@@ -163,6 +167,11 @@ class Witness:
         with contextlib.suppress(Error):  # a request without a frame is none of the page's
             return request.is_navigation_request() and request.frame == self._page.main_frame
         return False
+
+
+def may_pass(status: int) -> bool:
+    """Whether an HTTP status tells of passing trouble: the next one may differ (RFC 9110, section 15)."""
+    return status in {408, 425, 429} or (status >= 500 and status not in {501, 505, 508, 510, 511})
 
 
 def endpoint(url: str) -> Endpoint:

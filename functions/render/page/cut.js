@@ -10,11 +10,7 @@ sheet => {
   const root = document.documentElement, body = document.body;
   if (!root || !body) return 0;
   const roots = [...(window[Symbol.for('urlshot')]?.all || [document])];
-  const styles = new Map();
-  const style = element => {
-    if (!styles.has(element)) styles.set(element, getComputedStyle(element));
-    return styles.get(element);
-  };
+  const style = element => getComputedStyle(element);
   const parent = element => element.parentElement || element.getRootNode().host || null;
   const frame = window !== top;
   let left = 40000; // pieces that are measured
@@ -79,10 +75,9 @@ sheet => {
       const far = [edges[0] + box.clientWidth, edges[1] + box.clientHeight];
       let cut = false;
       for (const [node, holder, place, text] of pieces(box)) {
-        const least = text ? 3 : 0.3;
         const slack = text ? [3, Math.min(6, place.height / 2)] : [place.width * 0.3, place.height * 0.3];
         const beyond = [place.right > far[0] + slack[0] && over[0], place.bottom > far[1] + slack[1] && over[1]];
-        if (!beyond[0] && !beyond[1] || least < 0 || !clips(box, holder)) continue;
+        if (!beyond[0] && !beyond[1] || !clips(box, holder)) continue;
         const reachable = beyond[0] && scrolls[0] || beyond[1] && scrolls[1];
         if (!sheet) { if (!reachable) hides.push(node); }
         else if (reachable || !known.has(node)) { cut = true; break; }
