@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from playwright.async_api import CDPSession, Error, Page, Route
@@ -34,6 +35,8 @@ from .witness import Witness, may_pass, shown
 
 _SHEET_SECONDS = 5.0
 """Longest wait for what the browser asks for as it prints."""
+_CUT_SECONDS = 3.0
+"""Longest look for content that is cut off."""
 _LITTLE_TEXT = 200
 """Characters of a page that has not got its content yet."""
 
@@ -94,6 +97,7 @@ class Visit:
                 options = await fitted(self._page, self._job.options)
                 pdf = await self._print_page(options, found.title)
                 self._check()  # a page may have gone elsewhere at the last moment
+                printed = self._printed(pdf, settled, found)
                 cut = await self._count_cut(options)
         except NotPdf as error:
             raise failure("crash", internal=f"the PDF {error}") from error
@@ -103,7 +107,7 @@ class Visit:
             raise meaning(error, self.witness, self._ledger) from error
         finally:
             self._gate.close()
-        return self._printed(pdf, settled, found, cut)
+        return replace(printed, seen=replace(printed.seen, cut=cut))
 
     async def _open(self) -> CDPSession:
         session = await self._gate.open()
@@ -193,12 +197,19 @@ class Visit:
         while True:
             await asyncio.sleep(POLL_SECONDS)
             if not self.witness.busy() or time.monotonic() >= until:
-                return await print_page(self._page, options, title)
+                break
+        with contextlib.suppress(Error):  # what was printed first is good, if the page has gone meanwhile
+            pdf = await print_page(self._page, options, title)
+        return pdf
 
     async def _count_cut(self, options: Options) -> int:
-        if options.media == "print" and options.wait_until != "settled":
-            await self._page.emulate_media(media="print")
-        return await count_cut(self._page, None if options.css_page_size else window_of(options))
+        # The page has been printed: what it does to itself from here on is no reason to fail.
+        with contextlib.suppress(Error, TimeoutError):
+            async with asyncio.timeout(min(_CUT_SECONDS, self._budget.for_page() / 2)):
+                if options.media == "print" and options.wait_until != "settled":
+                    await self._page.emulate_media(media="print")
+                return await count_cut(self._page, None if options.css_page_size else window_of(options))
+        return 0
 
     def _check(self) -> None:
         """That what stands there is the page's, and that it is no error page, the browser's or the server's."""
@@ -236,7 +247,7 @@ class Visit:
         if "console" in fail_on and counts["console"]:
             raise failure("console_errors", f"The page's scripts reported {counts['console']} errors.")
 
-    def _printed(self, pdf: bytes, settled: Settle, found: Look, cut: int) -> Printed:
+    def _printed(self, pdf: bytes, settled: Settle, found: Look) -> Printed:
         witness = self.witness
         status = witness.response.status if witness.response is not None else 0
         # A page with next to nothing on it, whose connection has not said anything yet, waits for its content.
@@ -249,7 +260,6 @@ class Visit:
             blocked=witness.counts["blocked"],
             images_missing=found.broken_images,
             cut_documents=len(witness.cut | ({""} if self._loading.cut and not witness.cut else set())),
-            cut=cut,
             flat=found.flat,
             plugins=found.plugins,
             films=found.films,
