@@ -133,6 +133,15 @@ FITTED = [
         warnings=("content_cut",),
     ),
     Facts("opened-for-print", "Opened for print", ("line", "last line")),
+    Facts(
+        "clipped-block",
+        "Clipped block",
+        ("before", "line"),
+        ("last line",),
+        verdict="degraded",
+        warnings=("content_cut",),
+    ),
+    Facts("corner-ribbon", "Corner ribbon", ("the card",), ("the next card",)),
     Facts("carousel", "Carousel", ("text", "slide one")),
     Facts("hidden-by-design", "Hidden by design", ("the text",), ("a drawer", "a closed panel")),
 ]

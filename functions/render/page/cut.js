@@ -79,7 +79,7 @@ sheet => {
         const beyond = [place.right > far[0] + slack[0] && over[0], place.bottom > far[1] + slack[1] && over[1]];
         if (!beyond[0] && !beyond[1] || !clips(box, holder)) continue;
         const reachable = beyond[0] && scrolls[0] || beyond[1] && scrolls[1];
-        if (!sheet) { if (!reachable) hides.push(node); }
+        if (!sheet) { if (!reachable && !(text && isAcross(holder, box, far))) hides.push(node); }
         else if (reachable || !known.has(node)) { cut = true; break; }
       }
       if (cut) places++;
@@ -117,6 +117,19 @@ sheet => {
   }
   for (const node of hides) known.add(node);
   return places;
+
+  // Whether an absolutely positioned block begins within a box and ends outside it: that is no design, but too little
+  // room. What lies outside as a whole waits for its turn, and what is turned is an ornament.
+  function isAcross(holder, box, far) {
+    for (let at = holder; at && at !== box; at = parent(at)) {
+      const css = style(at);
+      if (css.transform !== 'none' || css.rotate !== 'none') return false;
+      if (css.position !== 'absolute') continue;
+      const edge = at.getBoundingClientRect();
+      return edge.top < far[1] - 8 && edge.bottom > far[1] + 6 && edge.left < far[0] || edge.left < far[0] - 8 && edge.right > far[0] + 6;
+    }
+    return false;
+  }
 
   function isClipped(holder, place) {
     for (let at = holder; at && at !== body && at !== root; at = parent(at)) {

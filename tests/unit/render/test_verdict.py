@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ from functions.render.ink import Ink, ink
 from functions.render.look import read
 from functions.render.verdict import TEXTS, Seen, judge
 from urlshot.jobs import MAX_REPORT, MOST, Hop, Report, Trouble, Wait, Warned
+
+TABLE = Path(__file__).parents[3] / "docs" / "rendering.md"
 
 SEEN = [
     (Seen(), "complete", []),
@@ -126,3 +130,11 @@ def test_the_pages_of_somebody_elses_pdf_are_counted_where_it_says_so() -> None:
     assert page_count_of_any(target.getvalue()) == 3
     assert page_count_of_any(target.getvalue()[:-40]) == 3
     assert page_count_of_any(b"%PDF-1.7 nothing") == 0
+
+
+def test_the_table_of_page_classes_names_warnings_that_exist() -> None:
+    rows = [line.split("|") for line in TABLE.read_text().splitlines() if line.startswith("| ")][1:]
+    named = {code for row in rows for code in re.findall(r"`([a-z_]+)`", row[3])}
+    of_the_whole_page = {"page_status", "near_blank", "challenge_page", "login_page", "console_errors"}
+    missing_parts = {"resources_blocked", "glyphs_missing"}
+    assert named == TEXTS.keys() - of_the_whole_page - missing_parts
