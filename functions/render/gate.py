@@ -47,7 +47,8 @@ class Gate:
         self._asked: set[str] = set()
         self._most = pdf_bytes
         self._session: CDPSession | None = None
-        self._frame = ""
+        self.frame = ""
+        """The main frame's id, once it is open."""
         self._tasks: set[asyncio.Task[None]] = set()
         self.pdf: bytes | None = None
         """The PDF that the URL served, and the status that it came with."""
@@ -62,7 +63,7 @@ class Gate:
     async def open(self) -> CDPSession:
         """Takes its place; returns the session, which others may use as well."""
         session = self._session = await self._page.context.new_cdp_session(self._page)
-        self._frame = (await session.send("Page.getFrameTree"))["frameTree"]["frame"]["id"]
+        self.frame = (await session.send("Page.getFrameTree"))["frameTree"]["frame"]["id"]
         session.on("Fetch.requestPaused", self._paused)
         patterns = [{"urlPattern": "*", "resourceType": "Document", "requestStage": "Response"}]
         session.on("Fetch.authRequired", self._asked_for_password)
@@ -106,7 +107,7 @@ class Gate:
         with contextlib.suppress(Error):  # the page may have gone meanwhile, and its requests with it
             if "responseStatusCode" not in event and "responseErrorReason" not in event:
                 await self._request(event)
-            elif event.get("frameId") == self._frame and self._is_taken(event):
+            elif event.get("frameId") == self.frame and self._is_taken(event):
                 await self._take(event)
             else:
                 await self._send("Fetch.continueResponse", event)

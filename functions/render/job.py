@@ -22,6 +22,7 @@ from .context import context_of
 from .document import NotPdf, page_count, page_count_of_any
 from .ink import ink
 from .ledger import Ledger
+from .look import as_picture
 from .tidy import Tidy
 from .upload import upload
 from .verdict import judge
@@ -75,10 +76,13 @@ class Jobs:
         seen = printed.seen
         if printed.look is not None:
             on_paper = await asyncio.to_thread(ink, printed.pdf)
-            nothing = printed.look.text == 0 and not printed.look.media
-            blank = on_paper.nearly_none or (nothing and on_paper.images == 0 and on_paper.shapes <= 2)
+            # What is on the paper outranks what the page seems to hold; only a header or footer is not the page's.
+            nothing = printed.look.text == 0 and not printed.look.media and job.options.has_templates
+            drawn = printed.look.drawing and on_paper.shapes > 0
+            blank = (on_paper.nearly_none and not drawn) or (nothing and on_paper.images == 0 and on_paper.shapes <= 2)
             split = pages if job.options.single_page and pages > 1 else 0
-            seen = replace(seen, near_blank=blank, glyphs_missing=on_paper.missing, split=split)
+            picture = as_picture(printed.look, on_paper)
+            seen = replace(seen, as_picture=picture, near_blank=blank, glyphs_missing=on_paper.missing, split=split)
         verdict, warnings = judge(seen)
         etag = None
         if job.upload is not None:

@@ -23,6 +23,11 @@ _NET_CODES = {
     "ERR_ABORTED": "unsupported_content",
     "ERR_INVALID_AUTH_CREDENTIALS": "page_status",
     "ERR_TIMED_OUT": "timeout",
+    "ERR_INVALID_HTTP_RESPONSE": "unsupported_content",
+    "ERR_INVALID_REDIRECT": "unsupported_content",
+    "ERR_RESPONSE_HEADERS_TOO_BIG": "unsupported_content",
+    "ERR_CONTENT_DECODING_FAILED": "unsupported_content",
+    "ERR_BLOCKED_BY_RESPONSE": "unsupported_content",
 }
 
 

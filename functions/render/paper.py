@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 from playwright.async_api import Error, Page
 
 from urlshot.errors import Rejected
-from urlshot.options import MAX_SIDE_MM, MIN_SIDE_MM, Metadata, Options, millimetres
+from urlshot.options import Metadata, Options, millimetres
 
-from .document import page_count
+from .cut import fit_scale
 from .metadata import with_metadata
+from .single import PX, one_page
 
-_PX = 25.4 / 96
-"""Millimetres of a CSS pixel."""
 _SHORT_AND_LONG = {
     "A0": (33.1, 46.8), "A1": (23.4, 33.1), "A2": (16.54, 23.4), "A3": (11.7, 16.54), "A4": (8.27, 11.7),
     "A5": (5.83, 8.27), "A6": (4.13, 5.83), "Letter": (8.5, 11), "Legal": (8.5, 14), "Tabloid": (11, 17),
@@ -28,16 +26,13 @@ _PAGE_NUMBERS = (
     '<span class="pageNumber"></span> / <span class="totalPages"></span></div>'
 )
 
-_NO_BREAKS = "*{break-before:auto!important;break-after:auto!important;break-inside:auto!important}"
-_HEIGHT = """() => {
-  const root = document.documentElement, body = document.body;
-  // In quirks mode both are as high as the window, whatever is in them.
-  const all = document.createRange();
-  all.selectNodeContents(body || root);
-  const boxes = document.compatMode === 'BackCompat' ? [all] : [all, root];
-  const bottoms = boxes.map(box => box.getBoundingClientRect().bottom + scrollY);
-  return Math.max(8, ...bottoms, root.scrollHeight > innerHeight ? root.scrollHeight : 0);
-}"""
+
+async def fitted(page: Page, options: Options) -> Options:
+    """The options with the scale at which the page's widest content fits the paper, where that is asked for."""
+    if options.fit != "width":
+        return options
+    scale = await fit_scale(page, window_of(options), options.scale)
+    return options.model_copy(update={"scale": scale})
 
 
 async def print_page(page: Page, options: Options, title: str) -> bytes:
@@ -46,10 +41,13 @@ async def print_page(page: Page, options: Options, title: str) -> bytes:
     Raises:
         Rejected: `invalid_option`: an option does not fit this page. Playwright's own errors are let through.
     """
-    if options.media == "screen":
-        await page.emulate_media(media="screen")
+    if options.media == "screen" or options.single_page:
+        await page.emulate_media(media=options.media)
     try:
-        pdf = await (_one_page(page, options) if options.single_page else page.pdf(**arguments(options)))
+        if options.single_page:
+            pdf = await one_page(page, options, width_of(options), window_of(options), arguments(options))
+        else:
+            pdf = await page.pdf(**arguments(options))
     except Error as error:
         if "age range" in error.message:
             raise Rejected(
@@ -86,30 +84,19 @@ def arguments(options: Options) -> dict[str, Any]:
     return found
 
 
-async def _one_page(page: Page, options: Options) -> bytes:
-    """One page as high as the content: measured at the paper's width, and once more where that was not enough."""
+def width_of(options: Options) -> float:
+    """Width of the paper, in millimetres."""
     sides = [side * 25.4 for side in _SHORT_AND_LONG[options.format]]
-    width = millimetres(options.width) if options.width else sides[options.landscape]
-    margin = options.margin
-    across = width - millimetres(margin.left) - millimetres(margin.right)
+    return millimetres(options.width) if options.width else sides[options.landscape]
+
+
+def window_of(options: Options) -> int:
+    """Width of a window that is as wide as the content of the sheet, in CSS pixels.
+
+    Raises:
+        Rejected: `invalid_option`: there is none between the margins.
+    """
+    across = width_of(options) - millimetres(options.margin.left) - millimetres(options.margin.right)
     if across <= 0:
         raise Rejected("invalid_option", "margin and scale leave no room on the paper.")
-    with contextlib.suppress(Error):  # a page's Content-Security-Policy may forbid it; then its breaks stay
-        await page.add_style_tag(content=_NO_BREAKS)
-    if options.media == "print":
-        await page.emulate_media(media="print")
-    viewport = {"width": max(1, round(across / _PX / options.scale)), "height": options.viewport.height}
-    await page.set_viewport_size(viewport)  # type: ignore[arg-type] # a TypedDict of the same keys
-    content = float(await page.evaluate(_HEIGHT)) * _PX * options.scale
-    around = millimetres(margin.top) + millimetres(margin.bottom)
-    found = arguments(options)
-    del found["format"]
-    found["landscape"] = False
-    pdf, spare = b"", 0.5
-    for _ in range(3):
-        height = min(MAX_SIDE_MM, max(MIN_SIDE_MM, content + around + spare))
-        pdf = await page.pdf(**{**found, "width": f"{width:.2f}mm", "height": f"{height:.2f}mm"})
-        if page_count(pdf) == 1 or height >= MAX_SIDE_MM:
-            break
-        spare = spare * 4 + content * 0.05
-    return pdf
+    return max(1, round(across / PX / options.scale))

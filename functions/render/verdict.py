@@ -18,6 +18,12 @@ TEXTS = {
     "console_errors": "Errors that the page's scripts reported: {}.",
     "page_status": "The page answered with status {}.",
     "near_blank": "There is next to nothing on the paper.",
+    "document_cut": "The document, or a style sheet or frame of it, broke off before its end: {}.",
+    "content_cut": "Content does not fit the paper or its box and is cut off: {}.",
+    "text_as_picture": "Text under a CSS filter is printed as a picture, which has no text: {} characters.",
+    "webgl_missing": "Drawings that need WebGL are printed as nothing: {}.",
+    "plugins_missing": "Embedded documents are printed as empty boxes: {}.",
+    "media_missing": "Videos without a poster are printed as empty boxes: {}.",
     "challenge_page": "This looks like a check whether the visitor is human ({}), not like the page itself.",
     "login_page": "This looks like a login page that the URL led to, not like the page itself.",
 }
@@ -42,6 +48,16 @@ class Seen:
     images_missing: int = 0
     glyphs_missing: Mapping[str, int] = field(default_factory=dict)
     console: int = 0
+    cut_documents: int = 0
+    """Documents, frames and style sheets that broke off."""
+    cut: int = 0
+    """Pieces of content that are cut off on the paper."""
+    as_picture: int = 0
+    """Characters of text that are printed as a picture."""
+    flat: int = 0
+    plugins: int = 0
+    films: int = 0
+    """Canvases without WebGL, embedded documents and videos that are printed as nothing."""
     near_blank: bool = False
     challenge: str = ""
     login: bool = False
@@ -65,6 +81,12 @@ def judge(seen: Seen) -> tuple[Verdict, tuple[Warned, ...]]:
     if seen.split:
         found.append(("several_pages", seen.split))
     counts = {
+        "document_cut": seen.cut_documents,
+        "content_cut": seen.cut,
+        "text_as_picture": seen.as_picture,
+        "webgl_missing": seen.flat,
+        "plugins_missing": seen.plugins,
+        "media_missing": seen.films,
         "resources_failed": seen.failed,
         "resources_blocked": seen.blocked,
         "images_missing": seen.images_missing,

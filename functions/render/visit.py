@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from playwright.async_api import CDPSession, Error, Page, Route
@@ -14,19 +14,31 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 from urlshot.egress import Egress
 from urlshot.errors import UrlshotError, failure
 from urlshot.jobs import Hop, RenderJob, Tidied, Wait
+from urlshot.options import Options
 
 from .budget import Budget
 from .context import cookies_of
+from .cut import count_cut, open_shell
 from .document import NotPdf
 from .gate import Gate
 from .ledger import Ledger
+from .loading import Loading
 from .look import Look, look
 from .meaning import first_line, meaning, network_error, proxy_failure
-from .paper import print_page
-from .settle import WATCH, Settle, gone
+from .paper import fitted, print_page, window_of
+from .rest import POLL_SECONDS
+from .scripts import gone, script
+from .settle import Settle
 from .tidy import Tidy
 from .verdict import Seen
-from .witness import Witness, shown
+from .witness import Witness, may_pass, shown
+
+_SHEET_SECONDS = 5.0
+"""Longest wait for what the browser asks for as it prints."""
+_CUT_SECONDS = 3.0
+"""Longest look for content that is cut off."""
+_LITTLE_TEXT = 200
+"""Characters of a page that has not got its content yet."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +89,16 @@ class Visit:
                     return self._as_it_is(self._gate.pdf or b"")
                 self._check()
                 await self._tidy.dress()
-                found = await look(self._page, self._job.url, self._tidy.kept_away())
+                found = await look(
+                    self._page, session, self._job.url, self._tidy.kept_away(), sorted(self.witness.documents)
+                )
                 self._check_parts()
             with self._budget.phase("print"):
-                pdf = await print_page(self._page, self._job.options, found.title)
+                options = await fitted(self._page, self._job.options)
+                pdf = await self._print_page(options, found.title)
                 self._check()  # a page may have gone elsewhere at the last moment
+                printed = self._printed(pdf, settled, found)
+                cut = await self._count_cut(options)
         except NotPdf as error:
             raise failure("crash", internal=f"the PDF {error}") from error
         except (PlaywrightTimeout, TimeoutError) as error:
@@ -90,15 +107,17 @@ class Visit:
             raise meaning(error, self.witness, self._ledger) from error
         finally:
             self._gate.close()
-        return self._printed(pdf, settled, found)
+        return replace(printed, seen=replace(printed.seen, cut=cut))
 
     async def _open(self) -> CDPSession:
         session = await self._gate.open()
+        self._loading = Loading(session, self._gate.frame, self.witness.loading_ended)
+        await self._loading.start()
         await self._tidy.prepare()
         if self._job.private.cookies:
             await self._page.context.add_cookies(cookies_of(self._job))  # type: ignore[arg-type] # a TypedDict of these keys
         if self._job.options.javascript:
-            await self._page.add_init_script(WATCH)
+            await self._page.add_init_script(script("watch"))
         if self._job.html is not None:
             # In place of the page at the URL, so that relative links in it mean what they would mean there.
             # The first request is the document's, so whatever comes first is answered.
@@ -133,7 +152,7 @@ class Visit:
     async def _settle(self, session: CDPSession) -> Settle:
         options = self._job.options
         deadline = time.monotonic() + self._budget.for_settling()
-        settle = Settle(self._page, self.witness, session, deadline, scripts=options.javascript)
+        settle = Settle(self._page, self.witness, session, self._loading, deadline, scripts=options.javascript)
         work = asyncio.create_task(self._come_to_rest(settle))
         try:
             # Where a script led to a PDF, the page that it came from may wait for it for ever.
@@ -166,6 +185,39 @@ class Visit:
             await settle.expression(options.wait_expression)
         if options.delay:
             await settle.delay(options.delay)
+        if options.wait_until == "settled":
+            await settle.press(
+                options.media, window_of(options) if options.single_page or options.fit == "width" else None
+            )
+        else:
+            await open_shell(self._page)
+
+    async def _print_page(self, options: Options, title: str) -> bytes:
+        """Prints; once more where the browser has asked for something as it printed.
+
+        It lays the page out for the sheet only then, so a style sheet may bring in pictures and fonts for that width.
+        """
+        begun = self.witness.begun
+        pdf = await print_page(self._page, options, title)
+        if self.witness.begun == begun or options.wait_until != "settled":
+            return pdf
+        until = time.monotonic() + min(_SHEET_SECONDS, self._budget.for_page() / 2)
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            if not self.witness.busy() or time.monotonic() >= until:
+                break
+        with contextlib.suppress(Error):  # what was printed first is good, if the page has gone meanwhile
+            pdf = await print_page(self._page, options, title)
+        return pdf
+
+    async def _count_cut(self, options: Options) -> int:
+        # The page has been printed: what it does to itself from here on is no reason to fail.
+        with contextlib.suppress(Error, TimeoutError):
+            async with asyncio.timeout(min(_CUT_SECONDS, self._budget.for_page() / 2)):
+                if options.media == "print" and options.wait_until != "settled":
+                    await self._page.emulate_media(media="print")
+                return await count_cut(self._page, None if options.css_page_size else window_of(options))
+        return 0
 
     def _check(self) -> None:
         """That what stands there is the page's, and that it is no error page, the browser's or the server's."""
@@ -182,7 +234,7 @@ class Visit:
                 raise refused
         if "status" not in self._job.options.fail_on:
             return
-        code = "page_unavailable" if response.status >= 500 or response.status == 429 else "page_status"
+        code = "page_unavailable" if may_pass(response.status) else "page_status"
         raise failure(code, f"The page answered with status {response.status}.")
 
     def _check_host(self, url: str) -> None:
@@ -198,20 +250,27 @@ class Visit:
         missing = counts["failed"] + counts["blocked"]
         if "resources" in fail_on and missing:
             first = (*self.witness.failed, *self.witness.blocked)[0]
-            raise failure("resources_failed", f"{missing} resources did not load, such as {first.url}: {first.reason}")
+            code = "resources_failed" if self.witness.passing else "resources_missing"
+            raise failure(code, f"{missing} resources did not load, such as {first.url}: {first.reason}")
         if "console" in fail_on and counts["console"]:
             raise failure("console_errors", f"The page's scripts reported {counts['console']} errors.")
 
     def _printed(self, pdf: bytes, settled: Settle, found: Look) -> Printed:
         witness = self.witness
         status = witness.response.status if witness.response is not None else 0
+        # A page with next to nothing on it, whose connection has not said anything yet, waits for its content.
+        silent = ("messages",) if settled.silent and found.text < _LITTLE_TEXT else ()
         seen = Seen(
             status=status,
-            unsettled=settled.unsettled(),
+            unsettled=settled.unsettled() + silent,
             scroll_limit=settled.scroll_limit,
             failed=witness.counts["failed"],
             blocked=witness.counts["blocked"],
             images_missing=found.broken_images,
+            cut_documents=len(witness.cut | ({""} if self._loading.cut and not witness.cut else set())),
+            flat=found.flat,
+            plugins=found.plugins,
+            films=found.films,
             console=witness.counts["console"],
             challenge=found.challenge,
             login=found.login,

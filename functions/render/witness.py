@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
+from weakref import WeakSet
 
 import ada_url
 from playwright.async_api import ConsoleMessage, Error, Page, Request, Response
@@ -23,6 +24,14 @@ LONG_POLL_SECONDS = 4.0
 _ENDLESS = {"eventsource", "websocket", "ping", "beacon", "media", "manifest", "texttrack", "cspviolationreport"}
 """Kinds of request (Playwright's names) that may take for ever, or that nobody waits for."""
 _BY_SCRIPT = {"fetch", "xhr", "script"}
+_BROKE_OFF = re.compile(
+    "ERR_(CONTENT_LENGTH_MISMATCH|INCOMPLETE_CHUNKED_ENCODING|CONTENT_DECODING_(INIT_)?FAILED|CONNECTION_(RESET|CLOSED)"
+    "|HTTP2_(PROTOCOL_ERROR|SERVER_REFUSED_STREAM)|INVALID_CHUNKED_ENCODING|SSL_PROTOCOL_ERROR)"
+)
+"""Errors with which a response ends before its end (Chromium's net_error_list.h)."""
+_PAGE_TYPES = ("text/", "image/", "application/xhtml", "application/xml", "multipart/", "application/json")
+_NOT_THE_PAGES = ("Failed to load resource", "Blocked script execution in ")
+"""What Chromium says itself: each failed resource again, and that a frame without scripts was asked something."""
 _DEFAULT_PORTS = {"http:": 80, "https:": 443}
 
 
@@ -42,9 +51,19 @@ class Witness:
         self.failed: list[Trouble] = []
         self.blocked: list[Trouble] = []
         self.console: list[str] = []
+        self.cut: set[str] = set()
+        """URLs of documents and style sheets that broke off: what came of them is shown."""
+        self.documents: set[str] = set()
+        """URLs that answered a frame with something that is no page."""
         self.counts = {"failed": 0, "blocked": 0, "console": 0}
         """How many there were; the lists hold the first few."""
-        self._last_by_script = float("-inf")
+        self.passing = False
+        """Whether a part failed in a way that may be another one the next time."""
+        self.begun = 0
+        """Requests that a page at rest would not have."""
+        self._answered: WeakSet[Request] = WeakSet()
+        """Documents and style sheets whose response has begun."""
+        self._last_by_script = self._last = float("-inf")
         page.on("request", self._on_request)
         page.on("requestfinished", self._on_end)
         page.on("requestfailed", self._on_failure)
@@ -61,20 +80,35 @@ class Witness:
         """Seconds since a request of a script's last ended, or a script's own; infinite before there was one."""
         return time.monotonic() - self._last_by_script
 
+    def since_last(self) -> float:
+        """Seconds since any request last ended; infinite before there was one."""
+        return time.monotonic() - self._last
+
+    def loading_ended(self) -> None:
+        """The page's loading has ended: a document of its own that is still noted as under way has been given up."""
+        for request in [request for request in self._in_flight if self._is_document(request)]:
+            self._on_end(request)
+
     def _on_request(self, request: Request) -> None:
         if self._is_document(request):
             self.asked = request.url
         if request.resource_type not in _ENDLESS and request.url.startswith("http"):
+            self.begun += 1
             self._in_flight[request] = time.monotonic()
 
     def _on_end(self, request: Request) -> None:
         began = self._in_flight.pop(request, None)
-        if began is not None and request.resource_type in _BY_SCRIPT:
-            self._last_by_script = time.monotonic()
+        if began is None:
+            return
+        self._last = time.monotonic()
+        if request.resource_type in _BY_SCRIPT:
+            self._last_by_script = self._last
 
     def _on_failure(self, request: Request) -> None:
         self._on_end(request)
         reason = request.failure or ""
+        if _BROKE_OFF.search(reason) and request in self._answered and len(self.cut) < MOST:
+            self.cut.add(bare(request.url))
         if self._is_document(request):
             self.failure = reason
             return
@@ -85,10 +119,20 @@ class Witness:
         if found is not None and found.code == "blocked_target":
             self._note("blocked", self.blocked, request, found.reason)
         else:
+            self.passing = True
             self._note("failed", self.failed, request, found.reason if found else reason or "failed")
 
     def _on_response(self, response: Response) -> None:
-        if self._is_document(response.request):
+        if response.request.resource_type == "fetch":
+            # It ends when a script has read its body, which may be never; what scripts do read, watch.js notes.
+            self._on_end(response.request)
+        request = response.request
+        if request.resource_type in {"document", "stylesheet"}:
+            self._answered.add(request)
+        kind = response.headers.get("content-type", "text/html").strip().lower()
+        if request.is_navigation_request() and not kind.startswith(_PAGE_TYPES) and len(self.documents) < MOST:
+            self.documents.add(request.url)
+        if self._is_document(request):
             self.response = response
             if len(self.hops) < MOST:
                 self.hops.append(Hop(url=shown(response.url), status=response.status))
@@ -99,6 +143,7 @@ class Witness:
                 self._note("blocked", self.blocked, response.request, found.reason)
             else:
                 reason = found.reason if found else f"status {response.status}"
+                self.passing = self.passing or found is not None or may_pass(response.status)
                 self._note("failed", self.failed, response.request, reason)
 
     def _note(self, kind: str, troubles: list[Trouble], request: Request, reason: str) -> None:
@@ -107,8 +152,7 @@ class Witness:
             troubles.append(Trouble(url=bare(request.url), reason=reason[:200], kind=request.resource_type[:20]))
 
     def _on_console(self, message: ConsoleMessage) -> None:
-        # Chromium says each failed resource again here.
-        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+        if message.type == "error" and not message.text.startswith(_NOT_THE_PAGES):
             self._complain(message.text)
 
     def _on_exception(self, error: Error) -> None:
@@ -123,6 +167,11 @@ class Witness:
         with contextlib.suppress(Error):  # a request without a frame is none of the page's
             return request.is_navigation_request() and request.frame == self._page.main_frame
         return False
+
+
+def may_pass(status: int) -> bool:
+    """Whether an HTTP status tells of passing trouble: the next one may differ (RFC 9110, section 15)."""
+    return status in {408, 425, 429} or (status >= 500 and status not in {501, 505, 508, 510, 511})
 
 
 def endpoint(url: str) -> Endpoint:

@@ -14,7 +14,8 @@ from PIL import Image, ImageChops
 from urlshot.jobs import RenderAnswer
 from urlshot.options import Options
 
-from .facts import GALLERY, Facts
+from .facts import GALLERY
+from .row import Facts
 from .studio import Printed, Studio, open_studio
 
 SHOWN = 4
@@ -38,7 +39,7 @@ def main(folder: Path, earlier: Path | None) -> int:
         for number, facts in enumerate(GALLERY, 1):
             if facts.options.keys() - Options.model_fields.keys():
                 continue
-            name = f"{number:02}-{facts.page}"
+            name = f"{number:02}-{facts.page.strip('/')}"
             answer = studio.render(facts.page, facts.options)
             if answer.pdf is None:
                 odd += 1

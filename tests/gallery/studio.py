@@ -5,13 +5,10 @@ from __future__ import annotations
 import base64
 import io
 import os
-import threading
-import time
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property, partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +23,10 @@ from functions.render.settings import RenderSettings
 from playwright_aws_lambda import Layer
 from urlshot.jobs import RenderAnswer, RenderJob
 
-from .facts import Ink
+from .row import Ink
+from .server import serve_pages
 
 ROOT = Path(__file__).parents[2]
-PAGES = Path(__file__).parent / "pages"
 LAYER = Layer.at(Path(os.environ.get("URLSHOT_CHROMIUM_LAYER", ROOT / ".urlshot" / "layers" / "ChromiumLayer")))
 """The layer that `make layers` built."""
 
@@ -37,36 +34,6 @@ DPI = 40
 """Of pictures that are measured; enough to tell colours in regions."""
 NEAR = 40
 """How far each of red, green and blue may be off."""
-
-
-class _Handler(SimpleHTTPRequestHandler):
-    """Serves `pages/`; what is asked for below /slow/<milliseconds>/ comes that much later."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        if self.path.startswith("/slow/"):
-            _, _, milliseconds, rest = self.path.split("/", 3)
-            time.sleep(int(milliseconds) / 1000)
-            self.path = "/" + rest
-        super().do_GET()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@contextmanager
-def serve_pages() -> Iterator[int]:
-    """The port of a server on loopback."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(PAGES)))
-    server.daemon_threads = True
-    server.handle_error = lambda *_: None  # type: ignore[method-assign] # a client that leaves is no news
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
-        yield int(server.server_address[1])
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 class Studio:
@@ -77,7 +44,8 @@ class Studio:
         self._port = port
 
     def url(self, page: str) -> str:
-        return f"http://127.0.0.1:{self._port}/{page}.html"
+        """The URL of a page, which is an HTML file where its name has no ending and is no path."""
+        return f"http://127.0.0.1:{self._port}/{page if '.' in page or '/' in page else page + '.html'}"
 
     def render(self, page: str, options: dict[str, Any] | None = None) -> RenderAnswer:
         """The answer, with the PDF in it."""

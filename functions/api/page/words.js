@@ -24,6 +24,8 @@ const ADVICE = {
   resources_blocked: "Only public addresses are fetched.",
   images_missing: "Their places on the paper are empty.",
   glyphs_missing: "They are printed as empty boxes.",
+  content_cut: "Let wide content be scaled to fit, or choose wider paper.",
+  document_cut: "Print it again, in case that was a passing fault.",
   console_errors: "Nothing on the paper need be missing for that.",
   page_status: "What is printed may be an error page.",
   near_blank: "The page may need longer: wait for an element of it, or for some seconds.",

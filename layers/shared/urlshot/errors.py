@@ -131,6 +131,13 @@ _PAGE = [
     Code(
         "resources_failed", 502, True, "Parts of the page did not load", "Try later, or leave resources out of fail_on."
     ),
+    Code(
+        "resources_missing",
+        502,
+        False,
+        "Parts of the page are not there",
+        "Correct them, or leave resources out of fail_on.",
+    ),
     Code("console_errors", 502, False, "The page's scripts reported errors", "Leave console out of fail_on."),
     Code("too_many_redirects", 502, False, "The page redirects in a circle", "Check the URL in a browser."),
     Code("unsupported_content", 415, False, "The URL is not a page", "Send the URL of a page that a browser shows."),

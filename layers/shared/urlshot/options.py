@@ -163,6 +163,11 @@ class Options(BaseModel):
     )
     background: bool = Field(default=True, description="Print background colours and images.")
     scale: float = Field(default=1.0, ge=0.1, le=2.0, description="Scale of the page's content.")
+    fit: Literal["none", "width"] = Field(
+        default="none",
+        description="width: scale the page down until its widest content fits the paper; by default content that is "
+        "more than one and a half times as wide as the paper is cut off, and a warning says so.",
+    )
     page_ranges: Annotated[str, BeforeValidator(_page_ranges)] = Field(
         default="",
         description="Pages to print, such as 1-3,5; empty for all.",
@@ -275,6 +280,11 @@ class Options(BaseModel):
         if (self.footer_template or self.page_numbers) and millimetres(self.margin.bottom) < TEMPLATE_MM:
             raise ValueError(f"a footer needs margin.bottom of {TEMPLATE_MM:g}mm at least")
         return self
+
+    @property
+    def has_templates(self) -> bool:
+        """Whether something of ours is printed beside the page."""
+        return bool(self.header_template or self.footer_template or self.page_numbers)
 
     def changed(self) -> dict[str, Any]:
         """What differs from the defaults, as JSON values: with the URL it makes the job's id."""

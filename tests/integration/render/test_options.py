@@ -157,7 +157,10 @@ def test_failing_is_a_matter_of_choice(render: Bench, site: Site) -> None:
     assert answer.report is not None and answer.report.status == 404
     assert [warning.code for warning in answer.report.warnings] == ["page_status"]
     parts = site.page("/parts", "<p>text<img src=/none.png>")
-    assert render.error(parts, options={"fail_on": ["resources"]}) == "resources_failed"
+    assert render.error(parts, options={"fail_on": ["resources"]}) == "resources_missing"
+    site.pages["/busy.png"] = (503, {}, b"")
+    busy = site.page("/busy", "<p>text<img src=/busy.png>")
+    assert render.error(busy, options={"fail_on": ["resources"]}) == "resources_failed"
     assert render.error(site.page("/c", "<script>oops</script>"), options={"fail_on": ["console"]}) == "console_errors"
 
 

@@ -83,6 +83,8 @@ def test_html_that_comes_with_the_job_needs_no_network(render: Bench) -> None:
         (403, "page_status"),
         (500, "page_unavailable"),
         (429, "page_unavailable"),
+        (408, "page_unavailable"),
+        (501, "page_status"),
     ],
 )
 def test_an_error_status_is_not_printed(render: Bench, site: Site, status: int, code: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,8 @@ from functions.render.look import read
 from functions.render.verdict import TEXTS, Seen, judge
 from urlshot.jobs import MAX_REPORT, MOST, Hop, Report, Trouble, Wait, Warned
 
+TABLE = Path(__file__).parents[3] / "docs" / "rendering.md"
+
 SEEN = [
     (Seen(), "complete", []),
     (Seen(console=2), "complete", ["console_errors"]),
@@ -23,6 +27,12 @@ SEEN = [
     (Seen(images_missing=1, failed=1), "degraded", ["resources_failed", "images_missing"]),
     (Seen(glyphs_missing={"TIBETAN": 2}), "degraded", ["glyphs_missing"]),
     (Seen(unsettled=("load",)), "degraded", ["not_settled"]),
+    (Seen(cut_documents=1), "degraded", ["document_cut"]),
+    (Seen(cut=3), "degraded", ["content_cut"]),
+    (Seen(as_picture=300), "degraded", ["text_as_picture"]),
+    (Seen(flat=1), "degraded", ["webgl_missing"]),
+    (Seen(plugins=1), "degraded", ["plugins_missing"]),
+    (Seen(films=1), "degraded", ["media_missing"]),
     (Seen(scroll_limit=30_000), "degraded", ["scroll_limit"]),
     (Seen(split=2), "degraded", ["several_pages"]),
     (Seen(status=404), "degraded", ["page_status"]),
@@ -45,7 +55,7 @@ def test_every_code_can_happen() -> None:
 
 def _facts(**found: Any) -> dict[str, Any]:
     base = {"text": 50, "media": False, "title": "t", "traces": [], "password": False, "missing": [], "broken": 0}
-    return base | found
+    return base | dict.fromkeys(("filtered", "flat", "plugins", "films", "drawing"), 0) | found
 
 
 @pytest.mark.parametrize(
@@ -120,3 +130,11 @@ def test_the_pages_of_somebody_elses_pdf_are_counted_where_it_says_so() -> None:
     assert page_count_of_any(target.getvalue()) == 3
     assert page_count_of_any(target.getvalue()[:-40]) == 3
     assert page_count_of_any(b"%PDF-1.7 nothing") == 0
+
+
+def test_the_table_of_page_classes_names_warnings_that_exist() -> None:
+    rows = [line.split("|") for line in TABLE.read_text().splitlines() if line.startswith("| ")][1:]
+    named = {code for row in rows for code in re.findall(r"`([a-z_]+)`", row[3])}
+    of_the_whole_page = {"page_status", "near_blank", "challenge_page", "login_page", "console_errors"}
+    missing_parts = {"resources_blocked", "glyphs_missing"}
+    assert named == TEXTS.keys() - of_the_whole_page - missing_parts

@@ -1,0 +1,143 @@
+// One short question to one document: what is it still about? It needs none of the page's timers or promises.
+// `silence` is the milliseconds since the last answer to a script of the page's; the limits are settle.py's.
+([silence, limits]) => {
+  const root = document.scrollingElement || document.documentElement;
+  if (!root) return null;
+  if (window !== top && (innerWidth < 5 || innerHeight < 5)) return null; // a frame that nobody sees
+  const mine = window[Symbol.for('urlshot')] || { __proto__: null };
+  const clock = mine.clock || performance.now.bind(performance);
+  const now = clock();
+  const items = list => {
+    const found = [];
+    for (let at = 0; list && at < list.next; at++) if (list[at]) found.push(list[at]);
+    return found;
+  };
+
+  // The document and its shadow roots: those that scripts have attached, and declarative ones, which the walk finds.
+  const changed = Math.max(mine.changed || 0, mine.effect || 0);
+  if (!mine.walked || changed >= mine.walked) {
+    const found = new Set([document]);
+    for (const reference of items(mine.roots)) {
+      const shadow = reference.deref();
+      if (shadow && shadow.host.isConnected) found.add(shadow);
+    }
+    let left = 200000;
+    for (const one of found) { // the set grows meanwhile
+      const walker = document.createTreeWalker(one, NodeFilter.SHOW_ELEMENT);
+      for (let node = walker.nextNode(); node && left-- > 0; node = walker.nextNode()) {
+        if (node.shadowRoot) found.add(node.shadowRoot);
+      }
+    }
+    mine.all = found;
+    mine.walked = now;
+  }
+  const roots = mine.all;
+  const all = selector => [...roots].flatMap(one => [...one.querySelectorAll(selector)]);
+
+  let images = 0;
+  for (const image of all('img')) {
+    if (image.loading === 'lazy') image.loading = 'eager';
+    if (!image.complete) images++;
+  }
+  for (const frame of all('iframe[loading=lazy]')) frame.loading = 'eager';
+
+  let playing = 0;
+  for (const one of roots) {
+    for (const animation of one.getAnimations()) {
+      if (animation.playState !== 'running' || animation.timeline !== document.timeline) continue;
+      const end = animation.effect && animation.effect.getComputedTiming().endTime;
+      if (end > 20000 || !Number.isFinite(end)) continue;
+      try { animation.finish(); playing++; } catch { }
+    }
+  }
+
+  // The animations of SVG itself, which stay at their end, are no animations to the call above.
+  mine.wound ||= new WeakSet();
+  for (const moving of all('animate[fill=freeze],animateTransform[fill=freeze],animateMotion[fill=freeze],set')) {
+    let svg = moving.ownerSVGElement;
+    while (svg?.ownerSVGElement) svg = svg.ownerSVGElement;
+    if (!svg || mine.wound.has(svg)) continue;
+    mine.wound.add(svg);
+    svg.setCurrentTime(Math.max(svg.getCurrentTime(), 20));
+  }
+
+  const scripts = document.scripts.length > 0 || Boolean(mine.used);
+  if (scripts && document.documentElement) {
+    mine.watch ||= new MutationObserver(() => { mine.changed = clock(); });
+    mine.watched ||= new WeakSet();
+    for (const one of roots) {
+      if (mine.watched.has(one)) continue;
+      mine.watched.add(one);
+      mine.watch.observe(one, { childList: true, subtree: true, attributes: true, characterData: true });
+    }
+  }
+
+  // Canvases are drawn on unseen: a small copy of each, all on one sheet, tells whether they have changed.
+  const canvases = scripts ? all('canvas').filter(canvas => canvas.width && canvas.height).slice(0, 1000) : [];
+  if (canvases.length) {
+    mine.tainted ||= new WeakSet();
+    const hash = group => {
+      const side = 24, row = Math.min(32, group.length);
+      const sheet = new OffscreenCanvas(side * row, side * Math.ceil(group.length / row));
+      const paper = sheet.getContext('2d', { willReadFrequently: true });
+      group.forEach((canvas, at) => {
+        try { paper.drawImage(canvas, side * (at % row), side * Math.floor(at / row), side, side); } catch { }
+      });
+      const data = new Int32Array(paper.getImageData(0, 0, sheet.width, sheet.height).data.buffer);
+      let sum = 0;
+      for (let at = 0; at < data.length; at++) sum = (sum * 31 + data[at]) | 0;
+      return sum;
+    };
+    const readable = canvases.filter(canvas => !mine.tainted.has(canvas));
+    let sum = 0;
+    try {
+      sum = readable.length ? hash(readable) : 0;
+    } catch { // a picture of another origin makes its canvas unreadable
+      for (const canvas of readable) try { hash([canvas]); } catch { mine.tainted.add(canvas); }
+    }
+    if (mine.drawn !== sum + canvases.length) {
+      mine.drawn = sum + canvases.length;
+      mine.drawnAt = now;
+    }
+  }
+
+  // What the page's scripts have started and will end soon. Soon is measured from the last thing that had an effect, so
+  // that a timer that goes round for ever without one is left alone.
+  const effect = Math.max(mine.effect || 0, mine.changed || 0, mine.drawnAt || 0, now - silence);
+  let pending = 0;
+  for (const id in mine.timers) {
+    const timer = mine.timers[id];
+    if (now > timer.due + 5 && timer.late) {
+      if (!timer.period) {
+        delete mine.timers[id];
+        mine.count--;
+        continue;
+      }
+      const rounds = Math.max(1, Math.ceil((now - timer.due) / timer.period));
+      timer.due += timer.period * rounds;
+      timer.round += rounds;
+    }
+    timer.late = now > timer.due + 5; // then it may be about to run
+    const loop = timer.period > 0 || timer.round > 3;
+    if (timer.due <= effect + (loop ? limits.loop : limits.timer)) pending++;
+  }
+  const recently = now <= effect + limits.loop;
+  if (recently && now - (mine.framed ?? -1e9) < 60) pending++;
+  if (recently && now - (mine.posted ?? -1e9) < 30) pending++;
+  if (mine.idle > 0 && now <= effect + limits.timer) pending++;
+  for (const task of items(mine.tasks)) if (now - task.since < limits.task) pending++;
+  let silent = 0;
+  for (const socket of items(mine.sockets)) {
+    if (!socket.waits) continue;
+    if (now - socket.since < (socket.kind === 'worker' ? limits.worker : limits.socket)) pending++;
+    else if (!socket.heard && socket.open && socket.kind !== 'worker') silent++;
+  }
+
+  const last = Math.max(mine.changed || 0, mine.drawnAt || 0);
+  return {
+    fonts: !document.fonts || document.fonts.status === 'loaded', images, playing, scripts, pending, silent,
+    still: last ? now - last : 1e9,
+    observers: mine.observers || 0,
+    height: root.scrollHeight, window: innerHeight || 1,
+  };
+}

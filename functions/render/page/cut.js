@@ -1,0 +1,143 @@
+// Content that is laid out and yet not on the paper: beyond the edge of the sheet, or beyond the edge of a box that
+// scrolls or hides it. Boxes that hide on the screen too do so by design: the first call (`sheet` 0) notes what they
+// hide; the second, in a window as wide as the sheet, counts places where something is cut that the screen shows or
+// lets a reader scroll to.
+sheet => {
+  const key = Symbol.for('urlshot.cut');
+  if (!window[key]) Object.defineProperty(window, key, { value: new WeakSet() });
+  if (window !== top && (innerWidth < 5 || innerHeight < 5)) return 0; // a frame that nobody sees
+  const known = window[key];
+  const root = document.documentElement, body = document.body;
+  if (!root || !body) return 0;
+  const roots = [...(window[Symbol.for('urlshot')]?.all || [document])];
+  const style = element => getComputedStyle(element);
+  const parent = element => element.parentElement || element.getRootNode().host || null;
+  const frame = window !== top;
+  let left = 40000; // pieces that are measured
+
+  const pieces = function* (within) {
+    const walker = document.createTreeWalker(within, NodeFilter.SHOW_TEXT | NodeFilter.SHOW_ELEMENT);
+    for (let node = walker.nextNode(); node && left > 0; node = walker.nextNode()) {
+      const text = node.nodeType === Node.TEXT_NODE;
+      if (text ? !/\S/.test(node.data) : !/^(img|canvas|svg|video)$/i.test(node.localName)) continue;
+      const holder = text ? node.parentElement : node;
+      if (!holder) continue;
+      left--;
+      let box;
+      if (text) {
+        const range = document.createRange();
+        range.selectNodeContents(node);
+        box = range.getBoundingClientRect();
+      } else {
+        box = node.getBoundingClientRect();
+      }
+      if (box.width < 1 || box.height < 1) continue;
+      const css = style(holder);
+      if (css.visibility !== 'visible' || css.opacity === '0') continue;
+      if (/^rect\(|inset\(50%/.test(css.clip + css.clipPath)) continue; // for screen readers alone
+      yield [node, holder, box, text];
+    }
+  };
+  const isFixed = element => {
+    for (let at = element; at; at = parent(at)) if (style(at).position === 'fixed') return true;
+    return false;
+  };
+  // Whether a box clips a piece: what is positioned against something outside the box is not clipped by it.
+  const clips = (box, holder) => {
+    let escapes = false;
+    for (let at = holder; at && at !== box; at = parent(at)) {
+      const { position } = style(at);
+      if (position === 'fixed') return false;
+      if (position === 'absolute') escapes = true;
+      else if (escapes && position !== 'static') escapes = false;
+    }
+    return !escapes || style(box).position !== 'static' || style(box).transform !== 'none';
+  };
+
+  let places = 0;
+  const hides = [];
+  for (const one of roots) {
+    for (const box of one.querySelectorAll('*')) {
+      const over = [box.scrollWidth > box.clientWidth + 2, box.scrollHeight > box.clientHeight + 2];
+      if (!over[0] && !over[1] || box === root || box.clientWidth < 16 || box.clientHeight < 8) continue;
+      const css = style(box);
+      if (css.display === 'inline' || css.overflowX === 'visible' && css.overflowY === 'visible') continue;
+      if (box === body && style(root).overflowX === 'visible' && style(root).overflowY === 'visible') continue; // the window's
+      if (!box.getClientRects().length || css.visibility !== 'visible') continue;
+      if (/^(textarea|select)$/.test(box.localName)) {
+        if (sheet && over[1]) places++;
+        continue;
+      }
+      if (css.textOverflow === 'ellipsis' || css.webkitLineClamp !== 'none') continue; // told to the reader
+      const scrolls = [/auto|scroll/.test(css.overflowX) && over[0], /auto|scroll/.test(css.overflowY) && over[1]];
+      const edge = box.getBoundingClientRect();
+      const edges = [edge.left + box.clientLeft, edge.top + box.clientTop];
+      const far = [edges[0] + box.clientWidth, edges[1] + box.clientHeight];
+      let cut = false;
+      for (const [node, holder, place, text] of pieces(box)) {
+        const slack = text ? [3, Math.min(6, place.height / 2)] : [place.width * 0.3, place.height * 0.3];
+        const beyond = [place.right > far[0] + slack[0] && over[0], place.bottom > far[1] + slack[1] && over[1]];
+        if (!beyond[0] && !beyond[1] || !clips(box, holder)) continue;
+        const reachable = beyond[0] && scrolls[0] || beyond[1] && scrolls[1];
+        if (!sheet) { if (!reachable && !(text && isAcross(holder, box, far))) hides.push(node); }
+        else if (reachable || !known.has(node)) { cut = true; break; }
+      }
+      if (cut) places++;
+    }
+  }
+
+  // The window's own edges: of the sheet, and of a frame, which shows what fits into it.
+  const locked = [/hidden|clip/.test(style(root).overflowX + style(body).overflowX),
+    /hidden|clip/.test(style(root).overflowY + style(body).overflowY) || window.frameElement?.scrolling === 'no'];
+  const width = sheet && !frame ? Math.max(innerWidth, sheet) : innerWidth;
+  if (sheet ? root.scrollWidth > width + 2 || frame && root.scrollHeight > innerHeight + 2 : locked[0]) {
+    let beyondEdge = false;
+    for (const one of roots) {
+      for (const [node, holder, place, text] of pieces(one)) {
+        const slack = text ? 3 : place.width * 0.3;
+        const right = place.right > width + slack && place.right > 0;
+        const below = frame && place.bottom > innerHeight + 6 && !locked[1];
+        if (!right && !below) continue;
+        if (!sheet) { hides.push(node); continue; }
+        if (known.has(node) || isFixed(holder)) continue;
+        if (right && frame && locked[0]) continue;
+        if (isClipped(holder, place)) continue; // counted with the box
+        beyondEdge = true;
+        break;
+      }
+      if (beyondEdge) break;
+    }
+    if (beyondEdge) places++;
+  }
+  // Words that were seen on the way through the page, and are not there any more.
+  const lost = [...(window[Symbol.for('urlshot')]?.lost || [])].filter(text => /\p{L}{2}/u.test(text));
+  if (sheet && lost.length >= 8) {
+    const whole = roots.map(one => (one === document ? body : one).textContent).join('\n');
+    if (lost.filter(text => !whole.includes(text)).length >= 8) places++;
+  }
+  for (const node of hides) known.add(node);
+  return places;
+
+  // Whether an absolutely positioned block begins within a box and ends outside it: that is no design, but too little
+  // room. What lies outside as a whole waits for its turn, and what is turned is an ornament.
+  function isAcross(holder, box, far) {
+    for (let at = holder; at && at !== box; at = parent(at)) {
+      const css = style(at);
+      if (css.transform !== 'none' || css.rotate !== 'none') return false;
+      if (css.position !== 'absolute') continue;
+      const edge = at.getBoundingClientRect();
+      return edge.top < far[1] - 8 && edge.bottom > far[1] + 6 && edge.left < far[0] || edge.left < far[0] - 8 && edge.right > far[0] + 6;
+    }
+    return false;
+  }
+
+  function isClipped(holder, place) {
+    for (let at = holder; at && at !== body && at !== root; at = parent(at)) {
+      const css = style(at);
+      if (css.overflowX === 'visible' && css.overflowY === 'visible') continue;
+      const edge = at.getBoundingClientRect();
+      if (place.right > edge.right + 2 || place.bottom > edge.bottom + 2) return true;
+    }
+    return false;
+  }
+}

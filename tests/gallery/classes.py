@@ -1,0 +1,180 @@
+"""The table's second part: classes of pages whose PDFs are easily called whole when they are not, or the reverse.
+
+docs/rendering.md says what happens to each class.
+"""
+
+from __future__ import annotations
+
+from .row import BLUE, EDGELESS, GREEN, RED, Facts, Ink
+
+_SINGLE = {"single_page": True}
+_TALL = (210, 0)
+"""A height that is the content's own."""
+
+# Every document and every shadow root is looked at; what the PDF shows outranks what the page seems to hold.
+WHOLE = [
+    Facts("shadow-animation", "Shadow animation", ("appeared",), ink=(Ink(RED, (0.1, 0.05, 0.9, 0.15)),)),
+    Facts("shadow-late", "Shadow late", ("count 20", "closed 12")),
+    Facts("shadow-images", "Shadow images", ("above",), images=1, pages=(3, 4)),
+    Facts(
+        "shadow-broken",
+        "Shadow broken",
+        ("text",),
+        verdict="degraded",
+        warnings=("resources_failed", "images_missing"),
+    ),
+    Facts("shadow-only", "Shadow only", ("The whole", "application is in here")),
+    Facts("shadow-declared", "Shadow declared", ("Declared", "without a script")),
+    Facts("frame-late", "Frame late", ("outside", "came late in the frame"), ("skeleton",)),
+    Facts("frames-in-frames", "Frames in frames", ("outside", "came late in the frame")),
+    Facts("sandboxed", "Sandboxed", ("outside", "in the sandbox"), images=1),
+    Facts("svg-animation", "SVG animation", ink=(Ink(RED, (0.02, 0.02, 0.9, 0.25)),), options=EDGELESS),
+    Facts("frames-only", "Frames only", ("from within the frame", "came late in the frame")),
+    Facts("green.svg", "", ink=(Ink(GREEN, (0.2, 0.42, 0.8, 0.58)),)),
+    Facts("document.xml", "A note", ("first line", "second line")),
+    Facts("many-charts", "Many charts", ink=(Ink(GREEN, (0.02, 0.02, 0.98, 0.2)),), options=EDGELESS),
+]
+
+# What scripts have started and will soon have done is waited for; what goes on for ever is not.
+AT_REST = [
+    Facts("starts-late", "Starts late", ("came after a timer and a request",)),
+    Facts("idle-work", "Idle work", ("worked out in idle time",)),
+    Facts("storage", "Storage", ("read from storage",)),
+    Facts("socket", "Socket", ("came by socket",)),
+    Facts("socket-asked", "Socket asked", ("came by socket",)),
+    Facts("stream", "Stream", ("came by stream",)),
+    Facts("silent-socket", "Silent socket", ("skeleton",), verdict="degraded", warnings=("not_settled",)),
+    Facts("live-article", "Live article", ("An article", "nothing to say")),
+    Facts("debounced", "Debounced", ("came when the calls had ended",)),
+    Facts("worker", "Worker", ("worked out beside the page",)),
+    Facts("unread", "Unread request", ("needs no answer",)),
+    Facts("read-in-parts", "Read in parts", ("drop by drop till done",)),
+    Facts("sleeps", "Sleeps", ("came after six short sleeps",)),
+    Facts("counted", "Counted", ("came at the eighth beat",)),
+    Facts("scheduled", "Scheduled", ("came by the scheduler",)),
+    Facts("looks-again", "Looks again", ("is there from the beginning",)),
+    Facts("clock", "Clock", ("the text is here",)),
+    Facts("own-timers", "Own timers", ("came by a timer of its own",)),
+    Facts("inline-handler", "Inline handler", ("came without a script element",)),
+]
+
+# Every screen is held until observers and listeners have run, in the window and in boxes.
+SCROLLED = [
+    Facts("every-screen", "Every screen", tuple(f"row {row} seen" for row in range(60)), ("unseen",), pages=(3, 5)),
+    Facts("only-in-sight", "Only in sight", tuple(f"shown {part}" for part in range(8)), pages=(3, 5)),
+    Facts(
+        "throttled-scroll",
+        "Throttled scroll",
+        tuple(f"part {part} seen" for part in range(16)),
+        ("unseen",),
+        pages=(4, 6),
+    ),
+    Facts(
+        "scroll-timeline",
+        "Scroll timeline",
+        ("above", "appears on the way"),
+        pages=(2, 2),
+        ink=(Ink(RED, (0.1, 0.02, 0.9, 0.1), 0.5, page=2),),
+    ),
+    Facts(
+        "virtual-list",
+        "Virtual list",
+        ("item 0", "item 20"),
+        ("item 100",),
+        pages=(7, 10),
+        verdict="degraded",
+        warnings=("content_cut",),
+    ),
+    Facts("inner-scroll", "Inner scroll", ("row 1", "row 21", "row 60"), pages=(3, 6)),
+    Facts("endless", "Endless", ("more",), pages=(10, 200), verdict="degraded", warnings=("scroll_limit",)),
+]
+
+# Print media and print events come before the last wait.
+PRINTED = [
+    Facts(
+        "print-only-images",
+        "Print only images",
+        images=2,
+        fonts=("UrlshotSquares",),
+        ink=(Ink(RED, (0.02, 0.01, 0.98, 0.15)), Ink(BLUE, (0.02, 0.26, 0.5, 0.4))),
+        options=EDGELESS,
+    ),
+    Facts("sheet-pictures", "Sheet pictures", images=1, ink=(Ink(BLUE, (0.02, 0.02, 0.98, 0.2)),), options=EDGELESS),
+    Facts("before-print", "Before print", ("made for print 1 time",)),
+    Facts("print-listener", "Print listener", ("drawn for print",)),
+    *(
+        Facts(page, title, (*first, "THE END"), size=_TALL, options=_SINGLE)
+        for page, title, first in (
+            ("hero-screen", "Hero screen", ("HERO", "paragraph")),
+            ("body-screen", "Body screen", ("paragraph",)),
+            ("app-screen", "App screen", ("paragraph",)),
+            ("tall-before", "Tall before", ("paragraph",)),
+            ("own-sheets", "Own sheets", ("chapter one", "chapter two")),
+        )
+    ),
+]
+
+# Content that does not fit is made to fit where that is safe, and told where it is not.
+FITTED = [
+    Facts("app-shell", "App shell", ("the menu", "row 1", "row 40"), pages=(3, 6)),
+    Facts("fixed-shell", "Fixed shell", ("the head", "row 1", "row 40", "the foot"), pages=(3, 6)),
+    Facts("scroll-lock", "Scroll lock", ("row 1", "row 40"), pages=(3, 6)),
+    Facts("wide-code", "Wide code", ("before", "word0"), ("word59",), verdict="degraded", warnings=("content_cut",)),
+    Facts("inner-scroller", "Inner scroller", ("line",), ("last line",), verdict="degraded", warnings=("content_cut",)),
+    Facts("frame-cut", "Frame cut", ("outside", "line"), ("last line",), verdict="degraded", warnings=("content_cut",)),
+    Facts("cards", "Cards", ("card 1",), ("card 7",), verdict="degraded", warnings=("content_cut",)),
+    Facts("cards", "Cards", ("card 1", "card 7"), options={"fit": "width"}),
+    Facts(
+        "sliding-cards",
+        "Sliding cards",
+        ("before", "card 1"),
+        ("card 7",),
+        verdict="degraded",
+        warnings=("content_cut",),
+    ),
+    Facts("opened-for-print", "Opened for print", ("line", "last line")),
+    Facts(
+        "clipped-block",
+        "Clipped block",
+        ("before", "line"),
+        ("last line",),
+        verdict="degraded",
+        warnings=("content_cut",),
+    ),
+    Facts("corner-ribbon", "Corner ribbon", ("the card",), ("the next card",)),
+    Facts("carousel", "Carousel", ("text", "slide one")),
+    Facts("hidden-by-design", "Hidden by design", ("the text",), ("a drawer", "a closed panel")),
+]
+
+# What paper cannot show is told.
+FOREIGN = [
+    Facts("filtered", "Filtered", images=1, verdict="degraded", warnings=("text_as_picture",)),
+    Facts("shadowed-logo", "Shadowed logo", ("plain text",), images=1),
+    Facts("no-webgl", "No WebGL", ("the text",), verdict="degraded", warnings=("webgl_missing",)),
+    Facts("asks-for-webgl", "Asks for WebGL", ("the text", "does without")),
+    Facts("framed-paper", "Framed paper", ("the text",), verdict="degraded", warnings=("plugins_missing",)),
+    Facts("no-poster", "No poster", ("the text",), verdict="degraded", warnings=("media_missing",)),
+    Facts("object-instead", "Object instead", ("the text", "the words instead")),
+]
+
+# Loading that ends without a load event ends the wait.
+ENDED = [
+    Facts("deep-link", "Deep link", ("still here",), verdict="degraded", warnings=("document_cut",)),
+    Facts("deep-link-later", "Deep link later", ("still here", "the rest")),
+    Facts("no-content", "No content", ("still here", "the rest")),
+    Facts("downloads", "Downloads", ("still here", "the rest")),
+    Facts("written-again", "Written again", ("the second",)),
+    Facts("posts-away", "Posts away", ("still here", "the rest")),
+    Facts("stopped", "Stopped", ("still here", "the rest"), verdict="degraded", warnings=("images_missing",)),
+    Facts("/short", "Cut short", ("the beginning",), verdict="degraded", warnings=("document_cut",)),
+    Facts("/unchunked", "Cut short", ("the beginning",), verdict="degraded", warnings=("document_cut",)),
+    Facts(
+        "short-style",
+        "Short style",
+        ("still here",),
+        verdict="degraded",
+        warnings=("document_cut", "resources_failed"),
+    ),
+]
+
+CLASSES = [*WHOLE, *AT_REST, *SCROLLED, *PRINTED, *FITTED, *FOREIGN, *ENDED]
