@@ -150,7 +150,10 @@ class Gate:
         return False
 
     async def _take(self, event: dict[str, Any]) -> None:
-        """Reads the response; if it is no PDF, the browser gets what it would have got: a download, which it drops."""
+        """Reads the response, and ends it: the browser shows neither a PDF nor a download.
+
+        A URL that leads to a download that is no PDF is an error.
+        """
         stream = (await self._send("Fetch.takeResponseBodyAsStream", event))["stream"]
         data = bytearray()
         while True:
@@ -158,6 +161,9 @@ class Gate:
             data += base64.b64decode(part["data"]) if part.get("base64Encoded") else part["data"].encode("latin-1")
             if len(data) >= _MAGIC_WITHIN or part["eof"]:
                 if b"%PDF-" not in data[:_MAGIC_WITHIN]:
+                    if self._page.url != "about:blank":  # a page that starts a download stays, and is printed
+                        await self._send("Fetch.failRequest", event, errorReason="Aborted")
+                        return
                     self.error = failure("unsupported_content", "The URL leads to a download that is no PDF.")
                 elif len(data) > self._most:
                     self.error = failure("too_large", f"The PDF has more than {self._most:,} bytes.")
