@@ -52,7 +52,7 @@ def bus(aws: str) -> ListenedBus:
 @pytest.fixture
 def parts(store: Store, broker: Broker, bus: ListenedBus) -> Iterator[Parts]:
     settings = ApiSettings(
-        bucket=store.bucket, broker_url=broker.url, broker_secret="", bus="", shards=1, max_age=600, pdf_days=30,
+        bucket=store.bucket, broker_url=broker.url, broker_secret="", bus="", max_age=600, pdf_days=30,
         link_seconds=900, max_waiting=2, require_api_key=True, webhook_secret="",
     )  # fmt: skip
     publisher = broker.publisher(API)

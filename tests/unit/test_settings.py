@@ -10,13 +10,13 @@ from urlshot.settings import EgressSettings, OutgoingSettings
 
 class Some(EgressSettings):
     bucket: str
-    shards: int = Field(ge=1)
+    renders: int = Field(ge=1)
     delays: Delays = (5,)
 
 
 def test_settings_are_read_by_their_names_and_typed() -> None:
-    some = Some.read({"BUCKET": "b", "SHARDS": "2", "DELAYS": "1,2", "OTHER": "x"})
-    assert (some.bucket, some.shards, some.delays) == ("b", 2, (1, 2))
+    some = Some.read({"BUCKET": "b", "RENDERS": "2", "DELAYS": "1,2", "OTHER": "x"})
+    assert (some.bucket, some.renders, some.delays) == ("b", 2, (1, 2))
     with pytest.raises(ValidationError):
         some.bucket = "c"  # type: ignore[misc]
 
@@ -24,15 +24,15 @@ def test_settings_are_read_by_their_names_and_typed() -> None:
 @pytest.mark.parametrize(
     ("environ", "named"),
     [
-        ({"SHARDS": "1"}, "BUCKET"),
-        ({"BUCKET": "b", "SHARDS": "0"}, "SHARDS"),
-        ({"BUCKET": "b", "SHARDS": "1", "DELAYS": "2,1"}, "DELAYS"),
+        ({"RENDERS": "1"}, "BUCKET"),
+        ({"BUCKET": "b", "RENDERS": "0"}, "RENDERS"),
+        ({"BUCKET": "b", "RENDERS": "1", "DELAYS": "2,1"}, "DELAYS"),
         (
-            {"BUCKET": "b", "SHARDS": "1", "LOCAL_ALLOW": "nonsense", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
+            {"BUCKET": "b", "RENDERS": "1", "LOCAL_ALLOW": "nonsense", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
             "LOCAL_ALLOW",
         ),
-        ({"BUCKET": "b", "SHARDS": "1", "ALLOW_HOSTS": "https://example.com"}, "ALLOW_HOSTS"),
-        ({"BUCKET": "b", "SHARDS": "1", "DENY_HOSTS": "example.com,*"}, "DENY_HOSTS"),
+        ({"BUCKET": "b", "RENDERS": "1", "ALLOW_HOSTS": "https://example.com"}, "ALLOW_HOSTS"),
+        ({"BUCKET": "b", "RENDERS": "1", "DENY_HOSTS": "example.com,*"}, "DENY_HOSTS"),
     ],
 )
 def test_a_wrong_variable_is_named(environ: dict[str, str], named: str) -> None:
@@ -59,7 +59,7 @@ def test_our_own_hosts_are_denied_also_where_a_pair_is_opened() -> None:
 
 
 def test_private_addresses_are_opened_on_the_local_stack_only() -> None:
-    environ = {"BUCKET": "b", "SHARDS": "1", "LOCAL_ALLOW": "127.0.0.1:80"}
+    environ = {"BUCKET": "b", "RENDERS": "1", "LOCAL_ALLOW": "127.0.0.1:80"}
     with pytest.raises(Broken, match="LOCAL_ALLOW"):
         Some.read(environ)
     with pytest.raises(Broken, match="LOCAL_ALLOW"):
