@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: warm renders, then the hand-over; `... cold`: cold starts; `... handover`: the latter alone."""
+"""`python -m tests.bench`: warm renders, then the hand-over; with `handover` or `cold`: that alone."""
 
 import sys
 

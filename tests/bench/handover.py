@@ -4,7 +4,8 @@
     behind_slow  POST to done of a small page behind pages that take 30 s, over the same page alone
     behind_bulk  POST to done of a small page behind 500 queued jobs of batches, over the same page alone
     throughput   finished jobs per second with all slots busy, over the same renders invoked directly; played renders
-    rate         jobs that dispatch hands over per second, and what the machine's processors are busy with meanwhile
+    rate         jobs that dispatch hands over per second, and which processes use the processors meanwhile; with 40
+                 slots, which settle has to give back first, and with enough slots for all jobs
 
 Everything shares this machine's processors, which on AWS it does not, so times are upper bounds. What is compared is
 measured in turns. A page is new to the stack each time, and counts as done when its completion message arrives.
@@ -21,7 +22,7 @@ from datetime import datetime
 from infra.local.settings import PROJECT
 from tests.bench.local import PATIENCE, LocalStack, Site, eventually, running
 from tests.bench.project import played_project
-from tests.bench.rate import hand_over_rate, throughput
+from tests.bench.rate import ENOUGH_SLOTS, FEW_SLOTS, hand_over_rate, throughput
 from urlshot.messages import QUEUE_BULK, delay_queue
 
 RENDERS = 4
@@ -172,13 +173,15 @@ def handover() -> None:
             bulk = behind_bulk(stack, site)
         with played_project() as project:
             over_direct = throughput(project, site, say)
-            rates = [hand_over_rate(project, site, say, size) for size in (10, 50)]
+            flow = [hand_over_rate(project, site, say, size, FEW_SLOTS) for size in (10, 50)]
+            alone = [hand_over_rate(project, site, say, size, ENOUGH_SLOTS) for size in (10, 50)]
     finally:
         site.close()
     say("done")
     print(
         f"post_to_done_ms={seconds * 1000:.0f} behind_slow={slow:.2f} behind_bulk={bulk:.2f}"
-        f" throughput_over_direct={over_direct:.2f} handed_over_per_s={max(rates):.0f}",
+        f" throughput_over_direct={over_direct:.2f} handed_over_per_s={max(flow):.0f}"
+        f" with_enough_slots={max(alone):.0f}",
         flush=True,
     )
 

@@ -1,4 +1,4 @@
-"""The local stack in a process of its own, pages for it to print, and the ends of its jobs as an AMQP consumer sees them.
+"""The local stack in a process of its own, pages for it to print, and the ends of its jobs as AMQP consumers see them.
 
 A job counts as done when its completion message arrives: its record is then ended, and nobody had to ask.
 """
@@ -154,14 +154,14 @@ class LocalStack:
             "s3",
             endpoint_url=ready["aws_endpoint"],
             aws_access_key_id="local",
-            aws_secret_access_key="local",  # noqa: S106 - moto checks none
+            aws_secret_access_key="local",
             region_name=REGION,
         )
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """Returns the JSON of an answer of the API; any status but 2xx is an error."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(  # noqa: S310 - the stack's own address
+        request = urllib.request.Request(
             self.ready["endpoint"] + path, data, {"Content-Type": "application/json"}, method=method
         )
         with _OPENER.open(request, timeout=PATIENCE) as response:

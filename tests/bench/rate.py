@@ -13,7 +13,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import amqp
@@ -27,13 +26,15 @@ from urlshot.messages import EXCHANGE, START
 from urlshot.options import Options
 from urlshot.store import Store, upload_key
 
-RENDERS, RATE_RENDERS = 8, 40
+RENDERS = 8
 JOBS, ROUNDS = 240, 3
 MEDIAN_SECONDS, SPREAD = 0.5, 0.5
 """Of a played page: the median, and the standard deviation of its logarithm."""
 LIMIT_SHARE, LIMIT_SECONDS = 0.02, 10.0
 """Pages that run into their limit."""
-RATE_JOBS, RATE_ROUNDS = 500, 3
+RATE_JOBS, RATE_ROUNDS = 500, 2
+FEW_SLOTS, ENOUGH_SLOTS = 40, 1000
+"""With few slots, dispatch also waits for settle to give slots back; with enough of them it never does."""
 RATE_SECONDS = 600.0
 HANDED_OVER = "job: handed over"
 Say = Callable[[str], None]
@@ -41,7 +42,7 @@ Say = Callable[[str], None]
 
 def page_times(seed: int) -> list[tuple[float, bool]]:
     """Returns seconds, and whether the page runs into its limit, for each job; the same for the same seed."""
-    chance = random.Random(seed)  # noqa: S311 - a played load
+    chance = random.Random(seed)
     slow = set(chance.sample(range(JOBS), round(JOBS * LIMIT_SHARE)))
     return [
         (LIMIT_SECONDS, True) if number in slow else (chance.lognormvariate(math.log(MEDIAN_SECONDS), SPREAD), False)
@@ -64,7 +65,7 @@ def throughput(project: Path, site: Site, say: Say) -> float:
             ratios.append(directly / wholly)
             say(
                 f"throughput: {JOBS} played renders, {RENDERS} at a time: directly {JOBS / directly:.2f}/s, the whole"
-                f" way {JOBS / wholly:.2f}/s: {directly / wholly:.2f} ({JOBS / ideal:.2f}/s if nothing but pages took time)"
+                f" way {JOBS / wholly:.2f}/s: {directly / wholly:.2f} ({JOBS / ideal:.2f}/s at best)"
             )
             say(f"throughput: CPU seconds in {wholly:.1f} s: {shown(usage.since())}")
     return statistics.median(ratios)
@@ -120,17 +121,18 @@ def whole(stack: LocalStack, site: Site, times: list[tuple[float, bool]]) -> flo
     return max(at for at, _ in found) - began
 
 
-def hand_over_rate(project: Path, site: Site, say: Say, batch: int) -> float:
+def hand_over_rate(project: Path, site: Site, say: Say, batch: int, slots: int) -> float:
     """Prints how many jobs a second dispatch hands over in batches of `batch`, and by what the processors are used;
     returns the median of the rounds."""
-    rates = []
-    with running(project, site, Renders=RATE_RENDERS, BatchSize=batch) as stack:
-        warm(stack, site, RATE_RENDERS)
+    rates: list[float] = []
+    instances = min(slots, FEW_SLOTS)
+    with running(project, site, Renders=slots, RenderConcurrency=instances, BatchSize=batch) as stack:
+        warm(stack, site, instances)
         store = Store(stack.ready["bucket"], stack.s3)
+        earlier = {name: calls(stack, name) for name in ("DispatchFunction", "SettleFunction")}
         for _ in range(RATE_ROUNDS):
             messages = [queued_job(store, site) for _ in range(RATE_JOBS)]
             before = len(handed_over(stack))
-            calls_before = {name: calls(stack, name) for name in ("DispatchFunction", "SettleFunction")}
             usage, began = Usage(stack), time.monotonic()
             with stack.channel() as channel:
                 for _, body in messages:
@@ -140,13 +142,17 @@ def hand_over_rate(project: Path, site: Site, say: Say, batch: int) -> float:
             stack.ends.wait_all([name for name, _ in messages], RATE_SECONDS)
             at = handed_over(stack)[before:]
             rates.append((len(at) - 1) / (max(at) - min(at)))
-            say(f"rate: {RATE_JOBS} jobs in batches of up to {batch}: {rates[-1]:.0f} handed over per second")
+            own = dict(used).get("dispatch", 0.0) * 1000 / RATE_JOBS
+            say(
+                f"rate: {RATE_JOBS} jobs, {slots} slots, batches of up to {batch}: {rates[-1]:.0f} handed over per"
+                f" second; dispatch used {own:.1f} ms of a processor for each"
+            )
             say(f"rate: CPU seconds in {took:.1f} s until the last was handed over: {shown(used)}")
-        for name, earlier in calls_before.items():
-            made = calls(stack, name) - earlier
-            per_job = ", ".join(f"{kind} {count / RATE_JOBS:.2f}" for kind, count in made.most_common())
+        for name, counted in earlier.items():
+            made, jobs = calls(stack, name) - counted, RATE_JOBS * RATE_ROUNDS
+            per_job = ", ".join(f"{kind} {count / jobs:.2f}" for kind, count in made.most_common())
             in_s3 = sum(count for kind, count in made.items() if kind.startswith("S3"))
-            say(f"rate: {name}: {in_s3 / RATE_JOBS:.2f} S3 calls a job; {per_job}")
+            say(f"rate: {name}: {in_s3 / jobs:.2f} S3 calls a job; {per_job}")
     return statistics.median(rates)
 
 
