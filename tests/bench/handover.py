@@ -23,6 +23,7 @@ from infra.local.settings import PROJECT
 from tests.bench.local import PATIENCE, LocalStack, Site, eventually, running
 from tests.bench.project import played_project
 from tests.bench.rate import ENOUGH_SLOTS, FEW_SLOTS, hand_over_rate, throughput
+from tests.bench.usage import Usage, shown
 from urlshot.messages import QUEUE_BULK, delay_queue
 
 RENDERS = 4
@@ -76,36 +77,36 @@ def latency(stack: LocalStack, site: Site) -> float:
             found.setdefault(name, []).append(seconds)
     say(f"latency: medians of {LATENCY_SAMPLES} in ms: POST to done {spread(found['POST to done'])}")
     for name, took in found.items():
-        say(f"latency: {name:<28}{statistics.median(took) * 1000:8.1f}   worst {max(took) * 1000:8.1f}")
+        say(f"latency: {name:<32}{statistics.median(took) * 1000:8.1f}   worst {max(took) * 1000:8.1f}")
     return statistics.median(found["POST to done"])
 
 
 def stages(stack: LocalStack, site: Site) -> dict[str, float]:
-    """Makes one request, and returns the seconds of its stages in order; their gaps are hardly more than clock ticks.
+    """Makes one request, and returns the seconds of its stages in order.
 
-    `claim` is the time in dispatch after the slot: record, signature. The report's phases leave out what render does
-    between them, such as looking at the PDF: `rest of render`.
+    `claim` is dispatch's time from the slot to the hand-over: record, signature. The report's phases leave out what
+    render does between them, such as looking at the PDF: `rest of render`.
     """
     began = time.time()
     job = stack.post(site.new("small"))
     accepted = time.time()
     announced, event = stack.ends.wait(job)
-    rendered = [line for line in stack.log_lines("RenderFunction", "rendered") if line["job_id"] == job]
-    report, requested = event["report"], _seconds(event["requested_at"])
-    phases = {name: milliseconds / 1000 for name, milliseconds in report["phases"].items()}
-    render_ended, finished = _seconds(rendered[-1]["timestamp"]), _seconds(event["finished_at"])
+    render_ended, duration = stack.render_end(job)
+    requested, finished = _seconds(event["requested_at"]), _seconds(event["finished_at"])
+    phases = {name: milliseconds / 1000 for name, milliseconds in event["report"]["phases"].items()}
     own = [name for name in phases if name not in ("queue", "wait", "hand_over")]
-    before = requested + phases["queue"] + phases["wait"]
-    between = render_ended - before - phases["hand_over"] - sum(phases[name] for name in own)
+    render_began = render_ended - duration
+    handed_over = render_began - phases["hand_over"]
     return {
         "POST to done": announced - began,
         "POST to 202": accepted - began,
         "POST to record": requested - began,
-        "queue": phases["queue"],
+        "queue (publish, to dispatch)": phases["queue"],
         "wait (taking a slot)": phases["wait"],
+        "claim": handed_over - requested - phases["queue"] - phases["wait"],
         "hand_over (to render's start)": phases["hand_over"],
         **{f"render: {name}": phases[name] for name in own},
-        "claim, and rest of render": between,
+        "render: rest": duration - sum(phases[name] for name in own),
         "render's end to record's end": finished - render_ended,
         "record's end to message": announced - finished,
     }
@@ -119,7 +120,7 @@ def behind_slow(stack: LocalStack, site: Site) -> float:
             held, began = hold(stack, site, count), time.monotonic()
             time.sleep(AFTER_SECONDS)
             for _ in range(SAMPLES):
-                found.append(stack.post_to_done(site.new("small")))
+                found.append(stack.post_to_done(site.new("small"))[0])
             if count and time.monotonic() - began > site.SLOW_SECONDS - AFTER_SECONDS:
                 raise SystemExit("the machine is too busy: the slow pages ended before the requests behind them")
             site.release()
@@ -133,8 +134,8 @@ def behind_slow(stack: LocalStack, site: Site) -> float:
 
 def behind_bulk(stack: LocalStack, site: Site) -> float:
     """Prints POST to done alone and behind queued batches; returns the second over the first."""
-    alone: list[float] = []
-    behind: list[float] = []
+    alone: list[tuple[float, dict[str, float]]] = []
+    behind: list[tuple[float, dict[str, float]]] = []
     with stack.channel() as channel:
 
         def queued(name: str) -> int:
@@ -145,10 +146,12 @@ def behind_bulk(stack: LocalStack, site: Site) -> float:
             for _ in range(BATCHES):
                 requests = [{"url": site.new("bulk")} for _ in range(BATCH)]
                 stack.call("POST", "/pdf/batch", {"requests": requests})
-            first = queued(QUEUE_BULK)
+            first, usage = queued(QUEUE_BULK), Usage(stack)
             behind += [stack.post_to_done(site.new("small")) for _ in range(SAMPLES)]
             last = queued(QUEUE_BULK)
+            used = usage.since()
             say(f"behind_bulk: {first} bulk jobs were queued before the requests, {last} after them")
+            say(f"behind_bulk: CPU seconds meanwhile: {shown(used)}")
             if last == 0:
                 raise SystemExit("the bulk queue ran empty: nothing was measured behind it")
             while queued(QUEUE_BULK):
@@ -156,9 +159,15 @@ def behind_bulk(stack: LocalStack, site: Site) -> float:
                 time.sleep(0.5)  # what is in a batch comes back by the delay queue
             eventually(lambda: queued(delay_queue(QUEUE_BULK, 5)) + queued(QUEUE_BULK) == 0, "an empty bulk queue")
             eventually(lambda: not stack.slots_in_use(), "free slots")
-    say(f"behind_bulk: alone {spread(alone)}")
-    say(f"behind_bulk: behind 500 queued bulk jobs {spread(behind)}")
-    return statistics.median(behind) / statistics.median(alone)
+    medians = []
+    for name, found in (("alone", alone), ("behind 500 queued bulk jobs", behind)):
+        seconds = [one for one, _ in found]
+        medians.append(statistics.median(seconds))
+        parts = {part: statistics.median(one[part] for _, one in found) * 1000 for part in found[0][1]}
+        say(
+            f"behind_bulk: {name} {spread(seconds)}; " + ", ".join(f"{part} {took:.0f}" for part, took in parts.items())
+        )
+    return medians[1] / medians[0]
 
 
 def handover() -> None:

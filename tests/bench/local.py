@@ -16,6 +16,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -171,13 +172,19 @@ class LocalStack:
         """Asks for a page; returns the job's id."""
         return str(self.call("POST", "/pdf", {"url": url})["id"])
 
-    def post_to_done(self, url: str) -> float:
-        """Returns the seconds from POST to done."""
+    def post_to_done(self, url: str) -> tuple[float, dict[str, float]]:
+        """Returns the seconds from POST to done, and those of its parts."""
         began = time.time()
-        ended, event = self.ends.wait(self.post(url))
+        job = self.post(url)
+        accepted = time.time()
+        ended, event = self.ends.wait(job)
         if event["error"] is not None:
             raise SystemExit(f"{url} failed: {event['error']}")
-        return ended - began
+        phases = {name: milliseconds / 1000 for name, milliseconds in event["report"]["phases"].items()}
+        before = {name: phases.pop(name) for name in ("queue", "wait", "hand_over")}
+        parts = {"accept": accepted - began, **before, "render": sum(phases.values())}
+        announce = ended - datetime.fromisoformat(event["finished_at"]).timestamp()
+        return ended - began, {**parts, "announce": announce}
 
     def log_lines(self, function: str, message: str) -> list[dict[str, Any]]:
         """Returns a function's log lines with this message."""
@@ -185,6 +192,17 @@ class LocalStack:
         lines = file.read_text("utf-8").splitlines() if file.exists() else []
         found = [json.loads(line) for line in lines if line.startswith("{") and message in line]
         return [line for line in found if line.get("message") == message]
+
+    def render_end(self, job_id: str) -> tuple[float, float]:
+        """Returns when `render` ended the job, and its seconds, as Lambda reports them; for jobs one after another."""
+        lines = (Path(self.ready["logs"]) / "RenderFunction.log").read_text("utf-8").splitlines()
+        records = [json.loads(line) for line in lines if line.startswith("{")]
+        place = next(
+            n for n, one in enumerate(records) if (one.get("job_id"), one.get("message")) == (job_id, "rendered")
+        )
+        report = next(one for one in records[place:] if one.get("type") == "platform.report")
+        ended = datetime.fromisoformat(records[place]["timestamp"]).timestamp()
+        return ended, report["record"]["metrics"]["durationMs"] / 1000
 
     def await_log(self, function: str, text: str, count: int, seconds: float) -> None:
         """Waits until a function has logged so many lines with `text`, from the stack's start on."""

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import amqp
 
 from tests.bench.local import PATIENCE, LocalStack, Site, running
-from tests.bench.usage import Usage
+from tests.bench.usage import Usage, shown
 from urlshot import records
 from urlshot.identity import job_id
 from urlshot.jobs import RenderJob, Upload
@@ -190,8 +190,3 @@ def calls(stack: LocalStack, function: str) -> Counter[str]:
     for line in stack.log_lines(function, "calls"):
         found.update(line["calls"])
     return found
-
-
-def shown(used: list[tuple[str, float]]) -> str:
-    """CPU seconds of each kind of process, and of all."""
-    return ", ".join([f"{kind} {seconds:.1f}" for kind, seconds in used] + [f"all {sum(one for _, one in used):.1f}"])

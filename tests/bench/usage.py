@@ -26,6 +26,11 @@ class Usage:
         return [(kind, seconds) for kind, seconds in used.most_common() if seconds >= 0.01]
 
 
+def shown(used: list[tuple[str, float]]) -> str:
+    """CPU seconds of each kind of process, and of all."""
+    return ", ".join([f"{kind} {seconds:.1f}" for kind, seconds in used] + [f"all {sum(one for _, one in used):.1f}"])
+
+
 def _seconds(stack: LocalStack) -> dict[int, tuple[str, float]]:
     """Returns kind and CPU seconds of each process below the stack's, by its number."""
     functions = {one["pid"]: str(one["function"]).removesuffix("Function").lower() for one in stack.instances()}
