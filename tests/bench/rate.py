@@ -13,7 +13,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import amqp
 
@@ -24,6 +25,7 @@ from urlshot.identity import job_id
 from urlshot.jobs import RenderJob, Upload
 from urlshot.messages import EXCHANGE, START
 from urlshot.options import Options
+from urlshot.private import Private
 from urlshot.store import Store, upload_key
 
 RENDERS = 8
@@ -68,6 +70,11 @@ def throughput(project: Path, site: Site, say: Say) -> float:
                 f" way {JOBS / wholly:.2f}/s: {directly / wholly:.2f} ({JOBS / ideal:.2f}/s at best)"
             )
             say(f"throughput: CPU seconds in {wholly:.1f} s: {shown(usage.since())}")
+        around, between = slot_times(stack)
+        say(
+            f"throughput: medians: {around * 1000:.0f} ms from hand-over to settled without the page's time,"
+            f" {between * 1000:.0f} ms from there to the slot's next hand-over"
+        )
     return statistics.median(ratios)
 
 
@@ -108,17 +115,35 @@ def direct(stack: LocalStack, site: Site, times: list[tuple[float, bool]]) -> fl
 
 
 def whole(stack: LocalStack, site: Site, times: list[tuple[float, bool]]) -> float:
-    """Publishes messages of the same pages, and returns the seconds until every job has ended."""
-    urls = [page(site, seconds, limit=limit) for seconds, limit in times]
+    """Publishes messages of the same pages, and returns the seconds until every job has ended.
+
+    Their records are there, as `api` writes them, so that the slots are busy from the first moment on.
+    """
+    store = Store(stack.ready["bucket"], stack.s3)
+    jobs = [queued_job(store, page(site, seconds, limit=limit)) for seconds, limit in times]
     began = time.time()
-    with stack.channel() as channel:
-        for url in urls:
-            channel.basic_publish(amqp.Message(json.dumps({"url": url})), EXCHANGE, START)
-    found = stack.ends.wait_all([job_id(url, {}) for url in urls], 4 * PATIENCE)
+    publish(stack, [body for _, body in jobs])
+    found = stack.ends.wait_all([name for name, _ in jobs], RATE_SECONDS)
     failed = sum(event["error"] is not None for _, event in found)
     if failed != sum(limit for _, limit in times):
         raise SystemExit(f"{failed} played jobs failed")
     return max(at for at, _ in found) - began
+
+
+def slot_times(stack: LocalStack) -> tuple[float, float]:
+    """Returns two medians in seconds: from a hand-over until the job is settled, without the page's own time; and from
+    there until the same slot is handed over again."""
+    settled = {line["claim"]: _at(line) for line in stack.log_lines("SettleFunction", "render: settled")}
+    free: dict[int, float] = {}
+    around, between = [], []
+    for line in sorted(stack.log_lines("DispatchFunction", HANDED_OVER), key=_at):
+        if line["slot"] in free:
+            between.append(_at(line) - free[line["slot"]])
+        if line["claim"] in settled:
+            free[line["slot"]] = settled[line["claim"]]
+            seconds = float(parse_qs(urlsplit(line["url"]).query)["seconds"][0])
+            around.append(settled[line["claim"]] - _at(line) - seconds)
+    return statistics.median(around), statistics.median(between)
 
 
 def hand_over_rate(project: Path, site: Site, say: Say, batch: int, slots: int) -> float:
@@ -131,12 +156,10 @@ def hand_over_rate(project: Path, site: Site, say: Say, batch: int, slots: int) 
         store = Store(stack.ready["bucket"], stack.s3)
         earlier = {name: calls(stack, name) for name in ("DispatchFunction", "SettleFunction")}
         for _ in range(RATE_ROUNDS):
-            messages = [queued_job(store, site) for _ in range(RATE_JOBS)]
+            messages = [queued_job(store, page(site, 0.0)) for _ in range(RATE_JOBS)]
             before = len(handed_over(stack))
             usage, began = Usage(stack), time.monotonic()
-            with stack.channel() as channel:
-                for _, body in messages:
-                    channel.basic_publish(amqp.Message(body, delivery_mode=2), EXCHANGE, START)
+            publish(stack, [body for _, body in messages])
             stack.await_log("DispatchFunction", HANDED_OVER, before + RATE_JOBS, RATE_SECONDS)
             used, took = usage.since(), time.monotonic() - began
             stack.ends.wait_all([name for name, _ in messages], RATE_SECONDS)
@@ -159,9 +182,7 @@ def hand_over_rate(project: Path, site: Site, say: Say, batch: int, slots: int) 
 def warm(stack: LocalStack, site: Site, count: int) -> None:
     """Starts `count` instances of the played render: so many pages that last long enough to overlap."""
     urls = [page(site, 3.0) for _ in range(count)]
-    with stack.channel() as channel:
-        for url in urls:
-            channel.basic_publish(amqp.Message(json.dumps({"url": url})), EXCHANGE, START)
+    publish(stack, [json.dumps({"url": url}).encode() for url in urls])
     stack.ends.wait_all([job_id(url, {}) for url in urls], 2 * PATIENCE)
 
 
@@ -170,18 +191,28 @@ def page(site: Site, seconds: float, *, limit: bool = False) -> str:
     return f"{site.new('played')}&seconds={seconds:.3f}{'&limit=1' if limit else ''}"
 
 
-def queued_job(store: Store, site: Site) -> tuple[str, bytes]:
-    """Writes the record of a job that takes no time, as `api` does; returns its id and its message."""
-    url, at = page(site, 0.0), records.now()
+def publish(stack: LocalStack, bodies: list[bytes]) -> None:
+    """Publishes messages to the work queue, each confirmed."""
+    with stack.channel() as channel:
+        for body in bodies:
+            channel.basic_publish(amqp.Message(body, delivery_mode=2), EXCHANGE, START)
+
+
+def queued_job(store: Store, url: str) -> tuple[str, bytes]:
+    """Writes the record of a queued job, as `api` does; returns its id and its message."""
+    at = records.now()
     record = records.create(job_id(url, {}), url, Options(), at)
     store.create(records.queued(record, at))
-    return record.id, records.message_of(record, RenderJob.model_fields["private"].default).body()
+    return record.id, records.message_of(record, Private()).body()
 
 
 def handed_over(stack: LocalStack) -> list[float]:
     """Returns when jobs were handed over, in seconds since the epoch."""
-    lines = stack.log_lines("DispatchFunction", HANDED_OVER)
-    return [datetime.fromisoformat(line["timestamp"]).timestamp() for line in lines]
+    return [_at(line) for line in stack.log_lines("DispatchFunction", HANDED_OVER)]
+
+
+def _at(line: dict[str, Any]) -> float:
+    return datetime.fromisoformat(line["timestamp"]).timestamp()
 
 
 def calls(stack: LocalStack, function: str) -> Counter[str]:
