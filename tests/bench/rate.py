@@ -29,8 +29,8 @@ from urlshot.private import Private
 from urlshot.store import Store, upload_key
 
 RENDERS = 8
-JOBS, ROUNDS = 240, 3
-MEDIAN_SECONDS, SPREAD = 0.5, 0.5
+JOBS, ROUNDS = 160, 3
+MEDIAN_SECONDS, SPREAD = 1.5, 0.5
 """Of a played page: the median, and the standard deviation of its logarithm."""
 LIMIT_SHARE, LIMIT_SECONDS = 0.02, 10.0
 """Pages that run into their limit."""
