@@ -5,7 +5,7 @@
     behind_bulk  POST to done of a small page behind 500 queued jobs of batches, over the same page alone
     throughput   finished jobs per second with all slots busy, over the same renders invoked directly; played renders
     rate         jobs that dispatch hands over per second, and which processes use the processors meanwhile; with 40
-                 slots, which settle has to give back first, and with enough slots for all jobs
+                 slots that settle has to give back in turn, and with slots for all jobs and nothing to settle
 
 Everything shares this machine's processors, which on AWS it does not, so times are upper bounds. What is compared is
 measured in turns. A page is new to the stack each time, and counts as done when its completion message arrives.

@@ -36,7 +36,9 @@ LIMIT_SHARE, LIMIT_SECONDS = 0.02, 10.0
 """Pages that run into their limit."""
 RATE_JOBS, RATE_ROUNDS = 500, 2
 FEW_SLOTS, ENOUGH_SLOTS = 40, 1000
-"""With few slots, dispatch also waits for settle to give slots back; with enough of them it never does."""
+"""With few slots, pages take no time, and dispatch waits for settle to give slots back. With enough of them, pages
+last, so that dispatch is alone with the broker and the AWS stand-in."""
+HELD_SECONDS = 60.0
 RATE_SECONDS = 600.0
 HANDED_OVER = "job: handed over"
 Say = Callable[[str], None]
@@ -150,19 +152,21 @@ def hand_over_rate(project: Path, site: Site, say: Say, batch: int, slots: int) 
     """Prints how many jobs a second dispatch hands over in batches of `batch`, and by what the processors are used;
     returns the median of the rounds."""
     rates: list[float] = []
-    instances = min(slots, FEW_SLOTS)
+    held = slots >= RATE_JOBS
+    instances, seconds, rounds = (1, HELD_SECONDS, 1) if held else (slots, 0.0, RATE_ROUNDS)
     with running(project, site, Renders=slots, RenderConcurrency=instances, BatchSize=batch) as stack:
         warm(stack, site, instances)
         store = Store(stack.ready["bucket"], stack.s3)
         earlier = {name: calls(stack, name) for name in ("DispatchFunction", "SettleFunction")}
-        for _ in range(RATE_ROUNDS):
-            messages = [queued_job(store, page(site, 0.0)) for _ in range(RATE_JOBS)]
+        for _ in range(rounds):
+            messages = [queued_job(store, page(site, seconds)) for _ in range(RATE_JOBS)]
             before = len(handed_over(stack))
             usage, began = Usage(stack), time.monotonic()
             publish(stack, [body for _, body in messages])
             stack.await_log("DispatchFunction", HANDED_OVER, before + RATE_JOBS, RATE_SECONDS)
             used, took = usage.since(), time.monotonic() - began
-            stack.ends.wait_all([name for name, _ in messages], RATE_SECONDS)
+            if not held:
+                stack.ends.wait_all([name for name, _ in messages], RATE_SECONDS)
             at = handed_over(stack)[before:]
             rates.append((len(at) - 1) / (max(at) - min(at)))
             own = dict(used).get("dispatch", 0.0) * 1000 / RATE_JOBS
@@ -172,7 +176,7 @@ def hand_over_rate(project: Path, site: Site, say: Say, batch: int, slots: int) 
             )
             say(f"rate: CPU seconds in {took:.1f} s until the last was handed over: {shown(used)}")
         for name, counted in earlier.items():
-            made, jobs = calls(stack, name) - counted, RATE_JOBS * RATE_ROUNDS
+            made, jobs = calls(stack, name) - counted, RATE_JOBS * rounds
             per_job = ", ".join(f"{kind} {count / jobs:.2f}" for kind, count in made.most_common())
             in_s3 = sum(count for kind, count in made.items() if kind.startswith("S3"))
             say(f"rate: {name}: {in_s3 / jobs:.2f} S3 calls a job; {per_job}")
