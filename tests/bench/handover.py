@@ -84,7 +84,8 @@ def latency(stack: LocalStack, site: Site) -> float:
 def stages(stack: LocalStack, site: Site) -> dict[str, float]:
     """Makes one request, and returns the seconds of its stages in order.
 
-    `claim` is dispatch's time from the slot to the hand-over: record, signature. The report's phases leave out what
+    `claim` is dispatch's time from the slot to the hand-over: record, signature. It is what the others leave, so the few
+    milliseconds before the runtime calls the handler are missing in it and are in `rest of render`. The report's phases leave out what
     render does between them, such as looking at the PDF: `rest of render`.
     """
     began = time.time()
