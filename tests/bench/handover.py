@@ -84,9 +84,8 @@ def latency(stack: LocalStack, site: Site) -> float:
 def stages(stack: LocalStack, site: Site) -> dict[str, float]:
     """Makes one request, and returns the seconds of its stages in order.
 
-    `claim` is dispatch's time from the slot to the hand-over: record, signature. It is what the others leave, so the few
-    milliseconds before the runtime calls the handler are missing in it and are in `rest of render`. The report's phases leave out what
-    render does between them, such as looking at the PDF: `rest of render`.
+    `claim` is dispatch's time from the slot to the hand-over: record, signature. It is what the others leave. What the
+    report's phases leave out, such as the look at the PDF and the start of the handler, is `render: rest`.
     """
     began = time.time()
     job = stack.post(site.new("small"))
