@@ -28,6 +28,7 @@ STAGE ?=
 DOCKER ?=
 TAKE ?=
 COLD ?=
+HANDOVER ?=
 WORKERS ?= 3
 HISTORIES ?=
 SECONDS ?=
@@ -72,9 +73,9 @@ gallery: setup $(HOME_DIR)/tests.stamp ## Render the pages of tests/gallery into
 screenshots: setup $(HOME_DIR)/tests.stamp ## Take the pictures of the page in docs/ anew, in Debian's chromium
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.e2e.screenshots docs
 
-bench: setup $(HOME_DIR)/tests.stamp ## Time the renderer beside a bare Playwright; COLD=1: cold starts in Lambda's image, by Docker
+bench: setup $(HOME_DIR)/tests.stamp ## Time the renderer and the hand-over; HANDOVER=1: the latter alone; COLD=1: cold starts in Lambda's image, by Docker
 	@$(if $(COLD),$(MAKE) sam)
-	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.bench $(if $(COLD),cold)
+	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.bench $(if $(COLD),cold,$(if $(HANDOVER),handover))
 
 lint: $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp $(HOME_DIR)/checkov.stamp ## Check style, types, import arrows and templates
 	@printf '%s\n' $(CHECKS) | xargs -n 1 -P 2 $(MAKE)

@@ -35,7 +35,7 @@ from urlshot.records import Bounds
 from urlshot.s3 import s3_client
 from urlshot.secrets import read_credentials
 from urlshot.settings import EgressSettings
-from urlshot.slots import Slots
+from urlshot.slots import Free, Slots
 from urlshot.store import Store
 
 ALONE_SECONDS = 45.0
@@ -80,6 +80,7 @@ class Dispatcher:
         self._hand_over = hand_over
         self._announcer = announcer
         self._parking = parking
+        self._free: list[Free] | None = None
         self._threads = ThreadPoolExecutor(max_workers=threads)
 
     def handle(self, batch: list[Delivery], time_left: Callable[[], float]) -> list[Handled]:
@@ -88,11 +89,13 @@ class Dispatcher:
         A message that was delivered before is handled alone, after the others: if it ended the last batch, its
         neighbours are not to suffer again.
         """
-        pool = SlotPool(self._slots, time.monotonic() + WAIT_SECONDS)
+        pool = SlotPool(self._slots, time.monotonic() + WAIT_SECONDS, self._free)
         fresh = (one for one in batch if not one.redelivered)
         handled = list(self._threads.map(lambda one: self._guarded(one, pool), fresh))
         again = (one for one in batch if one.redelivered)
-        return handled + [self._guarded(one, pool if time_left() > ALONE_SECONDS else None) for one in again]
+        handled += [self._guarded(one, pool if time_left() > ALONE_SECONDS else None) for one in again]
+        self._free = pool.left()
+        return handled
 
     def _guarded(self, delivery: Delivery, pool: SlotPool | None) -> Handled:
         """Handles one message so that no error of it reaches its neighbours. Without a `pool`, postpones it."""

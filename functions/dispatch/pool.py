@@ -25,15 +25,17 @@ def reserved(slots: int) -> int:
 class SlotPool:
     """Takes slots for one batch; safe to share between threads."""
 
-    def __init__(self, slots: Slots, until: float) -> None:
-        """`until` is the time of `time.monotonic()` at which the batch stops waiting."""
+    def __init__(self, slots: Slots, until: float, free: list[Free] | None = None) -> None:
+        """`until` is the time of `time.monotonic()` at which the batch stops waiting; `free` is what `left` of the
+        batch before returned."""
         self._slots = slots
         self._until = until
         self._turn = threading.Lock()  # of the one thread that looks for free slots
         self._state = threading.Lock()
         self._trying: set[int] = set()
         # Most batches are small and find slots free, so the first try costs no look at all of them.
-        self._free = [Free(number) for number in range(slots.count)]
+        self._all_free = free is None
+        self._free = [Free(number) for number in range(slots.count)] if free is None else list(free)
         self._guessed = True
 
     def take(self, priority: Priority) -> Slot | None:
@@ -53,8 +55,16 @@ class SlotPool:
                 return slot
             with self._state:
                 if self._guessed:  # the other guesses may be wrong too
-                    self._free, self._guessed = [], False
+                    self._free, self._guessed, self._all_free = [], False, False
         return None
+
+    def left(self) -> list[Free] | None:
+        """Returns the slots that the next batch tries first, once this one is done; None if all seemed to be free.
+
+        A busy system would otherwise try slots that are in use, once for each message, before it looks.
+        """
+        with self._state:
+            return None if self._all_free else self._free
 
     def _next(self, first: int) -> Free | None:
         """Returns a slot to try. While none is free, one thread looks, and the others wait for their turn."""
@@ -74,7 +84,7 @@ class SlotPool:
                 found = self._slots.list_free()
                 with self._state:
                     self._free = [free for free in found if free.number not in self._trying]
-                    self._guessed = False
+                    self._guessed, self._all_free = False, len(found) == self._slots.count
             return free
         finally:
             self._turn.release()

@@ -11,6 +11,9 @@ prints `{"port": N}` once it listens. moto's own server is left out for four rea
 - It closes every connection and waits 10 ms for stray bytes after each request; aiohttp's server keeps them open.
 - Every mail that SES accepts is written as a file that people can read, before the sender has its answer.
 - What moto's S3 does otherwise than S3 is put right (infra/local/s3_rules.py).
+
+One thread serves everything, so what moto works out anew for each request, with the same result, is kept: which of its
+services an address belongs to (it lists its own folders for that), and the paths of EventBridge's templates.
 """
 
 import argparse
@@ -26,6 +29,8 @@ from concurrent.futures import ThreadPoolExecutor
 from email import policy
 from email.message import EmailMessage
 from email.utils import formatdate
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -44,6 +49,9 @@ _LONG_POLLS = 64  # at once
 def aws_app(mails: Path | None) -> web.Application:
     """moto behind aiohttp; `mails` is the folder for what SES sends."""
     dispatcher = DomainDispatcherApplication(create_backend_app)
+    vars(dispatcher)["get_backend_for_host"] = cache(dispatcher.get_backend_for_host)
+    paths = vars(import_module("jsonpath_ng.ext"))
+    paths["parse"] = cache(paths["parse"])
     mailbox = Mailbox(mails)
     one_at_a_time = ThreadPoolExecutor(1, "moto")
     long_polls = ThreadPoolExecutor(_LONG_POLLS, "poll")

@@ -1,15 +1,19 @@
-"""`python -m tests.bench`: warm renders; `python -m tests.bench cold`: cold starts."""
+"""`python -m tests.bench`: warm renders, then the hand-over; with `handover` or `cold`: that alone."""
 
 import sys
 
 from .cold import cold
+from .handover import handover
 from .speed import main
 
 if __name__ == "__main__":
     match sys.argv[1:]:
         case []:
             main()
+            handover()
         case ["cold"]:
             cold()
+        case ["handover"]:
+            handover()
         case _:
-            sys.exit("python -m tests.bench [cold]")
+            sys.exit("python -m tests.bench [cold | handover]")

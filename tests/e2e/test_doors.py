@@ -113,7 +113,8 @@ def test_a_job_that_is_deleted_while_it_renders_leaves_nothing(keyed: Stack, pag
     assert arrived.wait(60)
     assert call("DELETE", f"{keyed.endpoint}/pdf/{job}").status == 204
     go.set()
-    eventually(lambda: keyed.log_lines("DispatchFunction", job)[-1]["message"] == "job: deleted meanwhile", "its end")
+    lines = eventually(lambda: keyed.log_lines("SettleFunction", job), "what settle makes of it")
+    assert [line["state"] for line in lines if line.get("message") == "answer: dropped"] == ["deleted"]
     assert call("GET", f"{keyed.endpoint}/pdf/{job}").status == 404
 
 
@@ -133,7 +134,7 @@ def test_only_so_many_wait_and_the_rest_are_answered_at_once(keyed: Stack, pages
     job = keyed.post(url).json()["id"]
     assert arrived.wait(60)
     bucket = f"{keyed.ready['aws_endpoint']}/{keyed.ready['bucket']}/wait"
-    assert call("PUT", f"{bucket}/0", data=b"{}").status == 200  # the one turn that there is, to somebody else
+    assert call("PUT", f"{bucket}/0", data=b"{}").status == 200  # the only slot to wait has another holder
     assert call("GET", f"{keyed.endpoint}/pdf/{job}?wait=25").json()["state"] == "running"
     refused = call("GET", f"{keyed.endpoint}/pdf?url={url}")
     assert (refused.status, refused.json()["code"]) == (503, "too_many_waiting")

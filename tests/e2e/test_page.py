@@ -284,7 +284,7 @@ def test_nothing_stands_in_the_way_of_assistive_technology(arrive: Arrive, pages
     try:
         visitor.ask(pages.url(f"/held/{scheme}"))
         expect(page.get_by_text("Printing", exact=True)).to_be_visible()
-        assert arrived.is_set()
+        assert arrived.wait(60)
         motion = page.locator("[data-look=under-way] .mark").evaluate("mark => getComputedStyle(mark).animationName")
         assert motion == "none"
         page.get_by_text("More options").click()

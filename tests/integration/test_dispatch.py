@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -143,6 +144,34 @@ def test_bulk_jobs_leave_the_reserved_slots_free(bench: Bench, monkeypatch: pyte
 @pytest.mark.parametrize(("slots", "expected"), [(1, 0), (2, 1), (3, 1), (4, 1), (7, 1), (8, 2), (100, 25)])
 def test_a_quarter_of_the_slots_is_reserved(slots: int, expected: int) -> None:
     assert reserved(slots) == expected
+
+
+def test_batch_first_tries_the_slots_that_the_last_one_saw_free(bench: Bench) -> None:
+    slots = bench.slots()
+    assert SlotPool(slots, 0).left() is None
+    held = [slots.take(Free(number)) for number in (0, 1)]
+    seen = SlotPool(slots, time.monotonic() + 5)
+    taken = seen.take("normal")
+    assert taken is not None
+    assert (taken.number, seen.left()) == (2, [Free(3)])
+    # nothing is left after the second batch, so the third one looks, and sees what was given back
+    after = SlotPool(slots, time.monotonic() + 5, seen.left())
+    last = after.take("normal")
+    assert last is not None
+    assert (last.number, after.left()) == (3, [])
+    assert held[1] is not None
+    slots.give_back(held[1])
+    again = SlotPool(slots, time.monotonic() + 5, after.left()).take("normal")
+    assert again is not None
+    assert again.number == 1
+
+
+def test_batch_forgets_what_was_free_once_all_slots_are(bench: Bench) -> None:
+    slots = bench.slots()
+    wrong = SlotPool(slots, time.monotonic() + 5, [])
+    assert wrong.left() == []
+    assert wrong.take("normal") is not None
+    assert wrong.left() is None
 
 
 def test_pool_that_gets_no_answer_from_s3_raises(bench: Bench) -> None:

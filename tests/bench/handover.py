@@ -1,0 +1,199 @@
+"""What the hand-over costs and what it keeps apart, on the local stack: moto for AWS, a real RabbitMQ, real functions.
+
+    latency      the stages of one request on the idle stack
+    behind_slow  POST to done of a small page behind pages that take 30 s, over the same page alone
+    behind_bulk  POST to done of a small page behind 500 queued jobs of batches, over the same page alone
+    throughput   finished jobs per second with all slots busy, over the same renders invoked directly; played renders
+    rate         jobs that dispatch hands over per second, and which processes use the processors meanwhile; with 40
+                 slots that settle has to give back in turn, and with slots for all jobs and nothing to settle
+
+Everything shares this machine's processors, which on AWS it does not, so times are upper bounds. What is compared is
+measured in turns. A page is new to the stack each time, and counts as done when its completion message arrives.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Sequence
+from datetime import datetime
+
+from infra.local.settings import PROJECT
+from tests.bench.local import PATIENCE, LocalStack, Site, eventually, running
+from tests.bench.project import played_project
+from tests.bench.rate import ENOUGH_SLOTS, FEW_SLOTS, hand_over_rate, throughput
+from tests.bench.usage import Usage, shown
+from urlshot.messages import QUEUE_BULK, delay_queue
+
+RENDERS = 4
+ROUNDS = 3
+SAMPLES = 8
+"""Requests in each turn."""
+LATENCY_SAMPLES = 24
+AFTER_SECONDS = 1.5
+"""From the slow pages to the first request behind them."""
+BATCHES, BATCH = 5, 100
+
+
+def say(text: str) -> None:
+    """A line with the time and the machine's load, because other work on it shows in every figure."""
+    print(f"{time.strftime('%H:%M:%S')} load {os.getloadavg()[0]:4.1f}  {text}", flush=True)
+
+
+def spread(seconds: Sequence[float]) -> str:
+    """Median, quartiles and worst, in ms."""
+    low, middle, high = statistics.quantiles(seconds, n=4)
+    return f"{middle * 1000:.0f} ms (quartiles {low * 1000:.0f} to {high * 1000:.0f}, worst {max(seconds) * 1000:.0f})"
+
+
+def warm(stack: LocalStack, site: Site) -> None:
+    """Starts an instance of `render` for each slot, and runs a few pages through all functions."""
+    slow_pages(stack, site, RENDERS)
+    for _ in range(3):
+        stack.post_to_done(site.new("small"))
+
+
+def slow_pages(stack: LocalStack, site: Site, count: int) -> None:
+    """Has `count` slow pages rendered side by side, let go as soon as all of them were asked for."""
+    held = hold(stack, site, count)
+    site.release()
+    stack.ends.wait_all(held, PATIENCE)
+
+
+def hold(stack: LocalStack, site: Site, count: int) -> list[str]:
+    """Asks for slow pages, and returns their jobs once all of them are being rendered."""
+    site.hold()
+    jobs = [stack.post(site.new("slow")) for _ in range(count)]
+    site.await_held(count)
+    return jobs
+
+
+def latency(stack: LocalStack, site: Site) -> float:
+    """Prints the stages of a request on the idle stack, medians in ms; returns seconds from POST to done."""
+    found: dict[str, list[float]] = {}
+    for _ in range(LATENCY_SAMPLES):
+        for name, seconds in stages(stack, site).items():
+            found.setdefault(name, []).append(seconds)
+    say(f"latency: medians of {LATENCY_SAMPLES} in ms: POST to done {spread(found['POST to done'])}")
+    for name, took in found.items():
+        say(f"latency: {name:<32}{statistics.median(took) * 1000:8.1f}   worst {max(took) * 1000:8.1f}")
+    return statistics.median(found["POST to done"])
+
+
+def stages(stack: LocalStack, site: Site) -> dict[str, float]:
+    """Makes one request, and returns the seconds of its stages in order.
+
+    `claim` is dispatch's time from the slot to the hand-over: record, signature. It is what the others leave. What the
+    report's phases leave out, such as the look at the PDF and the start of the handler, is `render: rest`.
+    """
+    began = time.time()
+    job = stack.post(site.new("small"))
+    accepted = time.time()
+    announced, event = stack.ends.wait(job)
+    render_ended, duration = stack.render_end(job)
+    requested, finished = _seconds(event["requested_at"]), _seconds(event["finished_at"])
+    phases = {name: milliseconds / 1000 for name, milliseconds in event["report"]["phases"].items()}
+    own = [name for name in phases if name not in ("queue", "wait", "hand_over")]
+    render_began = render_ended - duration
+    handed_over = render_began - phases["hand_over"]
+    return {
+        "POST to done": announced - began,
+        "POST to 202": accepted - began,
+        "POST to record": requested - began,
+        "queue (publish, to dispatch)": phases["queue"],
+        "wait (taking a slot)": phases["wait"],
+        "claim": handed_over - requested - phases["queue"] - phases["wait"],
+        "hand_over (to render's start)": phases["hand_over"],
+        **{f"render: {name}": phases[name] for name in own},
+        "render: rest": duration - sum(phases[name] for name in own),
+        "render's end to record's end": finished - render_ended,
+        "record's end to message": announced - finished,
+    }
+
+
+def behind_slow(stack: LocalStack, site: Site) -> float:
+    """Prints POST to done alone, behind one slow page and behind all slots but one; returns the last over the first."""
+    took: dict[int, list[float]] = {0: [], 1: [], RENDERS - 1: []}
+    for _ in range(ROUNDS):
+        for count, found in took.items():
+            held, began = hold(stack, site, count), time.monotonic()
+            time.sleep(AFTER_SECONDS)
+            for _ in range(SAMPLES):
+                found.append(stack.post_to_done(site.new("small"))[0])
+            if count and time.monotonic() - began > site.SLOW_SECONDS - AFTER_SECONDS:
+                raise SystemExit("the machine is too busy: the slow pages ended before the requests behind them")
+            site.release()
+            stack.ends.wait_all(held, PATIENCE)
+    alone = statistics.median(took[0])
+    for count, found in took.items():
+        more = (statistics.median(found) - alone) * 1000
+        say(f"behind_slow: behind {count} slow pages of {RENDERS} slots: {spread(found)}; {more:+.0f} ms")
+    return statistics.median(took[RENDERS - 1]) / alone
+
+
+def behind_bulk(stack: LocalStack, site: Site) -> float:
+    """Prints POST to done alone and behind queued batches; returns the second over the first."""
+    alone: list[tuple[float, dict[str, float]]] = []
+    behind: list[tuple[float, dict[str, float]]] = []
+    with stack.channel() as channel:
+
+        def queued(name: str) -> int:
+            return int(channel.queue_declare(name, passive=True).message_count)
+
+        for _ in range(2):
+            alone += [stack.post_to_done(site.new("small")) for _ in range(SAMPLES)]
+            for _ in range(BATCHES):
+                requests = [{"url": site.new("bulk")} for _ in range(BATCH)]
+                stack.call("POST", "/pdf/batch", {"requests": requests})
+            first, usage = queued(QUEUE_BULK), Usage(stack)
+            behind += [stack.post_to_done(site.new("small")) for _ in range(SAMPLES)]
+            last = queued(QUEUE_BULK)
+            used = usage.since()
+            say(f"behind_bulk: {first} bulk jobs were queued before the requests, {last} after them")
+            say(f"behind_bulk: CPU seconds meanwhile: {shown(used)}")
+            if last == 0:
+                raise SystemExit("the bulk queue ran empty: nothing was measured behind it")
+            while queued(QUEUE_BULK):
+                channel.queue_purge(QUEUE_BULK)
+                time.sleep(0.5)  # what is in a batch comes back by the delay queue
+            eventually(lambda: queued(delay_queue(QUEUE_BULK, 5)) + queued(QUEUE_BULK) == 0, "an empty bulk queue")
+            eventually(lambda: not stack.slots_in_use(), "free slots")
+    medians = []
+    for name, found in (("alone", alone), ("behind 500 queued bulk jobs", behind)):
+        seconds = [one for one, _ in found]
+        medians.append(statistics.median(seconds))
+        parts = {part: statistics.median(one[part] for _, one in found) * 1000 for part in found[0][1]}
+        say(
+            f"behind_bulk: {name} {spread(seconds)}; " + ", ".join(f"{part} {took:.0f}" for part, took in parts.items())
+        )
+    return medians[1] / medians[0]
+
+
+def handover() -> None:
+    """Prints all of it, and the aims' figures in one line at the end."""
+    say(f"{os.cpu_count()} processors, moto for AWS, a real RabbitMQ; {RENDERS} slots for real pages")
+    site = Site()
+    try:
+        with running(PROJECT, site, Renders=RENDERS) as stack:
+            warm(stack, site)
+            seconds = latency(stack, site)
+            slow = behind_slow(stack, site)
+            bulk = behind_bulk(stack, site)
+        with played_project() as project:
+            over_direct = throughput(project, site, say)
+            flow = [hand_over_rate(project, site, say, size, FEW_SLOTS) for size in (10, 50)]
+            alone = [hand_over_rate(project, site, say, size, ENOUGH_SLOTS) for size in (10, 50)]
+    finally:
+        site.close()
+    say("done")
+    print(
+        f"post_to_done_ms={seconds * 1000:.0f} behind_slow={slow:.2f} behind_bulk={bulk:.2f}"
+        f" throughput_over_direct={over_direct:.2f} handed_over_per_s={max(flow):.0f}"
+        f" with_enough_slots={max(alone):.0f}",
+        flush=True,
+    )
+
+
+def _seconds(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()

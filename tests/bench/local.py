@@ -1,0 +1,277 @@
+"""The local stack in a process of its own, pages for it to print, and the ends of its jobs as AMQP consumers see them.
+
+A job counts as done when its completion message arrives: its record is then ended, and nobody had to ask.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import amqp
+import boto3
+
+from infra.local.addresses import REGION
+from urlshot.messages import COMPLETED, EXCHANGE, FAILED
+
+START_SECONDS = 240.0
+STOP_SECONDS = 60.0
+PATIENCE = 120.0
+"""Seconds for one job or one answer; generous, because the machine may be busy."""
+
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class Site:
+    """A web server: a small page for every path, and pages below /slow that take 30 s unless they are let go."""
+
+    SLOW_SECONDS = 30.0
+
+    def __init__(self) -> None:
+        self._go = threading.Event()
+        self._number = 0
+        self._held = threading.Semaphore(0)
+        site = self
+
+        class Server(ThreadingHTTPServer):
+            request_queue_size = 128
+            daemon_threads = True
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                if self.path.startswith("/slow"):
+                    site._held.release()
+                    site._go.wait(site.SLOW_SECONDS)
+                body = f"<!doctype html><title>{self.path}</title><h1>Page</h1><p>{self.path}".encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html; charset=utf-8")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.host = f"127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def new(self, kind: str) -> str:
+        """Returns a URL that was not asked for before."""
+        self._number += 1
+        return f"http://{self.host}/{kind}?{self._number}"
+
+    def hold(self) -> None:
+        """From now on slow pages wait."""
+        self._go.clear()
+
+    def await_held(self, count: int) -> None:
+        """Waits until `count` more slow pages were asked for."""
+        for _ in range(count):
+            if not self._held.acquire(timeout=PATIENCE):
+                raise SystemExit("a slow page was not asked for")
+
+    def release(self) -> None:
+        """Lets all slow pages go."""
+        self._go.set()
+
+    def close(self) -> None:
+        self._go.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Ends:
+    """The ends of jobs, by a queue of our own on the exchange."""
+
+    def __init__(self, url: str) -> None:
+        self._changed = threading.Condition()
+        self._found: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._closing = False
+        self._connection = connect(url)
+        channel = self._connection.channel()
+        queue = channel.queue_declare(exclusive=True).queue
+        for key in (COMPLETED, FAILED):
+            channel.queue_bind(queue, EXCHANGE, key)
+        channel.basic_consume(queue, no_ack=True, callback=self._on_message)
+        self._thread = threading.Thread(target=self._drain, daemon=True)
+        self._thread.start()
+
+    def _on_message(self, message: Any) -> None:
+        event = json.loads(message.body)
+        with self._changed:
+            self._found[event["id"]] = (time.time(), event)
+            self._changed.notify_all()
+
+    def _drain(self) -> None:
+        while not self._closing:
+            try:
+                self._connection.drain_events(timeout=0.5)
+            except TimeoutError:
+                continue
+            except (OSError, amqp.exceptions.AMQPError):
+                return
+
+    def wait(self, job_id: str) -> tuple[float, dict[str, Any]]:
+        """Returns the time at which the job's end arrived, in seconds since the epoch, and its event."""
+        return self.wait_all([job_id], PATIENCE)[0]
+
+    def wait_all(self, ids: list[str], seconds: float) -> list[tuple[float, dict[str, Any]]]:
+        """Like `wait`, for many jobs."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: all(one in self._found for one in ids), seconds):
+                missing = sum(one not in self._found for one in ids)
+                raise SystemExit(f"{missing} of {len(ids)} jobs did not end within {seconds:g} s")
+            return [self._found[one] for one in ids]
+
+    def close(self) -> None:
+        self._closing = True
+        self._thread.join(5)
+        self._connection.collect()
+
+
+class LocalStack:
+    """A stack that is up."""
+
+    def __init__(self, ready: dict[str, Any]) -> None:
+        self.ready = ready
+        self.ends = Ends(ready["amqp_url"])
+        self.s3 = boto3.client(
+            "s3",
+            endpoint_url=ready["aws_endpoint"],
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+            region_name=REGION,
+        )
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        """Returns the JSON of an answer of the API; any status but 2xx is an error."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(
+            self.ready["endpoint"] + path, data, {"Content-Type": "application/json"}, method=method
+        )
+        with _OPENER.open(request, timeout=PATIENCE) as response:
+            return json.load(response)
+
+    def post(self, url: str) -> str:
+        """Asks for a page; returns the job's id."""
+        return str(self.call("POST", "/pdf", {"url": url})["id"])
+
+    def post_to_done(self, url: str) -> tuple[float, dict[str, float]]:
+        """Returns the seconds from POST to done, and those of its parts."""
+        began = time.time()
+        job = self.post(url)
+        accepted = time.time()
+        ended, event = self.ends.wait(job)
+        if event["error"] is not None:
+            raise SystemExit(f"{url} failed: {event['error']}")
+        phases = {name: milliseconds / 1000 for name, milliseconds in event["report"]["phases"].items()}
+        before = {name: phases.pop(name) for name in ("queue", "wait", "hand_over")}
+        parts = {"accept": accepted - began, **before, "render": sum(phases.values())}
+        announce = ended - datetime.fromisoformat(event["finished_at"]).timestamp()
+        return ended - began, {**parts, "announce": announce}
+
+    def log_lines(self, function: str, message: str) -> list[dict[str, Any]]:
+        """Returns a function's log lines with this message."""
+        file = Path(self.ready["logs"]) / f"{function}.log"
+        lines = file.read_text("utf-8").splitlines() if file.exists() else []
+        found = [json.loads(line) for line in lines if line.startswith("{") and message in line]
+        return [line for line in found if line.get("message") == message]
+
+    def render_end(self, job_id: str) -> tuple[float, float]:
+        """Returns when `render` ended the job, and its seconds, as Lambda reports them; for jobs one after another."""
+        lines = (Path(self.ready["logs"]) / "RenderFunction.log").read_text("utf-8").splitlines()
+        records = [json.loads(line) for line in lines if line.startswith("{")]
+        place = next(
+            n for n, one in enumerate(records) if (one.get("job_id"), one.get("message")) == (job_id, "rendered")
+        )
+        report = next(one for one in records[place:] if one.get("type") == "platform.report")
+        ended = datetime.fromisoformat(records[place]["timestamp"]).timestamp()
+        return ended, report["record"]["metrics"]["durationMs"] / 1000
+
+    def await_log(self, function: str, text: str, count: int, seconds: float) -> None:
+        """Waits until a function has logged so many lines with `text`, from the stack's start on."""
+        file = Path(self.ready["logs"]) / f"{function}.log"
+        eventually(lambda: file.read_bytes().count(text.encode()) >= count, f"{count} x {text!r}", seconds)
+
+    @contextmanager
+    def channel(self) -> Iterator[Any]:
+        """A channel of a plain AMQP client that waits for confirms."""
+        connection = connect(self.ready["amqp_url"])
+        try:
+            yield connection.channel()
+        finally:
+            connection.collect()
+
+    def slots_in_use(self) -> int:
+        """Returns how many slots have a holder."""
+        return int(self.s3.list_objects_v2(Bucket=self.ready["bucket"], Prefix="slot/")["KeyCount"])
+
+    def instances(self) -> list[dict[str, Any]]:
+        """Returns the functions' running instances: `function`, `pid`, `state`."""
+        with _OPENER.open(f"{self.ready['invoke_endpoint']}/_local/instances", timeout=PATIENCE) as response:
+            return list(json.load(response))
+
+
+def connect(url: str) -> Any:
+    """Connects a plain AMQP client that waits for confirms."""
+    match = re.fullmatch(r"amqp://([^:]+):([^@]+)@([^/]+)/", url)
+    if match is None:
+        raise SystemExit("the stack's AMQP address is not one")
+    connection = amqp.Connection(match[3], match[1], match[2], confirm_publish=True)
+    connection.connect()
+    return connection
+
+
+@contextmanager
+def running(project: Path, site: Site, **parameters: object) -> Iterator[LocalStack]:
+    """Starts the stack of a project's folder as `make up` does, and ends it."""
+    with tempfile.TemporaryDirectory() as folder:
+        ready, output = Path(folder) / "ready.json", Path(folder) / "out"
+        command = [sys.executable, "-m", "infra.local", "up", "--ready-file", str(ready), "--allow", site.host]
+        for name, value in parameters.items():
+            command += ["--param", f"{name}={value}"]
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        with output.open("wb") as file:
+            process = subprocess.Popen(command, cwd=project, stdout=file, stderr=file, env=environment)
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            while not ready.exists():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise SystemExit("the stack did not start:\n" + output.read_text()[-3000:])
+                time.sleep(0.1)
+            stack = LocalStack(json.loads(ready.read_text("utf-8")))
+            try:
+                yield stack
+            finally:
+                stack.ends.close()
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def eventually(look: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
+    """Waits until `look` is true; for what is written to a file and announced nowhere."""
+    deadline = time.monotonic() + seconds
+    while not look():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"not within {seconds:g} s: {what}")
+        time.sleep(0.1)

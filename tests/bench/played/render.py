@@ -1,0 +1,47 @@
+"""A played `render`: takes as long as the page's URL says, uploads a small PDF and reports it.
+
+The URL's query has `seconds=`. A page with `limit=1` runs into its limit: it uses its seconds up and fails.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from functions.render.upload import upload
+from urlshot.errors import failure
+from urlshot.jobs import RenderAnswer, RenderJob, Report
+
+PDF = b"%PDF-1.4\n" + b"% played\n" * 100 + b"%%EOF\n"
+UPLOAD_SECONDS = 30.0
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Plays one job."""
+    job = RenderJob.model_validate(event)
+    phases = dict(job.phases)
+    if job.handed_over_at is not None:
+        phases["hand_over"] = (datetime.now(UTC) - job.handed_over_at).total_seconds() * 1000
+    asked = parse_qs(urlsplit(job.url).query)
+    time.sleep(float(asked["seconds"][0]))
+    if "limit" in asked:
+        error = failure("timeout", "The page was not ready in time.").public()
+        return RenderAnswer(id=job.id, generation=job.generation, error=error).model_dump(mode="json")
+    assert job.upload is not None
+    etag = upload(job.upload, PDF, UPLOAD_SECONDS)
+    report = Report(
+        final_url=job.url,
+        status=200,
+        title="",
+        pages=1,
+        bytes=len(PDF),
+        sha256=hashlib.sha256(PDF).hexdigest(),
+        phases=phases,
+        network={},
+        chromium="played",
+        cold=False,
+    )
+    return RenderAnswer(id=job.id, generation=job.generation, report=report, etag=etag).model_dump(mode="json")

@@ -1,0 +1,43 @@
+"""A copy of the project whose `render` is played, and whose `dispatch` and `settle` count their calls to AWS."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from infra.local.settings import PROJECT
+
+PLAYED = Path(__file__).with_name("played")
+COUNTED = ("dispatch", "settle")
+_NO_CACHE = shutil.ignore_patterns("__pycache__")
+
+
+@contextmanager
+def played_project() -> Iterator[Path]:
+    """Makes the copy; `python -m infra.local` in its folder starts it. The layers are those of this project."""
+    with tempfile.TemporaryDirectory(dir=PROJECT / ".urlshot", prefix="played-") as folder:
+        copy = Path(folder)
+        copy.chmod(0o755)  # the broker may run as a user of its own
+        for name in ("functions", "infra"):
+            shutil.copytree(PROJECT / name, copy / name, ignore=_NO_CACHE)
+        (copy / ".urlshot").mkdir()
+        (copy / ".urlshot" / "layers").symlink_to(PROJECT / ".urlshot" / "layers")
+        render = copy / "functions" / "render"
+        upload = (render / "upload.py").read_text("utf-8")
+        shutil.rmtree(render)
+        render.mkdir()
+        shutil.copy(PLAYED / "__init__.py", render)
+        shutil.copy(PLAYED / "render.py", render / "app.py")
+        (render / "upload.py").write_text(upload, "utf-8")
+        template = (PROJECT / "template.yaml").read_text("utf-8")
+        for name in COUNTED:
+            shutil.copy(PLAYED / "counted.py", copy / "functions" / name)
+            handler = f"Handler: functions.{name}.app.handler"
+            if handler not in template:
+                raise SystemExit(f"template.yaml has no {handler}")
+            template = template.replace(handler, f"Handler: functions.{name}.counted.handler")
+        (copy / "template.yaml").write_text(template, "utf-8")
+        yield copy

@@ -1,0 +1,64 @@
+"""CPU seconds by kind of process, from /proc."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+from tests.bench.local import LocalStack
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Usage:
+    """CPU seconds that the stack's processes used since this was made; of those that still run at the end."""
+
+    def __init__(self, stack: LocalStack) -> None:
+        self._stack = stack
+        self._before = _seconds(stack)
+
+    def since(self) -> list[tuple[str, float]]:
+        """Returns the seconds by kind, the largest first."""
+        used: Counter[str] = Counter()
+        for pid, (kind, seconds) in _seconds(self._stack).items():
+            used[kind] += seconds - self._before.get(pid, (kind, 0.0))[1]
+        return [(kind, seconds) for kind, seconds in used.most_common() if seconds >= 0.01]
+
+
+def shown(used: list[tuple[str, float]]) -> str:
+    """CPU seconds of each kind of process, and of all."""
+    return ", ".join([f"{kind} {seconds:.1f}" for kind, seconds in used] + [f"all {sum(one for _, one in used):.1f}"])
+
+
+def _seconds(stack: LocalStack) -> dict[int, tuple[str, float]]:
+    """Returns kind and CPU seconds of each process below the stack's, by its number."""
+    functions = {one["pid"]: str(one["function"]).removesuffix("Function").lower() for one in stack.instances()}
+    parents, times = dict[int, int](), dict[int, float]()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(") ")[2].split()
+        except OSError:
+            continue
+        parents[int(folder.name)] = int(fields[1])
+        times[int(folder.name)] = (int(fields[11]) + int(fields[12])) / _TICKS
+    root, found = int(stack.ready["pid"]), dict[int, tuple[str, float]]()
+    for pid, seconds in times.items():
+        above, ours = [pid], False
+        while above[-1] in parents and not ours:
+            ours = above[-1] == root
+            above.append(parents[above[-1]])
+        if ours:
+            kind = next((functions[one] for one in above if one in functions), None) or _kind(pid, root)
+            found[pid] = (kind, seconds)
+    return found
+
+
+def _kind(pid: int, root: int) -> str:
+    if pid == root:
+        return "stack"
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return "other"
+    return "aws" if b"infra.local.aws" in command else "rabbitmq" if b"beam" in command else "other"
