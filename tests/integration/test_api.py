@@ -438,9 +438,10 @@ def test_each_slot_to_wait_has_one_holder(parts: Parts) -> None:
 
 def test_slot_to_wait_that_was_not_given_back_is_taken_by_one(parts: Parts) -> None:
     assert waiting_for(parts, 1)._take_slot()
-    later = waiting_for(parts, 1, lambda: records.now() + timedelta(hours=1))
+    later = waiting_for(parts, 1, lambda: records.now() + timedelta(hours=1))._slots
+    [free] = later.list_free()
     with ThreadPoolExecutor(5) as threads:
-        taken = list(threads.map(lambda take: take(), [later._take_slot] * 5))
+        taken = list(threads.map(later.take, [free] * 5))
     assert [slot.number for slot in taken if slot] == [0]
 
 
