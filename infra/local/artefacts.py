@@ -25,6 +25,15 @@ from infra.local.runtime import Launch
 _RUNTIME_CLIENT = ("awslambdaric", "simplejson", "snapshot-restore-py")
 _BUILD_SECONDS = 120.0
 
+WHOLE_CPU_MB = 1769
+"""Memory from which Lambda gives a function a whole vCPU.
+
+Source: "Configure Lambda function memory" in the Lambda developer guide.
+"""
+HEAVY_NICENESS = 10
+"""Nice value of functions with a whole vCPU or more. On Lambda each instance has CPUs of its own. Here all share a few,
+and the short functions, which every job passes through, must not queue behind the renders of other jobs."""
+
 
 class MissingArtefact(Exception):
     """Something has not been built; the text says which command does it."""
@@ -141,6 +150,7 @@ def launch(
         task_root=task_root,
         scratch=scratch,
         timeout=float(function.timeout),
+        niceness=HEAVY_NICENESS if function.memory >= WHOLE_CPU_MB else 0,
     )
 
 

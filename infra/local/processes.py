@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -30,14 +31,26 @@ def become_subreaper() -> None:
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _prepare_subreaper() -> None:
-    """Runs in the child before exec; both settings survive it."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # if we are killed, it goes too
-    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+def _prepare(subreaper: bool, niceness: int) -> None:
+    """Runs in the child before exec; the settings survive it."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # the child dies when this process is killed
+    if subreaper:
+        _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    if niceness:
+        os.nice(niceness)
+        set_session_niceness(os.getpid(), niceness)
 
 
-def _prepare() -> None:
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+def set_session_niceness(pid: int, niceness: int) -> None:
+    """Sets the nice value of the session of `pid` against other sessions, where the kernel groups tasks by session.
+
+    With autogroups a process's own nice value counts only within its session. Source: sched(7).
+    """
+    group = Path(f"/proc/{pid}/autogroup")
+    # The kernel has no autogroups, the process is gone, or a user other than root set a value within the last 0.1 s.
+    with suppress(OSError):
+        if not group.read_text("utf-8").endswith(f" nice {niceness}\n"):
+            group.write_text(str(niceness), "utf-8")
 
 
 class _Lines(asyncio.Protocol):
@@ -83,8 +96,11 @@ class Child:
         listener: Callable[[str], None],
         pass_fds: Sequence[int] = (),
         subreaper: bool = False,
+        niceness: int = 0,
     ) -> "Child":
         """Starts `command` with exactly this environment; each line of its output, both streams, goes to `listener`.
+
+        `niceness` is the nice value of the process and of its descendants.
 
         Errors: OSError when it cannot be started.
         """
@@ -99,7 +115,7 @@ class Child:
             cwd=directory,
             pass_fds=pass_fds,
             start_new_session=True,
-            preexec_fn=_prepare_subreaper if subreaper else _prepare,
+            preexec_fn=partial(_prepare, subreaper=subreaper, niceness=niceness),
         )
         _ours.add(process.pid)
         child = cls(process)

@@ -18,7 +18,7 @@ from pathlib import Path
 from aiohttp import web
 
 from infra.local.addresses import function_arn
-from infra.local.processes import Child, freeze_tree, thaw
+from infra.local.processes import Child, freeze_tree, set_session_niceness, thaw
 from infra.local.waits import first_of
 
 RESPONSE_LIMIT = 6 * 1024 * 1024  # bytes of a synchronous answer
@@ -45,7 +45,11 @@ def failure(request_id: str, kind: str, message: str) -> Answer:
 
 @dataclass(frozen=True)
 class Launch:
-    """How a process of one function is started; the instance adds its own TMPDIR and Runtime API address."""
+    """How a process of one function is started; the instance adds its own TMPDIR and Runtime API address.
+
+    timeout    seconds that an invocation may take
+    niceness   nice value of its processes
+    """
 
     function: str
     command: Sequence[str]
@@ -53,6 +57,7 @@ class Launch:
     task_root: Path
     scratch: Path
     timeout: float
+    niceness: int = 0
 
 
 class InitError(Exception):
@@ -122,6 +127,7 @@ class Instance:
             directory=self.launch.task_root,
             listener=self._listener,
             subreaper=True,
+            niceness=self.launch.niceness,
         )
         self.pid = self._child.pid
         asked = asyncio.ensure_future(self._asked.wait())
@@ -143,6 +149,9 @@ class Instance:
     def freeze(self) -> None:
         if self._child is not None and self._child.alive and not self._frozen:
             self._frozen = freeze_tree(self._child.pid)
+            if self.launch.niceness:
+                for pid in self._frozen:  # a browser has a session of its own
+                    set_session_niceness(pid, self.launch.niceness)
             self.state = "frozen"
 
     async def end(self) -> None:

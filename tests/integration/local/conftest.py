@@ -42,6 +42,7 @@ class Harness:
         others: Mapping[str, str] | None = None,
         asynchronous: Mapping[str, Asynchronous] | None = None,
         command: list[Path | str] | None = None,
+        memory: int = 128,
     ) -> Lambdas:
         """A function Probe with this handler, and `others`, handlers by name; `command` starts them in another way."""
         launches = {}
@@ -51,7 +52,7 @@ class Harness:
                 declared_name=None,
                 handler=path,
                 timeout=10,
-                memory=128,
+                memory=memory,
                 environment={"GIVEN": "by the template"},
                 layers=(),
                 concurrency=None,

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from infra.local.artefacts import HEAVY_NICENESS, WHOLE_CPU_MB
 from infra.local.async_events import TooLarge, UnknownFunction
 from infra.local.function import Throttled
 from infra.local.lambdas import Lambdas
@@ -58,6 +59,22 @@ async def test_between_events_the_whole_tree_is_stopped(harness: Any, tmp_path: 
     assert body(await call(lambdas, do="echo"))["pid"] == pids["pid"]
     await lambdas.end()
     assert await gone(pids["pid"]) and await gone(pids["child"])
+
+
+@pytest.mark.parametrize(("memory", "more"), [(WHOLE_CPU_MB - 1, 0), (WHOLE_CPU_MB, HEAVY_NICENESS)])
+async def test_functions_with_a_whole_cpu_yield_to_short_ones(harness: Any, memory: int, more: int) -> None:
+    lambdas = harness.lambdas(memory=memory)
+    assert body(await call(lambdas, do="priority")) == os.getpriority(os.PRIO_PROCESS, 0) + more
+
+
+async def test_sessions_below_a_heavy_function_yield_too(harness: Any, tmp_path: Path) -> None:
+    lambdas = harness.lambdas(memory=WHOLE_CPU_MB)
+    group = Path(f"/proc/{body(await call(lambdas, do='child', pids=str(tmp_path / 'pid')))['child']}/autogroup")
+    if not group.exists() or not group.read_text("utf-8"):
+        pytest.skip("this kernel does not group processes by session")
+    async with asyncio.timeout(30):
+        while not group.read_text("utf-8").endswith(f" nice {HEAVY_NICENESS}\n"):
+            await call(lambdas, do="echo")  # it is set when the instance is stopped after an event
 
 
 async def test_a_timeout_ends_the_whole_tree_and_the_next_event_gets_a_new_instance(

@@ -30,6 +30,8 @@ def handler(event: dict[str, Any], context: Any) -> Any:
             if event.get("crash"):
                 os._exit(7)
             return {"pid": os.getpid(), "child": child.pid}
+        case "priority":
+            return os.getpriority(os.PRIO_PROCESS, 0)
         case "crash":
             os._exit(event.get("code", 1))
         case "exit":
