@@ -63,6 +63,38 @@ class Fuse:
         return Wired()
 
 
+class Deletion:
+    """Deletes the job right before the call to the outside that follows `steps` others."""
+
+    def __init__(self, bench: Bench, steps: int) -> None:
+        self.came = False
+        self._bench = bench
+        self._left = steps
+        self._lock = threading.Lock()
+
+    def wrap(self, part: Any) -> Any:
+        deletion = self
+
+        class Wired:
+            def __getattr__(self, name: str) -> Any:
+                found = getattr(part, name)
+                return deletion._before(found) if callable(found) and not name.startswith("_") else found
+
+        return Wired()
+
+    def _before(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **more: Any) -> Any:
+            with self._lock:
+                self._left -= 1
+                due = self._left == -1
+            if due:
+                self._bench.delete()
+                self.came = True
+            return function(*args, **more)
+
+        return call
+
+
 class History:
     """One job from its message to its end, with Lambda's part played: at most one function is killed."""
 
@@ -195,32 +227,39 @@ def test_destination_that_never_comes(bench: Bench, report: Report, outcome: str
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("outcome", ["report", "page_status", "killed"])
+def test_job_deleted_at_every_step_of_dispatch_leaves_nothing(bench: Bench, report: Report, outcome: str) -> None:
+    """Whether dispatch hands the job over or drops it, no record and no PDF come back."""
+    handed_over = set()
+    for steps in range(30):
+        fresh(bench)
+        deletion = Deletion(bench, steps)
+        bench.dispatch(bench.queue_job(), wrap=deletion.wrap)
+        handed_over.add(len(bench.jobs))
+        while bench.jobs:
+            bench.settle(outcomes(bench, report)[outcome][0](bench.jobs.pop()))
+        if not deletion.came:
+            break  # dispatch makes fewer calls
+        bench.now += LEASED + timedelta(seconds=1)
+        for delivery in bench.waiting():
+            assert bench.dispatch(delivery) == ["dropped"]
+        assert (bench.store.read(ID), bench.pdf(), bench.waiting()) == (None, None, [])
+        assert bench.slots_free() == bench.renders
+    else:
+        pytest.fail("dispatch makes more calls than that")
+    assert handed_over == {0, 1}
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("outcome", ["report", "page_status", "killed"])
 def test_job_deleted_at_every_step_of_settle_leaves_nothing(bench: Bench, report: Report, outcome: str) -> None:
     """Whatever settle does after the deletion, no record and no PDF come back."""
     for steps in range(30):
         fresh(bench)
         bench.dispatch(bench.queue_job())
         event = outcomes(bench, report)[outcome][0](bench.jobs.pop())
-        calls = iter(range(30))
-
-        def deleting(part: Any, calls: Any = calls, steps: int = steps) -> Any:
-            class Wired:
-                def __getattr__(self, name: str) -> Any:
-                    found = getattr(part, name)
-                    if not callable(found) or name.startswith("_"):
-                        return found
-
-                    def call(*args: Any, **more: Any) -> Any:
-                        if next(calls) == steps:
-                            bench.delete()
-                        return found(*args, **more)
-
-                    return call
-
-            return Wired()
-
-        bench.settle(event, deleting)
-        if next(calls) <= steps:
+        deletion = Deletion(bench, steps)
+        bench.settle(event, deletion.wrap)
+        if not deletion.came:
             break  # settle makes fewer calls
         for delivery in bench.waiting():
             assert bench.dispatch(delivery) == ["dropped"]
