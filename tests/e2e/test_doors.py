@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.certificates import certificate
+from tests.commands import first_call
 from tests.e2e.conftest import Pages, Stack, call, eventually, start, stop
 from tests.e2e.examples.verify import verified
 from tests.e2e.visitor import Visitor, open_browser
@@ -74,6 +75,14 @@ def test_a_browser_of_the_allowed_origin_may_ask_before_it_calls(keyed: Stack) -
     assert "x-api-key" in answer.headers["Access-Control-Allow-Headers"]
 
 
+def readme_download(keyed: Stack, url: str, out: Path) -> None:
+    """Runs the commands by which the README downloads a first PDF, with this stack's endpoint and key."""
+    block = first_call().replace("https://example.com/", url)
+    stubs = f"out() {{ echo {keyed.endpoint}; }}; aws() {{ echo {keyed.ready['api_key']}; }}\n"
+    subprocess.run(["bash", "-eu", "-c", stubs + block], cwd=out.parent, check=True, timeout=60)
+    (out.parent / "page.pdf").rename(out)
+
+
 def test_a_job_from_its_request_to_its_deletion(keyed: Stack, pages: Pages, tmp_path: Path) -> None:
     """Every address that is given out works as it is given, under the stage's path; a file's without the key."""
     url = pages.url("/keyed")
@@ -98,8 +107,7 @@ def test_a_job_from_its_request_to_its_deletion(keyed: Stack, pages: Pages, tmp_
     assert report.json()["sha256"] == done["report"]["sha256"]
     assert call("GET", done["links"]["report"], headers={"If-None-Match": report.headers["ETag"]}).status == 304
     direct = tmp_path / "direct.pdf"
-    curl = ["curl", "-sSL", "--fail", "-H", f"x-api-key: {keyed.ready['api_key']}", "-o", direct]
-    subprocess.run([*curl, f"{keyed.endpoint}/pdf?url={url}"], check=True, timeout=60)
+    readme_download(keyed, url, direct)
     assert direct.read_bytes().startswith(b"%PDF")
     assert call("DELETE", job).status == 204
     assert call("GET", job).json()["code"] == "not_found"
