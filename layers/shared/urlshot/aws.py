@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import botocore.session
 from botocore.config import Config
@@ -18,6 +18,7 @@ from botocore.config import Config
 from urlshot.logs import logger
 
 log = logger()
+Client = TypeVar("Client")
 
 _lock = threading.Lock()  # a session is not safe to share between threads (botocore's documentation)
 
@@ -39,13 +40,14 @@ def client(service: str, **config: Any) -> Any:
         return with_debug_lines(_session().create_client(service, config=Config(**{**waits, **config})))
 
 
-def with_debug_lines(client: Any) -> Any:
+def with_debug_lines(client: Client) -> Client:
     """Has every call of a client logged at DEBUG: service, operation, status, attempts and milliseconds, and nothing of
     its content. Returns the client."""
-    if log.isEnabledFor(logging.DEBUG):
-        client.meta.events.register("before-call", _begin)
-        client.meta.events.register("after-call", _answered)
-        client.meta.events.register("after-call-error", _failed)
+    if logging.getLogger(log.name).isEnabledFor(logging.DEBUG):
+        events = cast("Any", client).meta.events
+        events.register("before-call", _begin)
+        events.register("after-call", _answered)
+        events.register("after-call-error", _failed)
     return client
 
 
