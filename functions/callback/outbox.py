@@ -11,6 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ConfigDict
 
+from urlshot.aws import with_debug_lines
 from urlshot.errors import Broken, Transient
 from urlshot.events import Detail
 from urlshot.subscriptions import Subscriber
@@ -35,7 +36,7 @@ class Outbox:
     def __init__(self, url: str, client: SQSClient | None = None) -> None:
         config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
         self._url = url
-        self._sqs: SQSClient = client or boto3.client("sqs", config=config)
+        self._sqs: SQSClient = client or with_debug_lines(boto3.client("sqs", config=config))
 
     def put(self, delivery: Delivery) -> None:
         """Queues one subscriber's callback."""

@@ -8,6 +8,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
 
+from urlshot.aws import with_debug_lines
 from urlshot.errors import Broken, Transient
 from urlshot.jobs import RenderJob
 from urlshot.logs import logger
@@ -27,7 +28,7 @@ def lambda_client(pool: int) -> LambdaClient:
         max_pool_connections=pool,
         tcp_keepalive=True,
     )
-    return boto3.client("lambda", config=config)
+    return with_debug_lines(boto3.client("lambda", config=config))
 
 
 class Renderer:

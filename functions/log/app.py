@@ -15,6 +15,7 @@ log = logger()
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     """Writes the line; a duplicate of an event writes it again, with the same `event_key`."""
     detail = Detail.model_validate(event["detail"])
+    log.debug("event: taken", extra={"event_id": event.get("id"), "event_key": detail.event_key})
     fields: dict[str, Any] = {
         "job_id": detail.id,
         "url": detail.url,

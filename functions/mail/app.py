@@ -12,6 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
 from functions.mail.text import Mail, compose
+from urlshot.aws import with_debug_lines
 from urlshot.claims import S3Claims
 from urlshot.events import Detail
 from urlshot.links import FileLinks
@@ -129,7 +130,7 @@ def bootstrap() -> Mailer:
     s3 = s3_client()
     return Mailer(
         settings,
-        boto3.client("sesv2", config=config),
+        with_debug_lines(boto3.client("sesv2", config=config)),
         S3Claims(settings.bucket, s3),
         Subscribers(settings.bucket, s3),
         FileLinks(link_key(settings.link_secret)),

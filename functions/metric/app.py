@@ -9,7 +9,9 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from urlshot.events import Detail
+from urlshot.logs import logger
 
+log = logger()
 metrics = Metrics()
 
 PHASES = ("queue", "wait", "hand_over", "start", "navigate", "settle", "print", "upload")
@@ -20,6 +22,7 @@ PHASES = ("queue", "wait", "hand_over", "start", "navigate", "settle", "print", 
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     """Counts the job's end. An event that only repeats what had ended before is counted apart."""
     detail = Detail.model_validate(event["detail"])
+    log.debug("event: taken", extra={"event_id": event.get("id"), "event_key": detail.event_key})
     metrics.add_metadata("job_id", detail.id)
     if detail.cached:
         metrics.add_metric("pdf.asked.again", MetricUnit.Count, 1)

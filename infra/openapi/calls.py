@@ -128,7 +128,8 @@ CALLS = [
             "For browsers, `curl -L` and everything else that follows redirects: waits until the PDF is there and "
             f"redirects to it. While it is not, the call redirects to itself, up to {MAX_HOPS} times, after "
             f"{WAIT_SECONDS:g} s each. Options go by their names; those with fields of their own have no room in a "
-            "query, but for `margin` as one length. Percent-encode the URL of the page."
+            "query, but for `margin` as one length. Percent-encode the URL of the page. With an API key do "
+            "not use `curl -L`, which sends its headers to S3 too: fetch the link without the key."
         ),
         parameters=("url", "max_age", "hops", "options"),
         answers={

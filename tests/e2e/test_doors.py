@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import boto3
 import pytest
 from playwright.sync_api import expect
 
 from tests.certificates import certificate
+from tests.commands import first_call
 from tests.e2e.conftest import Pages, Stack, call, eventually, start, stop
 from tests.e2e.examples.verify import verified
 from tests.e2e.visitor import Visitor, open_browser
@@ -18,6 +23,8 @@ from tests.hooks import Hooks
 from urlshot.identity import job_id
 
 ORIGIN = "https://app.example.com"
+SYMMETRIC_KEY = bytes(range(32))
+SYMMETRIC = "arn:aws:secretsmanager:us-east-1:123456789012:secret:of-receivers"
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +43,17 @@ def hooks(tls: Path) -> Iterator[Hooks]:
 def keyed(pages: Pages, hooks: Hooks, tls: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     ready = tmp_path_factory.mktemp("keyed") / "ready.json"
     parameters = {"RequireApiKey": "true", "CorsOrigin": ORIGIN, "DenyHosts": "*.denied.example", "MaxWaiting": "1"}
+    parameters["SymmetricWebhookSecretArn"] = SYMMETRIC
     stack = start(
         pages, ready, "--stage-prefix", "--ca", str(tls),
         "--allow", f"{pages.host},localhost:{hooks.port}",
         *(word for name, value in parameters.items() for word in ("--param", f"{name}={value}")),
     )  # fmt: skip
+    secrets = boto3.client(
+        "secretsmanager", endpoint_url=stack.ready["aws_endpoint"], region_name="us-east-1",
+        aws_access_key_id="test", aws_secret_access_key="test",
+    )  # fmt: skip
+    secrets.create_secret(Name="of-receivers", SecretString=f"whsec_{base64.b64encode(SYMMETRIC_KEY).decode()}")
     yield stack
     stop(stack)
 
@@ -74,6 +87,14 @@ def test_a_browser_of_the_allowed_origin_may_ask_before_it_calls(keyed: Stack) -
     assert "x-api-key" in answer.headers["Access-Control-Allow-Headers"]
 
 
+def readme_download(keyed: Stack, url: str, out: Path) -> None:
+    """Runs the commands by which the README downloads a first PDF, with this stack's endpoint and key."""
+    block = first_call().replace("https://example.com/", url)
+    stubs = f"out() {{ echo {keyed.endpoint}; }}; aws() {{ echo {keyed.ready['api_key']}; }}\n"
+    subprocess.run(["bash", "-eu", "-c", stubs + block], cwd=out.parent, check=True, timeout=60)
+    (out.parent / "page.pdf").rename(out)
+
+
 def test_a_job_from_its_request_to_its_deletion(keyed: Stack, pages: Pages, tmp_path: Path) -> None:
     """Every address that is given out works as it is given, under the stage's path; a file's without the key."""
     url = pages.url("/keyed")
@@ -98,8 +119,7 @@ def test_a_job_from_its_request_to_its_deletion(keyed: Stack, pages: Pages, tmp_
     assert report.json()["sha256"] == done["report"]["sha256"]
     assert call("GET", done["links"]["report"], headers={"If-None-Match": report.headers["ETag"]}).status == 304
     direct = tmp_path / "direct.pdf"
-    curl = ["curl", "-sSL", "--fail", "-H", f"x-api-key: {keyed.ready['api_key']}", "-o", direct]
-    subprocess.run([*curl, f"{keyed.endpoint}/pdf?url={url}"], check=True, timeout=60)
+    readme_download(keyed, url, direct)
     assert direct.read_bytes().startswith(b"%PDF")
     assert call("DELETE", job).status == 204
     assert call("GET", job).json()["code"] == "not_found"
@@ -144,6 +164,12 @@ def test_only_so_many_wait_and_the_rest_are_answered_at_once(keyed: Stack, pages
     assert keyed.ended(job)["state"] == "done"
 
 
+def symmetric_signature(headers: Mapping[str, str], body: bytes) -> str:
+    """The v1 signature that Standard Webhooks wants of a callback."""
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    return f"v1,{base64.b64encode(hmac.digest(SYMMETRIC_KEY, signed, hashlib.sha256)).decode()}"
+
+
 def test_everyone_who_asked_for_a_callback_gets_one_and_a_mail_is_a_link_that_opens(
     keyed: Stack, pages: Pages, hooks: Hooks
 ) -> None:
@@ -161,6 +187,7 @@ def test_everyone_who_asked_for_a_callback_gets_one_and_a_mail_is_a_link_that_op
         assert post.signed_by(public)
         assert verified(post.headers, post.body, [public])  # the README's own way to look
         assert not verified(post.headers, post.body + b" ", [public])
+        assert symmetric_signature(post.headers, post.body) in post.headers["webhook-signature"].split()
         assert (post.json["type"], post.json["data"]["id"]) == ("shot.completed", job)
         file = post.json["data"]["links"]["file"]
         assert call("GET", call("GET", file, key="").headers["Location"]).body.startswith(b"%PDF")

@@ -16,6 +16,7 @@ from infra.local.template import STACK_TYPE, Resource, load_template
 from infra.local.wiring import read_wiring
 from tests.unit.stacks import ADDRESSES, ATTACHED, EVERYTHING, MODES, PROJECT, PUBLIC, Stack, listed, may, stack
 
+SUBNETS = ["SubnetA", "SubnetB"]
 NESTED = ["network", "broker", "storage", "roles", "monitoring"]
 SAMS_OWN = {"AWS::ApiGateway::UsagePlan", "AWS::WAFv2::WebACLAssociation"}
 """They refer to what SAM makes (`!Ref Api.Stage`)."""
@@ -117,6 +118,28 @@ def test_the_subnets_are_halves_of_nothing_but_the_vpc_in_two_zones() -> None:
     subnets = made.of("AWS::EC2::Subnet").values()
     assert [one.require("CidrBlock") for one in subnets] == ["10.9.0.0/24", "10.9.1.0/24"]
     assert len({one.require("AvailabilityZone") for one in subnets}) == 2
+
+
+@pytest.mark.parametrize("mode", MODES[:2], ids=lambda mode: mode["BrokerDeployment"])
+def test_zones_are_those_of_the_subnets_and_the_first_is_the_brokers(mode: dict[str, str]) -> None:
+    made = stack(Zones="us-east-1d,us-east-1b", **mode)
+    zones = {f"urlshot-Network-{name}": made[f"Network.{name}"].require("AvailabilityZone") for name in SUBNETS}
+    assert list(zones.values()) == ["us-east-1d", "us-east-1b"]
+    assert zones[made["Broker.Broker"].require("SubnetIds")[0]] == "us-east-1d"
+    given = made.template.nested("Network").body["Parameters"]["Zones"]
+    assert given["AllowedPattern"] == made.template.body["Parameters"]["Zones"]["AllowedPattern"]
+
+
+def test_render_memory_is_said_to_need_a_quota() -> None:
+    assert "3,008 MB" in stack().template.body["Parameters"]["RenderMemory"]["Description"]
+
+
+@pytest.mark.parametrize("name", ["HasMail"])
+def test_a_condition_is_defined_in_one_template(name: str) -> None:
+    files = [PROJECT / "template.yaml", *(PROJECT / "infra" / f"{nested}.yaml" for nested in NESTED)]
+    assert [file.name for file in files if name in load_template(file).get("Conditions", {})] == ["template.yaml"]
+    tests = [file.name for file in files if "NotifyAllow" in json.dumps(load_template(file).get("Conditions", {}))]
+    assert tests == ["template.yaml"]
 
 
 def test_nothing_in_the_vpc_has_a_way_to_the_internet_or_from_it() -> None:

@@ -76,8 +76,9 @@ def test_a_function_may_do_this_and_nothing_else(room: str, mode: dict[str, str]
     own = {("logs:CreateLogStream", log), ("logs:PutLogEvents", log)}
     assert own <= may(made, room)
     assert {(action, short(resource)) for action, resource in may(made, room) - own} == MAY[room]
-    attached = mode is PRIVATE and f"{room}Function" in ATTACHED - {"DispatchFunction"}
-    assert role.property("ManagedPolicyArns") == (["urlshot-Network-AttachPolicy"] if attached else None)
+    # In both modes: Lambda deletes a function's network interfaces after it has left the VPC.
+    attached = f"{room}Function" in ATTACHED - {"DispatchFunction"}
+    assert role.property("ManagedPolicyArns") == (["urlshot-Roles-AttachPolicy"] if attached else None)
     assert role.require("AssumeRolePolicyDocument")["Statement"] == [
         {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
     ]
@@ -87,7 +88,7 @@ def test_every_function_has_a_role_that_is_tested_and_nobody_else_has_one() -> N
     made = stack(**EVERYTHING)
     assert {name.removesuffix("Function") for name in made.functions} == MAY.keys()
     assert set(made.of("AWS::IAM::Role")) == {f"Roles.{room}Role" for room in MAY}
-    assert set(made.of("AWS::IAM::ManagedPolicy")) == {"Network.AttachPolicy"}
+    assert set(made.of("AWS::IAM::ManagedPolicy")) == {"Roles.AttachPolicy"}
 
 
 @pytest.mark.parametrize(("room", "target"), [("Dispatch", "Render"), ("Render", "Settle")])
@@ -98,10 +99,33 @@ def test_function_may_invoke_the_next_one_by_its_very_name(room: str, target: st
 
 
 def test_only_lambda_and_not_the_code_may_use_what_attaches_a_function() -> None:
-    allow, deny = stack()["Network.AttachPolicy"].require("PolicyDocument")["Statement"]
+    allow, deny = stack()["Roles.AttachPolicy"].require("PolicyDocument")["Statement"]
     assert (allow["Effect"], set(allow["Action"])) == ("Allow", INTERFACES)
     assert (deny["Effect"], deny["Action"], deny["Resource"]) == ("Deny", "ec2:*", "*")
     assert deny["Condition"] == {"Null": {"lambda:SourceFunctionArn": "false"}}
+
+
+def test_switching_network_mode_changes_no_permission() -> None:
+    """A stack updates roles before functions, and Lambda deletes interfaces after that."""
+    private, public = stack(**PRIVATE, **EVERYTHING), stack(**PUBLIC, **EVERYTHING)
+    for name, role in private.of("AWS::IAM::Role").items():
+        for part in ("Policies", "ManagedPolicyArns"):
+            assert role.property(part) == public[name].property(part), name
+    policy = "Roles.AttachPolicy"
+    assert private[policy].require("PolicyDocument") == public[policy].require("PolicyDocument")
+
+
+@pytest.mark.parametrize(("to", "there"), [({}, False), ({"MailTo": "b@example.com"}, True)])
+def test_mail_has_a_role_exactly_where_there_is_a_mail_function(to: dict[str, str], there: bool) -> None:
+    made = stack(MailFrom="a@example.com", **to)
+    assert ("MailFunction" in made, "Roles.MailRole" in made, "Roles.MailLogs" in made) == (there, there, there)
+
+
+def test_only_callback_reads_the_symmetric_secret() -> None:
+    arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:hooks/v1-AbCdEf"
+    without, made = stack(**EVERYTHING), stack(SymmetricWebhookSecretArn=arn, **EVERYTHING)
+    assert may(made, "Callback") - may(without, "Callback") == {("secretsmanager:GetSecretValue", arn)}
+    assert [room for room in MAY if any(resource == arn for _, resource in may(made, room))] == ["Callback"]
 
 
 def test_mails_are_sent_from_one_address_only() -> None:

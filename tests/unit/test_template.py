@@ -245,18 +245,37 @@ def test_links_have_tokens_where_keys_are_required() -> None:
         ("NotifyAllow", "a@example.com, @example.org", True),
         ("NotifyAllow", "example.com", False),
         ("NotifyAllow", "@", False),
+        ("SymmetricWebhookSecretArn", "", True),
+        ("SymmetricWebhookSecretArn", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:hooks/v1-AbCdEf", True),
+        ("SymmetricWebhookSecretArn", "arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:v1-AbCdEf", True),
+        ("SymmetricWebhookSecretArn", "whsec_c2VjcmV0", False),
+        ("SymmetricWebhookSecretArn", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:*", False),
+        ("Zones", "", True),
+        ("Zones", "us-east-1a,us-east-1c", True),
+        ("Zones", "us-gov-west-1a,us-gov-west-1b", True),
+        ("Zones", "us-east-1a", False),
+        ("Zones", "us-east-1a,us-east-1a", False),
+        ("Zones", "us-east-1a,us-east-1b,us-east-1c", False),
+        ("Zones", "use1-az1,use1-az2", False),
         ("CallbackHosts", "", True),
         ("CallbackHosts", "a.example, b.example:8443,[::1]:443", True),
         ("CallbackHosts", "https://a.example", False),
         ("CallbackHosts", "*.example", False),
     ],
 )
-def test_lists_of_recipients_are_checked_on_deploy(name: str, value: str, right: bool) -> None:
+def test_parameters_are_checked_on_deploy(name: str, value: str, right: bool) -> None:
     if right:
         assert ApiSettings.read(wiring_with(**{name: value}).functions["ApiFunction"].environment)
     else:
         with pytest.raises(TemplateError):
             wiring_with(**{name: value})
+
+
+def test_callback_is_given_the_symmetric_secret() -> None:
+    arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:hooks-AbCdEf"
+    for given, read in (({"SymmetricWebhookSecretArn": arn}, arn), ({}, "")):
+        environment = wiring_with(**given).functions["CallbackFunction"].environment
+        assert CallbackSettings.read(environment).symmetric_webhook_secret == read
 
 
 OPEN = {"/", "/page/{name}", "/health", "/openapi.json", "/webhook-keys", "/pdf/{id}/file"}

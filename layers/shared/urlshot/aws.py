@@ -6,12 +6,19 @@ here uses and every cold start would pay for: 35 ms of processor time of 270 for
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import botocore.session
 from botocore.config import Config
+
+from urlshot.logs import logger
+
+log = logger()
+Client = TypeVar("Client")
 
 _lock = threading.Lock()  # a session is not safe to share between threads (botocore's documentation)
 
@@ -30,4 +37,34 @@ def client(service: str, **config: Any) -> Any:
         "tcp_keepalive": True,
     }
     with _lock:
-        return _session().create_client(service, config=Config(**{**waits, **config}))
+        return with_debug_lines(_session().create_client(service, config=Config(**{**waits, **config})))
+
+
+def with_debug_lines(client: Client) -> Client:
+    """Has every call of a client logged at DEBUG: service, operation, status, attempts and milliseconds, and nothing of
+    its content. Returns the client."""
+    if logging.getLogger(log.name).isEnabledFor(logging.DEBUG):
+        events = cast("Any", client).meta.events
+        events.register("before-call", _begin)
+        events.register("after-call", _answered)
+        events.register("after-call-error", _failed)
+    return client
+
+
+def _begin(context: dict[str, Any], **_: Any) -> None:
+    context["urlshot_began"] = time.monotonic()
+
+
+def _answered(model: Any, parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+    metadata = parsed.get("ResponseMetadata", {})
+    _log_call(model, context, status=metadata.get("HTTPStatusCode"), attempts=metadata.get("RetryAttempts", 0) + 1)
+
+
+def _failed(model: Any, exception: Exception, context: dict[str, Any], **_: Any) -> None:
+    _log_call(model, context, error=type(exception).__name__)
+
+
+def _log_call(model: Any, context: dict[str, Any], **fields: Any) -> None:
+    took = round((time.monotonic() - context["urlshot_began"]) * 1000, 1)
+    call = {"service": model.service_model.service_name, "operation": model.name}
+    log.debug("aws: called", extra={**call, **fields, "milliseconds": took})

@@ -13,7 +13,10 @@ import amqp
 import amqp.exceptions
 
 from urlshot.errors import Transient
+from urlshot.logs import logger
 from urlshot.secrets import Credentials
+
+log = logger()
 
 CONNECT_SECONDS = 2.0
 CONFIRM_SECONDS = 4.0
@@ -73,6 +76,7 @@ class Publisher:
             type=type,
             application_headers=headers or {},
         )
+        began = time.monotonic()
         with self._turn(key):
             for attempt in (1, 2):
                 try:
@@ -87,6 +91,9 @@ class Publisher:
                         raise Transient("queue_unavailable", internal=f"{key}: {error!r}") from error
                 else:
                     self._used = time.monotonic()
+                    took = round((self._used - began) * 1000, 1)
+                    sent = {"key": key, "message_id": message_id, "attempts": attempt, "milliseconds": took}
+                    log.debug("broker: confirmed", extra=sent)
                     return
 
     def check(self) -> None:

@@ -14,9 +14,11 @@ call "$API/pdf/$ID?wait=20"
 # What is known about the PDF: its verdict, its pages, what was missing.
 call "$API/pdf/$ID/report"
 
-# Or wait and download in one call, here on other paper; --fail, so that no problem is saved as a PDF.
-call --fail --location --output page.pdf --get "$API/pdf" \
-  --data-urlencode "url=$PAGE" --data format=A5 --data landscape=true
+# Or wait for the link and download, here on other paper. The answer redirects to S3. Do not use --location with a key:
+# curl would send the key to S3 too. --fail, so that no problem is saved as a PDF.
+LINK=$(call --fail --output /dev/null --write-out '%{redirect_url}' --get "$API/pdf" \
+  --data-urlencode "url=$PAGE" --data format=A5 --data landscape=true)
+curl --fail --silent --show-error --output page.pdf "$LINK"
 
 # Many at once. What is wrong is answered as a problem, with what to do about it, and keeps nothing else from being done.
 call --data "{\"requests\": [{\"url\": \"$PAGE\"}, {\"url\": \"http://10.0.0.1/\"}]}" "$API/pdf/batch"

@@ -1,0 +1,21 @@
+"""Blocks of shell commands in the documentation."""
+
+from __future__ import annotations
+
+import re
+
+from infra.local.settings import PROJECT
+
+_BLOCK = re.compile(r"^ *```(?:sh|console)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
+
+
+def blocks() -> list[str]:
+    """Every block of commands of the README and of docs/."""
+    files = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("**/*.md"))]
+    return [block for file in files for block in _BLOCK.findall(file.read_text("utf-8"))]
+
+
+def first_call() -> str:
+    """The block that downloads a PDF from a new deployment. It calls `out`, a function of another block, and `aws`."""
+    [block] = [block for block in blocks() if "get-api-key " in block]
+    return block
