@@ -5,9 +5,9 @@ queue: a `Delivery`. So each subscriber has attempts, waits and a dead letter of
 a message whose POST failed is hidden for longer each time, and SQS itself moves it to the dead-letter queue, where it
 says whom it is for and what he was to be told. From there it can be moved back as it is.
 
-A message may come twice, and an event too. What was done is found by the claim on the callback's id, and by the
-subscriptions, which are deleted when they are answered: where none is left, because the job was deleted or another
-delivery was quicker, nothing is posted.
+A message may come twice, an event may come twice, and two events may answer one subscription. So a delivery claims the
+callback's id and then its earliest subscription, and an answered subscription is deleted: where none is left, because
+the job was deleted or another delivery was quicker, nothing is posted.
 """
 
 from __future__ import annotations
@@ -117,14 +117,14 @@ class Worker:
         if not left:
             log.info("callback: nobody waits", extra=fields)
             return
-        config = IdempotencyConfig(
-            event_key_jmespath="id", raise_on_no_idempotency_key=True, expires_after_seconds=KEPT_SECONDS
-        )
-        config.register_lambda_context(context)
         claims = self._claims()
-        once = idempotent_function(
-            self._post, data_keyword_argument="key", config=config, persistence_store=claims, key_prefix="callback"
-        )
+
+        def post_unless_answered(*, key: dict[str, str], **more: Any) -> dict[str, Any]:
+            """The event of a hit right after the end, and that of the end, can answer the same subscription."""
+            once = _once(self._post, claims, context)
+            return once(key={"id": left[0].name}, message_id=key["id"], **more)
+
+        once = _once(post_unless_answered, claims, context)
         try:
             done = once(key={"id": webhook_id(event, subscriber.hash)}, delivery=delivery, left=left)
         except IdempotencyAlreadyInProgressError as error:
@@ -141,20 +141,43 @@ class Worker:
         words = "ended by 410" if done["status"] == GONE else "delivered"
         log.info(f"callback: {words}", extra={**fields, "status": done["status"]})
 
-    def _post(self, *, key: dict[str, str], delivery: Delivery, left: list[Subscription]) -> dict[str, Any]:
-        """Posts; what it gives is kept with the claim, so that a repetition knows which subscriptions were answered:
-        those that came later may be for something else."""
+    def _post(
+        self,
+        *,
+        key: dict[str, str],  # noqa: ARG002 - powertools reads it
+        message_id: str,
+        delivery: Delivery,
+        left: list[Subscription],
+    ) -> dict[str, Any]:
+        """Posts, and returns the status and the names of the subscriptions that the post answers.
+
+        The claim keeps both. A repetition deletes these subscriptions only: later ones may be for another render.
+        """
         body = completion(delivery.event, self._public_url, self._links)
         now = int(time.time())
         headers = {
-            "webhook-id": key["id"],
+            "webhook-id": message_id,
             "webhook-timestamp": str(now),
-            "webhook-signature": self._keys.sign(key["id"], now, body),
+            "webhook-signature": self._keys.sign(message_id, now, body),
         }
         status = asyncio.run(self._sender.post(delivery.subscriber.address, headers, body))
         if not 200 <= status < 300 and status != GONE:
             raise Undelivered(f"answered {status}")
         return {"status": status, "answered": [one.name for one in left]}
+
+
+def _once(
+    function: Callable[..., dict[str, Any]], claims: S3Claims, context: LambdaContext
+) -> Callable[..., dict[str, Any]]:
+    """Returns `function`, made to run once for each `key` that it gets."""
+    config = IdempotencyConfig(
+        event_key_jmespath="id", raise_on_no_idempotency_key=True, expires_after_seconds=KEPT_SECONDS
+    )
+    config.register_lambda_context(context)
+    once: Callable[..., dict[str, Any]] = idempotent_function(
+        function, data_keyword_argument="key", config=config, persistence_store=claims, key_prefix="callback"
+    )
+    return once
 
 
 def _delay(attempt: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -56,13 +57,18 @@ class Mailer:
         self._config = IdempotencyConfig(
             event_key_jmespath="event_key", raise_on_no_idempotency_key=True, expires_after_seconds=KEPT_SECONDS
         )
-        self._once = idempotent_function(
-            self._send,
+        self._once_for_event = self._once(self._send_for_event)
+        self._once_for_subscription = self._once(self._send)
+
+    def _once(self, send: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+        once: Callable[..., dict[str, Any]] = idempotent_function(
+            send,
             data_keyword_argument="key",
             config=self._config,
-            persistence_store=claims,
+            persistence_store=self._claims,
             key_prefix="mail",
         )
+        return once
 
     def mail(self, detail: Detail, context: LambdaContext) -> None:
         """Mails an event to everyone whom it was not mailed to. One whose mail fails does not keep it from the others.
@@ -93,11 +99,27 @@ class Mailer:
         """Mails one address unless that was done; gives the names of the subscriptions that this or that answered."""
         before = self._claims.ambiguous
         fields = {"job_id": detail.id, "event_key": key}
-        sent = self._once(key={"event_key": key}, mail=mail, address=address, names=names)
+        sent = self._once_for_event(key={"event_key": key}, mail=mail, address=address, names=names)
         if self._claims.ambiguous > before:
             log.warning("mail: ambiguous, may have been sent before", extra=fields)
         log.info("mail: sent", extra={**fields, "message_id": sent["message_id"]})
         return list(sent["answered"])
+
+    def _send_for_event(
+        self,
+        *,
+        key: dict[str, str],  # noqa: ARG002 - powertools reads it
+        mail: Mail,
+        address: str,
+        names: list[str],
+    ) -> dict[str, Any]:
+        """Sends unless another event has answered the earliest of these subscriptions.
+
+        The event of a hit right after the end, and that of the end itself, can answer the same subscription.
+        """
+        if not names:
+            return self._send(key={}, mail=mail, address=address, names=names)
+        return self._once_for_subscription(key={"event_key": names[0]}, mail=mail, address=address, names=names)
 
     def _send(
         self,

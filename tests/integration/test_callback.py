@@ -363,6 +363,30 @@ def test_a_claim_that_was_never_marked_is_posted_again_with_the_same_id_and_coun
     ]
 
 
+def test_two_events_that_answer_one_subscription_are_one_callback(
+    bench: Bench, hooks: Hooks, event: Detail, report: Report, sender: Sender
+) -> None:
+    """A request that hits within seconds of the end: the end's event serves it as well as its own."""
+    names = bench.ask(f"{hooks.url}/hook", at=NOON + SECOND)
+    bench.put(event)
+    bench.put(events.cached(ID, URL, "bucket", NOON + SECOND, report, only=names))
+    for record in bench.receive():
+        bench.settle(record)
+    first, second = bench.receive()
+    meanwhile: list[bool] = []
+
+    class Slow(Sender):
+        async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
+            meanwhile.append(await asyncio.to_thread(bench.settle, second))
+            return await sender.post(url, headers, body)
+
+    worker = bench.worker(Slow(Egress(), ssl.create_default_context()))
+    assert bench.settle(first, worker)
+    assert meanwhile == [False]  # the other delivery is under way
+    bench.run()
+    assert (len(hooks.posts), bench.left()) == (1, 0)
+
+
 def test_a_replayed_event_does_not_answer_who_asked_later(bench: Bench, hooks: Hooks, event: Detail) -> None:
     bench.ask(f"{hooks.url}/hook", at=NOON + timedelta(minutes=5))
     bench.put(event)

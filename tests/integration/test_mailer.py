@@ -125,6 +125,26 @@ def test_each_subscriber_gets_a_mail_of_his_own_beside_the_operators(
     assert store._s3.list_objects_v2(Bucket=store.bucket, Prefix="sub/")["KeyCount"] == 0
 
 
+def test_two_events_that_answer_one_subscription_are_one_mail(mailer: Make, detail: Detail, store: Store) -> None:
+    """A request that hits within seconds of the end: the end's event serves it as well as its own."""
+    names = subscribe(store, "a@example.com")
+    own = {"event_key": f"{ID}:z:cached", "cached": True, "subscriptions": names, "audience": "subscribers"}
+    hit = detail.model_copy(update=own)
+
+    class Slow(Post):
+        def send_email(self, **mail: Any) -> Any:
+            if mail["Destination"]["ToAddresses"] == ["a@example.com"]:
+                with pytest.raises(IdempotencyAlreadyInProgressError):
+                    mailer(post)[0].mail(hit, context())
+            return super().send_email(**mail)
+
+    post = Post()
+    mailer(Slow())[0].mail(detail, context())
+    mailer(post)[0].mail(hit, context())
+    assert post.to == []
+    assert store._s3.list_objects_v2(Bucket=store.bucket, Prefix="sub/")["KeyCount"] == 0
+
+
 def test_an_event_that_comes_again_takes_no_later_subscription_with_it(
     mailer: Make, detail: Detail, store: Store
 ) -> None:
