@@ -1,0 +1,206 @@
+"""The documents: short, linked, wrapped, and true where they list what the code has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from functions.render.verdict import TEXTS
+from infra.local.template import load_template
+from infra.openapi import documents
+from infra.openapi.tables import room
+from tests.unit.stacks import EVERYTHING, PROJECT, stack
+
+DOCUMENTS = documents.documents()
+LAYER = PROJECT / "layers" / "shared"
+WIDTH = 120
+ROOTS = ("functions", "infra", "layers", "tests", "docs")
+MAKE_WORDS = re.compile(r"(?:`|^)make ([a-z-]+)((?: [A-Z]+=\S+)*)", re.MULTILINE)
+PARTS = {
+    "README.md": {"calls", "tests/e2e/examples/tour.sh"},
+    "docs/api.md": {f"tests/e2e/examples/{name}" for name in ("print_pages.py", "print-pages.mjs", "verify.py")},
+    "docs/architecture.md": {"functions"},
+    "docs/deploy.md": {"parameters"},
+    "docs/develop.md": {"targets"},
+    "docs/operate.md": {"alarms"},
+    "docs/options.md": {"options"},
+    "docs/problem-codes.md": {"codes"},
+}
+"""The generated parts of each document; the other documents have none."""
+
+
+def name_of(file: Path) -> str:
+    return file.relative_to(PROJECT).as_posix()
+
+
+def prose(text: str) -> str:
+    """A document without its blocks of code."""
+    return re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors(file: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them; a repeated heading gets a number."""
+    found: dict[str, int] = {}
+    for heading in re.findall(r"^#+ (.+)$", prose(file.read_text("utf-8")), re.MULTILINE):
+        anchor = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        found[anchor] = found.get(anchor, -1) + 1
+        if found[anchor]:
+            found[f"{anchor}-{found[anchor]}"] = 0
+    return set(found)
+
+
+def links(file: Path) -> Iterator[str]:
+    """Every target of a link or a picture."""
+    text = re.sub(r"`[^`\n]*`", "", prose(file.read_text("utf-8")))
+    yield from re.findall(r"\]\(([^)\s]+)\)", text)
+    yield from re.findall(r'<img src="([^"]+)"', text)
+
+
+def broken(file: Path, link: str) -> bool:
+    """Says whether a relative link leads nowhere."""
+    if re.match(r"https?://", link):
+        return False
+    path, _, anchor = link.partition("#")
+    target = (file.parent / path).resolve() if path else file
+    if not target.exists():
+        return True
+    return bool(anchor) and anchor not in anchors(target)
+
+
+def every(pattern: str) -> set[str]:
+    return {found for file in DOCUMENTS for found in re.findall(pattern, file.read_text("utf-8"))}
+
+
+def test_readme_can_be_read_in_one_sitting() -> None:
+    assert len(documents.README.read_text("utf-8").splitlines()) <= 250
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=name_of)
+def test_every_relative_link_leads_somewhere(file: Path) -> None:
+    assert [link for link in links(file) if broken(file, link)] == []
+
+
+@pytest.mark.parametrize(
+    ("link", "expected"),
+    [
+        ("docs/deploy.md", False),
+        ("docs/deploy.md#parameters", False),
+        ("#the-calls", False),
+        ("https://example.com/nowhere", False),
+        ("docs/nowhere.md", True),
+        ("docs/deploy.md#nowhere", True),
+        ("#nowhere", True),
+    ],
+)
+def test_broken_links_are_recognised(link: str, expected: bool) -> None:
+    assert broken(documents.README, link) is expected
+
+
+def test_readme_links_every_document() -> None:
+    linked = {(PROJECT / link.partition("#")[0]).resolve() for link in links(documents.README) if "://" not in link}
+    assert set(DOCUMENTS) - {documents.README} <= linked
+
+
+def test_contributing_is_linked_from_the_top_of_readme() -> None:
+    top = "\n".join(documents.README.read_text("utf-8").splitlines()[:15])
+    assert "](CONTRIBUTING.md)" in top
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=name_of)
+def test_lines_wrap_at_120_columns(file: Path) -> None:
+    """Rows of tables, code, pictures and addresses cannot be wrapped."""
+    lines = prose(file.read_text("utf-8")).splitlines()
+    free = [line for line in lines if not line.startswith(("|", "<img", "![")) and "https://" not in line]
+    assert [line for line in free if len(line) > WIDTH] == []
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=name_of)
+def test_generated_parts_are_as_the_code_has_them(file: Path) -> None:
+    text = file.read_text("utf-8")
+    assert documents.parts(text) == PARTS.get(name_of(file), set())
+    assert documents.with_parts(text) == text, "run `make openapi` and look at what it changes"
+
+
+def test_architecture_shows_every_function_and_consumer() -> None:
+    """The diagram, the list of consumers, and the runbook's log groups are written by hand."""
+    made = stack(**EVERYTHING)
+    text = (PROJECT / "docs" / "architecture.md").read_text("utf-8")
+    rooms = {room(name) for name in made.functions}
+    beside = {"topology", "watch"}
+    flow = text[text.index("```\n") : text.index("```\n\n")]
+    assert {word for word in rooms if re.search(rf"\b{word}\b", flow)} == rooms - beside
+
+    bus = made.template.body["Resources"]["Bus"]
+    assert bus["Type"] == "AWS::Events::EventBus"
+    direct = {
+        room(name)
+        for name, one in made.functions.items()
+        if any(event["Type"] == "EventBridgeRule" for event in (one.property("Events") or {}).values())
+    }
+    queued = {
+        room(name)
+        for name, one in made.functions.items()
+        if any(event["Type"] == "SQS" for event in (one.property("Events") or {}).values())
+    }
+    assert len(made.of("AWS::Events::Rule")) == len(queued) == 1
+    sentence = re.search(r"The consumers of the bus are (.*?)\.", text, re.DOTALL)
+    assert sentence is not None
+    assert set(re.findall(r"`(\w+)`", sentence[1])) == direct | queued
+    assert set(re.findall(r"(?:bus ─|├|└)─▶ (\w+)", flow)) == direct | {"queue"}
+    security = (PROJECT / "docs" / "security.md").read_text("utf-8")
+    outside = {room(name) for name, one in made.functions.items() if one.property("VpcConfig") is None}
+    named = re.search(r"((?:`\w+`[,\s]+)+and `\w+`) are outside the VPC", security)
+    assert named is not None
+    assert set(re.findall(r"`(\w+)`", named[1])) == outside
+    groups = re.search(r"/urlshot/\$STACK/\{([\w,]+)\}", (PROJECT / "docs" / "operate.md").read_text("utf-8"))
+    assert groups is not None
+    assert set(groups[1].split(",")) == rooms - beside - {"mail"}  # mail's group exists with MailFrom only
+
+
+def test_runbook_treats_every_alarm_that_it_names() -> None:
+    resources = load_template(PROJECT / "infra" / "monitoring.yaml")["Resources"]
+    alarms = {name for name, one in resources.items() if one["Type"] == "AWS::CloudWatch::Alarm"}
+    text = (PROJECT / "docs" / "operate.md").read_text("utf-8")
+    after = text[text.index("<!-- /alarms -->") : text.index("## Metrics")]
+    named = set(re.findall(r"`([A-Z][A-Za-z]+)`", after)) - {"Renders"}
+    assert len(named) > 5
+    assert named <= alarms
+
+
+def test_rendering_names_every_warning_of_what_is_missing() -> None:
+    rows = re.findall(r"^\|.*\|(.*)\|$", (PROJECT / "docs" / "rendering.md").read_text("utf-8"), re.MULTILINE)
+    named = {code for row in rows for code in re.findall(r"`(\w+)`", row)}
+    assert named <= TEXTS.keys()
+    assert {code for code in TEXTS if code.endswith(("_missing", "_cut"))} - named == {"glyphs_missing"}  # options.md
+
+
+def test_files_that_are_named_exist() -> None:
+    """In prose and tables: a path in backticks, from the root of the repository."""
+    named = every(rf"`((?:{'|'.join(ROOTS)})/[\w./*-]+)`")
+    assert len(named) > 60
+    assert [path for path in sorted(named) if not list(PROJECT.glob(path.rstrip("/")))] == []
+
+
+def test_make_targets_and_variables_that_are_named_exist() -> None:
+    makefile = (PROJECT / "Makefile").read_text("utf-8")
+    named = {(found[0], tuple(re.findall(r"([A-Z]+)=", found[1]))) for file in DOCUMENTS
+             for found in MAKE_WORDS.findall(file.read_text("utf-8"))}  # fmt: skip
+    assert len(named) > 20
+    for target, variables in named:
+        assert re.search(rf"^(?:[\w-]+ )*{target}(?: [\w-]+)*:", makefile, re.MULTILINE), target
+        assert [one for one in variables if not re.search(rf"\$[({{](?:value )?(?:if \$\()?{one}\b|^{one} \?=",
+                makefile, re.MULTILINE) and not re.search(rf"\b{one}=", makefile)] == []  # fmt: skip
+
+
+def test_parameters_that_are_named_exist() -> None:
+    """A bare word in capitals and small letters is a parameter, a function, a resource, an alarm or an output."""
+    made = stack(**EVERYTHING)
+    text = (PROJECT / "docs" / "deploy.md").read_text("utf-8")
+    before, after = text[: text.index("<!-- parameters -->")], text[text.index("<!-- /parameters -->") :]
+    known = set(made.template.parameters) | {name.rpartition(".")[2] for name in made.all}
+    named = set(re.findall(r"`([A-Z][a-z]+(?:[A-Z][a-z]+)+|Renders)(?:=\w+)?`", before + after))
+    assert len(named) > 8
+    assert named <= known
