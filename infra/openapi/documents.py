@@ -35,6 +35,11 @@ def with_parts(text: str) -> str:
     return _PART.sub(lambda found: f"<!-- {found['name']} -->\n{_part(found['name'])}<!-- /{found['name']} -->", text)
 
 
+def without_parts(text: str) -> str:
+    """Returns what people wrote of a document."""
+    return _PART.sub("", text)
+
+
 def parts(text: str) -> set[str]:
     """Returns the names of the parts that a document has."""
     return {found["name"] for found in _PART.finditer(text)}
