@@ -13,13 +13,13 @@ from infra.local.template import load_template
 from infra.openapi import documents
 from infra.openapi.tables import room
 from tests.unit.stacks import EVERYTHING, PROJECT, stack
+from urlshot.lease import lease_seconds
 
 DOCUMENTS = documents.documents()
-LAYER = PROJECT / "layers" / "shared"
 WIDTH = 120
 ROOTS = ("functions", "infra", "layers", "tests", "docs")
 MAKE_WORDS = re.compile(r"(?:`|^)make ([a-z-]+)((?: [A-Z]+=\S+)*)", re.MULTILINE)
-CLASSES = {"CompletionData", "StartMessage"}
+CLASSES = {"CompletionData", "RenderJob", "StartMessage"}
 EXAMPLES = {"AuditFunction", "AuditRole", "AuditLogs"}
 """What the recipe for a consumer would add."""
 PARTS = {
@@ -171,6 +171,14 @@ def test_runbook_treats_every_alarm_that_it_names() -> None:
     named = set(re.findall(r"`([A-Z][A-Za-z]+)`", after)) - {"Renders"}
     assert len(named) > 5
     assert named <= alarms
+
+
+def test_length_of_a_lease_is_right_where_it_is_named() -> None:
+    lease = lease_seconds(int(stack()["RenderFunction"].require("Timeout")))
+    text = "".join(prose(file.read_text("utf-8")) for file in DOCUMENTS)
+    named = re.findall(r"lease of (\d+) seconds|_retry_(\d+)s`|lease of a claim is (\d+) s", text)
+    assert len(named) >= 4
+    assert {int(one) for found in named for one in found if one} == {lease}
 
 
 def test_rendering_names_every_warning_of_what_is_missing() -> None:
