@@ -153,6 +153,8 @@ def test_architecture_shows_every_function_and_consumer() -> None:
     assert sentence is not None
     assert set(re.findall(r"`(\w+)`", sentence[1])) == direct | queued
     assert set(re.findall(r"(?:bus ─|├|└)─▶ (\w+)", flow)) == direct | {"queue"}
+    alarm = made["Monitoring.UndeliveredEventsThere"].require("AlarmDescription")  # operate.md shows it
+    assert f"({', '.join(sorted(direct))})" in alarm
     security = (PROJECT / "docs" / "security.md").read_text("utf-8")
     outside = {room(name) for name, one in made.functions.items() if one.property("VpcConfig") is None}
     named = re.search(r"((?:`\w+`[,\s]+)+and `\w+`) are outside the VPC", security)
