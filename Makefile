@@ -70,7 +70,7 @@ simulate: setup $(HOME_DIR)/tests.stamp ## Run HISTORIES= (20000) simulated hist
 gallery: setup $(HOME_DIR)/tests.stamp ## Render the pages of tests/gallery into .urlshot/gallery, to be looked at; EARLIER=folder compares
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.gallery $(HOME_DIR)/gallery $(EARLIER)
 
-screenshots: setup $(HOME_DIR)/tests.stamp ## Take the pictures of the page in docs/ anew, in Debian's chromium
+screenshots: setup $(HOME_DIR)/tests.stamp ## Take the pictures of the page in docs/ again, in Debian's chromium
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.e2e.screenshots docs
 
 bench: setup $(HOME_DIR)/tests.stamp ## Time the renderer and the hand-over; HANDOVER=1: the latter alone; COLD=1: cold starts in Lambda's image, by Docker
@@ -98,7 +98,7 @@ check-style:
 check-arrows:
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/lint-imports
 
-openapi: $(HOME_DIR)/tests.stamp ## Write functions/api/openapi.json, and what the README shows of it, as the code has them now
+openapi: $(HOME_DIR)/tests.stamp ## Write functions/api/openapi.json and the tables of the documents as the code has them now
 	@PYTHONPATH=.:layers/shared $(BIN)/python -m infra.openapi
 
 sam: setup $(HOME_DIR)/sam.stamp ## Build every function and layer for Lambda, as `sam deploy` takes them
@@ -114,7 +114,7 @@ tail: $(HOME_DIR)/sam.stamp ## Follow the logs of the functions of CONFIG=
 	@$(SAM) logs --config-env $(CONFIG) --tail
 
 destroy: $(HOME_DIR)/sam.stamp ## Delete the stack of CONFIG=; asks first, and leaves the bucket with the PDFs
-	@echo "The broker goes with its messages, the bucket stays with its PDFs; the README says how to delete it."
+	@echo "The broker goes with its messages, the bucket stays with its PDFs; docs/deploy.md says how to delete it."
 	@$(SAM) delete --config-env $(CONFIG)
 
 sam-test: sam $(HOME_DIR)/tests.stamp ## Run what is built in Lambda's image by Docker, and by sam local; LAMBDA_IMAGE= names another image

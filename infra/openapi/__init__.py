@@ -1,5 +1,5 @@
-"""Makes the description of the public endpoint, functions/api/openapi.json, and what the README says of it.
+"""Makes the description of the public endpoint, functions/api/openapi.json, and the tables in the documents.
 
-`python -m infra.openapi` (or `make openapi`) writes them; tests hold them against what it would write now, and every
-answer of the function against the description. Nothing of this runs on Lambda.
+`python -m infra.openapi` (or `make openapi`) writes them. Tests compare the files with what it would write now, and
+every answer of the function with the description. Nothing in this package runs on Lambda.
 """

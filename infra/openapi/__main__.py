@@ -1,9 +1,10 @@
-"""`python -m infra.openapi`: writes functions/api/openapi.json, and what the README shows of the code."""
+"""`python -m infra.openapi`: writes functions/api/openapi.json, and the tables and examples in the documents."""
 
 from __future__ import annotations
 
-from infra.openapi import document, readme
+from infra.openapi import document, documents
 
 if __name__ == "__main__":
     document.FILE.write_text(document.text(), "utf-8")
-    readme.FILE.write_text(readme.with_parts(readme.FILE.read_text("utf-8")), "utf-8")
+    for file in documents.documents():
+        file.write_text(documents.with_parts(file.read_text("utf-8")), "utf-8")

@@ -263,7 +263,7 @@ CALLS = [
         "/openapi.json",
         "getOpenApi",
         "Endpoint",
-        summary="Read this document",
+        summary="Read the description of all calls",
         text="Its server address is relative, so that it is right wherever the document was fetched.",
         parameters=("If-None-Match",),
         answers={200: Success("The document.", "object", headers=("ETag", "Cache-Control")), 304: NOT_MODIFIED},

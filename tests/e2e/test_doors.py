@@ -185,7 +185,7 @@ def test_everyone_who_asked_for_a_callback_gets_one_and_a_mail_is_a_link_that_op
     for path in ("/first", "/joined", "/hit"):
         [post] = eventually(lambda path=path: hooks.at(path), f"the callback to {path}")
         assert post.signed_by(public)
-        assert verified(post.headers, post.body, [public])  # the README's own way to look
+        assert verified(post.headers, post.body, [public])  # as docs/api.md does it
         assert not verified(post.headers, post.body + b" ", [public])
         assert symmetric_signature(post.headers, post.body) in post.headers["webhook-signature"].split()
         assert (post.json["type"], post.json["data"]["id"]) == ("shot.completed", job)

@@ -1,4 +1,4 @@
-"""The README's examples, as they stand there."""
+"""The examples of README and docs/api.md, as they are printed there."""
 
 from __future__ import annotations
 

@@ -123,6 +123,13 @@ def test_metrics_that_are_emitted_and_metrics_that_are_shown_are_the_same(
     assert {on["service"] for namespace, _, on in used if namespace == "urlshot"} == {"urlshot"}
 
 
+def test_runbook_lists_every_metric_and_no_other(emitted: set[Metric]) -> None:
+    text = (PROJECT / "docs" / "operate.md").read_text("utf-8")
+    table = text[text.index("| metric | unit |") :].split("\n\n")[0]
+    assert set(re.findall(r"`(pdf\.[\w.]+)`", table)) == {name for name, _ in emitted}
+    assert set(re.findall(r"`(pdf\.[\w.]+)`", text)) <= {name for name, _ in emitted}
+
+
 def test_every_function_emits_by_the_name_of_its_stack() -> None:
     made = stack()
     for name in made.functions:

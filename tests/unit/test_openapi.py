@@ -10,7 +10,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from functions.api.app import ROUTES
-from infra.openapi import document, readme
+from infra.openapi import document
 from infra.openapi.calls import CALLS
 from tests.contract import Contract
 from urlshot.errors import CODES
@@ -27,12 +27,6 @@ def contract() -> Contract:
 
 def test_the_file_is_what_the_code_says_now() -> None:
     assert document.FILE.read_text("utf-8") == document.text(), MAKE
-
-
-def test_the_readme_shows_the_calls_the_codes_and_the_examples_as_they_are() -> None:
-    text = readme.FILE.read_text("utf-8")
-    assert {"calls", "codes"} <= readme.parts(text)
-    assert readme.with_parts(text) == text, MAKE
 
 
 def test_it_is_openapi_3_1() -> None:

@@ -1,4 +1,4 @@
-"""The README's verification of callbacks: true for the endpoint's own, false for everything else, never an error."""
+"""The documented verification of callbacks: true for the endpoint's own, false for all others, never an error."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-// Prints each URL of the command line to a file of its own: node print-pages.mjs https://example.com/
+// Prints each URL of the command line to its own file: node print-pages.mjs https://example.com/
 import { writeFile } from "node:fs/promises";
 
 const { API = "http://127.0.0.1:8080", KEY = "" } = process.env;
 
-/** The body of an answer; a problem is thrown with its reason and what to do about it. */
+/** Returns the body of an answer. Throws a problem with its reason and its remedy. */
 async function call(url, request = {}) {
   const answer = await fetch(url, { ...request, headers: { "x-api-key": KEY, "content-type": "application/json" } });
   const body = await answer.json();
@@ -11,7 +11,7 @@ async function call(url, request = {}) {
   return body;
 }
 
-/** The PDF of a page. */
+/** Returns the PDF of a page. */
 async function pdfOf(url, options = {}) {
   let job = await call(`${API}/pdf`, { method: "POST", body: JSON.stringify({ url, options }) });
   while (job.state !== "done" && job.state !== "failed") job = await call(`${job.links.self}?wait=20`);

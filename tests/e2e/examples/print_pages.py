@@ -1,4 +1,4 @@
-"""Prints each URL of the command line to a file of its own."""
+"""Prints each URL of the command line to its own file."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ session.headers["x-api-key"] = os.environ.get("KEY", "")
 
 
 def checked(answer):
-    """The body of an answer; a problem is raised with its reason and what to do about it."""
+    """Returns the body of an answer. Raises a problem with its reason and its remedy."""
     body = answer.json()
     if not answer.ok:
         raise RuntimeError(f"{body['title']}: {body['detail']} {body['remedy']}")
@@ -19,7 +19,7 @@ def checked(answer):
 
 
 def pdf_of(url, **options):
-    """The PDF of a page, as bytes."""
+    """Returns the PDF of a page."""
     job = checked(session.post(f"{API}/pdf", json={"url": url, "options": options}))
     while job["state"] not in ("done", "failed"):
         job = checked(session.get(job["links"]["self"], params={"wait": 20}))
