@@ -104,11 +104,22 @@ class Dispatcher:
             return self._one(delivery, pool)
         except UrlshotError as error:
             log.exception("message: left in the queue", extra=error_fields(error))
+            if delivery.returned:
+                return self._back_to_work(delivery)
         except Exception:
             log.exception("message: left in the queue")
         finally:
             log.thread_safe_clear_keys()
         return Handled(LEFT)
+
+    def _back_to_work(self, delivery: Delivery) -> Handled:
+        """Postpones a returned message in its work queue, where the broker counts its deliveries from zero."""
+        try:
+            self._parking.postpone(delivery.body, delivery.queue, delivery.correlation_id)
+        except UrlshotError as error:
+            log.exception("message: left in the queue", extra=error_fields(error))
+            return Handled(LEFT)
+        return Handled("postponed")
 
     def _one(self, delivery: Delivery, pool: SlotPool | None) -> Handled:
         if pool is None:
@@ -116,13 +127,24 @@ class Dispatcher:
             return Handled("postponed")
         try:
             message = parse_message(delivery.body)
+            if isinstance(message, BareMessage) and delivery.returned:
+                raise _given_up(delivery)
             if isinstance(message, BareMessage):
                 return Handled(self._bare.accept(message, delivery))
+            if delivery.returned:
+                return Handled(self._hand_over.give_up(message, delivery))
         except Rejected as error:
             self._announcer.refuse(delivery.body, error, records.now(), delivery.correlation_id)
             log.warning("message: dead", extra=error_fields(error))
             return Handled("dead")
         return self._hand_over.handle(message, delivery, pool)
+
+
+def _given_up(delivery: Delivery) -> Rejected:
+    """The error of a bare message that the broker gave up."""
+    if delivery.returned == "expired":
+        return Rejected("message_expired")
+    return Rejected("internal", f"The broker gave the message up: {delivery.returned}.")
 
 
 @cache

@@ -6,17 +6,27 @@ import base64
 from dataclasses import dataclass
 from typing import Any
 
-from urlshot.messages import QUEUE_BULK, Priority
+from urlshot.messages import QUEUE, QUEUE_BULK, QUEUES, RETURNED, Priority
+
+UNKNOWN = "unknown"
+"""The reason for which the broker gave a message up, where its headers do not say it."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """One message: its queue, its body, whether the broker delivered it before, and the name of its request."""
+    """One message.
+
+    queue            its work queue
+    redelivered      whether the broker delivered it before
+    correlation_id   the name of its request
+    returned         why the broker gave it up, as RabbitMQ calls it: `expired`, `delivery_limit`; empty if it did not
+    """
 
     queue: str
     body: bytes
     redelivered: bool
     correlation_id: str = ""
+    returned: str = ""
 
     @property
     def priority(self) -> Priority:
@@ -29,13 +39,42 @@ def deliveries(event: dict[str, Any]) -> list[Delivery]:
     found = []
     for source, messages in event["rmqMessagesByQueue"].items():
         queue = source.split("::", 1)[0]
-        found += [
-            Delivery(
-                queue,
-                base64.b64decode(one["data"]),
-                bool(one.get("redelivered", False)),
-                str((one.get("basicProperties") or {}).get("correlationId") or "")[:255],
-            )
-            for one in messages
-        ]
+        found += [_delivery(queue, one) for one in messages]
     return found
+
+
+def _delivery(queue: str, message: dict[str, Any]) -> Delivery:
+    properties = message.get("basicProperties") or {}
+    returned = ""
+    if queue == RETURNED:
+        queue, returned = _death(properties.get("headers") or {})
+    return Delivery(
+        queue,
+        base64.b64decode(message["data"]),
+        bool(message.get("redelivered", False)),
+        str(properties.get("correlationId") or "")[:255],
+        returned,
+    )
+
+
+def _death(headers: dict[str, Any]) -> tuple[str, str]:
+    """Returns the work queue that a message was given up in, and the reason.
+
+    `x-death` has an entry for each queue that the message left so, delay queues among them (RabbitMQ guide to dead
+    letter exchanges).
+    """
+    deaths = headers.get("x-death")
+    for death in deaths if isinstance(deaths, list) else []:
+        if isinstance(death, dict) and (queue := _text(death.get("queue"))) in QUEUES.values():
+            return queue, _text(death.get("reason")) or UNKNOWN
+    return QUEUE, UNKNOWN
+
+
+def _text(value: Any) -> str:
+    """Reads a header's text, which Lambda delivers as the numbers of its bytes. Any other value is an empty text."""
+    if isinstance(value, str):
+        return value
+    try:
+        return bytes(value["bytes"]).decode()
+    except (TypeError, KeyError, ValueError):
+        return ""

@@ -120,6 +120,21 @@ class HandOver:
             if slot is not None:
                 self._slots.give_back(slot)
 
+    def give_up(self, message: StartMessage, delivery: Delivery) -> str:
+        """Handles a message that the broker gave up: its job fails, unless it is under way or ended.
+
+        Raises:
+            Transient, Broken: as `handle`.
+        """
+        found = self._store.read(message.id)
+        record, etag = found or (None, "")
+        decision = records.decide(record, message.generation, self._clock(), self._bounds)
+        if record is None or decision.step is not Step.RUN:
+            return self._not_now(message, delivery, record, etag, decision)
+        error = Broken(f"the broker gave the message up: {delivery.returned}")
+        log.error("message: given up by the broker", extra={"job_id": message.id, "reason": delivery.returned})
+        return self._fail(message, delivery, record, etag, error)
+
     def _not_now(
         self, message: StartMessage, delivery: Delivery, record: Record | None, etag: str, decision: Decision
     ) -> str:

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field
 
 from urlshot.lease import lease_seconds
-from urlshot.messages import DEAD, EXCHANGE, QUEUES, START_KEYS, Delays, delay_queue
+from urlshot.messages import DEAD, EXCHANGE, QUEUES, RETURNED, START_KEYS, Delays, delay_queue
 from urlshot.secrets import Credentials
 
 VHOST = quote("/", safe="")
@@ -77,6 +77,8 @@ def describe(wanted: Wanted, users: Users) -> Iterator[Call]:
     """
     yield Call("PUT", f"/api/exchanges/{VHOST}/{EXCHANGE}", {"type": "direct", "durable": True})
     yield _queue(DEAD)
+    yield _policy(RETURNED, {"delivery-limit": DELIVERY_LIMIT, **_dead_letter_to(DEAD)})
+    yield _queue(RETURNED)
     for queue in QUEUES.values():
         for seconds in wanted.steps:
             delay = delay_queue(queue, seconds)
@@ -84,7 +86,7 @@ def describe(wanted: Wanted, users: Users) -> Iterator[Call]:
             yield _policy(delay, {"message-ttl": seconds * 1000, **_dead_letter_to(queue)})
             yield _queue(delay)
         limits = {"delivery-limit": DELIVERY_LIMIT, "max-length": wanted.limit}
-        yield _policy(queue, {**limits, **_dead_letter_to(DEAD)})
+        yield _policy(queue, {**limits, **_dead_letter_to(RETURNED)})
         yield _queue(queue)
     for priority, queue in QUEUES.items():
         path = f"/api/bindings/{VHOST}/e/{EXCHANGE}/q/{queue}"
@@ -92,7 +94,7 @@ def describe(wanted: Wanted, users: Users) -> Iterator[Call]:
     # Permissions name the default exchange amq.default. It leads to the delay queues and the dead queue.
     publish = rf"^({EXCHANGE}|amq\.default)$"
     yield from _user(users.api, write=f"^{EXCHANGE}$", read="^$")
-    yield from _user(users.dispatch, write=publish, read=f"^({'|'.join(QUEUES.values())})$")
+    yield from _user(users.dispatch, write=publish, read=f"^({'|'.join([*QUEUES.values(), RETURNED])})$")
     yield from _user(users.settle, write=publish, read="^$")
     # The tag opens the management API. Without permissions the user reads numbers there, and no message.
     yield from _user(users.watch, write="^$", read="^$", tags="management")

@@ -90,10 +90,11 @@ def _measure_queues(parts: Parts) -> None:
     log.info("queues: measured", extra={"queues": [asdict(queue) for queue in queues]})
     by_kind = {
         name: [queue for queue in queues if kind(queue.name, parts.settings.lease) == name]
-        for name in ("work", "retry", "parked", "dead")
+        for name in ("work", "returned", "retry", "parked", "dead")
     }
-    metrics.add_metric("pdf.queue.ready", MetricUnit.Count, sum(queue.ready for queue in by_kind["work"]))
-    metrics.add_metric("pdf.queue.unacked", MetricUnit.Count, sum(queue.unacked for queue in by_kind["work"]))
+    to_dispatch = by_kind["work"] + by_kind["returned"]
+    metrics.add_metric("pdf.queue.ready", MetricUnit.Count, sum(queue.ready for queue in to_dispatch))
+    metrics.add_metric("pdf.queue.unacked", MetricUnit.Count, sum(queue.unacked for queue in to_dispatch))
     metrics.add_metric("pdf.queue.retrying", MetricUnit.Count, sum(queue.ready for queue in by_kind["retry"]))
     metrics.add_metric("pdf.queue.parked", MetricUnit.Count, sum(queue.ready for queue in by_kind["parked"]))
     metrics.add_metric("pdf.queue.dead", MetricUnit.Count, sum(queue.ready for queue in by_kind["dead"]))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from urlshot.errors import Broken, Transient
-from urlshot.messages import DEAD, QUEUES, delay_queue
+from urlshot.messages import DEAD, QUEUES, RETURNED, delay_queue
 from urlshot.secrets import Credentials
 
 CALL_SECONDS = 10.0
@@ -19,7 +19,7 @@ _GONE = ("ack", "deliver_no_ack", "get_no_ack")
 _COLUMNS = ",".join(["name", "messages_ready", "messages_unacknowledged", *(f"message_stats.{name}" for name in _GONE)])
 _DELAY = re.compile(rf"({'|'.join(QUEUES.values())})_retry_[0-9]+s")
 
-Kind = Literal["work", "retry", "parked", "dead", "other"]
+Kind = Literal["work", "returned", "retry", "parked", "dead", "other"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ def kind(name: str, lease: int) -> Kind:
     """
     if name == DEAD:
         return "dead"
+    if name == RETURNED:
+        return "returned"
     if name in QUEUES.values():
         return "work"
     if name in {delay_queue(queue, lease) for queue in QUEUES.values()}:

@@ -201,6 +201,23 @@ def test_a_message_that_is_none_is_kept_with_its_reason(stack: Stack) -> None:
     channel.connection.close()
 
 
+def test_message_that_the_broker_gave_up_is_answered(stack: Stack) -> None:
+    """RabbitMQ moves it to a queue of its own, as this test does in its place."""
+    channel = stack.channel()
+    channel.queue_declare("refused_shots", exclusive=True)
+    channel.queue_bind("refused_shots", "shot_direct", "shot_direct.failed")
+    message = amqp.Message(
+        b'{"url": "https://example.com/"}',
+        correlation_id="theirs",
+        application_headers={"x-death": [{"queue": "generate_shot", "reason": "expired"}]},
+    )
+    channel.basic_publish(message, routing_key="generate_shot_returned", mandatory=True)
+    told = eventually(lambda: channel.basic_get("refused_shots", no_ack=True), "the refusal")
+    refusal = json.loads(told.body)
+    assert (refusal["error"]["code"], told.properties["correlation_id"]) == ("message_expired", "theirs")
+    channel.connection.close()
+
+
 @pytest.mark.parametrize(
     ("data", "status", "code", "field"),
     [

@@ -108,7 +108,7 @@ def test_the_declared_queues_are_the_ones_that_are_consumed() -> None:
     [topology] = wiring.custom_resources
     wanted = Wanted.model_validate({key: str(value) for key, value in topology.properties.items()})
     assert (wanted.limit, wanted.delays) == (77, (1, 2))
-    assert [mapping.queue for mapping in wiring.mappings] == list(messages.QUEUES.values())
+    assert [mapping.queue for mapping in wiring.mappings] == [*messages.QUEUES.values(), messages.RETURNED]
     for mapping in wiring.mappings:
         assert mapping.function == "DispatchFunction"
         assert mapping.batch_size == DispatchSettings.read(wiring.functions["DispatchFunction"].environment).batch_size
@@ -134,7 +134,7 @@ def test_all_parts_agree_on_delays_lease_and_slots() -> None:
 
 def test_what_uses_the_queues_comes_after_what_declares_them() -> None:
     template = Template(PROJECT / "template.yaml", ADDRESSES, default_parameters())
-    for name in ("ApiFunction", "DispatchFunction", "SettleFunction", "WorkMapping", "BulkMapping"):
+    for name in ("ApiFunction", "DispatchFunction", "SettleFunction", "WorkMapping", "BulkMapping", "ReturnedMapping"):
         assert template.resources[name].body["DependsOn"] == "Topology"
 
 

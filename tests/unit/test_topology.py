@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from functions.topology.description import Call, Users, Wanted, describe
 from urlshot.lease import lease_seconds
-from urlshot.messages import DEAD, EXCHANGE, QUEUE, QUEUE_BULK, QUEUES, START, START_BULK, delay_queue
+from urlshot.messages import DEAD, EXCHANGE, QUEUE, QUEUE_BULK, QUEUES, RETURNED, START, START_BULK, delay_queue
 from urlshot.secrets import Credentials
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -46,6 +46,7 @@ def test_queues_are_durable_quorum_queues_with_a_delay_for_each_step() -> None:
     queues = bodies(calls(), "queues")
     assert set(queues) == {
         DEAD,
+        RETURNED,
         "generate_shot", "generate_shot_retry_5s", "generate_shot_retry_30s", "generate_shot_retry_195s",
         "generate_shot_bulk", "generate_shot_bulk_retry_5s", "generate_shot_bulk_retry_30s",
         "generate_shot_bulk_retry_195s",
@@ -58,10 +59,20 @@ def test_exchange_is_direct_and_durable() -> None:
 
 
 @pytest.mark.parametrize("queue", QUEUES.values())
-def test_work_queue_is_bounded_and_gives_up_to_the_dead_queue(queue: str) -> None:
+def test_work_queue_is_bounded_and_gives_up_to_the_returned_queue(queue: str) -> None:
     assert bodies(calls(), "policies")[f"urlshot-{queue}"]["definition"] == {
         "delivery-limit": 20,
         "max-length": 1000,
+        "dead-letter-exchange": "",
+        "dead-letter-routing-key": RETURNED,
+        "dead-letter-strategy": "at-least-once",
+        "overflow": "reject-publish",
+    }
+
+
+def test_returned_queue_is_unbounded_and_gives_up_to_the_dead_queue() -> None:
+    assert bodies(calls(), "policies")[f"urlshot-{RETURNED}"]["definition"] == {
+        "delivery-limit": 20,
         "dead-letter-exchange": "",
         "dead-letter-routing-key": DEAD,
         "dead-letter-strategy": "at-least-once",
@@ -123,6 +134,7 @@ def test_each_key_leads_to_its_work_queue() -> None:
         ("dispatch", "amq.default", {"write"}),
         ("dispatch", "generate_shot", {"read"}),
         ("dispatch", "generate_shot_bulk", {"read"}),
+        ("dispatch", "generate_shot_returned", {"read"}),
         ("dispatch", "generate_shot_retry_5s", set()),
         ("dispatch", "generate_shot_dead", set()),
         ("dispatch", "someone_elses_queue", set()),

@@ -17,7 +17,7 @@ from tests.deployment.whole import NO_VALUE, Deployment, Resource, deployment
 from tests.unit.test_template import SETTINGS
 from urlshot import events
 from urlshot.bus import Bus
-from urlshot.messages import QUEUES
+from urlshot.messages import QUEUES, RETURNED
 from urlshot.records import Record
 
 FUNCTIONS = sorted(SETTINGS)
@@ -109,7 +109,7 @@ def test_the_topology_is_declared_on_a_broker_that_is_there(whole: Deployment) -
 
 def test_each_work_queue_is_consumed_by_dispatch(whole: Deployment) -> None:
     mappings = [one for one in whole.of_type("AWS::Lambda::EventSourceMapping") if "Queues" in one.properties]
-    assert [one.properties["Queues"] for one in mappings] == [[queue] for queue in QUEUES.values()]
+    assert [one.properties["Queues"] for one in mappings] == [[queue] for queue in (*QUEUES.values(), RETURNED)]
     [broker] = whole.of_type("AWS::AmazonMQ::Broker")
     for mapping in mappings:
         assert 0 <= mapping.properties["MaximumBatchingWindowInSeconds"] <= 300  # Lambda's rule

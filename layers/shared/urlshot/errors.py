@@ -117,6 +117,13 @@ _SERVICE = [
         "POST the URL to /pdf, which does not wait, or ask again after the seconds of Retry-After.",
     ),
     Code("busy", 503, True, "Another request is at this very job", "Ask again after a few seconds."),
+    Code(
+        "message_expired",
+        503,
+        True,
+        "The message expired before it could be handled",
+        "Publish it again, with a longer expiration or none.",
+    ),
     Code("overloaded", 503, True, "The job waited for too long", "Ask again later; see how many jobs are waiting."),
     Code("throttled", 503, True, "All renderers are busy", "Nothing; the job waits and is tried again."),
     Code("internal", 500, True, "Something broke on our side", "Ask again; if it stays, report the id of the request."),

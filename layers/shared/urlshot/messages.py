@@ -25,6 +25,8 @@ COMPLETED = "shot_direct.completed"
 FAILED = "shot_direct.failed"
 QUEUE = "generate_shot"
 QUEUE_BULK = "generate_shot_bulk"
+RETURNED = "generate_shot_returned"
+"""Messages of the work queues that the broker gave up: expired, or delivered too often. `dispatch` answers them."""
 DEAD = "generate_shot_dead"
 TYPE = "url_shot"
 

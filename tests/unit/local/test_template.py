@@ -336,7 +336,11 @@ def test_our_own_template_is_understood() -> None:
     assert wiring.functions["RenderFunction"].concurrency == 4
     assert wiring.functions["RenderFunction"].layers == ("SharedLayer", "ChromiumLayer")
     assert wiring.functions["DispatchFunction"].environment["RENDER_FUNCTION"] == "RenderFunction"
-    assert [mapping.queue for mapping in wiring.mappings] == ["generate_shot", "generate_shot_bulk"]
+    assert [mapping.queue for mapping in wiring.mappings] == [
+        "generate_shot",
+        "generate_shot_bulk",
+        "generate_shot_returned",
+    ]
     assert {rule.function for rule in wiring.rules} == {"LogFunction", "MailFunction", "MetricFunction"}
     assert wiring.api is not None
     assert Route("ANY", "/pdf", "ApiFunction", needs_key=True) in wiring.api.routes
