@@ -22,6 +22,7 @@ from .press import press
 from .rest import POLL_SECONDS, Rest
 from .scripts import gone
 from .scroll import Scroll
+from .source import breaks_off, holds_closed_roots, reach_closed_roots, read
 from .witness import Witness
 
 _FOLLOWED = 3
@@ -39,10 +40,14 @@ class Settle:
         self._page = page
         self._session = session
         self._loading = loading
+        self._witness = witness
         self._deadline = deadline
         self._scripts = scripts
         self._rest = Rest(page, session, witness, scripts=scripts)
         self.waited: list[Wait] = []
+        self.breaks_off = False
+        """Whether the document's source ends in the middle."""
+        self._closed = False
         self.scroll_limit = 0
         """Pixels that were scrolled through, where the page went on loading below them."""
 
@@ -138,7 +143,10 @@ class Settle:
         for _ in range(_FOLLOWED):
             await self.event("load")
             try:
-                await self._quiet("content")
+                await asyncio.gather(self._quiet("content"), self.look_into_source())
+                if self._closed:
+                    await reach_closed_roots(self._session)
+                    await self._quiet("content")
                 await self._scroll()
             except Error as error:
                 if not gone(error):
@@ -148,6 +156,12 @@ class Settle:
                 await asyncio.sleep(POLL_SECONDS)  # what the browser says about the new document is under way
             else:
                 return
+
+    async def look_into_source(self) -> None:
+        """Looks into the source of the document: does it break off, and are there shadow roots that are closed?"""
+        source = await read(self._witness.response)
+        self.breaks_off = breaks_off(source)
+        self._closed = self._scripts and holds_closed_roots(source)
 
     async def press(self, media: str, window: int | None) -> None:
         """Opens an application shell, gives the page its print media and `beforeprint`, and waits for what they bring.

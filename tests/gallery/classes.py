@@ -5,11 +5,15 @@ docs/rendering.md says what happens to each class.
 
 from __future__ import annotations
 
+from typing import Any
+
 from .row import BLUE, EDGELESS, GREEN, RED, Facts, Ink
 
 _SINGLE = {"single_page": True}
 _TALL = (210, 0)
 """A height that is the content's own."""
+_CUT: dict[str, Any] = {"verdict": "degraded", "warnings": ("document_cut",)}
+_FAILED: dict[str, Any] = {"verdict": "degraded", "warnings": ("resources_failed",)}
 
 # Every document and every shadow root is looked at; what the PDF shows outranks what the page seems to hold.
 WHOLE = [
@@ -24,6 +28,15 @@ WHOLE = [
         warnings=("resources_failed", "images_missing"),
     ),
     Facts("shadow-only", "Shadow only", ("The whole", "application is in here")),
+    Facts(
+        "shadow-declared-closed",
+        "Shadow declared closed",
+        ("Declared and closed",),
+        images=1,
+        pages=(3, 4),
+        ink=(Ink(RED, (0.3, 0.02, 0.95, 0.1)),),
+        options=EDGELESS,
+    ),
     Facts("shadow-declared", "Shadow declared", ("Declared", "without a script")),
     Facts("frame-late", "Frame late", ("outside", "came late in the frame"), ("skeleton",)),
     Facts("frames-in-frames", "Frames in frames", ("outside", "came late in the frame")),
@@ -177,4 +190,35 @@ ENDED = [
     ),
 ]
 
-CLASSES = [*WHOLE, *AT_REST, *SCROLLED, *PRINTED, *FITTED, *FOREIGN, *ENDED]
+# Compressed bodies that break off while the message does not, and sources that end in the middle.
+PACKED = [
+    *(
+        Facts(f"/cut/{coding}/blocks.html", "Blocks", ("the first block",), ("the last block",), **_CUT)
+        for coding in ("gzip", "deflate", "raw")
+    ),
+    *(
+        Facts(f"/packed/{coding}/blocks.html", "Blocks", ("the first block", "the last block"))
+        for coding in ("gzip", "deflate", "raw")
+    ),
+    Facts("/cut/plain/blocks.html", "Blocks", ("the first block",), ("the last block",), **_CUT),
+    Facts("blocks", "Blocks", ("the first block", "the last block")),
+    Facts("cut-style", "Cut style", ("the text",), **_CUT),
+    Facts("cut-frame", "Cut frame", ("the text",), ("the last block",), **_CUT),
+    Facts("cut-script", "Cut script", ("the text",), **_FAILED),
+    Facts("cut-font", "Cut font", ("the text",), **_FAILED),
+    Facts("cut-font-plain", "Cut font plain", ("the text",), **_FAILED),
+    Facts("cut-image", "Cut image", ("the text",), **_FAILED),
+    Facts("packed", "Packed", ("the text", "WHOLE", "from the script"), fonts=("UrlshotSquares",)),
+]
+
+# A page that goes elsewhere by script, and what the page before lacked.
+AWAY = [
+    *(
+        Facts(f"away-{how}", "Arrived", ("the page that was meant", "whole"), ("the first",), images=1)
+        for how in ("while-parsed", "chain", "by-meta", "at-load", "by-timer", "at-end", "slowly", "with-failures")
+    ),
+    Facts("arrived", "Arrived", ("the page that was meant", "whole"), images=1),
+    Facts("pushed-state", "Pushed state", ("the page", "the rest")),
+]
+
+CLASSES = [*WHOLE, *AT_REST, *SCROLLED, *PRINTED, *FITTED, *FOREIGN, *ENDED, *PACKED, *AWAY]

@@ -1,0 +1,109 @@
+"""What the source of a document says that the browser does not: that it breaks off, or holds closed shadow roots."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+from playwright.async_api import CDPSession, Error, Response
+
+MOST = 2_000_000
+"""Bytes of a document that are looked at."""
+
+SECONDS = 2.0
+"""Longest wait for a document's source."""
+_ROOTS = 1000
+_REMEMBER = """function () {
+  const watch = window[Symbol.for("urlshot")], roots = watch?.roots;
+  if (!roots || this.host.ownerDocument !== document) return;
+  for (let at = 0; at < roots.next; at++) if (roots[at]?.deref() === this) return;
+  roots[roots.next++] = new WeakRef(this);
+  roots.size++;
+  watch.walked = 0;
+}"""
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_ENDED = re.compile(rb"</(?:body|html)[\s>]", re.IGNORECASE)
+_CLOSED = re.compile(rb"<template\s[^>]*shadowrootmode\s*=\s*[\"']?closed", re.IGNORECASE)
+_TAG = re.compile(rb"<(?:!--|(/?)([A-Za-z][^\s/>]*)|[!?])")
+_REST = re.compile(rb"(?:[^>\"']|\"[^\"]*\"|'[^']*')*+>|[^>]*>")
+"""A tag from its name on. Quotes that do not match are taken as text, as far as the next end of a tag."""
+_RAW = {b"script", b"style", b"textarea", b"title", b"xmp", b"iframe", b"noembed", b"noframes", b"noscript"}
+"""Elements whose content is no markup (HTML, section 13.2.5)."""
+_BLOCKS = {
+    b"article", b"aside", b"center", b"details", b"div", b"fieldset", b"figure", b"footer", b"form", b"header", b"main",
+    b"nav", b"section", b"table", b"ul", b"ol",
+}  # fmt: skip
+"""Elements whose end tags may not be left out."""
+_DEEP = 1000
+"""Blocks within blocks up to which they are followed."""
+_OPEN = 2
+"""So many of them are open where a document breaks off; a careless author leaves one open."""
+
+
+async def read(response: Response | None) -> bytes:
+    """The source of an HTML document that the browser has read to its end; empty where it is not to be had."""
+    if response is None or "html" not in response.headers.get("content-type", "text/html").lower():
+        return b""
+    try:
+        async with asyncio.timeout(SECONDS):
+            return await response.body()
+    except (Error, TimeoutError):
+        return b""
+
+
+async def reach_closed_roots(session: CDPSession) -> None:
+    """Tells the page's watch (watch.js) of the closed shadow roots that the main document declares."""
+    nodes = [(await session.send("DOM.getDocument", {"depth": -1, "pierce": True}))["root"]]
+    try:
+        found: list[dict[str, Any]] = []
+        while nodes and len(found) < _ROOTS:
+            node = nodes.pop()
+            found += [root for root in node.get("shadowRoots", ()) if root.get("shadowRootType") == "closed"]
+            nodes += [*node.get("children", ()), *node.get("shadowRoots", ())]
+        for root in found:
+            held = await session.send("DOM.resolveNode", {"backendNodeId": root["backendNodeId"]})
+            call = {"objectId": held["object"]["objectId"], "functionDeclaration": _REMEMBER}
+            await session.send("Runtime.callFunctionOn", call)
+    finally:
+        await session.send("DOM.disable")
+
+
+def holds_closed_roots(source: bytes) -> bool:
+    """Whether a document declares shadow roots that scripts cannot reach."""
+    return _CLOSED.search(source) is not None
+
+
+def breaks_off(source: bytes) -> bool:
+    """Whether an HTML document ends in the middle: within a tag, a comment or a script, or within several blocks.
+
+    A document with an end tag of `body` or `html` is whole, and so is one that leaves those out, as it may, and has
+    closed what it has opened. What breaks off between two paragraphs looks like that, too: it is not noticed.
+    """
+    if len(source) > MOST or source.startswith(_UTF_16) or _ENDED.search(source):
+        return False
+    blocks: list[bytes] = []
+    at = 0
+    while (found := _TAG.search(source, at)) is not None:
+        name = (found[2] or b"").lower()
+        if found[0] == b"<!--":
+            end = source.find(b"-->", found.end() - 2)
+            if end < 0:
+                return True
+            at = end + 3
+            continue
+        rest = _REST.match(source, found.end())
+        if rest is None:
+            return bool(name)
+        at = rest.end()
+        if not found[1] and name in _RAW:
+            ended = re.compile(rb"</" + name + rb"[\s/>]", re.IGNORECASE).search(source, at)
+            if ended is None:
+                return name in {b"script", b"style"}  # of the others it is left out now and then
+            at = ended.start()
+        elif name in _BLOCKS:
+            if not found[1] and len(blocks) < _DEEP:
+                blocks.append(name)
+            elif name in blocks:
+                del blocks[len(blocks) - 1 - blocks[::-1].index(name) :]
+    return len(blocks) >= _OPEN
