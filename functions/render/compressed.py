@@ -53,11 +53,11 @@ class Body:
         self._begun = self._begun or bool(data)
         if self._head is not None:
             self._head += data
+            if self._coding == "gzip" and self._head[:3] != _GZIP[: len(self._head)]:
+                self._unknown = True  # Chromium reports it
+                return
             start = _gzip_start(self._head) if self._coding == "gzip" else _deflate_start(self._head)
             if start is None:
-                return
-            if self._coding == "gzip" and not self._head.startswith(_GZIP):
-                self._unknown = True  # Chromium reports it
                 return
             data, self._head = bytes(self._head[start:]), None
         try:

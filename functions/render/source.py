@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from typing import Any
 
-from playwright.async_api import CDPSession, Error, Response
+from playwright.async_api import CDPSession, Error, Page, Response
+
+from .rest import FRAMES
 
 MOST = 2_000_000
 """Bytes of a document that are looked at."""
@@ -52,21 +55,32 @@ async def read(response: Response | None) -> bytes:
         return b""
 
 
-async def reach_closed_roots(session: CDPSession) -> None:
-    """Tells the page's watch (watch.js) of the closed shadow roots that the main document declares."""
+async def reach_closed_roots(page: Page, session: CDPSession) -> None:
+    """Tells the watch (watch.js) of every document of the closed shadow roots that it declares."""
+    await _reach(session)
+    for frame in page.frames[1 : FRAMES + 1]:
+        try:
+            own = await page.context.new_cdp_session(frame)
+        except Error:  # it shares the page's process, so it has been reached
+            continue
+        with contextlib.suppress(Error):
+            await _reach(own)
+            await own.detach()
+
+
+async def _reach(session: CDPSession) -> None:
     nodes = [(await session.send("DOM.getDocument", {"depth": -1, "pierce": True}))["root"]]
-    try:
-        found: list[dict[str, Any]] = []
-        while nodes and len(found) < _ROOTS:
-            node = nodes.pop()
-            found += [root for root in node.get("shadowRoots", ()) if root.get("shadowRootType") == "closed"]
-            nodes += [*node.get("children", ()), *node.get("shadowRoots", ())]
-        for root in found:
-            held = await session.send("DOM.resolveNode", {"backendNodeId": root["backendNodeId"]})
-            call = {"objectId": held["object"]["objectId"], "functionDeclaration": _REMEMBER}
-            await session.send("Runtime.callFunctionOn", call)
-    finally:
-        await session.send("DOM.disable")
+    found: list[dict[str, Any]] = []
+    while nodes and len(found) < _ROOTS:
+        node = nodes.pop()
+        roots = node.get("shadowRoots", [])
+        found += [root for root in roots if root.get("shadowRootType") == "closed"]
+        nodes += [*node.get("children", []), *roots, *([node["contentDocument"]] if "contentDocument" in node else [])]
+    for root in found:
+        held = await session.send("DOM.resolveNode", {"backendNodeId": root["backendNodeId"]})
+        call = {"objectId": held["object"]["objectId"], "functionDeclaration": _REMEMBER}
+        await session.send("Runtime.callFunctionOn", call)
+    await session.send("DOM.disable")
 
 
 def holds_closed_roots(source: bytes) -> bool:

@@ -262,9 +262,10 @@ class Visit:
         witness.broken_off()  # of what the browser has asked for as it printed
         status = witness.response.status if witness.response is not None else 0
         # A page with next to nothing on it, whose connection has not said anything yet, waits for its content.
-        cut = witness.cut | ({""} if self._loading.cut and not witness.cut else set())
-        if settled.breaks_off and self._job.html is None and not cut:
-            cut = {""}
+        cut = len(witness.cut)
+        if not cut:
+            own = self._loading.cut or (settled.breaks_off and self._job.html is None)
+            cut = int(own) + settled.frames_break_off
         silent = ("messages",) if settled.silent and found.text < _LITTLE_TEXT else ()
         seen = Seen(
             status=status,
@@ -273,7 +274,7 @@ class Visit:
             failed=witness.counts["failed"],
             blocked=witness.counts["blocked"],
             images_missing=found.broken_images,
-            cut_documents=len(cut),
+            cut_documents=cut,
             flat=found.flat,
             plugins=found.plugins,
             films=found.films,

@@ -51,6 +51,8 @@ class Witness:
         self.failure = ""
         self.response: Response | None = None
         """The response that the page came with."""
+        self.framed: list[Response] = []
+        """Responses that came with the frames of the page."""
         self.hops: list[Hop] = []
         self.failed: list[Trouble] = []
         self.blocked: list[Trouble] = []
@@ -171,7 +173,10 @@ class Witness:
         kind = response.headers.get("content-type", "text/html").strip().lower()
         if request.is_navigation_request() and not kind.startswith(_PAGE_TYPES) and len(self.documents) < MOST:
             self.documents.add(request.url)
+        if request.is_navigation_request() and len(self.framed) < MOST:
+            self.framed.append(response)
         if self._is_document(request):
+            self.framed.clear()
             self.response = self._arriving = response
             if len(self.hops) < MOST:
                 self.hops.append(Hop(url=shown(response.url), status=response.status))

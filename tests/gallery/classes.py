@@ -13,6 +13,7 @@ _SINGLE = {"single_page": True}
 _TALL = (210, 0)
 """A height that is the content's own."""
 _CUT: dict[str, Any] = {"verdict": "degraded", "warnings": ("document_cut",)}
+_HIDDEN: dict[str, Any] = {"verdict": "degraded", "warnings": ("content_cut",)}
 _FAILED: dict[str, Any] = {"verdict": "degraded", "warnings": ("resources_failed",)}
 
 # Every document and every shadow root is looked at; what the PDF shows outranks what the page seems to hold.
@@ -66,6 +67,11 @@ AT_REST = [
     Facts("counted", "Counted", ("came at the eighth beat",)),
     Facts("scheduled", "Scheduled", ("came by the scheduler",)),
     Facts("looks-again", "Looks again", ("is there from the beginning",)),
+    Facts("late-timer", "Late timer", ("came after a second and a half",)),
+    Facts("late-timers", "Late timers", ("the first part, and the second",)),
+    Facts("late-promise", "Late promise", ("came after a long sleep",)),
+    Facts("late-frame", "Late frame", ("outside", "came late in the frame")),
+    Facts("polls-in-vain", "Polls in vain", ("the text",)),
     Facts("clock", "Clock", ("the text is here",)),
     Facts("own-timers", "Own timers", ("came by a timer of its own",)),
     Facts("inline-handler", "Inline handler", ("came without a script element",)),
@@ -211,14 +217,64 @@ PACKED = [
     Facts("packed", "Packed", ("the text", "WHOLE", "from the script"), fonts=("UrlshotSquares",)),
 ]
 
+# Frames of another site, which the browser keeps in processes of their own.
+OTHER_SITES = [
+    Facts("other-site-late", "Other site late", ("outside", "came late in the frame")),
+    Facts("other-site-only", "Other site only", ("came late in the frame",)),
+    Facts(
+        "other-site-motion",
+        "Other site motion",
+        ("outside",),
+        ink=(
+            Ink(RED, (0.02, 0.07, 0.5, 0.11)),
+            Ink(BLUE, (0.02, 0.15, 0.5, 0.19)),
+            Ink(GREEN, (0.02, 0.23, 0.5, 0.27)),
+        ),
+        options=EDGELESS,
+    ),
+    Facts("other-site-lazy", "Other site lazy", ("outside", "above"), images=1, pages=(2, 3)),
+    Facts(
+        "other-site-broken",
+        "Other site broken",
+        ("outside", "text"),
+        verdict="degraded",
+        warnings=("resources_failed", "images_missing"),
+    ),
+    Facts("other-site-webgl", "Other site WebGL", ("the text",), verdict="degraded", warnings=("webgl_missing",)),
+    Facts(
+        "other-site-short",
+        "Other site short",
+        ("outside", "the first block"),
+        ("the last block",),
+        pages=(1, 2),
+        **_CUT,
+    ),
+    Facts(
+        "other-site-torn", "Other site torn", ("outside", "the first block"), ("the last block",), pages=(1, 2), **_CUT
+    ),
+    Facts("other-site-cut", "Other site cut", ("outside", "line"), ("last line",), **_HIDDEN),
+    Facts("other-site-empty", "Other site empty", verdict="suspect", warnings=("near_blank",)),
+]
+
 # A page that goes elsewhere by script, and what the page before lacked.
 AWAY = [
     *(
         Facts(f"away-{how}", "Arrived", ("the page that was meant", "whole"), ("the first",), images=1)
-        for how in ("while-parsed", "chain", "by-meta", "at-load", "by-timer", "at-end", "slowly", "with-failures")
+        for how in (
+            "while-parsed",
+            "chain",
+            "by-meta",
+            "at-load",
+            "by-timer",
+            "at-end",
+            "slowly",
+            "with-failures",
+            "after-a-second",
+        )
     ),
+    Facts("reloads-itself", "Reloads itself", ("the text",)),
     Facts("arrived", "Arrived", ("the page that was meant", "whole"), images=1),
     Facts("pushed-state", "Pushed state", ("the page", "the rest")),
 ]
 
-CLASSES = [*WHOLE, *AT_REST, *SCROLLED, *PRINTED, *FITTED, *FOREIGN, *ENDED, *PACKED, *AWAY]
+CLASSES = [*WHOLE, *AT_REST, *SCROLLED, *PRINTED, *FITTED, *FOREIGN, *ENDED, *PACKED, *OTHER_SITES, *AWAY]

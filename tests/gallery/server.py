@@ -32,6 +32,7 @@ class _Handler(SimpleHTTPRequestHandler):
     /short, /unchunked           a document that breaks off; /short.css a style sheet that does
     /packed/<coding>/<path>      a file, compressed with gzip or deflate, or raw (deflate without its head), or as it is
     /cut/<coding>/<path>         the first three fifths of that, announced as all of it
+    /elsewhere/<path>            leads to the same server under the name of another site
     /nothing, /archive, /paper   a status 204, a download, a PDF
     """
 
@@ -133,6 +134,12 @@ class _Handler(SimpleHTTPRequestHandler):
 
     def _cut(self, rest: str) -> None:
         self._packed(rest, 0.6)
+
+    def _elsewhere(self, rest: str) -> None:
+        self.send_response(302)
+        self.send_header("Location", f"http://localhost:{self.server.server_address[1]}/{rest}")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def _nothing(self, _: str) -> None:
         self.send_response(204)

@@ -15,7 +15,7 @@ from .row import Facts
 from .server import PAGES
 from .studio import Printed, Studio, open_studio, squeeze
 
-PARTS = {"framed", "framed-late", "framed-cut"}
+PARTS = {"framed", "framed-late", "framed-cut", "framed-motion", "framed-lazy", "framed-empty"}
 """Pages that are only met inside others."""
 SERVED = {"/short", "/unchunked", "green.svg"}
 """Pages that are no file of their own."""
