@@ -165,6 +165,26 @@ FITTED = [
     Facts("hidden-by-design", "Hidden by design", ("the text",), ("a drawer", "a closed panel")),
 ]
 
+# Text that is folded up, and values that do not fit their fields, are told; what a design hides is not.
+FOLDED = [
+    Facts("read-more", "Read more", ("the beginning",), **_HIDDEN),
+    Facts("read-more-fade", "Read more fade", ("the beginning",), **_HIDDEN),
+    Facts("read-more-list", "Read more list", ("the beginning",), **_HIDDEN),
+    Facts("read-more-lines", "Read more lines", ("the beginning",), **_HIDDEN),
+    Facts("read-more-shadow", "Read more shadow", ("the beginning",), **_HIDDEN),
+    Facts("read-more-print", "Read more print", ("the beginning", "the end of it")),
+    Facts("teasers", "Teasers", ("the beginning",)),
+    Facts("preview-and-text", "Preview and text", ("The whole", "the end of it")),
+    Facts("tickers", "Tickers", ("the text",)),
+    Facts("uneven-slides", "Uneven slides", ("the text", "slide one")),
+    Facts("for-screen-readers", "For screen readers", ("the text",)),
+    Facts("tight-boxes", "Tight boxes", ("the text",)),
+    Facts("long-values", "Long values", ("Address",), **_HIDDEN),
+    Facts("long-notes", "Long notes", **_HIDDEN),
+    Facts("unwrapped-notes", "Unwrapped notes", **_HIDDEN),
+    Facts("short-values", "Short values", ("fits", "the text")),
+]
+
 # What paper cannot show is told.
 FOREIGN = [
     Facts("filtered", "Filtered", images=1, verdict="degraded", warnings=("text_as_picture",)),
@@ -277,4 +297,4 @@ AWAY = [
     Facts("pushed-state", "Pushed state", ("the page", "the rest")),
 ]
 
-CLASSES = [*WHOLE, *AT_REST, *SCROLLED, *PRINTED, *FITTED, *FOREIGN, *ENDED, *PACKED, *OTHER_SITES, *AWAY]
+CLASSES = [*WHOLE, *AT_REST, *SCROLLED, *PRINTED, *FITTED, *FOLDED, *FOREIGN, *ENDED, *PACKED, *OTHER_SITES, *AWAY]
