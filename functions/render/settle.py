@@ -22,7 +22,7 @@ from .press import press
 from .rest import POLL_SECONDS, Rest
 from .scripts import gone
 from .scroll import Scroll
-from .source import breaks_off, holds_closed_roots, reach_closed_roots, read
+from .source import reach_closed_roots, read
 from .witness import Witness
 
 _FOLLOWED = 10
@@ -178,9 +178,9 @@ class Settle:
         """Looks into the source of the document: does it break off, and are there shadow roots that are closed?"""
         responses = [self._witness.response, *self._witness.framed]
         source, *framed = await asyncio.gather(*(read(response) for response in responses))
-        self.breaks_off = breaks_off(source)
-        self._closed = self._scripts and any(holds_closed_roots(each) for each in (source, *framed))
-        self.frames_break_off = sum(breaks_off(each) for each in framed)
+        self.breaks_off = source.breaks_off
+        self._closed = self._scripts and any(each.closed_roots for each in (source, *framed))
+        self.frames_break_off = sum(each.breaks_off for each in framed)
 
     async def press(self, media: str, window: int | None) -> None:
         """Opens an application shell, gives the page its print media and `beforeprint`, and waits for what they bring.

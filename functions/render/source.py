@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from playwright.async_api import CDPSession, Error, Page, Response
@@ -16,6 +17,7 @@ MOST = 2_000_000
 
 SECONDS = 2.0
 """Longest wait for a document's source."""
+_SHORT = 50_000
 _ROOTS = 1000
 _REMEMBER = """function () {
   const watch = window[Symbol.for("urlshot")], roots = watch?.roots;
@@ -27,10 +29,12 @@ _REMEMBER = """function () {
 }"""
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _ENDED = re.compile(rb"</(?:body|html)[\s>]", re.IGNORECASE)
-_CLOSED = re.compile(rb"<template\s[^>]*shadowrootmode\s*=\s*[\"']?closed", re.IGNORECASE)
+_CLOSED = re.compile(rb"<template\s[^>]{0,300}shadowrootmode\s*=\s*[\"']?closed", re.IGNORECASE)
 _TAG = re.compile(rb"<(?:!--|(/?)([A-Za-z][^\s/>]*)|[!?])")
-_REST = re.compile(rb"(?:[^>\"']|\"[^\"]*\"|'[^']*')*+>|[^>]*>")
-"""A tag from its name on. Quotes that do not match are taken as text, as far as the next end of a tag."""
+_REST = re.compile(rb"(?:[^>\"']+|\"[^\"]*\"|'[^']*')*+>")
+"""A tag from its name on."""
+_LONG = 1000
+"""Bytes within which a tag's quotes are heeded: a longer tag ends with its first `>`, so that the work is bounded."""
 _RAW = {b"script", b"style", b"textarea", b"title", b"xmp", b"iframe", b"noembed", b"noframes", b"noscript"}
 """Elements whose content is no markup (HTML, section 13.2.5)."""
 _BLOCKS = {
@@ -38,21 +42,41 @@ _BLOCKS = {
     b"nav", b"section", b"table", b"ul", b"ol",
 }  # fmt: skip
 """Elements whose end tags may not be left out."""
-_DEEP = 1000
+_DEEP = 100
 """Blocks within blocks up to which they are followed."""
+_TAGS = 50_000
+"""Tags after which a document is not looked at any further."""
 _OPEN = 2
 """So many of them are open where a document breaks off; a careless author leaves one open."""
 
 
-async def read(response: Response | None) -> bytes:
-    """The source of an HTML document that the browser has read to its end; empty where it is not to be had."""
+@dataclass(frozen=True)
+class Source:
+    """What the source of a document says."""
+
+    breaks_off: bool = False
+    closed_roots: bool = False
+
+
+async def read(response: Response | None) -> Source:
+    """What is known of the source of a document that the browser has read to its end."""
     if response is None or "html" not in response.headers.get("content-type", "text/html").lower():
-        return b""
+        return Source()
+    if len(response.headers.get("content-length", "")) > len(str(MOST)):
+        return Source()
     try:
         async with asyncio.timeout(SECONDS):
-            return await response.body()
+            source = await response.body()
     except (Error, TimeoutError):
-        return b""
+        return Source()
+    # Beside the event loop, because a page can make it as long as it likes.
+    return await asyncio.to_thread(_examine, source) if len(source) > _SHORT else _examine(source)
+
+
+def _examine(source: bytes) -> Source:
+    if len(source) > MOST:
+        return Source()
+    return Source(breaks_off=breaks_off(source), closed_roots=holds_closed_roots(source))
 
 
 async def reach_closed_roots(page: Page, session: CDPSession) -> None:
@@ -94,11 +118,14 @@ def breaks_off(source: bytes) -> bool:
     A document with an end tag of `body` or `html` is whole, and so is one that leaves those out, as it may, and has
     closed what it has opened. What breaks off between two paragraphs looks like that, too: it is not noticed.
     """
-    if len(source) > MOST or source.startswith(_UTF_16) or _ENDED.search(source):
+    if source.startswith(_UTF_16) or _ENDED.search(source):
         return False
     blocks: list[bytes] = []
     at = 0
-    while (found := _TAG.search(source, at)) is not None:
+    for _ in range(_TAGS):
+        found = _TAG.search(source, at)
+        if found is None:
+            return len(blocks) >= _OPEN
         name = (found[2] or b"").lower()
         if found[0] == b"<!--":
             end = source.find(b"-->", found.end() - 2)
@@ -106,10 +133,10 @@ def breaks_off(source: bytes) -> bool:
                 return True
             at = end + 3
             continue
-        rest = _REST.match(source, found.end())
-        if rest is None:
+        rest = _REST.match(source, found.end(), found.end() + _LONG)
+        at = rest.end() if rest is not None else source.find(b">", found.end()) + 1
+        if not at:
             return bool(name)
-        at = rest.end()
         if not found[1] and name in _RAW:
             ended = re.compile(rb"</" + name + rb"[\s/>]", re.IGNORECASE).search(source, at)
             if ended is None:
@@ -120,4 +147,4 @@ def breaks_off(source: bytes) -> bool:
                 blocks.append(name)
             elif name in blocks:
                 del blocks[len(blocks) - 1 - blocks[::-1].index(name) :]
-    return len(blocks) >= _OPEN
+    return False
