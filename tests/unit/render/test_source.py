@@ -8,7 +8,7 @@ import random
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.render.compressed import Body
@@ -44,6 +44,7 @@ FORMS = ["gzip", "a named gzip", "deflate", "raw deflate"]
 
 
 @pytest.mark.parametrize("form", FORMS)
+@settings(deadline=None)  # a busy machine is slow
 @given(share=st.floats(0.001, 0.97), step=st.integers(1, 5000), size=st.integers(1, 5000))
 def test_a_body_is_cut_exactly_where_its_data_end_early(form: str, share: float, step: int, size: int) -> None:
     coding = "gzip" if "gzip" in form else "deflate"
@@ -69,6 +70,7 @@ def test_a_missing_checksum_is_no_cut() -> None:
     assert not is_cut(packed("deflate")[:-4], "deflate", 100)
 
 
+@settings(deadline=None)  # a busy machine is slow
 @given(st.sampled_from(["gzip", "deflate"]), st.binary(max_size=400), st.booleans(), st.integers(1, 50))
 def test_any_bytes_are_taken_as_a_body(coding: str, data: bytes, chunks: bool, step: int) -> None:
     assert is_cut(data, coding, step, chunked=chunks) in {True, False}
@@ -114,6 +116,7 @@ def test_a_source_that_may_be_all_does_not_break_off(source: bytes) -> None:
     assert not breaks_off(source)
 
 
+@settings(deadline=None)  # a busy machine is slow
 @given(st.lists(st.sampled_from([b"<", b">", b'"', b"'", b"div", b"/", b"!--", b"-->", b"script", b" ", b"=", b"a"])))
 def test_any_text_is_taken_as_a_source(parts: list[bytes]) -> None:
     source = b"".join(parts)
