@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from urlshot.dial import Failure
-from urlshot.jobs import Limits
+from urlshot.jobs import MOST, Limits
 
 Endpoint = tuple[str, int]
 """Host as the browser spelled it, and port."""
@@ -24,6 +24,8 @@ class Ledger:
         self.connections = 0
         self.refused = 0
         self.failures: dict[Endpoint, Failure] = {}
+        self.cut: set[str] = set()
+        """URLs, on plain http, whose compressed bodies broke off."""
         self.exceeded: asyncio.Future[Failure] = asyncio.get_running_loop().create_future()
         """Done as soon as the job has used more than its limits allow."""
 
@@ -47,6 +49,11 @@ class Ledger:
         self.failures[endpoint] = failure
         if failure.code == "blocked_target":
             self.refused += 1
+
+    def broke_off(self, url: str) -> None:
+        """Notes that a compressed body was not whole."""
+        if len(self.cut) < MOST:
+            self.cut.add(url)
 
     def summary(self) -> dict[str, int]:
         """The report's `network`: bytes, and numbers of connections."""

@@ -12,6 +12,10 @@ from typing import Any
 
 from playwright.async_api import CDPSession
 
+REFRESH_SECONDS = 2.0
+"""Longest that a document may take to send the page elsewhere, and is taken for a mere signpost."""
+_REFRESHES = {"metaTagRefresh", "httpHeaderRefresh"}
+
 
 class Loading:
     """Follows the main frame of one page."""
@@ -22,6 +26,11 @@ class Loading:
         self._at_end = at_end
         self._frame = frame
         self._parsed = False
+        self._url = ""
+        self.refresh: float | None = None
+        """Seconds after the load event at which the document sends the page elsewhere, where that is soon."""
+        self.refreshed = asyncio.Event()
+        """Set when it has done so, or will not do it."""
         self.ended = asyncio.Event()
         """Set while nothing is being loaded into the frame, whether it was loaded to its end or not."""
 
@@ -31,6 +40,8 @@ class Loading:
         self._session.on("Page.frameNavigated", self._committed)
         self._session.on("Page.domContentEventFired", self._was_parsed)
         self._session.on("Page.frameStoppedLoading", self._stopped)
+        self._session.on("Page.frameScheduledNavigation", self._scheduled)
+        self._session.on("Page.frameClearedScheduledNavigation", self._cleared)
         await self._session.send("Page.enable")
 
     @property
@@ -45,6 +56,24 @@ class Loading:
     def _committed(self, event: dict[str, Any]) -> None:
         if event["frame"]["id"] == self._frame:
             self._parsed = False
+            self._url = event["frame"]["url"]
+            self._no_refresh()
+
+    def _scheduled(self, event: dict[str, Any]) -> None:
+        """A `refresh`, as an element or a header: one that leads to the same document changes nothing on the paper."""
+        elsewhere = event["url"].partition("#")[0] != self._url.partition("#")[0]
+        soon = event["reason"] in _REFRESHES and event["delay"] <= REFRESH_SECONDS
+        if event["frameId"] == self._frame and elsewhere and soon:
+            self.refresh = event["delay"]
+            self.refreshed.clear()
+
+    def _cleared(self, event: dict[str, Any]) -> None:
+        if event["frameId"] == self._frame:
+            self._no_refresh()
+
+    def _no_refresh(self) -> None:
+        self.refresh = None
+        self.refreshed.set()
 
     def _was_parsed(self, _: dict[str, Any]) -> None:
         self._parsed = True

@@ -23,6 +23,7 @@ from collections.abc import Callable
 from urlshot.dial import Resolver, Unreachable, dial, resolve
 from urlshot.egress import Egress
 
+from .compressed import Body
 from .ledger import Ledger
 from .responses import Response, ResponseReader
 from .wire import MAX_HEAD, BadMessage, Request, parse_request, refusal
@@ -162,11 +163,22 @@ class _Connection:
                 raise BadMessage("no response", 502) from error
             if response is None:
                 return
+            watched = self._watched(request, response)
             self._browser[1].write(response.head + response.rest)
-            await self._pump(self._server[0], self._browser[1], self._received)
+            await self._pump(self._server[0], self._browser[1], self._received, watched)
+            if watched is not None and watched.is_cut and not body.done():  # the browser has not left before the end
+                self._ledger.broke_off(request.url)
         finally:
             body.cancel()
             await asyncio.gather(body, return_exceptions=True)
+
+    def _watched(self, request: Request, response: Response) -> Body | None:
+        """The compressed body of a response, which may break off without the browser's notice."""
+        if request.method == "HEAD" or response.coding not in {"gzip", "deflate"}:
+            return None
+        body = Body(response.coding, chunked=response.chunked, length=response.length)
+        body.feed(response.rest)
+        return body
 
     async def _response(self, port: int) -> Response | None:
         """The response's head, and what came with it; None where the job has had its share of bytes."""
@@ -197,7 +209,11 @@ class _Connection:
         writer.close()
 
     async def _pump(
-        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, count: Callable[[int], bool]
+        self,
+        source: asyncio.StreamReader,
+        target: asyncio.StreamWriter,
+        count: Callable[[int], bool],
+        body: Body | None = None,
     ) -> None:
         while True:
             try:
@@ -213,6 +229,8 @@ class _Connection:
                 return
             if not count(len(chunk)):
                 return
+            if body is not None:
+                body.feed(chunk)
             target.write(chunk)
             await target.drain()
 

@@ -31,11 +31,17 @@ _NO_BODY = {204, 205, 304}
 
 @dataclass(frozen=True)
 class Response:
-    """A response's head for the browser, and the bytes of the body that came with it."""
+    """A response's head for the browser, and the bytes of the body that came with it.
+
+    `coding` is the one content coding of the body, in small letters, or empty.
+    """
 
     status: int
     head: bytes
     rest: bytes
+    coding: str = ""
+    chunked: bool = False
+    length: int | None = None
 
 
 class ResponseReader:
@@ -116,7 +122,17 @@ def _parse(head: bytes, rest: bytes, *, is_whole: bool) -> Response:
         if name.lower() not in {"content-length", "transfer-encoding"}
     ]
     status_line = f"HTTP/1.1 {status} {reason}".rstrip()
-    return Response(status, encode([status_line, *kept, *([framing] if framing else []), "Connection: close"]), rest)
+    written = encode([status_line, *kept, *([framing] if framing else []), "Connection: close"])
+    codings = [coding.lower() for coding in _values(headers, "content-encoding")]
+    length = int(framing.partition(" ")[2]) if framing.startswith("Content-Length") else None
+    return Response(
+        status,
+        written,
+        rest,
+        coding=codings[0].removeprefix("x-") if len(codings) == 1 else "",
+        chunked=framing.startswith("Transfer-Encoding"),
+        length=length,
+    )
 
 
 def _headers(lines: list[str]) -> Headers:

@@ -30,10 +30,14 @@ FRAMES = 40
 FRAME_SECONDS = 0.5
 """Longest that the answer of a frame may take; a frame that takes longer is not asked again."""
 
-LIMITS = {"timer": 1000, "loop": 500, "task": 2000, "socket": 2000, "worker": 1500}
-"""Milliseconds that what scripts have started is waited for. A timer counts where it ends so soon after the last thing
-that had an effect; intervals, timers that are set again and again, and animation frames, where they end sooner. A
-promise of storage and the like, and a socket or worker until its first message, count for so long at most."""
+LIMITS = {"timer": 2000, "again": 1000, "loop": 500, "task": 2000, "socket": 2000, "worker": 1500}
+"""Milliseconds that what scripts have started is waited for.
+
+A timer counts where it ends so soon after the last thing that had an effect. It has to end sooner where its callback
+has been set before (`again`), and sooner still where it is an interval, or has been set more than three times, or is an
+animation frame (`loop`). A promise of storage and the like, and a socket or worker until its first message, count for
+so long at most.
+"""
 
 
 @dataclass(frozen=True)

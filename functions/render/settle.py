@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from playwright.async_api import CDPSession, Error, Page
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
-from urlshot.errors import Rejected
+from urlshot.errors import Rejected, failure
 from urlshot.jobs import Wait
 
 from .loading import Loading
@@ -22,10 +22,11 @@ from .press import press
 from .rest import POLL_SECONDS, Rest
 from .scripts import gone
 from .scroll import Scroll
+from .source import reach_closed_roots, read
 from .witness import Witness
 
-_FOLLOWED = 3
-"""Times that a page may send itself elsewhere by script before it is taken as it is."""
+_FOLLOWED = 10
+"""Pages through which one may lead by script or refresh."""
 _WAITS = 20
 """Waits that the report names."""
 
@@ -39,10 +40,16 @@ class Settle:
         self._page = page
         self._session = session
         self._loading = loading
+        self._witness = witness
         self._deadline = deadline
         self._scripts = scripts
         self._rest = Rest(page, session, witness, scripts=scripts)
         self.waited: list[Wait] = []
+        self.breaks_off = False
+        """Whether the document's source ends in the middle."""
+        self.frames_break_off = 0
+        """The number of frames whose sources do."""
+        self._closed = False
         self.scroll_limit = 0
         """Pixels that were scrolled through, where the page went on loading below them."""
 
@@ -134,11 +141,20 @@ class Settle:
             await asyncio.sleep(seconds)
 
     async def rest(self) -> None:
-        """Waits until the page is at rest; one that goes elsewhere by script meanwhile is followed."""
+        """Waits until the page is at rest; one that goes elsewhere by script meanwhile is followed.
+
+        Raises:
+            Rejected: `too_many_redirects`.
+        """
         for _ in range(_FOLLOWED):
             await self.event("load")
             try:
-                await self._quiet("content")
+                await asyncio.gather(self._quiet("content"), self.look_into_source())
+                if await self._refresh():
+                    continue
+                if self._closed:
+                    await reach_closed_roots(self._page, self._session)
+                    await self._quiet("content")
                 await self._scroll()
             except Error as error:
                 if not gone(error):
@@ -148,6 +164,23 @@ class Settle:
                 await asyncio.sleep(POLL_SECONDS)  # what the browser says about the new document is under way
             else:
                 return
+        raise failure("too_many_redirects", f"The page led through {_FOLLOWED} pages and went on to the next.")
+
+    async def _refresh(self) -> bool:
+        """Waits until a document that only points to another has sent the page there; whether there is one."""
+        if self._loading.refresh is None:
+            return False
+        async with self.wait("refresh", self._loading.refresh + 1):
+            await self._loading.refreshed.wait()
+        return True
+
+    async def look_into_source(self) -> None:
+        """Looks into the source of the document: does it break off, and are there shadow roots that are closed?"""
+        responses = [self._witness.response, *self._witness.framed]
+        source, *framed = await asyncio.gather(*(read(response) for response in responses))
+        self.breaks_off = source.breaks_off
+        self._closed = self._scripts and any(each.closed_roots for each in (source, *framed))
+        self.frames_break_off = sum(each.breaks_off for each in framed)
 
     async def press(self, media: str, window: int | None) -> None:
         """Opens an application shell, gives the page its print media and `beforeprint`, and waits for what they bring.

@@ -92,6 +92,7 @@ class Visit:
                 found = await look(
                     self._page, session, self._job.url, self._tidy.kept_away(), sorted(self.witness.documents)
                 )
+                self.witness.broken_off()
                 self._check_parts()
             with self._budget.phase("print"):
                 options = await fitted(self._page, self._job.options)
@@ -177,6 +178,7 @@ class Visit:
             await settle.rest()
         else:
             await settle.event(options.wait_until)
+            await settle.look_into_source()
             if options.wait_until != "domcontentloaded":
                 await settle.fonts()
         if options.wait_for:
@@ -257,8 +259,13 @@ class Visit:
 
     def _printed(self, pdf: bytes, settled: Settle, found: Look) -> Printed:
         witness = self.witness
+        witness.broken_off()  # of what the browser has asked for as it printed
         status = witness.response.status if witness.response is not None else 0
         # A page with next to nothing on it, whose connection has not said anything yet, waits for its content.
+        cut = len(witness.cut)
+        if not cut:
+            own = self._loading.cut or (settled.breaks_off and self._job.html is None)
+            cut = int(own) + settled.frames_break_off
         silent = ("messages",) if settled.silent and found.text < _LITTLE_TEXT else ()
         seen = Seen(
             status=status,
@@ -267,7 +274,7 @@ class Visit:
             failed=witness.counts["failed"],
             blocked=witness.counts["blocked"],
             images_missing=found.broken_images,
-            cut_documents=len(witness.cut | ({""} if self._loading.cut and not witness.cut else set())),
+            cut_documents=cut,
             flat=found.flat,
             plugins=found.plugins,
             films=found.films,

@@ -45,6 +45,12 @@ class Request:
     def is_tunnel(self) -> bool:
         return self.method == "CONNECT"
 
+    @property
+    def url(self) -> str:
+        """The URL that was asked for, as Chromium spells it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}{'' if self.port == 80 else f':{self.port}'}{self.path}"
+
     def head(self) -> bytes:
         """The head for the server: origin form, its own Host, one request per connection."""
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -11,7 +11,7 @@ import time
 from weakref import WeakSet
 
 import ada_url
-from playwright.async_api import ConsoleMessage, Error, Page, Request, Response
+from playwright.async_api import ConsoleMessage, Error, Frame, Page, Request, Response
 
 from urlshot.jobs import MOST, Hop, Trouble
 
@@ -32,6 +32,10 @@ _BROKE_OFF = re.compile(
 _PAGE_TYPES = ("text/", "image/", "application/xhtml", "application/xml", "multipart/", "application/json")
 _NOT_THE_PAGES = ("Failed to load resource", "Blocked script execution in ")
 """What Chromium says itself: each failed resource again, and that a frame without scripts was asked something."""
+_PLAIN = 5000
+"""Requests over plain http that are remembered."""
+_BAD_FONT = "Failed to decode downloaded font: "
+"""What Chromium says of a font that breaks off or is none."""
 _DEFAULT_PORTS = {"http:": 80, "https:": 443}
 
 
@@ -47,6 +51,8 @@ class Witness:
         self.failure = ""
         self.response: Response | None = None
         """The response that the page came with."""
+        self.framed: list[Response] = []
+        """Responses that came with the frames of the page."""
         self.hops: list[Hop] = []
         self.failed: list[Trouble] = []
         self.blocked: list[Trouble] = []
@@ -63,11 +69,16 @@ class Witness:
         """Requests that a page at rest would not have."""
         self._answered: WeakSet[Request] = WeakSet()
         """Documents and style sheets whose response has begun."""
+        self._plain: dict[str, Request] = {}
+        """Requests over plain http whose response has begun, by URL: the proxy sees whether their bodies break off."""
+        self._arriving: Response | None = None
+        """The response of a document that the page goes to, and has not gone to yet."""
         self._last_by_script = self._last = float("-inf")
         page.on("request", self._on_request)
         page.on("requestfinished", self._on_end)
         page.on("requestfailed", self._on_failure)
         page.on("response", self._on_response)
+        page.on("framenavigated", self._on_commit)
         page.on("console", self._on_console)
         page.on("pageerror", self._on_exception)
 
@@ -88,6 +99,32 @@ class Witness:
         """The page's loading has ended: a document of its own that is still noted as under way has been given up."""
         for request in [request for request in self._in_flight if self._is_document(request)]:
             self._on_end(request)
+
+    def broken_off(self) -> None:
+        """Adds what the proxy has seen of bodies that break off: call when the page's requests have ended."""
+        for url in sorted(self._ledger.cut):
+            request = self._plain.pop(url, None)
+            if request is None or request.resource_type in _ENDLESS:
+                continue
+            if request in self._answered:
+                self.cut.add(bare(url))
+            else:
+                self.passing = True
+                self._note("failed", self.failed, request, "the compressed body breaks off")
+
+    def _on_commit(self, frame: Frame) -> None:
+        """Another document has taken the page's place: what the one before lacked is not missing on the paper."""
+        if frame != self._page.main_frame or self._arriving is None:
+            return
+        if frame.url.partition("#")[0] != self._arriving.url.partition("#")[0]:
+            return
+        self._plain = {url: request for url, request in self._plain.items() if request == self._arriving.request}
+        self._arriving = None
+        self.cut.clear()
+        for troubles in (self.failed, self.blocked, self.console):
+            troubles.clear()
+        self.counts = dict.fromkeys(self.counts, 0)
+        self.passing = False
 
     def _on_request(self, request: Request) -> None:
         if self._is_document(request):
@@ -111,6 +148,8 @@ class Witness:
             self.cut.add(bare(request.url))
         if self._is_document(request):
             self.failure = reason
+            if self._arriving is not None and self._arriving.request == request:
+                self._arriving = None
             return
         # What a page gives up itself, and what a block list keeps away because it was asked to, is no failure.
         if "ERR_ABORTED" in reason or "ERR_BLOCKED_BY_CLIENT" in reason or not request.url.startswith("http"):
@@ -129,11 +168,16 @@ class Witness:
         request = response.request
         if request.resource_type in {"document", "stylesheet"}:
             self._answered.add(request)
+        if response.url.startswith("http:") and len(self._plain) < _PLAIN:
+            self._plain[response.url.partition("#")[0]] = request
         kind = response.headers.get("content-type", "text/html").strip().lower()
         if request.is_navigation_request() and not kind.startswith(_PAGE_TYPES) and len(self.documents) < MOST:
             self.documents.add(request.url)
+        if request.is_navigation_request() and len(self.framed) < MOST:
+            self.framed.append(response)
         if self._is_document(request):
-            self.response = response
+            self.framed.clear()
+            self.response = self._arriving = response
             if len(self.hops) < MOST:
                 self.hops.append(Hop(url=shown(response.url), status=response.status))
         elif response.status >= 400:
@@ -152,8 +196,17 @@ class Witness:
             troubles.append(Trouble(url=bare(request.url), reason=reason[:200], kind=request.resource_type[:20]))
 
     def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type == "warning" and message.text.startswith(_BAD_FONT):
+            self._damaged(message.text.removeprefix(_BAD_FONT).strip())
         if message.type == "error" and not message.text.startswith(_NOT_THE_PAGES):
             self._complain(message.text)
+
+    def _damaged(self, url: str) -> None:
+        """Notes a font that came and is none; one that broke off has been noted already."""
+        if not any(trouble.url == bare(url) for trouble in self.failed):
+            self.counts["failed"] += 1
+            if len(self.failed) < MOST:
+                self.failed.append(Trouble(url=bare(url), reason="no font that can be read", kind="font"))
 
     def _on_exception(self, error: Error) -> None:
         self._complain(f"Uncaught {error.message}")

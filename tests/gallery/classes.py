@@ -5,11 +5,16 @@ docs/rendering.md says what happens to each class.
 
 from __future__ import annotations
 
+from typing import Any
+
 from .row import BLUE, EDGELESS, GREEN, RED, Facts, Ink
 
 _SINGLE = {"single_page": True}
 _TALL = (210, 0)
 """A height that is the content's own."""
+_CUT: dict[str, Any] = {"verdict": "degraded", "warnings": ("document_cut",)}
+_HIDDEN: dict[str, Any] = {"verdict": "degraded", "warnings": ("content_cut",)}
+_FAILED: dict[str, Any] = {"verdict": "degraded", "warnings": ("resources_failed",)}
 
 # Every document and every shadow root is looked at; what the PDF shows outranks what the page seems to hold.
 WHOLE = [
@@ -24,6 +29,15 @@ WHOLE = [
         warnings=("resources_failed", "images_missing"),
     ),
     Facts("shadow-only", "Shadow only", ("The whole", "application is in here")),
+    Facts(
+        "shadow-declared-closed",
+        "Shadow declared closed",
+        ("Declared and closed",),
+        images=1,
+        pages=(3, 4),
+        ink=(Ink(RED, (0.3, 0.02, 0.95, 0.1)),),
+        options=EDGELESS,
+    ),
     Facts("shadow-declared", "Shadow declared", ("Declared", "without a script")),
     Facts("frame-late", "Frame late", ("outside", "came late in the frame"), ("skeleton",)),
     Facts("frames-in-frames", "Frames in frames", ("outside", "came late in the frame")),
@@ -53,6 +67,11 @@ AT_REST = [
     Facts("counted", "Counted", ("came at the eighth beat",)),
     Facts("scheduled", "Scheduled", ("came by the scheduler",)),
     Facts("looks-again", "Looks again", ("is there from the beginning",)),
+    Facts("late-timer", "Late timer", ("came after a second and a half",)),
+    Facts("late-timers", "Late timers", ("the first part, and the second",)),
+    Facts("late-promise", "Late promise", ("came after a long sleep",)),
+    Facts("late-frame", "Late frame", ("outside", "came late in the frame")),
+    Facts("polls-in-vain", "Polls in vain", ("the text",)),
     Facts("clock", "Clock", ("the text is here",)),
     Facts("own-timers", "Own timers", ("came by a timer of its own",)),
     Facts("inline-handler", "Inline handler", ("came without a script element",)),
@@ -146,6 +165,26 @@ FITTED = [
     Facts("hidden-by-design", "Hidden by design", ("the text",), ("a drawer", "a closed panel")),
 ]
 
+# Text that is folded up, and values that do not fit their fields, are told; what a design hides is not.
+FOLDED = [
+    Facts("read-more", "Read more", ("the beginning",), **_HIDDEN),
+    Facts("read-more-fade", "Read more fade", ("the beginning",), **_HIDDEN),
+    Facts("read-more-list", "Read more list", ("the beginning",), **_HIDDEN),
+    Facts("read-more-lines", "Read more lines", ("the beginning",), **_HIDDEN),
+    Facts("read-more-shadow", "Read more shadow", ("the beginning",), **_HIDDEN),
+    Facts("read-more-print", "Read more print", ("the beginning", "the end of it")),
+    Facts("teasers", "Teasers", ("the beginning",)),
+    Facts("preview-and-text", "Preview and text", ("The whole", "the end of it")),
+    Facts("tickers", "Tickers", ("the text",)),
+    Facts("uneven-slides", "Uneven slides", ("the text", "slide one")),
+    Facts("for-screen-readers", "For screen readers", ("the text",)),
+    Facts("tight-boxes", "Tight boxes", ("the text",)),
+    Facts("long-values", "Long values", ("Address",), **_HIDDEN),
+    Facts("long-notes", "Long notes", **_HIDDEN),
+    Facts("unwrapped-notes", "Unwrapped notes", **_HIDDEN),
+    Facts("short-values", "Short values", ("fits", "the text")),
+]
+
 # What paper cannot show is told.
 FOREIGN = [
     Facts("filtered", "Filtered", images=1, verdict="degraded", warnings=("text_as_picture",)),
@@ -177,4 +216,85 @@ ENDED = [
     ),
 ]
 
-CLASSES = [*WHOLE, *AT_REST, *SCROLLED, *PRINTED, *FITTED, *FOREIGN, *ENDED]
+# Compressed bodies that break off while the message does not, and sources that end in the middle.
+PACKED = [
+    *(
+        Facts(f"/cut/{coding}/blocks.html", "Blocks", ("the first block",), ("the last block",), **_CUT)
+        for coding in ("gzip", "deflate", "raw")
+    ),
+    *(
+        Facts(f"/packed/{coding}/blocks.html", "Blocks", ("the first block", "the last block"))
+        for coding in ("gzip", "deflate", "raw")
+    ),
+    Facts("/cut/plain/blocks.html", "Blocks", ("the first block",), ("the last block",), **_CUT),
+    Facts("blocks", "Blocks", ("the first block", "the last block")),
+    Facts("cut-style", "Cut style", ("the text",), **_CUT),
+    Facts("cut-frame", "Cut frame", ("the text",), ("the last block",), **_CUT),
+    Facts("cut-script", "Cut script", ("the text",), **_FAILED),
+    Facts("cut-font", "Cut font", ("the text",), **_FAILED),
+    Facts("cut-font-plain", "Cut font plain", ("the text",), **_FAILED),
+    Facts("cut-image", "Cut image", ("the text",), **_FAILED),
+    Facts("packed", "Packed", ("the text", "WHOLE", "from the script"), fonts=("UrlshotSquares",)),
+]
+
+# Frames of another site, which the browser keeps in processes of their own.
+OTHER_SITES = [
+    Facts("other-site-late", "Other site late", ("outside", "came late in the frame")),
+    Facts("other-site-only", "Other site only", ("came late in the frame",)),
+    Facts(
+        "other-site-motion",
+        "Other site motion",
+        ("outside",),
+        ink=(
+            Ink(RED, (0.02, 0.07, 0.5, 0.11)),
+            Ink(BLUE, (0.02, 0.15, 0.5, 0.19)),
+            Ink(GREEN, (0.02, 0.23, 0.5, 0.27)),
+        ),
+        options=EDGELESS,
+    ),
+    Facts("other-site-lazy", "Other site lazy", ("outside", "above"), images=1, pages=(2, 3)),
+    Facts(
+        "other-site-broken",
+        "Other site broken",
+        ("outside", "text"),
+        verdict="degraded",
+        warnings=("resources_failed", "images_missing"),
+    ),
+    Facts("other-site-webgl", "Other site WebGL", ("the text",), verdict="degraded", warnings=("webgl_missing",)),
+    Facts(
+        "other-site-short",
+        "Other site short",
+        ("outside", "the first block"),
+        ("the last block",),
+        pages=(1, 2),
+        **_CUT,
+    ),
+    Facts(
+        "other-site-torn", "Other site torn", ("outside", "the first block"), ("the last block",), pages=(1, 2), **_CUT
+    ),
+    Facts("other-site-cut", "Other site cut", ("outside", "line"), ("last line",), **_HIDDEN),
+    Facts("other-site-empty", "Other site empty", verdict="suspect", warnings=("near_blank",)),
+]
+
+# A page that goes elsewhere by script, and what the page before lacked.
+AWAY = [
+    *(
+        Facts(f"away-{how}", "Arrived", ("the page that was meant", "whole"), ("the first",), images=1)
+        for how in (
+            "while-parsed",
+            "chain",
+            "by-meta",
+            "at-load",
+            "by-timer",
+            "at-end",
+            "slowly",
+            "with-failures",
+            "after-a-second",
+        )
+    ),
+    Facts("reloads-itself", "Reloads itself", ("the text",)),
+    Facts("arrived", "Arrived", ("the page that was meant", "whole"), images=1),
+    Facts("pushed-state", "Pushed state", ("the page", "the rest")),
+]
+
+CLASSES = [*WHOLE, *AT_REST, *SCROLLED, *PRINTED, *FITTED, *FOLDED, *FOREIGN, *ENDED, *PACKED, *OTHER_SITES, *AWAY]

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -29,6 +30,9 @@ class _Handler(SimpleHTTPRequestHandler):
     /drip/<milliseconds>         a text in five parts, with that much time before each
     /unended                     a response whose body never ends
     /short, /unchunked           a document that breaks off; /short.css a style sheet that does
+    /packed/<coding>/<path>      a file, compressed with gzip or deflate, or raw (deflate without its head), or as it is
+    /cut/<coding>/<path>         the first three fifths of that, announced as all of it
+    /elsewhere/<path>            leads to the same server under the name of another site
     /nothing, /archive, /paper   a status 204, a download, a PDF
     """
 
@@ -115,6 +119,27 @@ class _Handler(SimpleHTTPRequestHandler):
     def _short_css(self, _: str) -> None:
         self._head("text/css", 5000)
         self.wfile.write(b"h1 { color: #f00 } ")
+
+    def _packed(self, rest: str, part: float = 1.0) -> None:
+        coding, _, path = rest.partition("/")
+        data = (PAGES / path).read_bytes()
+        headers = {"Content_Encoding": "gzip" if coding == "gzip" else "deflate"} if coding != "plain" else {}
+        bits = {"gzip": 31, "deflate": 15, "raw": -15}.get(coding)
+        if bits is not None:
+            packer = zlib.compressobj(wbits=bits)
+            data = packer.compress(data) + packer.flush()
+        data = data[: int(len(data) * part)]
+        self._head(self.guess_type(path), len(data), **headers)
+        self.wfile.write(data)
+
+    def _cut(self, rest: str) -> None:
+        self._packed(rest, 0.6)
+
+    def _elsewhere(self, rest: str) -> None:
+        self.send_response(302)
+        self.send_header("Location", f"http://localhost:{self.server.server_address[1]}/{rest}")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def _nothing(self, _: str) -> None:
         self.send_response(204)

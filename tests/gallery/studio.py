@@ -57,7 +57,7 @@ class Studio:
 def open_studio() -> Iterator[Studio]:
     """Starts server and renderer."""
     with serve_pages() as port:
-        local = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "LOCAL_ALLOW": f"127.0.0.1:{port}"}
+        local = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "LOCAL_ALLOW": f"127.0.0.1:{port},localhost:{port}"}
         logger = Logger(service="gallery", stream=io.StringIO())
         renderer = Renderer(RenderSettings.read(local), logger, LAYER, die=lambda: None)
         renderer.start()

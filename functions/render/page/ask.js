@@ -119,12 +119,12 @@
     }
     timer.late = now > timer.due + 5; // then it may be about to run
     const loop = timer.period > 0 || timer.round > 3;
-    if (timer.due <= effect + (loop ? limits.loop : limits.timer)) pending++;
+    if (timer.due <= effect + (loop ? limits.loop : timer.round > 1 ? limits.again : limits.timer)) pending++;
   }
   const recently = now <= effect + limits.loop;
   if (recently && now - (mine.framed ?? -1e9) < 60) pending++;
   if (recently && now - (mine.posted ?? -1e9) < 30) pending++;
-  if (mine.idle > 0 && now <= effect + limits.timer) pending++;
+  if (mine.idle > 0 && now <= effect + limits.again) pending++;
   for (const task of items(mine.tasks)) if (now - task.since < limits.task) pending++;
   let silent = 0;
   for (const socket of items(mine.sockets)) {

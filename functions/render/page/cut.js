@@ -55,34 +55,63 @@ sheet => {
   };
 
   let places = 0;
-  const hides = [];
+  const hides = [], runsOn = [];
   for (const one of roots) {
     for (const box of one.querySelectorAll('*')) {
       const over = [box.scrollWidth > box.clientWidth + 2, box.scrollHeight > box.clientHeight + 2];
       if (!over[0] && !over[1] || box === root || box.clientWidth < 16 || box.clientHeight < 8) continue;
       const css = style(box);
-      if (css.display === 'inline' || css.overflowX === 'visible' && css.overflowY === 'visible') continue;
-      if (box === body && style(root).overflowX === 'visible' && style(root).overflowY === 'visible') continue; // the window's
-      if (!box.getClientRects().length || css.visibility !== 'visible') continue;
-      if (/^(textarea|select)$/.test(box.localName)) {
-        if (sheet && over[1]) places++;
+      if (box.localName === 'input') {
+        if (sheet && over[0] && box.value && /^(text|search|url|email|tel|number)$/.test(box.type) && isShown(box, css)) places++;
         continue;
       }
-      if (css.textOverflow === 'ellipsis' || css.webkitLineClamp !== 'none') continue; // told to the reader
+      if (css.display === 'inline' || css.overflowX === 'visible' && css.overflowY === 'visible') continue;
+      if (box === body && style(root).overflowX === 'visible' && style(root).overflowY === 'visible') continue; // the window's
+      if (!isShown(box, css)) continue;
+      if (/^(textarea|select)$/.test(box.localName)) {
+        if (sheet && (over[1] || over[0] && box.value)) places++;
+        continue;
+      }
+      if (css.textOverflow === 'ellipsis' || css.webkitLineClamp !== 'none') { // told to the reader
+        if (sheet && css.webkitLineClamp !== 'none' && over[1] && isFolded(box)) places++;
+        continue;
+      }
       const scrolls = [/auto|scroll/.test(css.overflowX) && over[0], /auto|scroll/.test(css.overflowY) && over[1]];
       const edge = box.getBoundingClientRect();
       const edges = [edge.left + box.clientLeft, edge.top + box.clientTop];
       const far = [edges[0] + box.clientWidth, edges[1] + box.clientHeight];
       let cut = false;
+      const run = [];
       for (const [node, holder, place, text] of pieces(box)) {
         const slack = text ? [3, Math.min(6, place.height / 2)] : [place.width * 0.3, place.height * 0.3];
         const beyond = [place.right > far[0] + slack[0] && over[0], place.bottom > far[1] + slack[1] && over[1]];
         if (!beyond[0] && !beyond[1] || !clips(box, holder)) continue;
         const reachable = beyond[0] && scrolls[0] || beyond[1] && scrolls[1];
-        if (!sheet) { if (!reachable && !(text && isAcross(holder, box, far))) hides.push(node); }
-        else if (reachable || !known.has(node)) { cut = true; break; }
+        if (!sheet) {
+          if (reachable || text && isAcross(holder, box, far)) continue;
+          const within = place.left < far[0] && place.right > edges[0];
+          if (text && beyond[1] && within && isInFlow(holder, box)) run.push([node, place, far[1]]);
+          else hides.push(node);
+        }
+        else if (reachable || !known.has(node) && !isMoved(holder, box)) { cut = true; break; }
       }
       if (cut) places++;
+      if (run.length) runsOn.push([box, run]);
+    }
+  }
+  if (runsOn.length) {
+    const below = new Set(runsOn.flatMap(([, run]) => run.map(([node]) => node)));
+    const shown = new Set();
+    for (const one of roots) for (const [node, , , text] of pieces(one)) if (text && !below.has(node)) shown.add(plain(node.data));
+    for (const [box, run] of runsOn) {
+      let characters = 0;
+      for (const [node, place, edge] of run) {
+        const part = Math.min(1, (place.bottom - edge) / place.height);
+        if (!shown.has(plain(node.data))) characters += plain(node.data).length * part;
+      }
+      const lines = box.clientHeight / lineHeight(box);
+      const least = hasMore(box) ? [2, 40] : [3, 80];
+      if (lines < least[0] || characters < least[1] || box.closest('[aria-hidden=true]')) hides.push(...run.map(([node]) => node));
     }
   }
 
@@ -117,6 +146,63 @@ sheet => {
   }
   for (const node of hides) known.add(node);
   return places;
+
+  function isShown(box, css) {
+    return box.getClientRects().length > 0 && css.visibility === 'visible';
+  }
+
+  function plain(text) {
+    return text.replace(/\s+/g, ' ').trim();
+  }
+
+  function lineHeight(box) {
+    const css = style(box);
+    return parseFloat(css.lineHeight) || parseFloat(css.fontSize) * 1.2 || 16;
+  }
+
+  // Whether something is on a track that is moved within a box: what it does not show waits for its turn.
+  function isMoved(holder, box) {
+    for (let at = holder; at && at !== box; at = parent(at)) {
+      const css = style(at);
+      if (css.transform !== 'none' || css.translate !== 'none' || css.rotate !== 'none' || css.animationName !== 'none') return true;
+    }
+    return false;
+  }
+
+  // Whether text goes on below a box as it began within it, like an article that is folded up. What is placed or moved
+  // there, and slides that are as high as the box, wait for their turn.
+  function isInFlow(holder, box) {
+    if (isMoved(holder, box)) return false;
+    for (let at = holder; at && at !== box; at = parent(at)) {
+      const css = style(at);
+      if (/^(absolute|fixed)$/.test(css.position)) return false;
+      const isSlide = element => Math.abs(element.offsetHeight - box.clientHeight) <= 4;
+      if (isSlide(at) && [...(at.parentElement?.children || [])].filter(isSlide).length > 1) return false;
+    }
+    return true;
+  }
+
+  // Whether there is something to click on beside a box, or in it, that shows the rest.
+  function hasMore(box) {
+    const words = /more|expand|unfold|full text|mehr|weiterlesen|plus|suite|más|mais|meer|altro|więcej|ещё|дальше|더|もっと|続き|更多|展开|全文/i;
+    const places = [box, box.nextElementSibling, box.nextElementSibling?.nextElementSibling, box.previousElementSibling];
+    for (const place of places) {
+      if (!place) continue;
+      const buttons = 'button,summary,label,[role=button],a[href^="#"],a:not([href])';
+      for (const button of [place, ...place.querySelectorAll(buttons)]) {
+        if (!button.matches(buttons) || !button.getClientRects().length) continue;
+        if (button.getAttribute('aria-expanded') === 'false' || words.test(button.textContent.slice(0, 60))) return true;
+      }
+    }
+    return false;
+  }
+
+  // Whether lines that end in dots are the beginning of a text that can be unfolded, and is nowhere else.
+  function isFolded(box) {
+    const text = plain(box.textContent);
+    if (text.length * (1 - box.clientHeight / box.scrollHeight) < 40 || !hasMore(box)) return false;
+    return plain(body.textContent).split(text).length <= 2;
+  }
 
   // Whether an absolutely positioned block begins within a box and ends outside it: that is no design, but too little
   // room. What lies outside as a whole waits for its turn, and what is turned is an ornament.

@@ -12,7 +12,7 @@ from pypdf.generic import ContentStream, DictionaryObject
 
 from playwright_aws_lambda import Layer, load_font
 
-from .conftest import Bench, Site, read_pdf, relaunch
+from .conftest import ROOT, Bench, Site, read_pdf, relaunch
 
 SCRIPTS = {
     "latin": ("en", "Zażółć gęślą jaźń, Grüße, Ærøskøbing", "OpenSans"),
@@ -134,6 +134,37 @@ def test_no_letter_of_a_script_in_everyday_use_is_missing(render: Bench, site: S
         if count := missing_glyphs(read_pdf(answer)):
             missing[script] = count
     assert missing == {}
+
+
+# Of scripts of fewer readers (table 7 of the annex, and a few of table 4), and of those of which the fonts have a part.
+LACKING = {
+    "Adlam": (0x1E900, 0x1E943), "Balinese": (0x1B05, 0x1B33), "Bamum": (0xA6A0, 0xA6E5), "Batak": (0x1BC0, 0x1BE5),
+    "Buginese": (0x1A00, 0x1A16), "Chakma": (0x11103, 0x11126), "Cham": (0xAA00, 0xAA28), "Cherokee": (0x13A0, 0x13F5),
+    "Coptic": (0x2C80, 0x2CB0), "Hanifi Rohingya": (0x10D00, 0x10D23), "Javanese": (0xA984, 0xA9B2),
+    "Kayah Li": (0xA90A, 0xA925), "Lepcha": (0x1C00, 0x1C23), "Limbu": (0x1900, 0x191E), "Mandaic": (0x840, 0x858),
+    "Meetei\nMayek": (0xABC0, 0xABE2), "Miao": (0x16F00, 0x16F4A), "Mongolian": (0x1820, 0x1842),
+    "New Tai Lue": (0x1980, 0x19AB), "Newa": (0x11400, 0x11434), "Nyiakeng Puachue Hmong": (0x1E100, 0x1E12C),
+    "Ol Chiki": (0x1C50, 0x1C77), "Osage": (0x104B0, 0x104D3), "Saurashtra": (0xA882, 0xA8B3),
+    "Sundanese": (0x1B83, 0x1BA0), "Syloti Nagri": (0xA807, 0xA80A), "Syriac": (0x710, 0x72F),
+    "Tai Le": (0x1950, 0x196D), "Tai Tham": (0x1A20, 0x1A54), "Tai Viet": (0xAA80, 0xAAAF), "Vai": (0xA500, 0xA60B),
+    "Tagalog": (0x1703, 0x1711), "Wancho": (0x1E2C0, 0x1E2EB), "Yi": (0xA000, 0xA0FF),
+}  # fmt: skip
+PARTS = {"Canadian Aboriginal": (0x1401, 0x166C), "N'Ko": (0x7CA, 0x7EA), "Tifinagh": (0x2D30, 0x2D67)}
+WHOLE = {"Lisu": (0xA4D0, 0xA4FF), "Braille": (0x2800, 0x28FF), "Ogham": (0x1681, 0x169A)}
+
+
+@pytest.mark.parametrize("script", [*LACKING, *PARTS, *WHOLE])
+def test_documents_name_scripts_that_lack_glyphs(render: Bench, site: Site, script: str) -> None:
+    first, last = (LACKING | PARTS | WHOLE)[script]
+    letters = [chr(code) for code in range(first, last + 1) if unicodedata.category(chr(code))[0] in "LNS"]
+    # One by one: a letter that no font has takes the letters beside it along.
+    answer = render(site.page("/letters", "<p>".join(letters)))
+    lacking = missing_glyphs(read_pdf(answer))
+    assert answer.report is not None
+    assert (answer.report.verdict == "complete") == (lacking == 0)
+    assert bool(lacking) == (script not in WHOLE)
+    assert (script not in PARTS) or lacking < len(letters)
+    assert (script in (ROOT / "docs" / "options.md").read_text(encoding="utf-8")) == (script not in WHOLE)
 
 
 def test_a_glyph_that_no_font_has_is_noticed(render: Bench, site: Site) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from .conftest import Bench, Site, text_of
+from functions.render import witness
+
+from .conftest import SECONDS, Bench, Site, text_of
 
 NATIVE = """
   const text = Function.prototype.toString, found = [];
@@ -69,11 +71,41 @@ def test_a_page_that_leaves_when_it_is_resized_is_printed_all_the_same(render: B
     assert answer.report.final_url == site.url("/leaves")
 
 
-def test_a_body_that_nobody_reads_is_no_fault(render: Bench, site: Site) -> None:
+def test_a_body_that_nobody_reads_holds_nothing_up(render: Bench, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that counted as under way would hold the page up to the end of its time."""
+    monkeypatch.setattr(witness, "LONG_POLL_SECONDS", SECONDS * 2)
     site.pages["/log"] = (200, {"Content-Type": "text/plain"}, b"x" * 300_000)
     answer = render(site.page("/tracked", "<p>text<script>fetch('/log')</script>"))
     assert answer.report is not None
+    assert not [wait for wait in answer.report.waited if wait.timed_out]
     assert answer.report.verdict == "complete"
+
+
+def test_a_request_without_an_answer_holds_the_page_up(
+    render: Bench, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(witness, "LONG_POLL_SECONDS", SECONDS * 2)
+    html = "<p>text<script>fetch('/hold')</script>"
+    answer = render(site.page("/asks", html), limits={"seconds": 12})
+    assert answer.report is not None
+    assert "content" in [wait.what for wait in answer.report.waited if wait.timed_out]
+    assert [warning.code for warning in answer.report.warnings] == ["not_settled"]
+
+
+def test_a_circle_of_pages_is_an_error_of_the_page(render: Bench, site: Site) -> None:
+    html = (
+        "<p>a station<script>onload = () => { location.replace('?' + (1 + Number(location.search.slice(1)))) }</script>"
+    )
+    assert render.error(site.page("/round", html)) == "too_many_redirects"
+
+
+def test_the_failures_of_a_page_that_was_left_are_not_reported(render: Bench, site: Site) -> None:
+    site.page("/next", "<p>the next page")
+    html = "<script src=/none></script><script>console.error('odd'); location.replace('/next')</script>"
+    answer = render(site.page("/first", html), options={"fail_on": ["resources", "console"]})
+    assert "the next page" in text_of(answer)
+    assert answer.report is not None
+    assert (answer.report.failed, answer.report.console, answer.report.verdict) == ((), (), "complete")
 
 
 def test_a_drawing_that_is_made_in_steps_is_finished(render: Bench, site: Site) -> None:

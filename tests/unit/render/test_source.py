@@ -1,0 +1,129 @@
+"""What breaks off without the browser's notice: compressed bodies, and the sources of documents."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import random
+import zlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from functions.render.compressed import Body
+from functions.render.source import breaks_off, holds_closed_roots
+
+TEXT = random.Random(4).randbytes(3000) + b"text that is repeated " * 400
+
+
+def packed(form: str) -> bytes:
+    """TEXT, compressed in one of the forms that servers send."""
+    if form == "a named gzip":
+        whole = io.BytesIO()
+        with gzip.GzipFile("a name.html", "wb", fileobj=whole) as file:
+            file.write(TEXT)
+        return whole.getvalue()
+    packer = zlib.compressobj(wbits={"gzip": 31, "deflate": 15, "raw deflate": -15}[form])
+    return packer.compress(TEXT) + packer.flush()
+
+
+def chunked(data: bytes, size: int, *, ended: bool = True) -> bytes:
+    parts = (data[at : at + size] for at in range(0, len(data), size))
+    return b"".join(b"%x;a=b\r\n%b\r\n" % (len(part), part) for part in parts) + (b"0\r\n\r\n" if ended else b"")
+
+
+def is_cut(data: bytes, coding: str, step: int, **framing: bool | int | None) -> bool:
+    body = Body(coding, chunked=bool(framing.get("chunked")), length=framing.get("length"))
+    for at in range(0, len(data), step):
+        body.feed(data[at : at + step])
+    return body.is_cut
+
+
+FORMS = ["gzip", "a named gzip", "deflate", "raw deflate"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@settings(deadline=None)  # a busy machine is slow
+@given(share=st.floats(0.001, 0.97), step=st.integers(1, 5000), size=st.integers(1, 5000))
+def test_a_body_is_cut_exactly_where_its_data_end_early(form: str, share: float, step: int, size: int) -> None:
+    coding = "gzip" if "gzip" in form else "deflate"
+    whole = packed(form)
+    part = whole[: max(1, int(len(whole) * share))]
+    assert is_cut(part, coding, step)
+    assert not is_cut(whole, coding, step)
+    assert is_cut(chunked(part, size), coding, step, chunked=True)
+    assert not is_cut(chunked(whole, size), coding, step, chunked=True)
+    assert is_cut(whole, coding, step, length=len(part))
+    assert not is_cut(whole + b"more", coding, step, length=len(whole))
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_nothing_and_what_is_not_compressed_are_not_cut(coding: str) -> None:
+    assert not is_cut(b"", coding, 1)
+    assert not is_cut(b"0\r\n\r\n", coding, 1, chunked=True)
+    assert not is_cut(b"\xff" * 5000, coding, 100)
+
+
+def test_a_missing_checksum_is_no_cut() -> None:
+    assert not is_cut(packed("gzip")[:-8], "gzip", 100)
+    assert not is_cut(packed("deflate")[:-4], "deflate", 100)
+
+
+@settings(deadline=None)  # a busy machine is slow
+@given(st.sampled_from(["gzip", "deflate"]), st.binary(max_size=400), st.booleans(), st.integers(1, 50))
+def test_any_bytes_are_taken_as_a_body(coding: str, data: bytes, chunks: bool, step: int) -> None:
+    assert is_cut(data, coding, step, chunked=chunks) in {True, False}
+
+
+BROKEN = [
+    b"<p>x<di",
+    b"<p>x<a href='y",
+    b"<p>x<!-- a comment",
+    b"<p>x<script>let a = '<p>'",
+    b"<style>p { color",
+    b"<div><ul><li>x",
+    b"<main><div><p>one</p></div><div><p>tw",
+    b"<div title=\"a > b\"><section class='c'>x",
+]
+WHOLE = [
+    b"",
+    b"words",
+    b"<p>one<p>two",
+    b"<ul><li>one<li>two</ul>",
+    b"<div>left open<p>x",
+    b"<div><div>x</body>",
+    b"<div><div><script>x</script></HTML>\n",
+    b"<div></div></div><p>a < b && c > d",
+    b"<a title=don't>x</a><p>it's",
+    b"<!doctype html><html><body class=a><main><div>x</div></main>",
+    b"<script>'<div><div><div>'</script><p>x",
+    b"<!-- <div><div> --><p>x",
+    b"<p>x<iframe src=y>",
+    b"<p>x<textarea>",
+    b"<DIV><DIV>x</div></div>",
+    b"\xff\xfe<\0d\0i\0v\0>\0<\0d\0i\0v\0>\0",
+]
+
+
+@pytest.mark.parametrize("source", BROKEN)
+def test_a_source_that_ends_in_the_middle_breaks_off(source: bytes) -> None:
+    assert breaks_off(source)
+
+
+@pytest.mark.parametrize("source", WHOLE)
+def test_a_source_that_may_be_all_does_not_break_off(source: bytes) -> None:
+    assert not breaks_off(source)
+
+
+@settings(deadline=None)  # a busy machine is slow
+@given(st.lists(st.sampled_from([b"<", b">", b'"', b"'", b"div", b"/", b"!--", b"-->", b"script", b" ", b"=", b"a"])))
+def test_any_text_is_taken_as_a_source(parts: list[bytes]) -> None:
+    source = b"".join(parts)
+    assert breaks_off(source) in {True, False}
+    assert not breaks_off(source + b"</body>")
+
+
+def test_closed_roots_are_found_in_a_source() -> None:
+    assert holds_closed_roots(b"<div><TEMPLATE id=a shadowRootMode='closed'>x")
+    assert not holds_closed_roots(b"<template shadowrootmode=open>closed</template><template>x")
