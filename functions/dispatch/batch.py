@@ -1,4 +1,4 @@
-"""The batch as Lambda's event source mapping delivers it."""
+"""Reads a batch as Lambda's event source mapping delivers it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urlshot.messages import QUEUE_BULK, Priority
 
 @dataclass(frozen=True)
 class Delivery:
-    """One message: its queue, its body, whether the broker delivered it before, and the name of its request."""
+    """Holds one delivered message: its queue and body, whether it was delivered before, and its correlation id."""
 
     queue: str
     body: bytes
@@ -20,7 +20,7 @@ class Delivery:
 
     @property
     def priority(self) -> Priority:
-        """The priority that its queue stands for."""
+        """Returns the priority of the jobs in the message's queue."""
         return "bulk" if self.queue == QUEUE_BULK else "normal"
 
 
@@ -32,10 +32,10 @@ def deliveries(event: dict[str, Any]) -> list[Delivery]:
         found += [
             Delivery(
                 queue,
-                base64.b64decode(one["data"]),
-                bool(one.get("redelivered", False)),
-                str((one.get("basicProperties") or {}).get("correlationId") or "")[:255],
+                base64.b64decode(message["data"]),
+                bool(message.get("redelivered", False)),
+                str((message.get("basicProperties") or {}).get("correlationId") or "")[:255],
             )
-            for one in messages
+            for message in messages
         ]
     return found
