@@ -71,6 +71,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Handles one batch and returns which messages must come again; Lambda deletes the others from the queue."""
     worker, threads = bootstrap()
     records = event["Records"]
-    handled = threads.map(partial(worker.handle, context=context), records)
+    handled = threads.map(partial(worker.settle, context=context), records)
     left = [record["messageId"] for record, done in zip(records, handled, strict=True) if not done]
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in left]}

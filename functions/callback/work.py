@@ -80,7 +80,7 @@ class Worker:
         self._links = links
         self._public_url = public_url
 
-    def handle(self, record: dict[str, Any], context: LambdaContext) -> bool:
+    def settle(self, record: dict[str, Any], context: LambdaContext) -> bool:
         """Handles one message of an SQS event; returns False if the message must come again after its delay."""
         attempt = int(record["attributes"]["ApproximateReceiveCount"])
         try:

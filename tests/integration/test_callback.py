@@ -132,7 +132,7 @@ class Bench:
         ]
 
     def settle(self, record: dict[str, Any], worker: Worker | None = None) -> bool:
-        done = (worker or self.worker()).handle(record, context())
+        done = (worker or self.worker()).settle(record, context())
         if done:
             self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=record["receiptHandle"])
         return done
