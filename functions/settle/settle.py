@@ -110,7 +110,8 @@ class Settler:
         report, at = invocation.report, self._clock()
         assert report is not None  # noqa: S101
         if published is not None and published.claim == record.claim and published.upload != invocation.etag.strip('"'):
-            # Lambda delivered the event twice. The PDF of the other run is published, and its result ends the job.
+            # Lambda delivered the event twice, and the PDF of the other run is published. The result of that run
+            # normally ends the job; otherwise the parked message comes back.
             log.warning("job: another run has published", extra={"job_id": record.id, "claim": record.claim})
             return Settled(DROPPED)
         if at + timedelta(seconds=SETTLE_SECONDS) > record.lease_until:
@@ -126,7 +127,8 @@ class Settler:
             if uploaded is None:
                 missing = UrlshotError("internal", internal="render reported a PDF but did not upload it")
                 return self._fail_or_retry(invocation, record, etag, missing)
-            # Lambda delivered the event twice, and the other run replaced the upload. Its own result follows.
+            # Lambda delivered the event twice, and the other run replaced the upload. The result of that run normally
+            # ends the job; otherwise the parked message comes back.
             log.warning("job: another run has replaced the upload", extra={"job_id": record.id, "claim": record.claim})
             return Settled(DROPPED)
         done = records.done(record, report, self._clock(), self._parking.lease)
