@@ -68,7 +68,7 @@ class JobError(Strict):
 
     code: Code
     title: str
-    """A short text that is the same for each code."""
+    """The title of the code."""
     detail: str
     """What happened in this case."""
     remedy: str
@@ -119,7 +119,7 @@ class Job(Strict):
     url: Url
     """The URL in the form in which a browser writes it."""
     state: Literal["publishing", "queued", "running", "done", "failed", "expired"]
-    """`expired`: the job was done, and its PDF was deleted since."""
+    """`expired`: the job was done, and its PDF has been deleted since."""
     priority: Priority
     """`bulk` jobs wait behind `normal` ones and leave some renderers free for them."""
     attempt: int = Field(ge=0)
@@ -155,7 +155,7 @@ class Problem(Strict):
     status: int | None = Field(default=None, ge=400, le=599)
     """The status of the answer. Absent in some answers of API Gateway itself."""
     title: str
-    """A short text that is the same for each code."""
+    """The title of the code."""
     detail: str
     """What happened in this case."""
     code: Code
