@@ -1,1 +1,1 @@
-"""HTTP: accepts a URL, looks its PDF up, queues the job, links to the file."""
+"""Answers HTTP requests: accepts a URL, looks its PDF up, queues the job, and links to the file."""

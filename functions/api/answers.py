@@ -1,4 +1,4 @@
-"""From what is known of a job to an HTTP answer."""
+"""Makes HTTP answers from records, PDFs and errors."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from urlshot.records import Record
 from urlshot.store import Pdf, Store
 
 RETRY_SECONDS = 2
-"""What Retry-After says while a job is under way."""
+"""The value of Retry-After while a job is under way."""
 
 TROUBLE_SECONDS = 5
-"""What Retry-After says where the service is in trouble."""
+"""The value of Retry-After in answers with status 503 or 504."""
 
 NO_STORE = {"Cache-Control": "no-store"}
 REVALIDATE = {"Cache-Control": "private, no-cache"}
@@ -28,12 +28,12 @@ REVALIDATE = {"Cache-Control": "private, no-cache"}
 UNDER_WAY = ("publishing", "queued", "running")
 
 SHOWN = {"version", "id", "url", "state", "priority", "attempt", "requested_at", "finished_at", "error", "report"}
-"""The fields of a record that an answer shows as they are."""
+"""The fields of a record that an answer shows unchanged."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """Answers about jobs. `link_seconds` is how long a signed link lasts, `pdf_days` how long a PDF is kept."""
+    """Makes answers about jobs; a signed link is valid for `link_seconds`, and a PDF is kept for `pdf_days`."""
 
     store: Store
     links: FileLinks
@@ -41,7 +41,7 @@ class Answers:
     pdf_days: int
 
     def hit(self, call: Call, job_id: str, url: str, pdf: Pdf, at: datetime) -> Answer:
-        """A PDF that is there and fresh enough; `url` is empty where nothing but the PDF is known."""
+        """Returns the answer about a PDF that exists and is fresh enough; `url` is empty if there is no record."""
         body = {"version": 1, "id": job_id, **({"url": url} if url else {}), "state": "done"}
         body |= self._pdf(pdf, at)
         body["links"] = self._links(call, job_id, url, pdf)
@@ -50,16 +50,18 @@ class Answers:
     def job(
         self, call: Call, record: Record, pdf: Pdf | None, at: datetime, *, etag: str = "", status: int = 200
     ) -> Answer:
-        """A job as its record tells it, with the PDF that is there, which may be an older one.
+        """Returns the answer about a job. A done job whose PDF was deleted is shown as `expired`.
 
-        A done job whose PDF has been cleared away is `expired`. `etag` is that of the record in the bucket; with it the
-        answer has a tag of its own, and is 304 for who has it already.
+        Args:
+            call: the request.
+            record: the record of the job.
+            pdf: the published PDF, which may be of an older generation.
+            at: the time of the answer.
+            etag: the ETag of the record in the bucket. With it the answer has an ETag too, and is 304 if the caller
+                has this version already.
+            status: the status of the answer if it is not 304.
         """
-        body = record.model_dump(
-            mode="json",
-            exclude_none=True,
-            include=SHOWN,
-        )
+        body = record.model_dump(mode="json", exclude_none=True, include=SHOWN)
         body["options"] = record.options.changed()
         if record.state == "done" and pdf is None:
             body["state"] = "expired"
@@ -79,7 +81,7 @@ class Answers:
         return json_answer(status, body, headers)
 
     def failed_recently(self, call: Call, record: Record, pdf: Pdf | None, at: datetime) -> Answer:
-        """The failure of a job that is not tried again yet, as the problem that it was."""
+        """Returns the problem with which a job failed a short time ago; the job is not rendered again yet."""
         error = record.error or UrlshotError("internal").public()
         wait = max(1, math.ceil((records.retry_at(record) - at).total_seconds()))
         extra: dict[str, Any] = {"id": record.id, "url": record.url, "state": "failed", "retry_after": wait}
@@ -89,12 +91,15 @@ class Answers:
         return _problem(call, error, extra, {"Retry-After": str(wait)})
 
     def sign(self, job_id: str, url: str, *, head: bool = False, save: bool = False) -> str:
-        """A link to the PDF itself, for GET or for HEAD, under a name made of its URL's host and path."""
+        """Signs a link to the PDF for GET or HEAD; the file name is made from host and path of its URL.
+
+        With `save` a browser saves the file and does not show it.
+        """
         name = file_name(url) if url else f"{job_id}.pdf"
         return self.store.link(job_id, self.link_seconds, name, head=head, save=save)
 
     def _pdf(self, pdf: Pdf, at: datetime) -> dict[str, Any]:
-        """How old the PDF that is there is, how long it is kept at the least, and when the link to it ends."""
+        """Returns the fields about a published PDF: its size, its age, how long it is kept, and when its link ends."""
         return {
             "bytes": pdf.bytes,
             "stored_at": _shown(pdf.modified),
@@ -104,17 +109,20 @@ class Answers:
         }
 
     def _links(self, call: Call, job_id: str, url: str, pdf: Pdf | None) -> dict[str, str]:
-        """`self`, `file` and `report` last; `pdf` is signed, and there when a PDF is."""
-        lasting = {
+        """Returns the links; `pdf` is signed and expires, and exists only if there is a PDF."""
+        permanent = {
             "self": call.job(job_id),
             "file": f"{call.base}{self.links.path(job_id)}",
             "report": f"{call.job(job_id)}/report",
         }
-        return {**lasting, "pdf": self.sign(job_id, url)} if pdf is not None else lasting
+        return {**permanent, "pdf": self.sign(job_id, url)} if pdf is not None else permanent
 
     def _tag(self, etag: str, pdf: Pdf | None, at: datetime) -> str:
-        """Weak, because the age and the signed link differ each time; it changes before half of the link's time is out,
-        so that a link which a client was told to go on using still works."""
+        """Returns the ETag of an answer about a job.
+
+        It is weak, because the age and the signed link differ in each answer. It changes at least once in half of
+        `link_seconds`. So a client that gets a 304 has a link that is valid for at least half of that time.
+        """
         parts = [etag.strip('"')]
         if pdf is not None:
             parts += [f"{pdf.modified.timestamp():.0f}", str(int(at.timestamp() / (self.link_seconds / 2)))]
@@ -122,7 +130,7 @@ class Answers:
 
 
 def older(record: Record, pdf: Pdf, at: datetime) -> dict[str, Any]:
-    """What is known of a PDF that a life of the job before this one made."""
+    """Returns what is known about a PDF that an older generation of the job made."""
     known = record.last_good
     shown: dict[str, Any] = {
         "finished_at": _shown(pdf.modified),
@@ -137,7 +145,7 @@ def older(record: Record, pdf: Pdf, at: datetime) -> dict[str, Any]:
 
 
 def problem(call: Call, error: UrlshotError) -> Answer:
-    """An error as RFC 9457 has it."""
+    """Returns an error as a problem answer (RFC 9457)."""
     headers = {"Retry-After": str(TROUBLE_SECONDS)} if error.code.status in (503, 504) else {}
     return _problem(call, error.public(), {}, headers)
 
@@ -155,6 +163,7 @@ def _problem(call: Call, error: Mapping[str, Any], extra: Mapping[str, Any], hea
 
 
 def redirect(status: int, location: str) -> Answer:
+    """Returns a redirect that is not cached."""
     return Answer(status, "", {"Location": location, **NO_STORE})
 
 

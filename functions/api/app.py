@@ -1,4 +1,4 @@
-"""Lambda's entry: from a route to what answers it, and what all answers have in common."""
+"""Lambda's entry point of `api`: calls the function of the route, and adds what all answers have in common."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ metrics = Metrics()
 
 
 def health(parts: Parts, call: Call) -> Answer:
-    """Whether this function reaches its queue and its storage."""
+    """Answers whether this function reaches its queue and its storage."""
     checks: dict[str, str] = {}
     probes: dict[str, Callable[[], object]] = {
         "queue": parts.publisher.check,
@@ -42,29 +42,29 @@ def health(parts: Parts, call: Call) -> Answer:
 
 
 def page(parts: Parts, call: Call) -> Answer:
-    """The page for people."""
+    """Answers with the web page."""
     origin = parts.store.link_origin()
     return site.index(call, requires_key=parts.settings.require_api_key, pdf_origin=origin)
 
 
 def page_file(parts: Parts, call: Call) -> Answer:
-    """A file of that page."""
+    """Answers with a file of the web page."""
     return site.file(call, call.parameters["name"])
 
 
 def contract(parts: Parts, call: Call) -> Answer:
-    """What this endpoint offers, as an OpenAPI document."""
+    """Answers with the OpenAPI document of this endpoint."""
     return site.contract(call)
 
 
 def webhook_keys(parts: Parts, call: Call) -> Answer:
-    """The public keys that callbacks are verified by, the newest first."""
+    """Answers with the public keys that verify callbacks, the newest first."""
     return json_answer(200, {"keys": parts.webhook_keys.public()}, {"Cache-Control": "public, max-age=300"})
 
 
 Handle = Callable[[Parts, Call], Answer]
 
-# By the routes of infra/api.yaml. HEAD is GET without the body.
+# The keys are the routes of infra/api.yaml. HEAD is GET without the body.
 ROUTES: Mapping[str, Mapping[str, Handle]] = {
     "/": {"GET": page},
     "/page/{name}": {"GET": page_file},
@@ -78,11 +78,11 @@ ROUTES: Mapping[str, Mapping[str, Handle]] = {
     "/pdf/{id}/file": {"GET": jobs.file},
 }
 ASKING = {("/pdf", "GET"), ("/pdf", "HEAD"), ("/pdf", "POST")}
-"""The calls that ask for one PDF, so that a refusal of theirs counts as one."""
+"""The calls that ask for one PDF. If one of them is refused, it counts as one refused request in the metrics."""
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """An API Gateway REST proxy event in, its answer out."""
+    """Answers an API Gateway REST proxy event."""
     call = Call.of(event)
     log.set_correlation_id(call.request_id)
     answer = _answer(call)
@@ -108,7 +108,7 @@ def _answer(call: Call) -> Answer:
         level(f"request: {error.code.name}", extra=error_fields(error))
         refused = answers.problem(call, error)
     except Exception:
-        log.exception("request: broken")
+        log.exception("request: failed")
         refused = answers.problem(call, UrlshotError("internal"))
     return replace(refused, outcomes={jobs.REFUSED: 1} if (call.route, call.method) in ASKING else {})
 
@@ -118,7 +118,7 @@ def _allow(methods: Mapping[str, Handle]) -> str:
 
 
 def _preflight(methods: Mapping[str, Handle]) -> dict[str, str]:
-    """What a browser asks before a page of another origin may call (Fetch Standard, "CORS-preflight request")."""
+    """Returns the headers that let pages of other origins call (Fetch Standard, "CORS-preflight request")."""
     if not bootstrap().settings.cors_origin:
         return {}
     return {
@@ -129,6 +129,7 @@ def _preflight(methods: Mapping[str, Handle]) -> dict[str, str]:
 
 
 def _common(call: Call) -> dict[str, str]:
+    """Returns the headers that every answer has."""
     headers = {"X-Request-Id": call.request_id, "X-Content-Type-Options": "nosniff"}
     origin = bootstrap().settings.cors_origin
     if origin:
@@ -140,5 +141,5 @@ def _common(call: Call) -> dict[str, str]:
     return headers
 
 
-if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # in Lambda's init phase, which has more CPU than a request
+if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # Lambda's init phase has more CPU than an invocation
     bootstrap()

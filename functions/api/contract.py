@@ -1,8 +1,7 @@
-"""What the endpoint answers, as models: the other half of the contract that `requests` reads.
+"""Defines the answers of the endpoint as models; `requests` has the models of the requests.
 
-They are for the document that describes the endpoint (`infra/openapi` makes openapi.json of them) and for the tests,
-which hold every answer against it. The function itself does not import them: making models is what a cold start has no
-time for, and what it answers is made from models already.
+`infra/openapi` makes openapi.json from these models, and the tests compare every answer with it. `api` itself does not
+import them, because building models would make cold starts longer.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ Code = TypeAliasType(
     Annotated[
         str,
         Field(
-            description="What went wrong; stable, and what a program should look at.",
+            description="The stable code of what went wrong; programs should use it.",
             json_schema_extra={
                 "enum": list(CODES),
                 "x-enumDescriptions": {code.name: f"{code.title}. {code.remedy}" for code in CODES.values()},
@@ -39,231 +38,233 @@ Code = TypeAliasType(
 
 
 class PdfRequest(Asked):
-    """What to print, and how."""
+    """The page to print, and how to print it."""
 
     url: Annotated[Url, Field(min_length=1, max_length=MAX_URL)]
-    """The page: an absolute http or https URL."""
+    """The absolute http or https URL of the page."""
 
 
 class BatchRequest(Strict):
-    """Many requests at once; each is answered as if it had come alone."""
+    """Several requests; each is answered as it would be alone."""
 
     requests: tuple[PdfRequest, ...] = Field(min_length=1, max_length=MAX_BATCH)
 
 
 class Links(Strict):
-    """Where to go from here."""
+    """The links of a job."""
 
     self: Url
     """The job."""
     file: Url
-    """The PDF, for as long as it is kept: the address to keep, bookmark or mail. It redirects to a fresh link."""
+    """The PDF, for as long as it is kept: the address to store, bookmark or mail. It redirects to a new signed link."""
     report: Url
-    """The report of the PDF that is there."""
+    """The report of the published PDF."""
     pdf: Url | None = None
-    """The PDF itself, by a presigned link that ends at `link_ends_at`; there when the PDF is."""
+    """The PDF itself, by a signed link that works until `link_ends_at`. Absent if there is no PDF."""
 
 
 class JobError(Strict):
-    """Why a job failed."""
+    """The reason why a job failed."""
 
     code: Code
     title: str
-    """What it is, in general."""
+    """The title of the code."""
     detail: str
-    """What happened this time."""
+    """What happened in this case."""
     remedy: str
-    """What can be done about it."""
+    """What you can do."""
     retryable: bool
-    """Whether the same request may work later."""
+    """Whether the same request may succeed later."""
     field: str | None = None
-    """The part of the request that is at fault, as a path such as `options.scale`."""
+    """The field of the request that is wrong, as a path such as `options.scale`."""
 
 
 class PdfThere(Strict):
-    """A PDF that is there and fresh enough."""
+    """A PDF that exists and is fresh enough."""
 
     version: Literal[1] = 1
     id: Id
     url: Url | None = None
-    """Absent where the job's record has been cleared away already."""
+    """Absent if the record of the job was deleted already."""
     state: Literal["done"]
     bytes: int = Field(ge=0)
-    """Size of the PDF."""
+    """The size of the PDF."""
     stored_at: datetime
     age: Seconds
-    """Seconds since it was stored."""
+    """Seconds since the PDF was stored."""
     kept_until: datetime
-    """It is kept so long at the least."""
+    """The PDF is kept at least until then."""
     links: Links
     link_ends_at: datetime
-    """When `links.pdf` stops working."""
+    """When `links.pdf` expires."""
 
 
 class OlderPdf(Strict):
-    """The PDF that is there while this job is under way, or after it failed: an older job made it."""
+    """A PDF that an older render made, and that still exists while this job is under way or after it failed."""
 
     finished_at: datetime
     age: Seconds
-    """Seconds since it was stored."""
+    """Seconds since the PDF was stored."""
     report: Report | None = None
-    """Absent where no record tells of that PDF any more."""
+    """Absent if no record describes that PDF."""
 
 
 class Job(Strict):
-    """A job as it stands."""
+    """The current state of a job."""
 
     version: Literal[1] = 1
     id: Id
-    """`sha1(url)` in hex where every option has its default, so that any client can compute it; another `sha1` where
-    options differ; random for a private job."""
+    """`sha1(url)` in hex if every option has its default, so that any client can compute it. Another `sha1` if options
+    differ. Random if the job is private."""
     url: Url
-    """As a browser writes it."""
+    """The URL in the form in which a browser writes it."""
     state: Literal["publishing", "queued", "running", "done", "failed", "expired"]
-    """`expired`: it was done, and its PDF has been cleared away since."""
+    """`expired`: the job was done, and its PDF has been deleted since."""
     priority: Priority
-    """`bulk` waits behind normal jobs and leaves some renderers free for them."""
+    """`bulk` jobs wait behind `normal` ones and leave some renderers free for them."""
     attempt: int = Field(ge=0)
-    """The number of renders that were started."""
+    """The number of attempts that were used."""
     requested_at: datetime
     finished_at: datetime | None = None
     options: Options
-    """Those that differ from their defaults."""
+    """The options that differ from their defaults."""
     error: JobError | None = None
-    """Why it failed, where it did."""
+    """Why the job failed. Absent unless it did."""
     report: Report | None = None
-    """What is known about its PDF, when it is done."""
+    """The report of the job's PDF. Absent unless the job is done."""
     bytes: int | None = Field(default=None, ge=0)
-    """Size of the PDF that is there, be it this job's or an older one."""
+    """The size of the existing PDF, which may be an older one."""
     stored_at: datetime | None = None
-    """When the PDF that is there was stored."""
+    """When the existing PDF was stored."""
     age: Seconds | None = None
-    """Seconds since the PDF that is there was stored."""
+    """Seconds since the existing PDF was stored."""
     kept_until: datetime | None = None
-    """The PDF that is there is kept so long at the least."""
+    """The existing PDF is kept at least until then."""
     older_pdf: OlderPdf | None = None
-    """Where the PDF that is there is not this job's."""
+    """The existing PDF, if an older render made it."""
     links: Links
     link_ends_at: datetime | None = None
-    """When `links.pdf` stops working."""
+    """When `links.pdf` expires."""
 
 
 class Problem(Strict):
-    """What went wrong and what to do about it, as RFC 9457 has it."""
+    """What went wrong and what you can do, as a problem of RFC 9457."""
 
     type: str = Field(pattern=r"^urn:urlshot:problem:[a-z_]+$")
     """`urn:urlshot:problem:` and the code."""
     status: int | None = Field(default=None, ge=400, le=599)
-    """The status of the answer; absent in some of API Gateway's own."""
+    """The status of the answer. Absent in some answers of API Gateway itself."""
     title: str
-    """What it is, in general."""
+    """The title of the code."""
     detail: str
-    """What happened this time."""
+    """What happened in this case."""
     code: Code
     remedy: str
-    """What can be done about it."""
+    """What you can do."""
     retryable: bool
-    """Whether the same request may work later."""
+    """Whether the same request may succeed later."""
     field: str | None = None
-    """The part of the request that is at fault, as a path such as `options.scale`."""
+    """The field of the request that is wrong, as a path such as `options.scale`."""
     request_id: str
-    """As in `X-Request-Id`: what to quote in a report."""
+    """The value of `X-Request-Id`; quote it when you report a problem."""
 
     id: Id | None = None
-    """Of a job that failed a short while ago and is not tried again yet; so are all that follow."""
+    """The id of a job that failed a short time ago and is not rendered again yet. The fields below are about that job
+    too."""
     url: Url | None = None
     state: Literal["failed"] | None = None
     retry_after: Seconds | None = None
-    """Seconds until it is tried again for anyone who asks."""
+    """Seconds until a new request renders the job again."""
     links: Links | None = None
     older_pdf: OlderPdf | None = None
-    """The PDF that is there all the same."""
+    """A PDF that an older render made and that still exists."""
 
 
 class BatchResult(Strict):
     """The answer to one request of a batch."""
 
     index: int = Field(ge=0)
-    """Its place among the requests, from 0."""
+    """The position of the request in the batch, from 0."""
     status: int = Field(ge=200, le=599)
-    """The status that it would have had alone."""
+    """The status that a single request would get."""
     body: PdfThere | Job | Problem
-    """The body that it would have had alone."""
+    """The body that a single request would get."""
 
 
 class BatchCounts(Strict):
-    """How many requests ended in which way."""
+    """The number of requests for each outcome."""
 
     hit: int = Field(ge=0)
-    """A fresh PDF is there."""
+    """A fresh PDF exists."""
     queued: int = Field(ge=0)
-    """A job was made."""
+    """A new job was queued."""
     joined: int = Field(ge=0)
-    """A job was there already."""
+    """The request joined an existing job."""
     failed: int = Field(ge=0)
-    """The job failed a short while ago, and is not tried again yet."""
+    """The job failed a short time ago and is not rendered again yet."""
     refused: int = Field(ge=0)
-    """Every other problem."""
+    """Any other problem."""
 
 
 class BatchAnswer(Strict):
-    """One result for each request, in their order."""
+    """One result for each request, in the order of the requests."""
 
     results: tuple[BatchResult, ...]
     counts: BatchCounts
 
 
 class Health(Strict):
-    """Whether the function reaches what it needs."""
+    """Whether the endpoint reaches its queue and its storage."""
 
     status: Literal["ok", "failing"]
     checks: dict[Literal["queue", "storage"], Code | Literal["ok"]]
-    """`ok`, or the code of what is wrong."""
+    """`ok`, or the code of the error."""
 
 
 class WebhookKeys(Strict):
-    """Public keys that verify what is posted to callback URLs."""
+    """The public keys that verify callbacks."""
 
     keys: tuple[Annotated[str, Field(pattern=r"^whpk_[A-Za-z0-9+/]+=*$")], ...]
-    """Ed25519, as Standard Webhooks has them, the newest first; a callback carries a signature by each."""
+    """Ed25519 keys in the form of Standard Webhooks, the newest first. A callback has one signature for each."""
 
 
 class CompletionLinks(Strict):
-    """Addresses that last."""
+    """Links that do not expire."""
 
     self: Url
     """The job."""
     file: Url | None = None
-    """The PDF: it redirects to a fresh link. There when the job is done."""
+    """The PDF; redirects to a new signed link. Absent unless the job is done."""
     report: Url | None = None
-    """The report of the PDF; there when the job is done."""
+    """The report of the PDF. Absent unless the job is done."""
 
 
 class CompletionData(Strict):
-    """How a job ended."""
+    """The end of a job."""
 
     version: Literal[1] = 1
     id: Id
     url: Url
     state: Literal["done", "failed"]
     report: Report | None = None
-    """What is known about the PDF, when the job is done."""
+    """The report of the PDF. Absent unless the job is done."""
     error: JobError | None = None
-    """Why it failed, where it did."""
+    """Why the job failed. Absent unless it did."""
     attempts: int = Field(ge=0)
-    """How many renders were started."""
+    """The number of attempts that were used."""
     cached: bool
-    """Whether it had ended before it was asked for: a fresh PDF was there, or it failed a short while ago."""
+    """Whether the job had ended before the request: a fresh PDF existed, or the job failed a short time ago."""
     requested_at: datetime
     finished_at: datetime
     queue_seconds: float = Field(ge=0)
-    """From the request to the start of the last render."""
+    """From the request to the hand-over of the last attempt; to the end if there was no attempt."""
     render_seconds: float = Field(ge=0)
+    """From that hand-over to the end; 0 if there was no attempt."""
     links: CompletionLinks
 
 
 class Completion(Strict):
-    """What is posted to a `callback_url`, as Standard Webhooks has it."""
+    """The body of a callback, in the form of Standard Webhooks."""
 
     type: Literal["shot.completed", "shot.failed"]
     timestamp: datetime

@@ -1,7 +1,7 @@
-"""API Gateway's REST proxy events and answers, as values.
+"""Holds API Gateway's REST proxy events and answers as values.
 
-API Gateway has found the route by the time the function is called: the event names it (`resource`), so there is no
-second router here, and none to import at a cold start.
+API Gateway finds the route before it calls the function, and the event names it (`resource`). So there is no second
+router here, and none to import at a cold start.
 
 Source: "Lambda proxy integrations in API Gateway" in the API Gateway developer guide.
 """
@@ -17,11 +17,12 @@ from urllib.parse import urlencode, urlsplit
 
 @dataclass(frozen=True)
 class Call:
-    """One request.
+    """Holds one request.
 
-    `route` is the path as the API's definition has it, such as `/pdf/{id}`; `base` the address under which the request
-    reached us, stage prefix or base path included, without a slash at its end; `key_id` the id of the caller's API key,
-    where the route asks for one. Header names are in lower case; of a repeated parameter the last counts.
+    `route` is the path as the API definition writes it, such as `/pdf/{id}`. `base` is the address of this endpoint as
+    the client used it, with a stage prefix or base path and without a slash at the end. `key_id` is the id of the
+    caller's API key, if the route requires one. Header names are in lower case. If a parameter is repeated, the last
+    value counts.
     """
 
     method: str
@@ -37,10 +38,11 @@ class Call:
 
     @classmethod
     def of(cls, event: Mapping[str, Any]) -> Call:
+        """Reads a request from an API Gateway event."""
         context = event["requestContext"]
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
         scheme = headers.get("x-forwarded-proto", "https").split(",")[0].strip()
-        # With a stage or a custom domain's base path, the context's path is longer than the route's.
+        # With a stage, or with a custom domain's base path, the path of the context is longer than that of the event.
         prefix = context["path"].rstrip("/").removesuffix(event["path"].rstrip("/"))
         return cls(
             method=event["httpMethod"],
@@ -57,26 +59,27 @@ class Call:
 
     @property
     def own(self) -> tuple[str, int]:
-        """Host and port of this very endpoint."""
+        """Returns host and port of this endpoint."""
         parts = urlsplit(self.base)
         return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
     def job(self, job_id: str) -> str:
+        """Returns the address of a job."""
         return f"{self.base}/pdf/{job_id}"
 
     def again(self, hops: int) -> str:
-        """The address of this same request, for a client that is sent on to itself."""
+        """Returns the address of this GET /pdf with another `hops`, to redirect the client to the same request."""
         return f"{self.base}/pdf?{urlencode({**self.query, 'hops': hops})}"
 
     def has(self, etag: str) -> bool:
-        """Whether the caller has this representation already (RFC 9110, section 13.1.2: compared weakly)."""
+        """Returns whether the caller has `etag` already, by weak comparison (RFC 9110, section 13.1.2)."""
         named = [tag.strip().removeprefix("W/") for tag in self.headers.get("if-none-match", "").split(",")]
         return "*" in named or etag.removeprefix("W/") in named
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer. `outcomes` counts what became of the requests for PDFs that it answers, for the metrics."""
+    """Holds one answer; `outcomes` counts the outcomes of the requests for PDFs that it answers, for the metrics."""
 
     status: int
     body: str = ""
@@ -85,13 +88,15 @@ class Answer:
 
     @property
     def value(self) -> Any:
+        """Returns the value of a JSON body."""
         return json.loads(self.body)
 
     def with_headers(self, headers: Mapping[str, str]) -> Answer:
+        """Returns the answer with more headers."""
         return replace(self, headers={**self.headers, **headers})
 
     def proxied(self, *, head: bool = False) -> dict[str, Any]:
-        """What Lambda gives to API Gateway; without the body for HEAD."""
+        """Returns the answer in API Gateway's form; without the body for HEAD."""
         return {
             "statusCode": self.status,
             "headers": dict(self.headers),
@@ -103,4 +108,5 @@ class Answer:
 def json_answer(
     status: int, body: object, headers: Mapping[str, str], content_type: str = "application/json"
 ) -> Answer:
+    """Returns an answer with a JSON body."""
     return Answer(status, json.dumps(body), {"Content-Type": content_type, **headers})

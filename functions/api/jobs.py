@@ -1,4 +1,4 @@
-"""The calls about jobs: each reads its request, asks once, and answers."""
+"""Answers the calls about jobs."""
 
 from __future__ import annotations
 
@@ -25,42 +25,42 @@ from urlshot.s3 import Conflict
 from urlshot.store import Pdf
 
 PATIENCE_SECONDS = records.PUBLISH_LEASE.total_seconds() + 1
-"""How long a request bears with others who are publishing the same job."""
+"""How long a request waits while another request publishes the same job."""
 
-BATCH_THREADS = 8  # within the pool of S3 connections
+BATCH_THREADS = 8  # not more than the pool of S3 connections has
 BATCH_SECONDS = 12.0
-"""After so long no more of a batch is begun: what is begun then still ends before API Gateway stops listening."""
+"""After this time no further request of a batch is begun, so that the last ends before API Gateway's limit of 29 s."""
 
 REFUSED = "refused"
-"""What became of a request that was not taken in, beside the outcomes of those that were."""
+"""The outcome of a request that was not accepted; `Outcome` has those of accepted requests."""
 
 log = logger()
 
 
 def post(parts: Parts, call: Call) -> Answer:
-    """Asks for a PDF: 200 when a fresh one is there, else 202."""
+    """Accepts a request for a PDF; answers 200 if there is a fresh one, else 202."""
     wanted = requests.from_body(call, parts.rules)
     accepted = accept(parts, wanted)
     return replace(_accepted(parts, call, wanted.request, accepted), outcomes={accepted.outcome.value: 1})
 
 
 def post_batch(parts: Parts, call: Call) -> Answer:
-    """Asks for many, each answered as it would be alone."""
+    """Accepts a batch of requests; each is answered as it would be alone."""
     begun = time.monotonic()
-    down = threading.Event()
+    queue_down = threading.Event()
 
     def one(value: object) -> tuple[str, Answer]:
         try:
             wanted = requests.from_value(value, call, parts.rules, "bulk")
-            if down.is_set():
-                raise Transient("queue_unavailable", internal="not tried: others of the batch found it so")
+            if queue_down.is_set():
+                raise Transient("queue_unavailable", internal="not tried: another request of the batch failed so")
             if time.monotonic() - begun > BATCH_SECONDS:
-                raise Transient("busy", "There was no time left for this one.")
+                raise Transient("busy", "There was no time left for this request of the batch.")
             accepted = accept(parts, wanted)
             return accepted.outcome.value, _accepted(parts, call, wanted.request, accepted)
         except UrlshotError as error:
             if error.code.name == "queue_unavailable":
-                down.set()
+                queue_down.set()
             log.info(f"request: {error.code.name}", extra=error_fields(error))
             return REFUSED, answers.problem(call, error)
 
@@ -77,11 +77,11 @@ def post_batch(parts: Parts, call: Call) -> Answer:
 
 
 def download(parts: Parts, call: Call) -> Answer:
-    """The talk's direct download: waits, then sends the client on to the file."""
+    """Answers the direct download of the talk: waits for the job, then redirects the client to the PDF."""
     until = time.monotonic() + WAIT_SECONDS
     wanted, hops = requests.from_query(call, parts.rules)
     request = wanted.request
-    # A client that was sent on to itself waits for the job that it asked for first, and asks for no other.
+    # After a redirect to the same request, the client waits for its first job and starts no other.
     record = _waited(parts, request.id, until) if hops else None
     if record is not None:
         return _downloaded(parts, call, request, record, hops)
@@ -94,7 +94,7 @@ def download(parts: Parts, call: Call) -> Answer:
 
 
 def get(parts: Parts, call: Call) -> Answer:
-    """A job as it stands, or as it stands when it ends within `wait` seconds."""
+    """Answers with a job, when it has ended or after `wait` seconds."""
     job_id = _id(call)
     found = parts.waiting.follow(job_id, _wait_seconds(call.query.get("wait", "0")))
     at = records.now()
@@ -108,10 +108,10 @@ def get(parts: Parts, call: Call) -> Answer:
 
 
 def delete(parts: Parts, call: Call) -> Answer:
-    """Deletes PDF and record. A render that is under way finds no record at its end, and its PDF is not published."""
+    """Deletes a job: subscriptions, PDF and record. Without a record, no render publishes its PDF later."""
     job_id = _id(call)
     if not parts.settings.require_api_key:
-        raise Rejected("forbidden", "This endpoint asks for no API keys, so anybody could delete anything.")
+        raise Rejected("forbidden", "This endpoint requires no API keys, so anyone could delete any PDF.")
     found, pdf = parts.store.read(job_id), parts.store.head_pdf(job_id)
     if found is None and pdf is None:
         raise Rejected("not_found", "There is no job with this id.")
@@ -121,7 +121,8 @@ def delete(parts: Parts, call: Call) -> Answer:
             parts.store.delete_pdf(job_id, pdf.etag)
         return Answer(204, "", NO_STORE)
     generation = found[0].generation
-    # A record that has gone on since it was read is deleted all the same; another generation was asked for since.
+    # A record that has changed since it was read is deleted too, unless it is of a newer generation: that belongs to a
+    # later request.
     while found is not None and found[0].generation == generation:
         known = {generation, found[0].last_good.generation if found[0].last_good else generation}
         if pdf is not None and pdf.generation in known:
@@ -132,7 +133,7 @@ def delete(parts: Parts, call: Call) -> Answer:
         except Conflict:
             found, pdf = parts.store.read(job_id), parts.store.head_pdf(job_id)
             continue
-        if pdf is not None:  # of an older generation: it was there before the record was deleted
+        if pdf is not None:  # it is of another generation, and was there before the record was deleted
             parts.store.delete_pdf(job_id, pdf.etag)
         break
     log.info("job: deleted", extra={"job_id": job_id})
@@ -140,7 +141,7 @@ def delete(parts: Parts, call: Call) -> Answer:
 
 
 def report(parts: Parts, call: Call) -> Answer:
-    """The report of the PDF that is there."""
+    """Answers with the report of the published PDF."""
     job_id = _id(call)
     found = parts.store.read(job_id)
     if found is None:
@@ -158,10 +159,10 @@ def report(parts: Parts, call: Call) -> Answer:
 
 
 def file(parts: Parts, call: Call) -> Answer:
-    """The address to keep: sends the client on to a link that was signed just now; `download=1`, to one that saves."""
+    """Redirects the client to a new signed link; with `download=1` to one with which a browser saves the file."""
     job_id = _id(call)
     if not parts.links.opens(job_id, call.query.get("token")):
-        raise Rejected("forbidden", "The address has no token, or one that does not fit.")
+        raise Rejected("forbidden", "The address has no token, or a wrong one.")
     save = call.query.get("download", "0")
     if save not in ("0", "1"):
         raise Rejected("invalid_request", "download: must be 0 or 1.", field="download")
@@ -174,20 +175,22 @@ def file(parts: Parts, call: Call) -> Answer:
 
 
 def accept(parts: Parts, wanted: Wanted) -> Accepted:
-    """Takes one request in, and with it who wants to know how it ends.
+    """Accepts one request and its subscriptions.
 
-    Those are told at once where there is nothing to wait for. Where the request is refused, they are not kept.
+    If the job has ended already, the event for the subscribers is put on the bus immediately. If the request is not
+    accepted, its subscriptions are deleted again.
     """
     request = wanted.request
     with parts.subscribers.asking(request.id, wanted.subscribers, request.at) as names:
         accepted = parts.door.accept(request, patience=PATIENCE_SECONDS)
         if names and accepted.outcome in (Outcome.HIT, Outcome.FAILED):
-            parts.bus.put([_told_at_once(parts, request, accepted, names)])
+            parts.bus.put([_event_of_earlier_end(parts, request, accepted, names)])
     log.info(f"request: {accepted.outcome.value}", extra={"job_id": request.id, "url": request.url})
     return accepted
 
 
-def _told_at_once(parts: Parts, request: Request, accepted: Accepted, names: tuple[str, ...]) -> Detail:
+def _event_of_earlier_end(parts: Parts, request: Request, accepted: Accepted, names: tuple[str, ...]) -> Detail:
+    """Returns the event about an end that came before the request, for the subscriptions `names`."""
     bucket, record = parts.store.bucket, accepted.record
     if accepted.outcome is Outcome.FAILED and record is not None:
         return events.told_again(events.detail(record, bucket), names)
@@ -212,22 +215,21 @@ def _failed(parts: Parts, call: Call, record: Record) -> Answer:
 
 
 def _pdf_of(parts: Parts, record: Record) -> Pdf | None:
-    """The PDF of a job, or the older one that a job under way or a failed one still has; asked for where there may be
-    one."""
+    """Looks for the PDF of a done job, or the older PDF of any other; asks S3 only if there may be one."""
     return parts.store.head_pdf(record.id) if record.state == "done" or record.last_good else None
 
 
 def _downloaded(
     parts: Parts, call: Call, request: Request, record: Record | None, hops: int, *, there: bool = False
 ) -> Answer:
-    """Where the direct download goes on: to the file, to the cause of its failure, or once more to itself."""
+    """Answers the direct download: redirects to the PDF or to the same request again, or answers with the failure."""
     if there or (record is not None and record.state == "done"):
         return answers.redirect(303, parts.answers.sign(request.id, request.url, head=call.method == "HEAD"))
     if record is not None and record.state == "failed":
         return _failed(parts, call, record)
     if hops < requests.MAX_HOPS:
         return answers.redirect(303, call.again(hops + 1))
-    raise Transient("not_ready", f"It is still under way; follow it at {call.job(request.id)}.")
+    raise Transient("not_ready", f"The job is still under way; follow it at {call.job(request.id)}.")
 
 
 def _waited(parts: Parts, job_id: str, until: float) -> Record | None:
@@ -241,12 +243,12 @@ def _wait_seconds(text: str) -> float:
     except ValueError:
         wait = -1.0
     if not 0 <= wait <= WAIT_SECONDS:
-        raise Rejected("invalid_request", f"wait: must be seconds from 0 to {WAIT_SECONDS:g}.", field="wait")
+        raise Rejected("invalid_request", f"wait: must be from 0 to {WAIT_SECONDS:g} seconds.", field="wait")
     return wait
 
 
 def _id(call: Call) -> str:
     job_id = call.parameters["id"]
     if not is_job_id(job_id):
-        raise Rejected("not_found", "That is not the id of a job.")
+        raise Rejected("not_found", "This is not the id of a job.")
     return job_id

@@ -1,4 +1,4 @@
-"""What the calls work with, made once a process; tests hand in their own."""
+"""Makes the objects that the calls use, once per process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ from urlshot.webhooks import WebhookKeys
 
 
 class ApiSettings(EgressSettings):
-    """`link_seconds` of a signed link, `pdf_days` for which a PDF is kept, `max_waiting` requests at once."""
+    """Holds the settings of `api`.
+
+    A PDF of up to `max_age` seconds answers a request that names no age. A PDF is kept for `pdf_days`. A signed link is
+    valid for `link_seconds`. At most `max_waiting` requests wait at the same time.
+    """
 
     bucket: str
     broker_url: str
@@ -46,6 +50,8 @@ class ApiSettings(EgressSettings):
 
 @dataclass(frozen=True)
 class Parts:
+    """Holds the objects that the calls use."""
+
     settings: ApiSettings
     store: Store
     publisher: Publisher
@@ -61,7 +67,7 @@ class Parts:
 
 @cache
 def bootstrap() -> Parts:
-    """Makes the parts, once a process."""
+    """Makes the parts once per process."""
     settings = ApiSettings.read(os.environ)
     s3 = s3_client()
     store = Store(settings.bucket, s3)

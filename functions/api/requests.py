@@ -1,4 +1,4 @@
-"""From an HTTP event to what is asked for; whatever is wrong is said by the name of its field."""
+"""Reads requests for PDFs; an error names the field that is wrong."""
 
 from __future__ import annotations
 
@@ -24,22 +24,23 @@ from urlshot.records import now
 from urlshot.subscriptions import Subscriber
 
 MAX_BODY = 64_000
-"""Bytes of a request's body."""
+"""The maximum size of a request's body in bytes."""
 
 MAX_BATCH = 100
-"""Requests of one batch."""
+"""The maximum number of requests in a batch."""
 
 MAX_BATCH_BODY = 1_000_000
-"""Bytes of a batch's body."""
+"""The maximum size of a batch's body in bytes."""
 
 MAX_HOPS = 6
-"""Times that GET /pdf may send a client on to itself; with 25 s each it outlasts a render and its wait."""
+"""How often GET /pdf redirects a client to the same request. With waits of 25 s this is longer than a render and its
+time in the queue usually take."""
 
 _YES_NO = {"true": True, "1": True, "false": False, "0": False}
 
 
 class Asked(BaseModel):
-    """The body of POST /pdf. `private` makes the job a private one: it is nobody else's, and never a hit."""
+    """Holds the body of POST /pdf; `private` makes the job private: no other request joins it or gets its PDF."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, strict=True)
 
@@ -47,24 +48,29 @@ class Asked(BaseModel):
     options: Options = Options()
     private: Private = Private()
     max_age: int | None = Field(
-        default=None, ge=0, le=31_536_000, description="Seconds; how old a PDF that is there may be. 0 wants a new one."
+        default=None,
+        ge=0,
+        le=31_536_000,
+        description="The maximum age in seconds of an existing PDF that may answer the request. 0 asks for a new one.",
     )
     callback_url: str | None = Field(
-        default=None, description="Where the job's end is posted, signed as Standard Webhooks has it; https only."
+        default=None,
+        description="The https URL to which the end of the job is posted, signed as Standard Webhooks specifies.",
     )
     notify: str | None = Field(
-        default=None, description="A mail address that is told of the job's end; one that the operator allows."
+        default=None,
+        description="The mail address to which the end of the job is reported. The operator must allow it.",
     )
     priority: Priority | None = Field(
         default=None,
-        description="bulk waits behind normal jobs and leaves some renderers free for them. "
-        "The default is normal; in a batch it is bulk.",
+        description="`bulk` jobs wait behind `normal` ones and leave some renderers free for them. "
+        "The default is `normal`; in a batch it is `bulk`.",
     )
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What the deployment says about requests."""
+    """Holds the deployment's rules for requests; a PDF of up to `max_age` seconds answers a request without an age."""
 
     egress: Egress
     max_age: int
@@ -74,51 +80,57 @@ class Rules:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A request, and who wants to know how it ends."""
+    """Holds a request and its subscribers."""
 
     request: Request
     subscribers: tuple[Subscriber, ...] = ()
 
 
 def from_body(call: Call, rules: Rules) -> Wanted:
-    """Reads POST /pdf.
+    """Reads the body of POST /pdf.
 
     Raises:
-        Rejected: with the code and field at fault.
+        Rejected: the request is wrong; the error names the field.
     """
     return from_value(_object(call, MAX_BODY), call, rules)
 
 
 def batch_of(call: Call) -> list[object]:
-    """Reads POST /pdf/batch: `requests`, each as the body of POST /pdf; what they are is not looked at yet.
+    """Reads the body of POST /pdf/batch and returns its `requests` unchecked; `from_value` reads each.
 
     Raises:
-        Rejected: with the code and field at fault.
+        Rejected: the body is wrong; the error names the field.
     """
     value = _object(call, MAX_BATCH_BODY)
     found = value.pop("requests", None)
     if value:
         name = next(iter(value))[:50]
-        raise Rejected("invalid_request", f"{name}: is not known.", field=name)
+        raise Rejected("invalid_request", f"{name}: is unknown.", field=name)
     if not isinstance(found, list) or not 1 <= len(found) <= MAX_BATCH:
         raise Rejected("invalid_request", f"requests: must be a list of 1 to {MAX_BATCH} requests.", field="requests")
     return found
 
 
 def from_value(value: object, call: Call, rules: Rules, priority: Priority = "normal") -> Wanted:
-    """Reads one request that came as JSON; `priority` is that of a request which does not name one.
+    """Reads one request from a JSON value.
+
+    Args:
+        value: the value, which should be an object as in the body of POST /pdf.
+        call: the HTTP request that contains it.
+        rules: the deployment's rules.
+        priority: the priority if the request names none.
 
     Raises:
-        Rejected: with the code and field at fault.
+        Rejected: the request is wrong; the error names the field.
     """
     if not isinstance(value, dict):
-        raise Rejected("invalid_request", 'The request is no JSON object such as {"url": "https://…"}.')
+        raise Rejected("invalid_request", 'The request is not a JSON object such as {"url": "https://…"}.')
     try:
         asked = Asked.model_validate(value)
     except ValidationError as error:
         raise invalid(error) from error
     where = target(asked.url, rules.egress)
-    if (where.host.rstrip("."), where.port) == call.own:  # a page must not call us in a circle
+    if (where.host.rstrip("."), where.port) == call.own:  # printing our own endpoint could make requests in a loop
         raise Rejected("blocked_target", f"{where.host} is this service itself.", field="url")
     request = Request(
         id=private_id() if asked.private else job_id(where.url, asked.options.changed()),
@@ -134,26 +146,31 @@ def from_value(value: object, call: Call, rules: Rules, priority: Priority = "no
 
 
 def from_query(call: Call, rules: Rules) -> tuple[Wanted, int]:
-    """Reads GET /pdf: `url`, `max_age`, and options by their names; and how often it was sent on to itself.
+    """Reads the query of GET /pdf: `url`, `max_age`, options by their names, and `hops`.
+
+    Returns:
+        The request, and how often the client has been redirected to it.
 
     Raises:
-        Rejected: with the code and parameter at fault.
+        Rejected: the request is wrong; the error names the parameter.
     """
-    words = dict(call.query)
-    if "url" not in words:
-        raise Rejected("invalid_request", "url: is missing, as in /pdf?url=https%3A%2F%2Fexample.com%2F.", field="url")
-    hops = _integer(words.pop("hops", "0"), "hops")
+    query = dict(call.query)
+    if "url" not in query:
+        raise Rejected(
+            "invalid_request", "url: is missing. Example: /pdf?url=https%3A%2F%2Fexample.com%2F", field="url"
+        )
+    hops = _integer(query.pop("hops", "0"), "hops")
     if not 0 <= hops <= MAX_HOPS:
         raise Rejected("invalid_request", f"hops: must be from 0 to {MAX_HOPS}.", field="hops")
-    value: dict[str, Any] = {"url": words.pop("url")}
-    if "max_age" in words:
-        value["max_age"] = _integer(words.pop("max_age"), "max_age")
+    value: dict[str, Any] = {"url": query.pop("url")}
+    if "max_age" in query:
+        value["max_age"] = _integer(query.pop("max_age"), "max_age")
     options: dict[str, Any] = {}
-    for name, text in words.items():
+    for name, text in query.items():
         if name not in Options.model_fields:
             raise Rejected(
                 "invalid_request",
-                f"{name[:50]}: is not known. If it belongs to the page's URL, percent-encode that URL.",
+                f"{name[:50]}: is unknown. If it belongs to the page's URL, percent-encode that URL.",
                 field=name[:50],
             )
         options[name] = _typed(name, text)
@@ -171,7 +188,7 @@ def _subscribers(asked: Asked, call: Call, rules: Rules) -> Iterator[Subscriber]
 
 
 def _object(call: Call, most: int) -> dict[str, Any]:
-    """The body, which has to be a JSON object of at most `most` bytes."""
+    """Reads the body, which must be a JSON object of at most `most` bytes."""
     try:
         data = base64.b64decode(call.body, validate=True) if call.is_base64 else call.body.encode()
     except (binascii.Error, UnicodeError) as error:
@@ -183,15 +200,15 @@ def _object(call: Call, most: int) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise Rejected("invalid_json") from error
     if not isinstance(value, dict):
-        raise Rejected("invalid_json", "The body is JSON, but not an object.")
+        raise Rejected("invalid_json", "The body is JSON but not an object.")
     return value
 
 
 def _typed(name: str, text: str) -> bool | float | str | list[str]:
-    """A query parameter as the type of its option; a query knows only strings, and lists with commas between them.
+    """Converts a query parameter to the type of its option; a list is written with commas.
 
     Raises:
-        Rejected: `invalid_request`: it is of another type, or an option of several fields, which a body has room for.
+        Rejected: `invalid_request`: the text does not fit the type, or the option has fields and needs a body.
     """
     default = Options.model_fields[name].default
     if isinstance(default, bool):
@@ -205,8 +222,8 @@ def _typed(name: str, text: str) -> bool | float | str | list[str]:
             raise Rejected("invalid_request", f"{name}: must be a number.", field=name) from error
     if isinstance(default, tuple):
         return [part.strip() for part in text.split(",") if part.strip()]
-    if isinstance(default, BaseModel) and name != "margin":  # one length stands for a whole margin
-        raise Rejected("invalid_request", f"{name}: has fields of its own; send it with POST /pdf.", field=name)
+    if isinstance(default, BaseModel) and name != "margin":  # one length may stand for all margins
+        raise Rejected("invalid_request", f"{name}: has several fields; send it with POST /pdf.", field=name)
     return text
 
 

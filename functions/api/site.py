@@ -1,8 +1,7 @@
-"""The page for people, and the contract for programs: files of this artefact, each read once a process, when it is
-first asked for.
+"""Serves the web page and the OpenAPI document from files of this package, which are read once per process.
 
-The page runs under a Content-Security-Policy that lets it load, call and frame nothing but this origin and the one of
-the presigned links, and that knows no inline script and no inline style.
+The Content-Security-Policy of the page lets it load, call and frame only this origin and that of the presigned links.
+It allows no inline scripts and no inline styles.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ CONTRACT = Path(__file__).parent / "openapi.json"
 _TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _IMPORT = re.compile(r'(?<= from "\./)([a-z]+\.js)(?=";)')
 
-_FOR_EVER = "public, max-age=31536000, immutable"
-_ASK_AGAIN = "no-cache"
+_FOREVER = "public, max-age=31536000, immutable"
+_REVALIDATE = "no-cache"
 _PERMISSIONS = ", ".join(f"{name}=()" for name in ("camera", "geolocation", "microphone", "payment", "usb"))
 
 
 @dataclass(frozen=True)
 class Files:
-    """Texts by file name, and a version that changes with any of them."""
+    """Holds the texts by file name, and a version that changes with any of them."""
 
     texts: Mapping[str, str]
     version: str
@@ -40,8 +39,9 @@ class Files:
 
 @cache
 def files() -> Files:
-    """Reads the folder. A module's imports get the version into their addresses, as index.html's own addresses do:
-    so that a browser may keep a file for ever, and never mixes two versions.
+    """Reads the files of the page, and adds the version to the addresses in the modules' imports.
+
+    The addresses in index.html get the version too. So a browser may cache a file forever and never mixes two versions.
     """
     texts = {path.name: path.read_text("utf-8") for path in sorted(FOLDER.iterdir()) if path.suffix in _TYPES}
     version = hashlib.sha256(repr(texts).encode()).hexdigest()[:12]
@@ -49,9 +49,12 @@ def files() -> Files:
 
 
 def index(call: Call, *, requires_key: bool, pdf_origin: str) -> Answer:
-    """The page at the request's own address.
+    """Answers with the page.
 
-    `pdf_origin` is the origin of the presigned links, the only one whose documents it may frame.
+    Args:
+        call: the request.
+        requires_key: whether the endpoint requires API keys.
+        pdf_origin: the origin of the presigned links, which the page may frame besides its own.
     """
     found = files()
     text = Template(found.texts["index.html"]).substitute(
@@ -64,7 +67,7 @@ def index(call: Call, *, requires_key: bool, pdf_origin: str) -> Answer:
         "connect-src": "'self'",
         "img-src": "'self' data:",
         "frame-src": f"'self' {pdf_origin}",
-        "form-action": f"'self' {pdf_origin}",  # the form without scripts: browsers hold its redirects against this
+        "form-action": f"'self' {pdf_origin}",  # browsers check the redirects of the form without scripts too
         "base-uri": "'self'",
         "frame-ancestors": "'none'",
     }
@@ -72,28 +75,28 @@ def index(call: Call, *, requires_key: bool, pdf_origin: str) -> Answer:
         "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
         "Permissions-Policy": _PERMISSIONS,
         "Referrer-Policy": "no-referrer",
-        "Cache-Control": _ASK_AGAIN,
+        "Cache-Control": _REVALIDATE,
     }
     return _answer(call, "text/html", text, headers)
 
 
 def file(call: Call, name: str) -> Answer:
-    """A file that the page refers to; one of this version (`?v=`) may be kept for ever.
+    """Answers with a file of the page; a browser may cache it forever if the request names this version (`?v=`).
 
     Raises:
-        Rejected: `not_found`.
+        Rejected: `not_found`: the page has no such file.
     """
     found = files()
     text = found.texts.get(name)
     if text is None or name == "index.html":
         raise Rejected("not_found", "The page has no such file.")
-    kept = _FOR_EVER if call.query.get("v") == found.version else _ASK_AGAIN
-    return _answer(call, _TYPES[Path(name).suffix], text, {"Cache-Control": kept})
+    caching = _FOREVER if call.query.get("v") == found.version else _REVALIDATE
+    return _answer(call, _TYPES[Path(name).suffix], text, {"Cache-Control": caching})
 
 
 def contract(call: Call) -> Answer:
-    """The description of this endpoint, as OpenAPI has it."""
-    return _answer(call, "application/json", _contract(), {"Cache-Control": _ASK_AGAIN})
+    """Answers with the OpenAPI document of this endpoint."""
+    return _answer(call, "application/json", _contract(), {"Cache-Control": _REVALIDATE})
 
 
 @cache
@@ -102,7 +105,7 @@ def _contract() -> str:
 
 
 def _answer(call: Call, media: str, text: str, headers: Mapping[str, str]) -> Answer:
-    """The text, or 304 for who has it."""
+    """Answers with the text, or with 304 if the caller has it already."""
     etag = f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
     sent = {**headers, "ETag": etag}
     if call.has(etag):

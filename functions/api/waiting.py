@@ -1,4 +1,4 @@
-"""Waiting for the end of a job, of which nothing tells but its record in S3."""
+"""Waits for the end of a job by reading its record in S3 repeatedly; nothing else reports the end to `api`."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from urlshot.slots import Free, Slots
 from urlshot.store import Store
 
 WAIT_SECONDS = 25.0
-"""The longest that a request waits; API Gateway stops listening after 29 s."""
+"""The longest time that a request waits; API Gateway ends a request after 29 s."""
 
 FIRST_PAUSE, GROWTH, LONGEST_PAUSE = 0.1, 1.4, 2.5
-"""Seconds between two looks; each pause is longer than the one before, so that a wait of 25 s costs about 20 reads. The
-end of a job that takes t seconds is seen about 0.4 t later, and 2.5 s later at most."""
+"""Seconds between two reads. The pauses grow, so that a wait of 25 s costs about 20 reads. If a job takes t seconds,
+its end is seen at most about 0.5 t later, and never more than 2.5 s later."""
 
 SLOT_LEASE = timedelta(seconds=35)
-"""A slot to wait is free again after this, which is longer than the function may run."""
+"""The lease of a slot under `wait/`; longer than the timeout of the function."""
 
-_TRIES = 3  # slots that looked free and were taken by other requests first
+_TRIES = 3  # free slots that a request tries after it listed them
 
 log = logger()
 
 
 class Waiting:
-    """Follows jobs. Of all requests to all instances of this function, as many wait at a time as there are slots.
+    """Follows jobs, and limits how many requests to all instances of this function wait at the same time.
 
-    A request that waits occupies an instance; without a bound there could be none left for requests that do not wait.
-    A wait costs a PUT and a DELETE, and a LIST and a PUT more when many wait. A request whose job has ended takes no
-    slot.
+    A request that waits occupies an instance. Without a limit, requests that do not wait could find no instance free.
+    A wait costs a PUT and a DELETE. If many requests wait, it costs a LIST and up to three PUTs more. A request whose
+    job has ended takes no slot.
     """
 
     def __init__(self, store: Store, slots: Slots) -> None:
@@ -41,12 +41,18 @@ class Waiting:
         self._slots = slots
 
     def follow(self, job_id: str, seconds: float, *, or_refuse: bool = False) -> tuple[Record, str] | None:
-        """Returns the job's record and ETag once it has ended, or as it is after `seconds`; None if there is none.
+        """Waits until the job has ended, but at most `seconds`.
 
-        If no slot is free, returns the record as it is at once, or with `or_refuse` raises an error.
+        Args:
+            job_id: the id of the job.
+            seconds: the longest wait.
+            or_refuse: raises an error if no slot is free, in place of returning immediately.
+
+        Returns:
+            The job's record and its ETag; None if there is no record.
 
         Raises:
-            Transient: `too_many_waiting`.
+            Transient: `too_many_waiting`: no slot is free.
         """
         until = time.monotonic() + seconds
         found = self._store.read(job_id)
@@ -69,15 +75,15 @@ class Waiting:
             self._slots.give_back(slot)
 
     def _take_slot(self) -> Slot | None:
-        """Takes a slot, at random so that instances seldom meet; lists the free ones only if that one is not free."""
+        """Takes a random slot, so that instances seldom try the same one; lists the slots only if that is not free."""
         count = self._slots.count
         if count == 0:
             return None
         if slot := self._slots.take(Free(random.randrange(count))):  # noqa: S311 - spreads the load, guards nothing
             return slot
         free = self._slots.list_free()
-        for one in random.sample(free, min(_TRIES, len(free))):
-            if slot := self._slots.take(one):
+        for choice in random.sample(free, min(_TRIES, len(free))):
+            if slot := self._slots.take(choice):
                 return slot
         return None
 

@@ -1,1 +1,1 @@
-"""Posts how a job ended to whoever asked for a callback."""
+"""Posts the end of a job to each callback URL that asked for it."""

@@ -1,4 +1,4 @@
-"""Lambda's entry: a batch of the callbacks' queue, side by side, each message answered for by itself."""
+"""Lambda's entry point of `callback`: handles the messages of an SQS batch in parallel, each by itself."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ from urlshot.subscribers import Subscribers
 from urlshot.webhooks import WebhookKeys
 
 SIDE_BY_SIDE = 10
-"""Messages of a batch that are handled at once; the mapping's batch size."""
+"""The number of messages that are handled in parallel; equals the batch size of the mapping."""
 
 
 class CallbackSettings(OutgoingSettings):
-    """`LINK_SECRET` is empty on an endpoint without keys. `SYMMETRIC_WEBHOOK_SECRET` names the secret of receivers that
-    verify symmetric signatures only; without it there are asymmetric ones alone. `LOCAL_CA` is a file of authorities
-    that are trusted besides the system's, on the local stack only."""
+    """Holds the settings of `callback`.
+
+    `LINK_SECRET` is empty if the endpoint requires no API keys. `SYMMETRIC_WEBHOOK_SECRET` names a secret for receivers
+    that verify only symmetric signatures; if it is empty, all signatures are asymmetric. `LOCAL_CA` is a file of
+    certificate authorities that the local stack trusts besides the system's.
+    """
 
     bucket: str
     callback_queue: str
@@ -42,7 +45,7 @@ class CallbackSettings(OutgoingSettings):
 
 @cache
 def bootstrap() -> tuple[Worker, ThreadPoolExecutor]:
-    """Makes the worker and its threads, once a process."""
+    """Makes the worker and its threads once per process."""
     settings = CallbackSettings.read(os.environ)
     s3 = s3_client(pool=SIDE_BY_SIDE)
     tls = ssl.create_default_context()
@@ -65,9 +68,9 @@ def _symmetric(arn: str) -> Callable[[], str] | None:
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Handles one batch; what has to come again is named in the answer, and the rest is done with."""
+    """Handles one batch and returns which messages must come again; Lambda deletes the others from the queue."""
     worker, threads = bootstrap()
     records = event["Records"]
-    settled = threads.map(partial(worker.settle, context=context), records)
-    left = [record["messageId"] for record, done in zip(records, settled, strict=True) if not done]
+    handled = threads.map(partial(worker.settle, context=context), records)
+    left = [record["messageId"] for record, done in zip(records, handled, strict=True) if not done]
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in left]}

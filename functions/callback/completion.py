@@ -1,4 +1,4 @@
-"""What a callback says: Standard Webhooks' `type`, `timestamp` and `data`."""
+"""Writes the body and the id of a callback, as Standard Webhooks specifies: `type`, `timestamp` and `data`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from urlshot.events import Detail
 from urlshot.links import FileLinks
 
 _OURS = {"event_key", "bucket", "key", "audience", "subscriptions"}
-"""What of an event is nobody's business."""
+"""The internal fields of an event, which a callback leaves out."""
 
 
 def webhook_id(event: Detail, subscriber_hash: str) -> str:
-    """The id of a callback: the same for all its attempts, and another for each event and each subscriber."""
+    """Returns the id of a callback: one for each event and subscriber, and the same for all attempts."""
     return "msg_" + hashlib.sha256(f"{event.event_key}\n{subscriber_hash}".encode()).hexdigest()[:32]
 
 
 def completion(event: Detail, public_url: str, links: FileLinks) -> bytes:
-    """The body, as JSON; its links are the lasting ones."""
+    """Returns the body as JSON; its links do not expire."""
     job = f"{public_url}/pdf/{event.id}"
     done = event.error is None
     data = {

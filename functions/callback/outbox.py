@@ -1,4 +1,4 @@
-"""The queue of callbacks: one message for each event, and from it one for each subscriber."""
+"""Writes to the SQS queue of callbacks, which holds one message per event and one per subscriber."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Delivery(BaseModel):
-    """The message that has one subscriber told of one event, version 1."""
+    """Asks for the callback about one event to one subscriber; a message of the queue, version 1."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -31,7 +31,11 @@ class Delivery(BaseModel):
 
 
 class Outbox:
-    """One SQS queue; safe to share between threads. Its methods raise `Transient` or `Broken` when SQS refuses."""
+    """Sends to one SQS queue; is safe to share between threads.
+
+    Every method raises `Transient` (`queue_unavailable`) if SQS does not answer, is overloaded or fails, and `Broken`
+    if it refuses the call.
+    """
 
     def __init__(self, url: str, client: SQSClient | None = None) -> None:
         config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
@@ -39,12 +43,12 @@ class Outbox:
         self._sqs: SQSClient = client or with_debug_lines(boto3.client("sqs", config=config))
 
     def put(self, delivery: Delivery) -> None:
-        """Queues one subscriber's callback."""
+        """Queues the callback to one subscriber."""
         with _sqs_errors("send"):
             self._sqs.send_message(QueueUrl=self._url, MessageBody=delivery.model_dump_json())
 
     def hide(self, receipt: str, seconds: int) -> None:
-        """Lets a message that was received come again after so many seconds, 12 hours at most."""
+        """Hides a received message, so that it comes again after `seconds`, at most 12 hours."""
         with _sqs_errors("hide"):
             self._sqs.change_message_visibility(QueueUrl=self._url, ReceiptHandle=receipt, VisibilityTimeout=seconds)
 

@@ -1,7 +1,7 @@
-"""One POST to a stranger's server: https only, by the same way out as a page's, with an end to every wait.
+"""Sends one POST to a stranger's server: only by https, under the same egress rules as a page, with time limits.
 
-Why not a library: those that the layer has resolve the name by themselves, so what was checked might not be what is
-dialled; and nothing is needed of the answer but its status.
+No HTTP library is used. Those in the layer resolve the name themselves, so the address that they connect to might not
+be the one that was checked. Of the answer only the status is needed.
 """
 
 from __future__ import annotations
@@ -19,36 +19,41 @@ from urlshot.dial import Resolver, Unreachable, dial, resolve
 from urlshot.egress import Egress
 
 ATTEMPT_SECONDS = 15.0
-"""From the lookup of the name to the status; Standard Webhooks recommends 15 to 30."""
+"""The limit from the lookup of the name to the status; Standard Webhooks recommends 15 to 30 s."""
 DROP_SECONDS = 1.0
 DROP_BYTES = 64 * 1024
-"""How much of an answer's body is read, and dropped, so that a server is not cut off while it is still writing."""
+"""The limits for reading and dropping the answer's body, so that the server can finish writing a short one."""
 
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})[ \r]")
 _CHUNK = 16 * 1024
 
 
 class Undelivered(Exception):
-    """It was not delivered; the text says why, and names the host at most."""
+    """The callback was not delivered. The text says why; of the URL it names at most the host."""
 
 
 @dataclass(frozen=True)
 class Sender:
-    """What all posts have in common: the egress rules, and whose certificates are trusted."""
+    """Sends posts under one set of egress rules and one set of trusted certificates."""
 
     egress: Egress
     tls: ssl.SSLContext
     resolver: Resolver = resolve
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
-        """Posts JSON to a canonical https URL and gives the status of the answer; redirects are not followed.
+        """Posts JSON and returns the status of the answer; does not follow redirects.
+
+        Args:
+            url: a canonical https URL.
+            headers: headers besides those of every post.
+            body: the JSON.
 
         Raises:
-            Undelivered: the address is not allowed or there is no answer from it.
+            Undelivered: the address is not allowed, or no answer came from it.
         """
         parsed = ada_url.URL(url)
         if parsed.protocol != "https:":
-            raise Undelivered("only https:// is called")
+            raise Undelivered("only https:// URLs are allowed")
         head = {
             "Host": parsed.host,
             "User-Agent": "urlshot",
@@ -81,7 +86,7 @@ class Sender:
 
 
 async def _status(reader: asyncio.StreamReader) -> int:
-    """The status of the final answer; informational ones before it are passed over (RFC 9110, section 15.2)."""
+    """Reads the status of the final answer and skips informational ones before it (RFC 9110, section 15.2)."""
     while True:
         found = _STATUS.match(await reader.readuntil(b"\r\n\r\n"))
         if found is None:
@@ -91,6 +96,7 @@ async def _status(reader: asyncio.StreamReader) -> int:
 
 
 async def _drop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Reads and drops the answer's body up to the limits, and closes the connection."""
     with contextlib.suppress(OSError, TimeoutError):
         async with asyncio.timeout(DROP_SECONDS):
             left = DROP_BYTES

@@ -1,13 +1,13 @@
-"""What becomes of one message of the callbacks' queue.
+"""Handles one message of the callback queue.
 
-The rule puts each event into the queue, and the function makes of it one message for each subscriber, in the same
-queue: a `Delivery`. So each subscriber has attempts, waits and a dead letter of his own, without a schedule of ours:
-a message whose POST failed is hidden for longer each time, and SQS itself moves it to the dead-letter queue, where it
-says whom it is for and what he was to be told. From there it can be moved back as it is.
+An EventBridge rule puts each event into the queue. For each subscriber of that event the function puts a `Delivery`
+into the same queue. So each subscriber has its own attempts, delays and dead letter, and no schedule is needed: if a
+POST fails, its message is hidden for longer each time, and in the end SQS moves it to the dead-letter queue. There it
+still holds the subscriber and the event, and an operator can move it back unchanged.
 
 A message may come twice, an event may come twice, and two events may answer one subscription. So a delivery claims the
-callback's id and then its earliest subscription, and an answered subscription is deleted: where none is left, because
-the job was deleted or another delivery was quicker, nothing is posted.
+callback's id and then the earliest subscription that it answers, and deletes the subscriptions that are answered. If
+none is left, because the job was deleted or another delivery was faster, nothing is posted.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ from urlshot.webhooks import WebhookKeys
 log = logger()
 
 DELAYS = (5, 60, 300, 1800, 7200, 18_000, 36_000)
-"""Seconds before each further attempt, give or take a tenth: eight attempts in 17 hours and a half."""
+"""Seconds before each repetition, ± 10 %: eight attempts within about 17.5 hours."""
 
 KEPT_SECONDS = 6 * 86_400
-"""How long a callback is remembered as done; longer than its event or message is likely to be repeated."""
+"""How long a sent callback is remembered: for longer than its event or message is likely to be repeated."""
 
 GONE = 410
-"""By which a server ends the subscription (Standard Webhooks, "Delivery success and failure")."""
+"""The status with which a server ends the subscription (Standard Webhooks, "Delivery success and failure")."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """What EventBridge puts into the queue."""
+    """Holds the part that is read of a message from EventBridge."""
 
     detail: Detail
 
@@ -60,7 +60,7 @@ _MESSAGE: TypeAdapter[Event | Delivery] = TypeAdapter(Event | Delivery)
 
 
 class Worker:
-    """Handles messages; safe to share between threads. `claims` makes claims of one callback's own."""
+    """Handles messages; is safe to share between threads. `claims` makes a claims object for each callback."""
 
     def __init__(
         self,
@@ -81,15 +81,15 @@ class Worker:
         self._public_url = public_url
 
     def settle(self, record: dict[str, Any], context: LambdaContext) -> bool:
-        """Handles one message of an SQS event; False if it has to come again, and then it says when."""
+        """Handles one message of an SQS event; returns False if the message must come again after its delay."""
         attempt = int(record["attributes"]["ApproximateReceiveCount"])
         try:
             message = _MESSAGE.validate_json(record["body"])
             if isinstance(message, Event):
-                self._spread(message.detail)
+                self._queue_deliveries(message.detail)
             else:
                 self._deliver(message, attempt, context)
-        except Undelivered:  # logged where it is known whose it is
+        except Undelivered:  # already logged, with the subscriber's host
             pass
         except UrlshotError as error:
             log.exception("callback: message left in the queue", extra=error_fields(error))
@@ -99,28 +99,35 @@ class Worker:
             return True
         try:
             self._outbox.hide(record["receiptHandle"], _delay(attempt))
-        except UrlshotError as error:  # it comes again after the queue's own time
-            log.exception("callback: message not put off", extra=error_fields(error))
+        except UrlshotError as error:  # the message comes again after the queue's visibility timeout
+            log.exception("callback: message not hidden", extra=error_fields(error))
         return False
 
-    def _spread(self, event: Detail) -> None:
-        """Makes of an event a message for each who asked."""
+    def _queue_deliveries(self, event: Detail) -> None:
+        """Queues one delivery for each subscriber of an event."""
         for waiting in self._subscribers.waiting(event, "callback"):
             self._outbox.put(Delivery(subscriber=waiting.subscriber, event=event))
             log.info("callback: queued", extra=_fields(event, waiting.subscriber.address))
 
     def _deliver(self, delivery: Delivery, attempt: int, context: LambdaContext) -> None:
-        """Posts to one subscriber, unless that was done."""
+        """Posts to one subscriber unless that was done before.
+
+        Raises:
+            Undelivered: the post failed, or another delivery of the same callback is in progress.
+        """
         event, subscriber = delivery.event, delivery.subscriber
         fields = {**_fields(event, subscriber.address), "attempt": attempt}
         left = self._subscribers.still_waiting(event, subscriber)
         if not left:
-            log.info("callback: nobody waits", extra=fields)
+            log.info("callback: no subscription left", extra=fields)
             return
         claims = self._claims()
 
         def post_unless_answered(*, key: dict[str, str], **more: Any) -> dict[str, Any]:
-            """The event of a hit right after the end, and that of the end, can answer the same subscription."""
+            """Posts unless another event has answered the earliest subscription.
+
+            The event of an end, and that of a hit right after it, can answer the same subscription.
+            """
             once = _once(self._post, claims, context)
             return once(key={"id": left[0].name}, message_id=key["id"], **more)
 
@@ -128,18 +135,18 @@ class Worker:
         try:
             done = once(key={"id": webhook_id(event, subscriber.hash)}, delivery=delivery, left=left)
         except IdempotencyAlreadyInProgressError as error:
-            log.info("callback: another delivery is at it", extra=fields)
-            raise Undelivered("another delivery is at it") from error
+            log.info("callback: another delivery is in progress", extra=fields)
+            raise Undelivered("another delivery is in progress") from error
         except Undelivered as error:
             last = attempt > len(DELAYS)
-            words = "given up" if last else "to be tried again"
-            (log.error if last else log.warning)(f"callback: {words}", extra={**fields, "reason": str(error)})
+            outcome = "given up" if last else "will be retried"
+            (log.error if last else log.warning)(f"callback: {outcome}", extra={**fields, "reason": str(error)})
             raise
         if claims.ambiguous:
             log.warning("callback: ambiguous, may have been delivered before", extra=fields)
         self._subscribers.delete(one for one in left if one.name in done["answered"])
-        words = "ended by 410" if done["status"] == GONE else "delivered"
-        log.info(f"callback: {words}", extra={**fields, "status": done["status"]})
+        outcome = "ended by 410" if done["status"] == GONE else "delivered"
+        log.info(f"callback: {outcome}", extra={**fields, "status": done["status"]})
 
     def _post(
         self,
@@ -151,7 +158,8 @@ class Worker:
     ) -> dict[str, Any]:
         """Posts, and returns the status and the names of the subscriptions that the post answers.
 
-        The claim keeps both. A repetition deletes these subscriptions only: later ones may be for another render.
+        The claim stores both, so that a repetition deletes only these subscriptions. Later ones may be for another
+        render.
         """
         body = completion(delivery.event, self._public_url, self._links)
         now = int(time.time())
@@ -162,14 +170,14 @@ class Worker:
         }
         status = asyncio.run(self._sender.post(delivery.subscriber.address, headers, body))
         if not 200 <= status < 300 and status != GONE:
-            raise Undelivered(f"answered {status}")
+            raise Undelivered(f"the server answered {status}")
         return {"status": status, "answered": [one.name for one in left]}
 
 
 def _once(
     function: Callable[..., dict[str, Any]], claims: S3Claims, context: LambdaContext
 ) -> Callable[..., dict[str, Any]]:
-    """Returns `function`, made to run once for each `key` that it gets."""
+    """Wraps `function` so that it runs once for each value of its argument `key`."""
     config = IdempotencyConfig(
         event_key_jmespath="id", raise_on_no_idempotency_key=True, expires_after_seconds=KEPT_SECONDS
     )
@@ -181,12 +189,12 @@ def _once(
 
 
 def _delay(attempt: int) -> int:
-    """Seconds until a message that failed comes again; after its last attempt none, as SQS then puts it aside."""
+    """Returns the seconds until a failed message comes again; 0 after the last attempt: SQS then moves it away."""
     if attempt > len(DELAYS):
         return 0
     return round(DELAYS[attempt - 1] * random.uniform(0.9, 1.1))  # noqa: S311 - spreads the load, guards nothing
 
 
 def _fields(event: Detail, address: str) -> dict[str, Any]:
-    """What a log line says; of the address only the host, because the rest may hold secrets."""
+    """Returns the fields of a log line; of the address only the host, because the rest may contain secrets."""
     return {"job_id": event.id, "event_key": event.event_key, "host": ada_url.URL(address).host}

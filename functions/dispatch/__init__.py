@@ -1,1 +1,1 @@
-"""A batch of messages: claims each job, has it rendered, settles and announces it."""
+"""Takes batches of messages; for each it takes a slot, claims the job, invokes `render` and parks the message."""

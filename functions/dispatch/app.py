@@ -1,4 +1,4 @@
-"""Lambda's entry: takes a batch, handles its messages side by side, and answers for each."""
+"""Lambda's entry point of `dispatch`: handles the messages of a batch in parallel."""
 
 from __future__ import annotations
 
@@ -39,16 +39,18 @@ from urlshot.slots import Free, Slots
 from urlshot.store import Store
 
 ALONE_SECONDS = 45.0
-"""A message that was delivered before is begun only if the function has this much time left."""
+"""The time that the function must have left before it handles a redelivered message."""
 
 LEFT = "left"
-"""The outcome of a message that may not be acknowledged."""
+"""The outcome of a message that must not be acknowledged."""
 
 log = logger()
 metrics = Metrics()
 
 
 class DispatchSettings(EgressSettings):
+    """Holds the settings of `dispatch`; `render_timeout`, `max_age` and `max_job_age` are in seconds."""
+
     bucket: str
     broker_url: str
     broker_secret: str
@@ -64,7 +66,7 @@ class DispatchSettings(EgressSettings):
 
 
 class Dispatcher:
-    """Handles batches; its threads live as long as the process."""
+    """Handles batches of messages in threads that live as long as the process."""
 
     def __init__(
         self,
@@ -84,24 +86,33 @@ class Dispatcher:
         self._threads = ThreadPoolExecutor(max_workers=threads)
 
     def handle(self, batch: list[Delivery], time_left: Callable[[], float]) -> list[Handled]:
-        """Handles one batch.
+        """Handles the messages of one batch.
 
-        A message that was delivered before is handled alone, after the others: if it ended the last batch, its
-        neighbours are not to suffer again.
+        Redelivered messages follow the others, one by one: if one of them made the last batch fail, it cannot do the
+        same to others again.
+
+        Args:
+            batch: the messages.
+            time_left: returns the seconds that the function has left.
+
+        Returns:
+            How each message was handled: first those that are delivered for the first time, then the redelivered ones.
         """
         pool = SlotPool(self._slots, time.monotonic() + WAIT_SECONDS, self._free)
-        fresh = (one for one in batch if not one.redelivered)
-        handled = list(self._threads.map(lambda one: self._guarded(one, pool), fresh))
-        again = (one for one in batch if one.redelivered)
-        handled += [self._guarded(one, pool if time_left() > ALONE_SECONDS else None) for one in again]
+        first_time = (delivery for delivery in batch if not delivery.redelivered)
+        handled = list(self._threads.map(lambda delivery: self._handle_safely(delivery, pool), first_time))
+        redelivered = (delivery for delivery in batch if delivery.redelivered)
+        handled += [
+            self._handle_safely(delivery, pool if time_left() > ALONE_SECONDS else None) for delivery in redelivered
+        ]
         self._free = pool.left()
         return handled
 
-    def _guarded(self, delivery: Delivery, pool: SlotPool | None) -> Handled:
-        """Handles one message so that no error of it reaches its neighbours. Without a `pool`, postpones it."""
+    def _handle_safely(self, delivery: Delivery, pool: SlotPool | None) -> Handled:
+        """Handles one message and raises nothing, so that an error does not affect other messages of the batch."""
         log.thread_safe_append_keys(correlation_id=delivery.correlation_id)
         try:
-            return self._one(delivery, pool)
+            return self._handle_one(delivery, pool)
         except UrlshotError as error:
             log.exception("message: left in the queue", extra=error_fields(error))
             if delivery.returned:
@@ -121,7 +132,8 @@ class Dispatcher:
             return Handled(LEFT)
         return Handled("postponed")
 
-    def _one(self, delivery: Delivery, pool: SlotPool | None) -> Handled:
+    def _handle_one(self, delivery: Delivery, pool: SlotPool | None) -> Handled:
+        """Handles one message, or postpones it if `pool` is None."""
         if pool is None:
             self._parking.postpone(delivery.body, delivery.queue, delivery.correlation_id)
             return Handled("postponed")
@@ -135,7 +147,7 @@ class Dispatcher:
                 return Handled(self._hand_over.give_up(message, delivery))
         except Rejected as error:
             self._announcer.refuse(delivery.body, error, records.now(), delivery.correlation_id)
-            log.warning("message: dead", extra=error_fields(error))
+            log.warning("message: refused", extra=error_fields(error))
             return Handled("dead")
         return self._hand_over.handle(message, delivery, pool)
 
@@ -149,7 +161,7 @@ def _given_up(delivery: Delivery) -> Rejected:
 
 @cache
 def bootstrap() -> Dispatcher:
-    """Makes the dispatcher, once a process."""
+    """Makes the dispatcher once per process."""
     settings = DispatchSettings.read(os.environ)
     s3 = s3_client(pool=settings.batch_size)
     store = Store(settings.bucket, s3)
@@ -172,12 +184,12 @@ def bootstrap() -> Dispatcher:
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Handles one batch and returns how many messages had which outcome.
+    """Handles one batch and returns the number of messages for each outcome.
 
     Raises:
-        Broken: some messages may not be acknowledged, because storage, bus or broker does not take what has to be
-            written first. Lambda then returns the whole batch to the queue; messages that were handled find their jobs
-            under way.
+        Broken: some messages must not be acknowledged, because something failed before their jobs were safe, such as a
+            write to storage, bus or broker. Lambda then returns the whole batch to the queue. The messages that were
+            handled come again too, and `dispatch` finds in the records that their jobs are under way.
     """
     batch = deliveries(event)
     handled = bootstrap().handle(batch, lambda: context.get_remaining_time_in_millis() / 1000)
@@ -190,9 +202,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     metrics.flush_metrics()
     log.info("batch: handled", extra={"messages": len(batch), "outcomes": dict(outcomes)})
     if outcomes[LEFT]:
-        raise Broken(f"{outcomes[LEFT]} of {len(batch)} messages have to come again")
+        raise Broken(f"{outcomes[LEFT]} of {len(batch)} messages must be delivered again")
     return dict(outcomes)
 
 
-if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # in Lambda's init phase, which has more CPU than a request
+if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # Lambda's init phase has more CPU than an invocation
     bootstrap()

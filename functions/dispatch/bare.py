@@ -1,4 +1,4 @@
-"""A bare message, from any AMQP client: becomes a job with a message of its own, or joins the job that is there."""
+"""Accepts bare messages, which any AMQP client may publish: each starts a job, joins one, or finds its PDF."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PATIENCE_SECONDS = records.PUBLISH_LEASE.total_seconds() + 1
 
 
 class BareMessages:
-    """Accepts bare messages; safe to share between threads."""
+    """Accepts bare messages; is safe to share between threads."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class BareMessages:
         max_age: int,
         clock: Callable[[], datetime] = records.now,
     ) -> None:
-        """`max_age` is the age in seconds up to which a PDF answers a message."""
+        """Keeps what the messages are accepted with; an existing PDF of up to `max_age` seconds answers a message."""
         self._store = store
         self._door = door
         self._announcer = announcer
@@ -42,11 +42,11 @@ class BareMessages:
         self._clock = clock
 
     def accept(self, message: BareMessage, delivery: Delivery) -> str:
-        """Accepts one message; returns the outcome in a word.
+        """Accepts one message and returns the outcome in one word.
 
         Raises:
-            Rejected: it can never be done.
-            Transient, Broken: storage, bus or broker does not answer; the message must come again.
+            Rejected: the message is at fault and would fail again.
+            Transient, Broken: storage, bus or broker does not answer; the message must be delivered again.
         """
         at = self._clock()
         where = target(message.url, self._egress)
@@ -61,7 +61,7 @@ class BareMessages:
             priority=message.priority or delivery.priority,
         )
         accepted = self._door.accept(request, patience=PATIENCE_SECONDS)
-        # An end that was announced before is announced again, for this message, under a key of its own.
+        # The end of this job was announced before. It is announced again for this message, with a new event_key.
         bucket = self._store.bucket
         if accepted.outcome is Outcome.HIT:
             found = self._store.read(request.id)

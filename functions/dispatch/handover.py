@@ -1,10 +1,10 @@
-"""A message of ours: its job is handed over to `render`, or the message goes back to wait.
+"""Hands the job of one message over to `render`, or parks the message.
 
     slot ──▶ claim ──▶ invoke render ──▶ park the message for the lease ──▶ acknowledge
 
-The message is acknowledged last, by the return of the handler. Until then the delivery is the message that keeps the
-job alive; after that the parked one is. If the function dies on the way, slot and claim end with their lease, and the
-message comes back and finds the record as it is.
+The return of the handler acknowledges the message, as the last step. Until then the broker keeps the delivered message;
+after that it keeps the parked one. So the job has a message on the broker at every moment. If the function dies on the
+way, slot and claim end with their leases, the message comes back, and `dispatch` continues from the record.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from urlshot.store import Store
 log = logger()
 
 REREAD_SECONDS = 1.0
-"""After a wait for a slot that took this long, the record is read again."""
+"""If the wait for a slot was longer than this, the record is read again before the claim."""
 
 
 HANDED_OVER, NO_SLOT = "handed over", "no slot"
@@ -41,15 +41,15 @@ HANDED_OVER, NO_SLOT = "handed over", "no slot"
 
 @dataclass(frozen=True)
 class Handled:
-    """How a message was handled, in a word or two; and the seconds that it waited for a slot."""
+    """Says how a message was handled, and for how many seconds it waited for a slot."""
 
     outcome: str
     slot_wait: float = 0.0
 
 
 @dataclass(frozen=True)
-class Turn:
-    """A message on its way through `dispatch`: when it arrived, and how long it waited for a slot in seconds."""
+class Handling:
+    """Holds a message that is being handed over, when it arrived, and the seconds that it waited for a slot."""
 
     message: StartMessage
     delivery: Delivery
@@ -58,7 +58,7 @@ class Turn:
 
 
 class HandOver:
-    """Hands jobs over; safe to share between threads."""
+    """Hands jobs over to `render`; is safe to share between threads."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class HandOver:
         render_timeout: int,
         clock: Callable[[], datetime] = records.now,
     ) -> None:
-        """`render_timeout` is the timeout of the function `render` in seconds."""
+        """Keeps what the steps need; `render_timeout` is the timeout of the function `render` in seconds."""
         self._store = store
         self._slots = slots
         self._announcer = announcer
@@ -82,11 +82,16 @@ class HandOver:
         self._clock = clock
 
     def handle(self, message: StartMessage, delivery: Delivery, pool: SlotPool) -> Handled:
-        """Handles one message.
+        """Hands the job of one message over, or does what its record requires.
+
+        Args:
+            message: the message.
+            delivery: the delivery that brought it.
+            pool: the slots of the batch.
 
         Raises:
-            Transient, Broken: storage, bus or broker does not take what must be written before the message is
-                acknowledged; the message must come again.
+            Transient, Broken: a write to storage, bus or broker failed that must precede the acknowledgement; the
+                message must be delivered again.
         """
         arrived, waited = self._clock(), 0.0
         slot: Slot | None = None
@@ -104,7 +109,7 @@ class HandOver:
                     waited = time.monotonic() - began
                     if slot is None:
                         self._parking.postpone(delivery.body, delivery.queue, delivery.correlation_id)
-                        log.info("job: no slot came free", extra={"job_id": message.id})
+                        log.info("job: no slot became free", extra={"job_id": message.id})
                         return Handled(NO_SLOT, waited)
                     if waited > REREAD_SECONDS:
                         continue
@@ -112,10 +117,10 @@ class HandOver:
                 try:
                     etag = self._store.change(claimed, etag)
                 except (Conflict, Gone):
-                    continue  # the record changed since it was read: decide again
+                    continue  # the record has changed since it was read: decide again
                 held, slot = slot, None
-                turn = Turn(message, delivery, arrived, waited)
-                return Handled(self._hand_over(turn, claimed, etag, held), waited)
+                handling = Handling(message, delivery, arrived, waited)
+                return Handled(self._hand_over(handling, claimed, etag, held), waited)
         finally:
             if slot is not None:
                 self._slots.give_back(slot)
@@ -138,7 +143,7 @@ class HandOver:
     def _not_now(
         self, message: StartMessage, delivery: Delivery, record: Record | None, etag: str, decision: Decision
     ) -> str:
-        """Carries out a decision that is not to render the job."""
+        """Carries out every decision but RUN, and returns the outcome."""
         if record is None or decision.step is Step.DROP:
             if records.is_stray(record, message.generation):
                 self._store.withdraw_pdf(message.id, generation=message.generation)
@@ -152,19 +157,22 @@ class HandOver:
             return self._announcer.announce(message, record, etag, delivery.correlation_id)
         if decision.step is Step.OVERDUE:
             hours = self._bounds.age.total_seconds() / 3600
-            error = UrlshotError("overloaded", f"The job waited for {hours:g} hours.")
+            error = UrlshotError("overloaded", f"The job did not end within {hours:g} hours.")
         else:
-            error = UrlshotError("crash", f"It was tried {record.attempt} times, and no attempt came to an end.")
+            error = UrlshotError("crash", f"The job used its {record.attempt} attempts, and none of them made a PDF.")
         return self._fail(message, delivery, record, etag, error)
 
-    def _hand_over(self, turn: Turn, record: Record, etag: str, slot: Slot) -> str:
-        """Invokes `render` for a claim, and parks the message; the slot now belongs to the job."""
-        message, delivery = turn.message, turn.delivery
+    def _hand_over(self, handling: Handling, record: Record, etag: str, slot: Slot) -> str:
+        """Invokes `render` for the claim of `record` and parks the message; returns the outcome.
+
+        If Lambda refuses the job, the slot is given back here. Otherwise `settle` gives it back.
+        """
+        message, delivery = handling.message, handling.delivery
         try:
-            self._renderer.hand_over(self._job(turn, record, slot))
+            self._renderer.hand_over(self._job(handling, record, slot))
         except Transient as error:
-            log.warning("job: not taken by Lambda", extra={"job_id": record.id, **error_fields(error)})
-            with suppress(Conflict, Gone):  # the postponed message decides on the changed record
+            log.warning("job: not accepted by Lambda for now", extra={"job_id": record.id, **error_fields(error)})
+            with suppress(Conflict, Gone):  # the record has changed; the postponed message acts on it when it returns
                 self._store.change(records.unstarted(record, self._clock()), etag)
             self._slots.give_back(slot)
             self._parking.postpone(delivery.body, delivery.queue, delivery.correlation_id)
@@ -178,10 +186,10 @@ class HandOver:
         log.info("job: handed over", extra={**handed, "url": record.url})
         return HANDED_OVER
 
-    def _job(self, turn: Turn, record: Record, slot: Slot) -> RenderJob:
+    def _job(self, handling: Handling, record: Record, slot: Slot) -> RenderJob:
         at = self._clock()
         form = self._store.upload_form(record, self._limits.pdf_bytes, record.lease_until - at)
-        queue = (turn.arrived - record.requested_at).total_seconds()
+        queue = (handling.arrived - record.requested_at).total_seconds()
         return RenderJob(
             id=record.id,
             generation=record.generation,
@@ -189,13 +197,13 @@ class HandOver:
             slot=slot,
             lease_until=record.lease_until,
             handed_over_at=at,
-            phases={"queue": round(max(0.0, queue) * 1000, 1), "wait": round(turn.waited * 1000, 1)},
-            correlation_id=turn.delivery.correlation_id,
+            phases={"queue": round(max(0.0, queue) * 1000, 1), "wait": round(handling.waited * 1000, 1)},
+            correlation_id=handling.delivery.correlation_id,
             url=record.url,
             options=record.options,
             limits=self._limits,
             upload=Upload(**form),
-            private=turn.message.private,
+            private=handling.message.private,
         )
 
     def _fail(self, message: StartMessage, delivery: Delivery, record: Record, etag: str, error: UrlshotError) -> str:
@@ -203,6 +211,6 @@ class HandOver:
         try:
             return self._announcer.end(message, failed, etag, delivery.correlation_id)
         except (Conflict, Gone):
-            # The postponed message decides on the changed record.
+            # The record has changed since it was read. The postponed message acts on it when it returns.
             self._parking.postpone(delivery.body, delivery.queue, delivery.correlation_id)
             return "postponed"

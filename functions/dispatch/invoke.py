@@ -1,4 +1,4 @@
-"""Hands a job to `render`: an asynchronous invocation, which Lambda queues and whose outcome it hands to `settle`."""
+"""Invokes `render` asynchronously: Lambda queues the invocation and sends its outcome to `settle`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ log = logger()
 
 
 def lambda_client(pool: int) -> LambdaClient:
-    """Makes a Lambda client with short waits that sends each request once: a second one could start a second render."""
+    """Makes a Lambda client with short timeouts and `pool` connections.
+
+    The client does not repeat a request, because a repetition could start a second render.
+    """
     config = Config(
         connect_timeout=2,
         read_timeout=5,
@@ -32,17 +35,20 @@ def lambda_client(pool: int) -> LambdaClient:
 
 
 class Renderer:
-    """The function `render`; safe to share between threads."""
+    """Invokes the function `render`; is safe to share between threads."""
 
     def __init__(self, function: str, client: LambdaClient) -> None:
         self._function = function
         self._lambda = client
 
     def hand_over(self, job: RenderJob) -> None:
-        """Gives a job to Lambda. An answer that does not come counts as accepted, because Lambda may have the job.
+        """Gives a job to Lambda.
+
+        If no answer comes, the job counts as accepted, because Lambda may have it.
 
         Raises:
-            Transient: `throttled`: Lambda does not take the job now, or was not reached. Broken: Lambda refuses it.
+            Transient: `throttled`: Lambda does not accept the job now, or no connection was made.
+            Broken: Lambda refuses the job.
         """
         try:
             self._lambda.invoke(

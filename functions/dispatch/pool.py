@@ -1,4 +1,4 @@
-"""The slots of one batch: its messages take them one after another, and wait together while none is free."""
+"""Takes slots for the messages of one batch, which wait together while no slot is free."""
 
 from __future__ import annotations
 
@@ -11,35 +11,40 @@ from urlshot.messages import Priority
 from urlshot.slots import Free, Slots
 
 WAIT_SECONDS = 20.0
-"""How long a batch waits for slots; then the rest of its messages go back to wait on the broker."""
+"""How long a batch waits for slots. After that, messages without a slot are postponed."""
 
 FIRST_PAUSE, GROWTH, LONGEST_PAUSE = 0.04, 1.4, 0.4
-"""Seconds between two looks at the slots while none is free: S3 has nothing to wait on."""
+"""Seconds between two listings of the slots while none is free. S3 offers no event to wait for."""
 
 
 def reserved(slots: int) -> int:
-    """Returns how many of the first slots bulk jobs may not take: a quarter, at least one where there are two."""
+    """Returns how many of the first slots bulk jobs may not take: a quarter of `slots`, and at least one of two."""
     return max(slots // 4, min(1, slots - 1))
 
 
 class SlotPool:
-    """Takes slots for one batch; safe to share between threads."""
+    """Takes slots for one batch; is safe to share between threads."""
 
     def __init__(self, slots: Slots, until: float, free: list[Free] | None = None) -> None:
-        """`until` is the time of `time.monotonic()` at which the batch stops waiting; `free` is what `left` of the
-        batch before returned."""
+        """Starts with the slots that are probably free.
+
+        Args:
+            slots: all slots.
+            until: when the batch stops waiting, on the clock of `time.monotonic()`.
+            free: what `left` returned after the batch before.
+        """
         self._slots = slots
         self._until = until
-        self._turn = threading.Lock()  # of the one thread that looks for free slots
+        self._listing = threading.Lock()  # one thread at a time lists the slots
         self._state = threading.Lock()
         self._trying: set[int] = set()
-        # Most batches are small and find slots free, so the first try costs no look at all of them.
+        # Most batches are small and find free slots, so the first try does not list them.
         self._all_free = free is None
         self._free = [Free(number) for number in range(slots.count)] if free is None else list(free)
         self._guessed = True
 
     def take(self, priority: Priority) -> Slot | None:
-        """Takes a slot that jobs of this priority may have; returns None if none came free in time.
+        """Takes a slot that jobs of this priority may have; returns None if none became free in time.
 
         Raises:
             Transient: `storage_unavailable`.
@@ -54,23 +59,26 @@ class SlotPool:
             if slot is not None:
                 return slot
             with self._state:
-                if self._guessed:  # the other guesses may be wrong too
+                if self._guessed:  # the other guesses may be wrong too, so list the slots next
                     self._free, self._guessed, self._all_free = [], False, False
         return None
 
     def left(self) -> list[Free] | None:
-        """Returns the slots that the next batch tries first, once this one is done; None if all seemed to be free.
+        """Returns the slots that the next batch should try first; None if all seemed to be free.
 
-        A busy system would otherwise try slots that are in use, once for each message, before it looks.
+        Without this, the messages of each batch in a busy system would first try slots that are in use.
         """
         with self._state:
             return None if self._all_free else self._free
 
     def _next(self, first: int) -> Free | None:
-        """Returns a slot to try. While none is free, one thread looks, and the others wait for their turn."""
+        """Returns a slot to try, from number `first` on; None when the time is over.
+
+        While none is free, one thread lists the slots and the others wait for it.
+        """
         if (free := self._pop(first)) is not None:
             return free
-        if not self._turn.acquire(timeout=max(0.0, self._until - time.monotonic())):
+        if not self._listing.acquire(timeout=max(0.0, self._until - time.monotonic())):
             return None
         try:
             pause = 0.0
@@ -87,7 +95,7 @@ class SlotPool:
                     self._guessed, self._all_free = False, len(found) == self._slots.count
             return free
         finally:
-            self._turn.release()
+            self._listing.release()
 
     def _pop(self, first: int) -> Free | None:
         with self._state:

@@ -1,1 +1,1 @@
-"""One structured line for every job that ends."""
+"""Writes one structured log line about every job that ends."""

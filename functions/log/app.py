@@ -1,4 +1,4 @@
-"""Lambda's entry: the talk's log consumer."""
+"""Lambda's entry point of `log`, the log consumer of the talk."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ log = logger()
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
-    """Writes the line; a duplicate of an event writes it again, with the same `event_key`."""
+    """Writes the line about one event; a repeated event writes it again with the same `event_key`."""
     detail = Detail.model_validate(event["detail"])
-    log.debug("event: taken", extra={"event_id": event.get("id"), "event_key": detail.event_key})
+    log.debug("event: received", extra={"event_id": event.get("id"), "event_key": detail.event_key})
     fields: dict[str, Any] = {
         "job_id": detail.id,
         "url": detail.url,

@@ -1,1 +1,1 @@
-"""One mail for every job that ends, to the operator and to each who asked, by SES."""
+"""Sends one mail about every job that ends, to the operator and to each subscriber, by SES."""

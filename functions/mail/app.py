@@ -1,4 +1,4 @@
-"""Lambda's entry: the talk's mail consumer."""
+"""Lambda's entry point of `mail`, the mail consumer of the talk."""
 
 from __future__ import annotations
 
@@ -30,11 +30,14 @@ if TYPE_CHECKING:
 log = logger()
 
 KEPT_SECONDS = 6 * 86_400
-"""How long an event is remembered as mailed; longer than EventBridge or an archive's replay is likely to repeat it."""
+"""How long a sent mail is remembered: for longer than EventBridge or a replay is likely to repeat its event."""
 
 
 class MailSettings(Settings):
-    """`MAIL_TO` is empty where only subscribers are mailed, `LINK_SECRET` on an endpoint without keys."""
+    """Holds the settings of `mail`.
+
+    `MAIL_TO` is empty if only subscribers get mail. `LINK_SECRET` is empty if the endpoint requires no API keys.
+    """
 
     bucket: str
     mail_from: str
@@ -44,7 +47,7 @@ class MailSettings(Settings):
 
 
 class Mailer:
-    """Sends each event to the operator and to each subscriber, in mails of their own, once as far as can be known."""
+    """Mails each event to the operator and to each subscriber separately, once as far as can be known."""
 
     def __init__(
         self, settings: MailSettings, ses: SESV2Client, claims: S3Claims, subscribers: Subscribers, links: FileLinks
@@ -61,6 +64,7 @@ class Mailer:
         self._once_for_subscription = self._once(self._send)
 
     def _once(self, send: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+        """Wraps `send` so that it runs once for each value of its argument `key`."""
         once: Callable[..., dict[str, Any]] = idempotent_function(
             send,
             data_keyword_argument="key",
@@ -71,21 +75,21 @@ class Mailer:
         return once
 
     def mail(self, detail: Detail, context: LambdaContext) -> None:
-        """Mails an event to everyone whom it was not mailed to. One whose mail fails does not keep it from the others.
+        """Mails an event to each recipient who has not got it; a failure does not affect the other recipients.
 
         Raises:
-            botocore's errors: SES or S3 refused; the claim is given back, and Lambda comes again with the event.
+            Exception: the first error, if SES or S3 failed; the claim is released, and Lambda repeats the event.
         """
         self._config.register_lambda_context(context)
         mail = compose(detail, self._settings.public_url, self._links)
-        told: list[tuple[str, str, tuple[Subscription, ...]]] = []
+        recipients: list[tuple[str, str, tuple[Subscription, ...]]] = []
         if self._settings.mail_to and detail.audience == "everyone":
-            told.append((self._settings.mail_to, detail.event_key, ()))
+            recipients.append((self._settings.mail_to, detail.event_key, ()))
         for waiting in self._subscribers.waiting(detail, "mail"):
-            who = waiting.subscriber
-            told.append((who.address, f"{detail.event_key}:{who.hash}", waiting.subscriptions))
+            subscriber = waiting.subscriber
+            recipients.append((subscriber.address, f"{detail.event_key}:{subscriber.hash}", waiting.subscriptions))
         failed: list[Exception] = []
-        for address, key, subscriptions in told:
+        for address, key, subscriptions in recipients:
             try:
                 answered = self._mail(detail, mail, address, key, [one.name for one in subscriptions])
                 self._subscribers.delete(one for one in subscriptions if one.name in answered)
@@ -96,7 +100,7 @@ class Mailer:
             raise failed[0]
 
     def _mail(self, detail: Detail, mail: Mail, address: str, key: str, names: list[str]) -> list[str]:
-        """Mails one address unless that was done; gives the names of the subscriptions that this or that answered."""
+        """Mails one address unless that was done before; returns the names of the subscriptions that are answered."""
         before = self._claims.ambiguous
         fields = {"job_id": detail.id, "event_key": key}
         sent = self._once_for_event(key={"event_key": key}, mail=mail, address=address, names=names)
@@ -115,7 +119,7 @@ class Mailer:
     ) -> dict[str, Any]:
         """Sends unless another event has answered the earliest of these subscriptions.
 
-        The event of a hit right after the end, and that of the end itself, can answer the same subscription.
+        The event of an end, and that of a hit right after it, can answer the same subscription.
         """
         if not names:
             return self._send(key={}, mail=mail, address=address, names=names)
@@ -129,7 +133,10 @@ class Mailer:
         address: str,
         names: list[str],
     ) -> dict[str, Any]:
-        """Sends; what it gives is kept with the claim, so that a repetition knows which subscriptions were answered."""
+        """Sends a mail and returns its id and `names`, the subscriptions that it answers.
+
+        The claim stores the result, so that a repetition knows which subscriptions are answered.
+        """
         answer = self._ses.send_email(
             FromEmailAddress=self._settings.mail_from,
             Destination={"ToAddresses": [address]},
@@ -145,9 +152,9 @@ class Mailer:
 
 @cache
 def bootstrap() -> Mailer:
-    """Makes the mailer, once a process."""
+    """Makes the mailer once per process."""
     settings = MailSettings.read(os.environ)
-    # One attempt: SES takes no idempotency token, so a retry after a lost answer would mail twice.
+    # One attempt: SES accepts no idempotency token, so a retry after a lost answer would send the mail twice.
     config = Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 1})
     s3 = s3_client()
     return Mailer(
@@ -160,4 +167,5 @@ def bootstrap() -> Mailer:
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
+    """Mails one event of the bus."""
     bootstrap().mail(Detail.model_validate(event["detail"]), context)

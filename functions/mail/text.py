@@ -1,4 +1,4 @@
-"""The text of a mail: plain, because titles and URLs are strangers' text."""
+"""Writes mails as plain text, because titles and URLs are strangers' text."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ FAILED = "The PDF has not been generated"
 
 @dataclass(frozen=True)
 class Mail:
+    """Holds the subject and the text of a mail."""
+
     subject: str
     text: str
 
 
 def compose(detail: Detail, public_url: str, links: FileLinks) -> Mail:
-    """The mail for an event; its link is the lasting one, not a signed one that ends."""
+    """Writes the mail about an event; its link to the PDF does not expire, as a presigned one would."""
     lines = [f"Page:  {detail.url}"]
     if detail.error is not None:
         lines += [
@@ -41,7 +43,7 @@ def _text(subject: str, lines: list[str]) -> str:
 
 
 def _line(text: object) -> str:
-    """Strangers' text on one line, without control characters."""
+    """Returns strangers' text on one line, without control characters."""
     return "".join(char if char.isprintable() else " " for char in str(text))
 
 

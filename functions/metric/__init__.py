@@ -1,1 +1,1 @@
-"""CloudWatch metrics for every job that ends."""
+"""Writes CloudWatch metrics about every job that ends."""

@@ -1,4 +1,4 @@
-"""Lambda's entry: the talk's metric consumer, as lines of CloudWatch's embedded metric format."""
+"""Lambda's entry point of `metric`, the metric consumer of the talk; writes CloudWatch's embedded metric format."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ log = logger()
 metrics = Metrics()
 
 PHASES = ("queue", "wait", "hand_over", "start", "navigate", "settle", "print", "upload")
-"""Of a report; a closed list, because every new name is a metric to pay for."""
+"""The phases of a report that become metrics; a closed list, because each new metric name costs money."""
 
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
-    """Counts the job's end. An event that only repeats what had ended before is counted apart."""
+    """Counts one event: the end of a job, or a repeated announcement of an older end as `pdf.asked.again`."""
     detail = Detail.model_validate(event["detail"])
-    log.debug("event: taken", extra={"event_id": event.get("id"), "event_key": detail.event_key})
+    log.debug("event: received", extra={"event_id": event.get("id"), "event_key": detail.event_key})
     metrics.add_metadata("job_id", detail.id)
     if detail.cached:
         metrics.add_metric("pdf.asked.again", MetricUnit.Count, 1)
@@ -31,10 +31,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     metrics.add_metric("pdf.queue.time", MetricUnit.Seconds, detail.queue_seconds)
     metrics.add_metric("pdf.render.time", MetricUnit.Seconds, detail.render_seconds)
     if detail.error is not None:
-        _counted("pdf.error", "code", str(detail.error.get("code")))
+        _count("pdf.error", "code", str(detail.error.get("code")))
     if detail.report is None:
         return
-    _counted("pdf.verdict", "verdict", detail.report.verdict)
+    _count("pdf.verdict", "verdict", detail.report.verdict)
     for phase in PHASES:
         if phase in detail.report.phases:
             metrics.add_metric(f"pdf.phase.{phase}", MetricUnit.Milliseconds, detail.report.phases[phase])
@@ -42,7 +42,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         metrics.add_metric("pdf.gb_seconds", MetricUnit.NoUnit, detail.report.gb_seconds)
 
 
-def _counted(name: str, dimension: str, value: str) -> None:
-    """One of a kind, in a line of its own: a dimension holds for all metrics of its line."""
+def _count(name: str, dimension: str, value: str) -> None:
+    """Counts one under a dimension, in a separate line, because a dimension applies to all metrics of its line."""
     with single_metric(name, MetricUnit.Count, 1, namespace=metrics.namespace) as line:
         line.add_dimension(dimension, value)

@@ -1,1 +1,1 @@
-"""What Lambda hands over of a render: publishes the PDF, ends the job or has it tried again, and announces the end."""
+"""Settles the result of a render: publishes the PDF, ends or retries the job, and announces the end."""

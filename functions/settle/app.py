@@ -1,4 +1,4 @@
-"""Lambda's entry: a destination of `render`, on success and on failure."""
+"""Lambda's entry point of `settle`, the destination of `render` on success and on failure."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ metrics = Metrics()
 
 
 class SettleSettings(Settings):
+    """Holds the settings of `settle`; `render_timeout` and `retry_delays` are in seconds."""
+
     bucket: str
     broker_url: str
     broker_secret: str
@@ -44,7 +46,7 @@ class SettleSettings(Settings):
 
 @cache
 def bootstrap() -> Settler:
-    """Makes the settler, once a process."""
+    """Makes the settler once per process."""
     settings = SettleSettings.read(os.environ)
     s3 = s3_client()
     store = Store(settings.bucket, s3)
@@ -57,15 +59,15 @@ def bootstrap() -> Settler:
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:
-    """Settles one invocation of `render`.
+    """Settles one invocation of `render` and returns the outcome.
 
     Raises:
-        Transient, Broken: storage, bus or broker does not answer. Lambda calls again, twice; after that the job's
-            parked message comes back and carries on.
+        Transient, Broken: storage, bus or broker does not answer. Lambda calls again, up to twice. After that the
+            parked message of the job comes back, and `dispatch` continues from the record.
     """
     try:
         invocation = read(event)
-    except Broken as error:  # it would be no other the next time
+    except Broken as error:  # a repetition would fail in the same way
         log.exception("settle: not understood", extra=error_fields(error))
         metrics.add_metric("pdf.settle.dropped", MetricUnit.Count, 1)
         metrics.flush_metrics()
@@ -86,5 +88,5 @@ def _measure(settled: Settled) -> None:
     metrics.flush_metrics()
 
 
-if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # in Lambda's init phase, which has more CPU than a request
+if "AWS_LAMBDA_RUNTIME_API" in os.environ:  # Lambda's init phase has more CPU than an invocation
     bootstrap()

@@ -1,4 +1,4 @@
-"""Lambda's record of an asynchronous invocation of `render`: the job that was given, and how it went.
+"""Reads Lambda's record of an asynchronous invocation of `render`: the job and its result.
 
 Source: "Capturing records of Lambda asynchronous invocations" in the Lambda developer guide.
 """
@@ -14,20 +14,20 @@ from urlshot.errors import CODES, Broken, Transient, UrlshotError, failure
 from urlshot.jobs import RenderAnswer, RenderJob, Report
 
 FUNCTION_ENDED = ("Success", "RetriesExhausted")
-"""The conditions after which `render` ran. With any other, such as EventAgeExceeded, it never started."""
+"""The conditions of an invocation that ran. With any other, such as EventAgeExceeded, `render` never started."""
 
 _DETAIL = 500
-"""Characters of an error's text that are taken from `render`."""
+"""The number of characters that are kept of an error text from `render`."""
 
 _PROCESS_ENDED = ("Runtime.ExitError", "Runtime.OutOfMemory", "Sandbox.ExitError")
-"""Lambda's names for a process that ended by itself or was killed, as a browser's end takes `render` with it."""
+"""Lambda's names for a process that exited or was killed. `render` exits when its browser crashes."""
 
 
 @dataclass(frozen=True)
 class Invocation:
-    """A job that was given to `render`, and what came back: a report and the ETag of the upload, or an error.
+    """Holds the job that `render` was given, and its result: a report and the ETag of the upload, or an error.
 
-    Neither is there if `render` never started.
+    There is neither a report nor an error if `render` did not start on the job.
     """
 
     job: RenderJob
@@ -37,17 +37,18 @@ class Invocation:
 
     @property
     def started(self) -> bool:
+        """Returns whether `render` started on the job."""
         return self.report is not None or self.error is not None
 
 
 def read(event: dict[str, Any]) -> Invocation:
-    """Reads the record.
+    """Reads an invocation record.
 
-    The job is taken from `requestPayload`, which Lambda writes. `responsePayload` is the word of a process that runs
-    strangers' JavaScript, and decides nothing but the outcome of that one job.
+    The job is taken from `requestPayload`, which Lambda writes. `responsePayload` comes from a process that runs
+    strangers' JavaScript. It is not trusted, and decides only the outcome of this one job.
 
     Raises:
-        Broken: it is no record of a render.
+        Broken: `event` is not the record of an invocation of `render`.
     """
     try:
         job = RenderJob.model_validate(event["requestPayload"])
@@ -65,17 +66,18 @@ def read(event: dict[str, Any]) -> Invocation:
         answer = RenderAnswer.model_validate(payload)
     except ValidationError as error:
         fields = ", ".join(str(one["loc"]) for one in error.errors(include_input=False)[:3])
-        return Invocation(job, error=Broken(f"render's answer is not one: {fields} (request {request_id})"))
+        return Invocation(job, error=Broken(f"render's answer has wrong fields: {fields} (request {request_id})"))
     if answer.report is not None and answer.etag:
         return Invocation(job, report=answer.report.bounded(), etag=answer.etag)
     if answer.error is not None:
         reported = _page_error(answer.error)
+        # `render` reports `throttled` if too little of the lease is left. It did not start on the job then.
         return Invocation(job) if reported.code.name == "throttled" else Invocation(job, error=reported)
     return Invocation(job, error=Broken(f"render answered neither a report nor an error (request {request_id})"))
 
 
 def _page_error(shown: dict[str, Any]) -> UrlshotError:
-    """The error that `render` reports, of a code that exists, with a text of bounded length."""
+    """Returns the error that `render` reports; its code exists, and its text has a bounded length."""
     code = shown.get("code")
     if not isinstance(code, str) or code not in CODES:
         return Broken(f"render reported the unknown error {str(code)[:50]!r}")
@@ -83,7 +85,7 @@ def _page_error(shown: dict[str, Any]) -> UrlshotError:
 
 
 def _function_error(payload: Any, request_id: str) -> UrlshotError:
-    """The error of an invocation that did not return: a crash or a time-out is the page's fault, the rest is ours."""
+    """Returns the error of an invocation that failed: a crash or timeout is the page's fault, all else is ours."""
     value = payload if isinstance(payload, dict) else {}
     kind, text = str(value.get("errorType", "")), str(value.get("errorMessage", ""))[:_DETAIL]
     internal = f"{kind}: {text} (request {request_id})"

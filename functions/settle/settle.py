@@ -1,9 +1,10 @@
-"""Settles one invocation of `render`: gives the slot back, ends the job or has it tried again, and announces the end.
+"""Settles one invocation of `render`: frees the slot, ends or retries the job, and announces the end.
 
-    slot back ──▶ PDF published ──▶ record ended ──▶ announced
+    slot freed ──▶ PDF published ──▶ record ended ──▶ announced
 
-Lambda may call more than once for one invocation, late, or never. Each step therefore compares the claim with the
-record and can be repeated. What is not done here is done when the job's parked message comes back.
+Lambda may call several times for one invocation, late, or never. So the claim is compared with the record before each
+change, and each step can be repeated. If a step is never done here, the parked message of the job comes back, and
+`dispatch` continues from the record.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ DROPPED = "dropped"
 
 @dataclass(frozen=True)
 class Settled:
-    """How an invocation was settled, in a word; and the seconds from its claim to the end of the job, if it ended."""
+    """Says how an invocation was settled; `age` is the seconds from the claim to the end of the job, if it ended."""
 
     outcome: str
     age: float | None = None
 
 
 class Settler:
-    """Settles invocations."""
+    """Settles invocations of `render`."""
 
     def __init__(
         self,
@@ -61,13 +62,13 @@ class Settler:
         """Settles one invocation.
 
         Raises:
-            Transient, Broken: storage, bus or broker does not answer; Lambda has to call again.
+            Transient, Broken: storage, bus or broker does not answer; Lambda must call again.
         """
         job = invocation.job
         if job.slot is not None:
             self._slots.give_back(job.slot)
         while True:
-            # Looked at before the record is read: a PDF that a newer job publishes from now on is not replaced.
+            # Read before the record, so that a PDF which a newer claim publishes from now on is not replaced.
             published = self._store.head_pdf(job.id) if invocation.report is not None else None
             found = self._store.read(job.id)
             record, etag = found or (None, "")
@@ -83,29 +84,38 @@ class Settler:
                         self._store.withdraw_pdf(job.id, generation=job.generation, claim=job.claim)
                 return self._drop(invocation, record)
             except (Conflict, Gone):
-                continue  # the record changed since it was read: decide again
+                continue  # the record or the published PDF has changed since it was read: decide again
 
     def _end(self, invocation: Invocation, record: Record, etag: str, published: Pdf | None) -> Settled:
-        """Raises: Conflict, Gone: the record changed since it was read."""
+        """Ends or retries the job of a claim that is still the record's own.
+
+        Raises:
+            Conflict, Gone: the record or the published PDF has changed since it was read.
+        """
         if invocation.report is not None:
             return self._publish(invocation, record, etag, published)
         if invocation.error is None:
-            # Nothing is published: the parked message comes back when the lease is over.
+            # No message is needed: the parked one comes back when the lease of the claim is over.
             self._store.change(records.unstarted(record, self._clock()), etag)
             log.warning("job: render did not start", extra={"job_id": record.id, "claim": record.claim})
             return Settled("not started")
-        return self._failed(invocation, record, etag, invocation.error)
+        return self._fail_or_retry(invocation, record, etag, invocation.error)
 
     def _publish(self, invocation: Invocation, record: Record, etag: str, published: Pdf | None) -> Settled:
-        """Raises: Conflict, Gone: record or published PDF changed since they were read."""
+        """Publishes the PDF, ends the job as `done`, and announces the end.
+
+        Raises:
+            Conflict, Gone: the record or the published PDF has changed since it was read.
+        """
         report, at = invocation.report, self._clock()
         assert report is not None  # noqa: S101
         if published is not None and published.claim == record.claim and published.upload != invocation.etag.strip('"'):
-            # Lambda ran the event twice. The other run's PDF is published, and its answer ends the job.
-            log.warning("job: a second run has published", extra={"job_id": record.id, "claim": record.claim})
+            # Lambda delivered the event twice, and the PDF of the other run is published. The result of that run
+            # normally ends the job; otherwise the parked message comes back.
+            log.warning("job: another run has published", extra={"job_id": record.id, "claim": record.claim})
             return Settled(DROPPED)
         if at + timedelta(seconds=SETTLE_SECONDS) > record.lease_until:
-            # Another claim or a takeover may come any moment now; it would find this PDF published without an end.
+            # Without this, a new claim or a takeover could come between the publication of the PDF and `done`.
             record = records.extended(record, at)
             etag = self._store.change(record, etag)
         try:
@@ -115,21 +125,22 @@ class Settler:
             if uploaded == invocation.etag:
                 raise
             if uploaded is None:
-                missing = UrlshotError("internal", internal="render reported a PDF and uploaded none")
-                return self._failed(invocation, record, etag, missing)
-            # Lambda ran the event twice, and the second run has replaced the upload; its own answer is on the way.
-            log.warning("job: upload replaced by a second run", extra={"job_id": record.id, "claim": record.claim})
+                missing = UrlshotError("internal", internal="render reported a PDF but did not upload it")
+                return self._fail_or_retry(invocation, record, etag, missing)
+            # Lambda delivered the event twice, and the other run replaced the upload. The result of that run normally
+            # ends the job; otherwise the parked message comes back.
+            log.warning("job: another run has replaced the upload", extra={"job_id": record.id, "claim": record.claim})
             return Settled(DROPPED)
         done = records.done(record, report, self._clock(), self._parking.lease)
         return self._announce(invocation, done, self._store.change(done, etag))
 
-    def _failed(self, invocation: Invocation, record: Record, etag: str, error: UrlshotError) -> Settled:
+    def _fail_or_retry(self, invocation: Invocation, record: Record, etag: str, error: UrlshotError) -> Settled:
         fields = {"job_id": record.id, "claim": record.claim, "attempt": record.attempt, **error_fields(error)}
         if error.retryable and record.attempt < self._max_attempts:
             delay = self._parking.retry_delay(record.attempt)
             waiting = records.waiting(record, delay, self._clock())
             self._store.change(waiting, etag)
-            log.warning("job: to be tried again", extra={**fields, "delay": delay.seconds})
+            log.warning("job: will be retried", extra={**fields, "delay": delay.seconds})
             return self._resend(invocation, waiting, delay)
         log.warning("job: failed", extra=fields)
         failed = records.failed(record, error.public(), self._clock(), self._parking.lease)
@@ -150,5 +161,5 @@ class Settler:
     def _drop(self, invocation: Invocation, record: Record | None) -> Settled:
         job = invocation.job
         now = {"state": record.state, "now": record.claim} if record is not None else {"state": "deleted"}
-        log.info("answer: dropped", extra={"job_id": job.id, "generation": job.generation, "claim": job.claim, **now})
+        log.info("result: dropped", extra={"job_id": job.id, "generation": job.generation, "claim": job.claim, **now})
         return Settled(DROPPED)

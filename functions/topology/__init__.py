@@ -1,1 +1,1 @@
-"""CloudFormation custom resource: the broker's exchanges, queues, policies and users."""
+"""Declares the broker's exchange, queues, policies and users, as a CloudFormation custom resource."""

@@ -1,7 +1,7 @@
-"""Lambda's entry: a CloudFormation custom resource.
+"""Lambda's entry point of `topology`, a CloudFormation custom resource.
 
-Create and update declare the description and remove nothing, because a queue may hold messages. Delete does nothing:
-the messages are the owner's.
+Create and update declare everything in the description and remove nothing, because a queue may hold messages. Delete
+does nothing, because the messages belong to the owner of the broker.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ from urlshot.settings import Settings
 log = logger()
 
 _OUT_OF_TIME = (
-    "The log shows how far it came. Check that the broker is well, then update the stack again; a queue that is "
-    "declared already does no harm."
+    "The log shows how far the function came. Check that the broker is running, then update the stack again. Queues "
+    "that exist already do no harm."
 )
 
 
 class TopologySettings(Settings):
+    """Holds the settings of `topology`: the management API's address, and the names of the users' secrets."""
+
     broker_console: str
     broker_admin_secret: str
     broker_api_secret: str
@@ -38,9 +40,9 @@ class TopologySettings(Settings):
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:
-    """Carries out a request of CloudFormation, and always answers it before the function's time is out.
+    """Carries out a request of CloudFormation, and answers it before the function times out.
 
-    The answer's reason says what to do. Neither the reason nor the log contains a password.
+    The reason in the answer says what went wrong and what to do. Neither the reason nor the log contains a password.
     """
     seconds = context.get_remaining_time_in_millis() / 1000 - ANSWER_SECONDS
     status, reason = "SUCCESS", ""

@@ -1,7 +1,7 @@
-"""CloudFormation's side of a custom resource: an answer to every request, in time.
+"""Answers CloudFormation's requests to a custom resource, each in time.
 
-Source: CloudFormation user guide, "Custom resource request and response reference". A stack that hears nothing waits
-for the resource's ServiceTimeout.
+Source: CloudFormation user guide, "Custom resource request and response reference". Without an answer the stack waits
+until the resource's ServiceTimeout is over.
 """
 
 from __future__ import annotations
@@ -15,22 +15,24 @@ from contextlib import contextmanager
 from typing import Any
 
 PHYSICAL_ID = "urlshot-topology"
-"""One id for the life of the resource: another would have CloudFormation delete "the old one"."""
+"""The id never changes. If it did, CloudFormation would delete the resource with the old id."""
 
 ANSWER_SECONDS = 30.0
-"""What is kept of the function's time for the answer, and for a name look-up before it that nothing can interrupt."""
+"""The part of the function's time that is reserved for the answer, and for a name lookup that cannot be interrupted."""
 
 _TRIES = 3
 _TRY_SECONDS = 5.0
 
 
 class OutOfTime(Exception):
-    """The work was broken off, so that there is time left to say so."""
+    """The work was interrupted, so that there is time left to answer."""
 
 
 @contextmanager
 def limited(seconds: float) -> Iterator[None]:
-    """Breaks off, wherever it stands, what takes longer. For the main thread, which is where Lambda calls a handler.
+    """Interrupts the body of a `with` statement after `seconds`, wherever it is.
+
+    Works in the main thread only, which is where Lambda calls a handler.
 
     Raises:
         OutOfTime: `seconds` are over.
@@ -49,10 +51,15 @@ def limited(seconds: float) -> Iterator[None]:
 
 
 def answer(event: dict[str, Any], status: str, reason: str) -> None:
-    """Puts the answer where CloudFormation waits for it.
+    """Uploads the answer to the address that CloudFormation gave.
+
+    Args:
+        event: CloudFormation's request.
+        status: `SUCCESS` or `FAILED`.
+        reason: a text for the owner of the stack.
 
     Raises:
-        OSError: it could not be put there, three times.
+        OSError: three uploads failed.
     """
     body = {
         "Status": status,
@@ -72,4 +79,4 @@ def answer(event: dict[str, Any], status: str, reason: str) -> None:
         except OSError:
             if left == 0:
                 raise
-            time.sleep(1)  # S3 has nothing to wait on
+            time.sleep(1)  # S3 offers no event to wait for

@@ -1,10 +1,10 @@
-"""The broker's exchange, queues, policies and users, as calls of the management API that declare them.
+"""Describes the broker's exchange, queues, policies and users, as calls of the management API that declare them.
 
 Limits, delays and dead-lettering are policies and not arguments of the queues, because a queue cannot be declared again
 with other arguments, while a policy can change at any time.
 
-Nothing is removed. A delay step that is taken out of RetryDelays leaves its queues behind, with the policy that leads
-back to the work queue, because messages may still wait in them. The same holds for a lease of another length.
+Nothing is removed. If a delay is removed from RetryDelays, its queues stay, with the policies that return their
+messages to the work queues, because messages may still wait in them. The same holds if the length of the lease changes.
 """
 
 from __future__ import annotations
@@ -24,35 +24,35 @@ from urlshot.secrets import Credentials
 VHOST = quote("/", safe="")
 
 DELIVERY_LIMIT = 20
-"""Deliveries after which the broker gives up a message: a backstop behind the attempts in the job's record."""
+"""The broker dead-letters a message after this many deliveries. Normally the attempts in the record end a job first."""
 
 PRIORITY = 10
-"""Priority of the policies. Only the policy of the highest priority applies to a queue. Amazon MQ has policies of its
-own for all queues, with priority 0 on a single instance and 1 on a cluster (Amazon MQ developer guide, "Broker
+"""The priority of urlshot's policies. Only the policy with the highest priority applies to a queue. Amazon MQ has its
+own policies for all queues, with priority 0 on a single instance and 1 on a cluster (Amazon MQ developer guide, "Broker
 defaults")."""
 
 
 class Wanted(BaseModel):
-    """The custom resource's properties; CloudFormation sends every value as a string."""
+    """Holds the properties of the custom resource; CloudFormation sends every value as a string."""
 
     model_config = ConfigDict(frozen=True)
 
     delays: Delays = Field(alias="RetryDelays")
     """Seconds, ascending."""
     render_timeout: int = Field(alias="RenderTimeout", gt=0, le=600)
-    """Timeout of the function `render` in seconds, from which the length of a lease follows."""
+    """The timeout of the function `render` in seconds, which determines the length of a lease."""
     limit: int = Field(alias="QueueLimit", ge=1)
-    """Messages that a work queue holds before it refuses more; `api` then answers 503."""
+    """The number of messages that a work queue holds; it refuses more, and `api` then answers 503."""
 
     @property
     def steps(self) -> tuple[int, ...]:
-        """Seconds of each delay queue of a work queue, ascending: the retry delays, and the lease."""
+        """Returns the seconds of each delay queue of a work queue, ascending: the retry delays and the lease."""
         return tuple(sorted({*self.delays, lease_seconds(self.render_timeout)}))
 
 
 @dataclass(frozen=True)
 class Users:
-    """The broker's users beside the administrator, one for each function that connects."""
+    """Holds the broker's users besides the administrator, one for each function that connects."""
 
     api: Credentials
     dispatch: Credentials
@@ -62,7 +62,7 @@ class Users:
 
 @dataclass(frozen=True)
 class Call:
-    """One call of the management API; all are idempotent."""
+    """Describes one call of the management API; every call is idempotent."""
 
     method: str
     path: str
@@ -82,7 +82,7 @@ def describe(wanted: Wanted, users: Users) -> Iterator[Call]:
     for queue in QUEUES.values():
         for seconds in wanted.steps:
             delay = delay_queue(queue, seconds)
-            # The TTL belongs to the queue and not to a message: a long TTL at the head would hold up all behind it.
+            # The TTL belongs to the queue and not to the message: a long TTL at the head would delay all others.
             yield _policy(delay, {"message-ttl": seconds * 1000, **_dead_letter_to(queue)})
             yield _queue(delay)
         limits = {"delivery-limit": DELIVERY_LIMIT, "max-length": wanted.limit}
@@ -91,12 +91,12 @@ def describe(wanted: Wanted, users: Users) -> Iterator[Call]:
     for priority, queue in QUEUES.items():
         path = f"/api/bindings/{VHOST}/e/{EXCHANGE}/q/{queue}"
         yield Call("POST", path, {"routing_key": START_KEYS[priority]})
-    # Permissions name the default exchange amq.default. It leads to the delay queues and the dead queue.
+    # Permissions call the default exchange amq.default. Messages to the delay queues and the dead queue go through it.
     publish = rf"^({EXCHANGE}|amq\.default)$"
     yield from _user(users.api, write=f"^{EXCHANGE}$", read="^$")
     yield from _user(users.dispatch, write=publish, read=f"^({'|'.join([*QUEUES.values(), RETURNED])})$")
     yield from _user(users.settle, write=publish, read="^$")
-    # The tag opens the management API. Without permissions the user reads numbers there, and no message.
+    # The tag gives access to the management API. Without permissions the user can read counts there, but no message.
     yield from _user(users.watch, write="^$", read="^$", tags="management")
 
 
@@ -111,7 +111,10 @@ def _policy(queue: str, definition: dict[str, Any]) -> Call:
 
 
 def _dead_letter_to(queue: str) -> dict[str, Any]:
-    """Dead-lettering that loses nothing: at-least-once needs `reject-publish` (RabbitMQ guide to quorum queues)."""
+    """Returns a policy for dead-lettering without loss: at-least-once needs `reject-publish`.
+
+    Source: RabbitMQ guide to quorum queues.
+    """
     return {
         "dead-letter-exchange": "",
         "dead-letter-routing-key": queue,

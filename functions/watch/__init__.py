@@ -1,1 +1,1 @@
-"""Measures the queues and the slots every minute: Amazon MQ has no metrics of single queues of RabbitMQ 4."""
+"""Measures the queues and the slots every minute, because Amazon MQ has no metrics per queue for RabbitMQ 4."""

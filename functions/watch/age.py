@@ -1,15 +1,16 @@
-"""A lower bound for the age of the oldest message in a queue.
+"""Computes a lower bound for the age of the oldest message in a queue.
 
-Quorum queues do not report the age of their oldest message, and fetching it would count as a delivery. But a queue
-delivers in the order of arrival. Number the messages as they arrive: the oldest message is the one after all messages
-that are gone or with a consumer. So each look leaves a mark: the time, and how many messages had arrived. The oldest
-mark that counts further than the messages that were taken is a time at which today's oldest message was there.
+Quorum queues do not report the age of their oldest message, and fetching the message would count as a delivery. But a
+queue delivers in the order of arrival. If the messages are numbered as they arrive, the oldest waiting message is the
+first one after those that are gone or with a consumer. So each measurement stores a mark: the time, and how many
+messages had arrived by then. At the time of the oldest mark that exceeds the number of taken messages, today's oldest
+message was already there.
 
-The bound is lower than the age by less than the time between two looks. It starts again when the broker counts from
-zero, because its node was restarted. A message that the broker itself drops after the delivery limit is not counted as
-gone; it shifts the numbers by one.
+The bound is lower than the age by less than the time between two measurements. It starts again when the broker counts
+from zero after a restart of its node. The broker does not count a message as gone that it drops at the delivery limit,
+so each such message shifts the numbers by one.
 
-A message that was sent to a delay queue arrives again, so its age starts again: the age of a job is in its record.
+A message that returns from a delay queue arrives again, so its age starts again. The age of a job is in its record.
 """
 
 from __future__ import annotations
@@ -28,29 +29,38 @@ if TYPE_CHECKING:
 
 KEY = "watch/queues.json"
 MOST = 1000
-"""Marks of one queue that are kept. Beyond that, every second mark is dropped, which lowers the bound a little."""
+"""The number of marks that are kept of one queue. Beyond it every second mark is dropped, which lowers the bound."""
 
 
 class Mark(NamedTuple):
-    """Seconds since the epoch, and how many messages had arrived by then."""
+    """Holds a time in seconds since the epoch, and how many messages had arrived by then."""
 
     at: float
     arrived: int
 
 
 class History(BaseModel):
-    """The history of one queue: how many messages were gone at the last look, and the marks, oldest first."""
+    """Holds how many messages of a queue were gone at the last measurement, and its marks, the oldest first."""
 
     gone: int
     marks: list[Mark]
 
 
 def oldest(queue: Queue, before: History | None, now: float) -> tuple[float, History]:
-    """Returns the least age in seconds of the oldest waiting message, 0 if none waits; and the history to keep."""
+    """Returns a lower bound for the age of the oldest waiting message, and the history to keep.
+
+    Args:
+        queue: the numbers of this measurement.
+        before: the history that the measurement before kept; None if there is none.
+        now: seconds since the epoch.
+
+    Returns:
+        The bound in seconds, 0 if no message waits; and the new history.
+    """
     taken = queue.gone + queue.unacked
     arrived = taken + queue.ready
     marks = before.marks if before and before.gone <= queue.gone else []
-    # No more can have arrived than are counted now, so a mark that counts more was too large.
+    # No more messages can have arrived than are counted now, so a mark with a larger number is wrong.
     marks = [Mark(at, min(count, arrived)) for at, count in marks]
     marks = [mark for mark in marks if mark.arrived > taken]
     if queue.ready and (not marks or marks[-1].arrived < arrived):
@@ -61,9 +71,9 @@ def oldest(queue: Queue, before: History | None, now: float) -> tuple[float, His
 
 
 class Memory:
-    """The histories of all queues, as one object in the bucket.
+    """Keeps the histories of all queues in one object of the bucket.
 
-    Raises `Transient` (`storage_unavailable`) when S3 does not answer or refuses, from every method.
+    Every method raises `Transient` (`storage_unavailable`) if S3 does not answer or refuses.
     """
 
     def __init__(self, bucket: str, client: S3Client) -> None:
@@ -71,7 +81,7 @@ class Memory:
         self._s3 = client
 
     def read(self) -> dict[str, History]:
-        """Reads the histories; returns none if there are none, or if another version wrote them."""
+        """Reads the histories by queue name; returns an empty dict if there are none, or another version wrote them."""
         try:
             body = self._s3.get_object(Bucket=self._bucket, Key=KEY)["Body"].read()
         except self._s3.exceptions.NoSuchKey:

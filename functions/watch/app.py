@@ -1,4 +1,4 @@
-"""Lambda's entry: measures queues and slots, and writes lines of CloudWatch's embedded metric format."""
+"""Lambda's entry point of `watch`: measures queues and slots, and writes CloudWatch's embedded metric format."""
 
 from __future__ import annotations
 
@@ -25,13 +25,15 @@ from urlshot.settings import Settings
 from urlshot.slots import Slots
 
 AGES = {QUEUE: "pdf.queue.age", QUEUE_BULK: "pdf.queue.bulk.age"}
-"""The metric for the age of each work queue's oldest message."""
+"""The names of the metrics for the age of the oldest message, by work queue."""
 
 log = logger()
 metrics = Metrics()
 
 
 class WatchSettings(Settings):
+    """Holds the settings of `watch`; `render_timeout` is in seconds."""
+
     broker_console: str
     broker_watch_secret: str
     bucket: str
@@ -40,13 +42,13 @@ class WatchSettings(Settings):
 
     @property
     def lease(self) -> int:
-        """Seconds of a claim."""
+        """Returns the length of a claim's lease in seconds."""
         return lease_seconds(self.render_timeout)
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts that a run works with."""
+    """Holds what each measurement needs."""
 
     settings: WatchSettings
     user: Credentials
@@ -56,7 +58,7 @@ class Parts:
 
 @cache
 def bootstrap() -> Parts:
-    """Reads the settings and the secret, once a process."""
+    """Reads the settings and the secret once per process."""
     settings = WatchSettings.read(os.environ)
     s3 = s3_client()
     slots = Slots(settings.bucket, s3, "slot", settings.renders, timedelta(seconds=settings.lease))
@@ -68,15 +70,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     """Measures the slots, and then all queues of urlshot.
 
     Raises:
-        Transient, Broken: the broker or the bucket does not answer or refuses. The metrics that were measured before
-            are published; an alarm looks for the missing ones.
+        Transient, Broken: the broker or the bucket does not answer or refuses. The metrics that were measured until
+            then are published, and an alarm reports the missing ones.
     """
     parts = bootstrap()
     _measure_slots(parts.slots)
     try:
         _measure_queues(parts)
     except Exception:
-        bootstrap.cache_clear()  # the password may have been changed
+        bootstrap.cache_clear()  # the password may have changed, so the next run reads it again
         raise
 
 

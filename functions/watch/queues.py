@@ -1,4 +1,4 @@
-"""The numbers of urlshot's queues, from the broker's management API."""
+"""Reads the message counts of urlshot's queues from the broker's management API."""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ Kind = Literal["work", "returned", "retry", "parked", "dead", "other"]
 
 @dataclass(frozen=True)
 class Queue:
-    """Messages of one queue: `ready` wait, `unacked` are with a consumer, and `gone` are those that consumers have
-    acknowledged since the broker began to count."""
+    """Holds the message counts of one queue.
+
+    `ready` messages wait, and `unacked` ones are with a consumer. `gone` counts the messages that consumers have
+    finished since the broker began to count.
+    """
 
     name: str
     ready: int
@@ -34,10 +37,12 @@ class Queue:
 
 
 def kind(name: str, lease: int) -> Kind:
-    """Says what a queue is for; `other` is not urlshot's.
+    """Returns the kind of a queue; `other` is a queue that is not urlshot's.
 
-    `lease` is the length of a lease in seconds: in a delay queue of that length (`parked`) wait the messages of jobs
-    that were handed to `render`.
+    Args:
+        name: the name of the queue.
+        lease: the length of a claim's lease in seconds. The delay queues of that length hold the messages of jobs that
+            were handed to `render` (`parked`).
     """
     if name == DEAD:
         return "dead"
@@ -54,7 +59,8 @@ def read_queues(console: str, user: Credentials) -> list[Queue]:
     """Reads the queues of the default vhost.
 
     Raises:
-        Transient: the broker does not answer. Broken: the broker refuses, or its answer is not understood.
+        Transient: the broker does not answer, or fails.
+        Broken: the broker refuses, or its answer has another form than expected.
     """
     token = base64.b64encode(f"{user.username}:{user.password}".encode()).decode()
     request = urllib.request.Request(  # noqa: S310 - the scheme is the broker's own, not a stranger's
@@ -62,7 +68,7 @@ def read_queues(console: str, user: Credentials) -> list[Queue]:
     )
     try:
         with urllib.request.urlopen(request, timeout=CALL_SECONDS) as answer:  # noqa: S310 - as above
-            return [_queue(one) for one in json.load(answer)]
+            return [_queue(value) for value in json.load(answer)]
     except urllib.error.HTTPError as error:
         reason = f"broker: queues of {user.username}: {error.code} {error.read(500).decode(errors='replace')}"
         if error.code >= 500:
@@ -71,11 +77,14 @@ def read_queues(console: str, user: Credentials) -> list[Queue]:
     except OSError as error:
         raise Transient("queue_unavailable", internal=f"broker: queues: {error!r}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Broken(f"broker: queues: not understood: {error!r}") from error
+        raise Broken(f"broker: queues: unexpected answer: {error!r}") from error
 
 
 def _queue(value: dict[str, Any]) -> Queue:
-    """Reads one queue. The broker leaves out numbers that it has not counted yet, and sends a list if it has none."""
+    """Reads the counts of one queue.
+
+    The broker omits counts that it has not begun. `message_stats` is a list if it has none at all.
+    """
     stats = value.get("message_stats") or {}
     return Queue(
         name=value["name"],

@@ -134,7 +134,7 @@ def test_a_job_that_is_deleted_while_it_renders_leaves_nothing(keyed: Stack, pag
     assert call("DELETE", f"{keyed.endpoint}/pdf/{job}").status == 204
     go.set()
     lines = eventually(lambda: keyed.log_lines("SettleFunction", job), "what settle makes of it")
-    assert [line["state"] for line in lines if line.get("message") == "answer: dropped"] == ["deleted"]
+    assert [line["state"] for line in lines if line.get("message") == "result: dropped"] == ["deleted"]
     assert call("GET", f"{keyed.endpoint}/pdf/{job}").status == 404
 
 

@@ -251,7 +251,7 @@ def test_with_the_keyboard_alone(arrive: Arrive, pages: Pages) -> None:
     keys.press("Space")
     tab_to("More options")
     keys.press("Enter")
-    tab_to("A PDF that is there already")
+    tab_to("If a PDF exists already")
     page.get_by_text("More options").focus()
     keys.press("Enter")
     tab_to("Make PDF")
@@ -359,10 +359,10 @@ def test_polls_with_pauses_and_not_while_it_is_hidden_and_not_for_ever(arrive: A
     page.evaluate("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
     turn(1, 5, "Printing, try 5 · 2 min")
     page.clock.fast_forward("31:00")
-    turn(0, 6, "not watched any more")
+    turn(0, 6, "no longer followed")
     page.clock.run_for(600_000)
     assert len(looks) == 6
-    page.get_by_role("button", name="Look again").click()
+    page.get_by_role("button", name="Check again").click()
     turn(0, 7, "Printing, try 7")
 
 

@@ -1,25 +1,25 @@
-// Calls of our own API, and of nothing else: the key goes to this origin alone.
+// Calls the API of this origin only, so that the key is sent nowhere else.
 
-const SECONDS = 40; // longer than API Gateway listens
+const SECONDS = 40; // longer than API Gateway's limit of 29 s
 const KEY = "urlshot.key";
 
-/** An answer that is no success, as RFC 9457 has it; `body` is all of it, `after` the seconds of Retry-After. */
+/** An unsuccessful answer (RFC 9457): its whole `body`, and `after`, the seconds of Retry-After. */
 export class Problem extends Error {
   constructor(status, body, after) {
-    super((body.detail || body.title || "The endpoint's answer is not understood here").replace(/\w$/, "$&."));
+    super((body.detail || body.title || "The endpoint's answer cannot be read").replace(/\w$/, "$&."));
     Object.assign(this, { status, body, after, remedy: body.remedy ?? "", field: body.field ?? "" });
   }
 
-  /** Whether it is the API key that is missing or wrong. */
+  /** Whether the API key is missing or wrong. */
   get key() {
     return this.status === 401 || this.status === 403;
   }
 }
 
-/** `path` is relative to the page's. Gives status, data and the seconds of Retry-After; throws a Problem. */
+/** Calls a path relative to the page. Returns status, data and the seconds of Retry-After; throws a Problem. */
 export async function call(method, path, body) {
   const url = new URL(path, document.baseURI);
-  if (url.origin !== location.origin) throw new Error(`${url.origin} is not our own origin`);
+  if (url.origin !== location.origin) throw new Error(`${url.origin} is another origin`);
   const headers = { "Content-Type": "application/json" };
   if (key.value) headers["x-api-key"] = key.value;
   let answer;
@@ -35,16 +35,16 @@ export async function call(method, path, body) {
   return { status: answer.status, data, after };
 }
 
-/** What `touch` gives; null where the browser forbids storage, or what is stored is not ours. */
-export function quietly(touch) {
+/** Returns the result of `access`; null if the browser forbids storage, or what it holds cannot be read. */
+export function quietly(access) {
   try {
-    return touch();
+    return access();
   } catch {
     return null;
   }
 }
 
-/** The API key: kept by the tab, or by the device where that was asked for. */
+/** The API key, stored for the tab, or for the device if the user wants that. */
 export const key = {
   kept: quietly(() => localStorage.getItem(KEY)) !== null,
   value: quietly(() => localStorage.getItem(KEY)) ?? quietly(() => sessionStorage.getItem(KEY)) ?? "",

@@ -1,5 +1,5 @@
-// One job on the page. Titles, addresses and console lines are strangers' texts: they are set as text, never as markup,
-// and an address becomes a link only where it is http or https.
+// Shows one job. Titles, addresses and console lines are strangers' texts: they are set as text, never as markup, and an
+// address becomes a link only if it is http or https.
 
 import { inOurWords } from "./form.js";
 import { duration, explained, figures, stateWord, underWay } from "./words.js";
@@ -10,11 +10,11 @@ const LISTS = {
   failed: "Did not load",
   blocked: "Refused",
   images_missing: "Images that did not load",
-  console: "What the page’s scripts said",
+  console: "Messages of the page’s scripts",
 };
 
 export class Card {
-  /** `act(what, card)` is told what a button asks for. */
+  /** Calls `act(what, card)` when a button is used. */
   constructor(job, act) {
     this.element = template.content.firstElementChild.cloneNode(true);
     const part = (selector) => this.element.querySelector(selector);
@@ -56,7 +56,7 @@ export class Card {
     this.note();
   }
 
-  /** What changes with the time alone. */
+  /** Updates the line with the state and the time. */
   tick() {
     const [word, ...rest] = figures(this.job).split(" · ");
     this.state.replaceChildren(element("strong", word), rest.map((figure) => ` · ${figure}`).join(""));
@@ -68,17 +68,17 @@ export class Card {
     button.setAttribute("aria-label", `${button.textContent}: ${this.name.textContent}`);
   }
 
-  /** What there is to explain; left alone while it is the same, so that an unfolded part stays so. */
+  /** Explains the state; changes nothing while the texts are the same, so that open details stay open. */
   note() {
     const { state, error, older, options, report } = this.job;
     const [verdict, warnings] = explained(this.job);
-    const texts = [flat(options).join(" · ")]; // and why it is as it is, and what else there is to say
+    const texts = [flat(options).join(" · ")]; // then the reason, then everything else
     if (state === "failed") {
-      texts.push(error?.detail || error?.title, error?.remedy, older && "An older PDF of it is still there.");
+      texts.push(error?.detail || error?.title, error?.remedy, older && "An older PDF still exists.");
     } else if (state === "done") {
       texts.push(verdict, ...warnings);
     } else if (!underWay(this.job)) {
-      texts.push("PDFs are kept for a while only. Print it again to have a new one.");
+      texts.push("PDFs are kept for a limited time. Print it again to get a new one.");
     }
     const noted = JSON.stringify([texts, report]);
     if (noted === this.noted) return;
@@ -88,27 +88,27 @@ export class Card {
     if (state === "done" && report) this.notes.append(details(report));
   }
 
-  /** Takes whoever asked to it; where the page has one column, it may be far from what was asked with. */
+  /** Moves focus and view to the card; in a layout with one column it may be far from the form. */
   go() {
     this.heading.focus({ preventScroll: true });
     this.element.scrollIntoView({ block: matchMedia("(width < 60rem)").matches ? "start" : "nearest" });
   }
 
-  /** Puts the PDF into the page, from a link that was signed just now. */
+  /** Shows the PDF in the page; its link must be new. */
   show() {
     const { pdf } = this.job;
-    const said = element("p", "", "soft");
-    this.sheet.replaceChildren(said);
+    const note = element("p", "", "soft");
+    this.sheet.replaceChildren(note);
     if (!web(pdf)) {
-      said.textContent = "The PDF cannot be shown now. Try again in a moment.";
+      note.textContent = "The PDF cannot be shown now. Try again in a moment.";
     } else if (navigator.pdfViewerEnabled === false) {
-      said.textContent = "This browser shows no PDF inside a page.";
+      note.textContent = "This browser cannot show a PDF inside a page.";
       this.sheet.append(link(pdf, "Open the PDF", "main"));
     } else {
       const frame = element("iframe");
       Object.assign(frame, { title: `PDF of ${this.name.textContent}`, src: `${pdf}#navpanes=0&view=FitH` });
       this.sheet.prepend(frame);
-      said.append(link(pdf, "Open the PDF in a tab of its own"));
+      note.append(link(pdf, "Open the PDF in a new tab"));
     }
     this.toggle(true);
   }
@@ -126,7 +126,7 @@ export class Card {
   }
 }
 
-/** A report's figures and lists, folded. */
+/** Returns a report's figures and lists as folded details. */
 function details(report) {
   const box = element("details");
   const facts = element("dl");
@@ -135,7 +135,7 @@ function details(report) {
   };
   fact("Printed from", [report.final_url]);
   fact("Time", [Object.entries(report.phases ?? {}).map(([name, took]) => `${name} ${duration(took, 2)}`).join(" · ")]);
-  fact("Not loaded, as asked", flat(report.tidied?.blocked));
+  fact("Blocked, as requested", flat(report.tidied?.blocked));
   for (const [name, title] of Object.entries(LISTS)) {
     fact(title, (report[name] ?? []).map((one) => (one.url ? `${one.url}: ${one.reason}` : one)));
   }
@@ -143,7 +143,7 @@ function details(report) {
   return box;
 }
 
-/** Options or counts, one text each. */
+/** Returns options or counts as texts. */
 function flat(values, before = "") {
   return Object.entries(values ?? {}).flatMap(([name, value]) => {
     if (value && typeof value === "object" && !Array.isArray(value)) return flat(value, `${before}${name} `);
@@ -159,7 +159,7 @@ function element(name, text = "", className = "") {
   return made;
 }
 
-/** Whether a text is an address that a link may lead to. */
+/** Returns whether a text is an address that a link may have. */
 function web(url) {
   return /^https?:\/\//i.test(url ?? "") && URL.canParse(url);
 }

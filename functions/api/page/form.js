@@ -1,7 +1,7 @@
-// What was chosen in the form, as the API takes it, and what is wrong in it, said at the field. A control's name is the
-// option's path, such as `margin.top`; what stands at its default is not sent.
+// Reads the form into the API's terms, and shows errors at the fields. A control's name is the path of its option, such
+// as `margin.top`. Options with their default values are not sent.
 
-/** Every option's controls by name. */
+/** Returns the controls of every option by name. */
 function options(form) {
   const found = new Map();
   for (const control of form.elements) {
@@ -11,7 +11,7 @@ function options(form) {
   return found;
 }
 
-/** What the controls of one option say, as JSON has it; `initial`: what they said before anyone touched them. */
+/** Returns the value of one option's controls for JSON; with `initial` the value that the page started with. */
 function valueOf(controls, initial) {
   const [first] = controls;
   const chosen = controls.filter((control) => (initial ? control.defaultChecked : control.checked));
@@ -23,7 +23,7 @@ function valueOf(controls, initial) {
   return "lines" in first.dataset ? lines(text) : text.trim();
 }
 
-/** The options that differ from their defaults. */
+/** Returns the options that differ from their defaults. */
 export function readOptions(form) {
   const read = {};
   for (const [name, controls] of options(form)) {
@@ -34,14 +34,14 @@ export function readOptions(form) {
       read[outer] = value;
       continue;
     }
-    const all = read[outer]; // a length for the whole margin; one for a side goes before it
+    const all = read[outer]; // one length for all margins; that of a single side takes precedence
     if (typeof all === "string") read[outer] = { top: all, right: all, bottom: all, left: all };
     (read[outer] ??= {})[inner] = value;
   }
   return read;
 }
 
-/** The addresses, each once; one without a scheme is taken for https. */
+/** Returns the addresses without duplicates; adds https:// to those without a scheme. */
 export function readUrls(form) {
   const whole = lines(form.elements.url.value).map((line) => (/^[a-z][a-z0-9+.-]*:\/\//i.test(line) ? line : `https://${line}`));
   return [...new Set(whole)];
@@ -51,28 +51,28 @@ function lines(text) {
   return text.split("\n").map((line) => line.trim()).filter(Boolean);
 }
 
-/** What the form calls an option: a group of boxes by its legend, all else by its label. */
+/** Returns the form's name for an option: the legend of a group of boxes, else the label. */
 export function nameOf([first, second]) {
   const named = second ? first.closest("fieldset").querySelector("legend") : first.labels[0];
   return `“${(named.firstChild.textContent.trim() || named.textContent.trim()).replace(/:.*/, "")}”`;
 }
 
-/** A sentence of the API's, with its options called as the form calls them. */
+/** Returns a sentence of the API with the form's names for options. */
 export function inOurWords(form, text) {
   const known = options(form);
   return String(text).replace(/\b[a-z]+(_[a-z]+)+\b/g, (name) => (known.has(name) ? nameOf(known.get(name)) : name));
 }
 
-/** Takes back what was said of wrong fields. */
+/** Removes the errors at all fields. */
 export function clearErrors(form) {
-  for (const said of form.querySelectorAll(".error")) said.remove();
+  for (const error of form.querySelectorAll(".error")) error.remove();
   for (const control of form.querySelectorAll("[aria-invalid]")) {
     control.removeAttribute("aria-invalid");
     control.setAttribute("aria-describedby", (control.getAttribute("aria-describedby") ?? "").replace(/ ?error-\S+/, ""));
   }
 }
 
-/** The controls of what the API's field names, or none. */
+/** Returns the controls of the field that a problem names, or none. */
 export function controlsOf(form, field) {
   if (field === "url") return [form.elements.url];
   const known = options(form);
@@ -81,17 +81,17 @@ export function controlsOf(form, field) {
   return known.get(name) ?? [];
 }
 
-/** Says what is wrong at a control, and goes there. */
+/** Shows an error at a control, and moves the focus there. */
 export function showError(control, text) {
-  const said = document.createElement("p");
-  said.className = "error";
-  said.id = `error-${control.name || control.id}`;
-  said.textContent = text;
+  const error = document.createElement("p");
+  error.className = "error";
+  error.id = `error-${control.name || control.id}`;
+  error.textContent = text;
   const several = control.type === "radio" || control.type === "checkbox";
-  if (several) control.closest("fieldset").append(said);
-  else control.closest("label").after(said); // in the label it would be part of the control's name
+  if (several) control.closest("fieldset").append(error);
+  else control.closest("label").after(error); // inside the label it would be part of the control's name
   control.setAttribute("aria-invalid", "true");
-  control.setAttribute("aria-describedby", `${control.getAttribute("aria-describedby") ?? ""} ${said.id}`);
+  control.setAttribute("aria-describedby", `${control.getAttribute("aria-describedby") ?? ""} ${error.id}`);
   const folded = control.closest("details");
   if (folded) folded.open = true;
   control.focus();

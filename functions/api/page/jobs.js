@@ -1,21 +1,21 @@
-// The jobs that this browser asked for: kept in its storage, and followed until they end.
+// Keeps the jobs of this browser in its storage, and follows them until they end.
 
 import { Problem, call, quietly } from "./api.js";
 import { underWay } from "./words.js";
 
-export const MOST = 100; // as many as one batch has
+export const MOST = 100; // the maximum of one batch
 const STORED = "urlshot.jobs";
-const SLOTS = 4; // requests at once
-const HELD = 10; // seconds that the endpoint holds one of them, unless the job ends
-const GLANCE = 2; // seconds after which a glance tells what the job is at meanwhile
+const SLOTS = 4; // parallel requests
+const HELD = 10; // seconds that such a request waits for the end of the job
+const GLANCE = 2; // seconds after which another request reads the job's state
 const PATIENCE = 30 * 60; // seconds for which a job is followed
-const LONGEST_PAUSE = 30; // seconds between two looks
+const LONGEST_PAUSE = 30; // seconds between two requests
 const KEPT = ["id", "url", "options", "asked", "hit", "state", "attempt", "requested_at", "finished_at", "stored_at", "bytes",
   "error", "verdict", "warnings", "title", "pages", "older", "file"];
 
 const kept = (job) => Object.fromEntries(KEPT.map((name) => [name, job[name]]));
 
-/** The list, newest first. `changed(job)` is told of every change, `refused(problem)` of a key that does not fit. */
+/** The list, newest first. Calls `changed(job)` after each change, and `refused(problem)` if the key is wrong. */
 export class Jobs {
   list = [];
   #changed;
@@ -44,7 +44,7 @@ export class Jobs {
     quietly(() => localStorage.setItem(STORED, JSON.stringify(this.list.map(kept))));
   }
 
-  /** Takes up what a POST was answered with; the job comes to the top. */
+  /** Adds the job of a POST's answer at the top. */
   add(data, options) {
     const now = Date.now();
     const hit = data.state === "done";
@@ -54,7 +54,7 @@ export class Jobs {
     return job;
   }
 
-  /** Takes up what is known of a job: a Job, a PDF that is there, or the problem that it ended with. */
+  /** Updates a job from an answer: a Job, a PdfThere, or the Problem that it ended with. */
   take(job, data) {
     const { state, attempt, requested_at, finished_at, stored_at, links = {} } = data;
     const report = data.older_pdf?.report ?? data.report;
@@ -73,17 +73,17 @@ export class Jobs {
       const { verdict, warnings, title, pages } = report;
       Object.assign(job, { report, verdict, warnings, title, pages });
     }
-    this.#tell(job);
+    this.#report(job);
     this.follow();
   }
 
-  /** Asks once, now: for a link that works for a while yet, or for the report of a PDF that was there. */
+  /** Reads a job now: for a new link, or for the report of a PDF that existed. */
   async look(job, wait = 0) {
     const before = underWay(job);
     job.unread = false;
     try {
       const { data, after } = await call("GET", `pdf/${job.id}?wait=${wait}`);
-      if (underWay(job) || !before) this.take(job, data); // else another look had told its end meanwhile
+      if (underWay(job) || !before) this.take(job, data); // else another request has reported its end
       return after;
     } catch (problem) {
       this.failed(job, problem);
@@ -98,30 +98,30 @@ export class Jobs {
       this.#refused(problem);
     } else if (problem.status === 404) job.state = "gone";
     else job.trouble = problem.message;
-    this.#tell(job);
+    this.#report(job);
   }
 
-  /** Of a job that was taken off the list while it was looked at, nobody hears any more. */
-  #tell(job) {
+  /** Stores and reports a change, unless the job was removed from the list meanwhile. */
+  #report(job) {
     if (!this.list.includes(job)) return;
     this.keep(this.list);
     this.#changed(job);
   }
 
-  /** Follows what is under way, and reads up on PDFs that were there; called after all that may let it go on. */
+  /** Follows jobs under way, and reads the reports of PDFs that existed; called whenever it may continue. */
   follow() {
     clearTimeout(this.#timer);
     if (document.hidden || this.#paused) return;
     const open = this.list.filter((job) => (underWay(job) && !job.stalled) || job.unread);
     const next = open.filter((job) => !this.#busy.has(job)).sort((a, b) => (a.due ?? 0) - (b.due ?? 0));
     for (const job of next) {
-      if (this.#busy.size >= SLOTS) return; // whoever ends comes back here
+      if (this.#busy.size >= SLOTS) return; // the end of a request calls this again
       const rest = (job.due ?? 0) - Date.now();
       if (rest > 0) {
         this.#timer = setTimeout(() => this.follow(), rest);
         return;
       }
-      // The endpoint holds the requests for a few; of many, each is looked at in turn and holds up no other.
+      // The endpoint waits for the ends of a few jobs. Many are read in turn, so that none delays the others.
       this.#step(job, open.length > SLOTS ? 0 : HELD);
     }
   }
@@ -137,12 +137,12 @@ export class Jobs {
     job.due = Date.now() + Math.max(after, Math.min(LONGEST_PAUSE, 1.5 ** job.looks)) * 1000;
     if (underWay(job) && Date.now() - job.since > PATIENCE * 1000) {
       job.stalled = true;
-      this.#tell(job);
+      this.#report(job);
     }
     this.follow();
   }
 
-  /** Goes on with a job that was given up, or with all of them when the key is another. */
+  /** Follows a stalled job again, or all jobs after the key has changed. */
   resume(job) {
     this.#paused = false;
     if (job) Object.assign(job, { since: Date.now(), looks: 0, due: 0, stalled: false });

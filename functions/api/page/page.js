@@ -1,4 +1,4 @@
-// The page at /: the form, the list of jobs, and what goes on between them.
+// The page at /: connects the form and the list of jobs.
 
 import { Problem, call, key } from "./api.js";
 import { Card } from "./card.js";
@@ -11,10 +11,10 @@ const form = find("ask");
 const { url } = form.elements;
 const send = form.querySelector("[type=submit]");
 const cards = new Map(); // by the job's id
-const wanted = new Set(); // ids of jobs whose PDF is shown as soon as it is there
+const wanted = new Set(); // ids of jobs whose PDF is shown as soon as it exists
 const jobs = new Jobs(changed, refused);
 
-/** To those who hear the page. */
+/** Announces a text to screen readers. */
 const say = (text) => (find("said").textContent = text);
 
 // ---- the list ------------------------------------------------------------------------------------------------------
@@ -52,7 +52,7 @@ setInterval(() => cards.forEach((card) => underWay(card.job) && !document.hidden
 
 async function show(card) {
   const { job } = card;
-  const old = Date.now() - (job.signed ?? 0) > 20_000; // a link lasts a minute at the least, and half of that may be over
+  const old = Date.now() - (job.signed ?? 0) > 20_000; // a link is valid for at least a minute, of which half may be over
   if (old || !job.pdf || !job.report) await jobs.look(job);
   if (job.state === "done" || job.older) card.show();
 }
@@ -64,14 +64,14 @@ const ACTS = {
     try {
       await navigator.clipboard.writeText(job.file);
     } catch {
-      return prompt("The link, to be copied:", job.file); // browsers give a clipboard to https and localhost only
+      return prompt("Copy this link:", job.file); // browsers allow the clipboard on https and localhost only
     }
     say("The link is copied.");
     buttons.copy.textContent = "Copied";
     setTimeout(() => (buttons.copy.textContent = "Copy link"), 2000);
   },
 
-  /** Prints the page anew; a PDF that is there is no answer. */
+  /** Prints the page again even if there is a PDF. */
   async again(card) {
     const { job } = card;
     card.hide();
@@ -112,12 +112,12 @@ find("clear").addEventListener("click", () => {
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  if (send.ariaDisabled) return; // a button that is disabled in earnest loses the focus
+  if (send.ariaDisabled) return; // the attribute disabled would lose the focus
   clearErrors(form);
   find("problem").textContent = "";
   const urls = readUrls(form);
   if (urls.length === 0) return showError(url, "Paste the address of a page.");
-  if (urls.length > MOST) return showError(url, `These are ${urls.length} addresses; up to ${MOST} go at once.`);
+  if (urls.length > MOST) return showError(url, `There are ${urls.length} addresses; the maximum is ${MOST}.`);
   const wrong = [...form.elements].find((control) => control !== url && control.willValidate && !control.validity.valid);
   if (wrong) return showError(wrong, wrong.validationMessage);
   keepKey();
@@ -135,7 +135,7 @@ form.addEventListener("submit", async (event) => {
   }
 });
 
-/** What the API says to each request: `{index, status, body}`. */
+/** Sends the requests; returns `{index, status, body}` for each. */
 async function ask(requests) {
   if (requests.length > 1) return (await call("POST", "pdf/batch", { requests })).data.results;
   try {
@@ -143,7 +143,7 @@ async function ask(requests) {
     return [{ index: 0, status, body: data }];
   } catch (problem) {
     if (!problem.body?.id) throw problem;
-    return [{ index: 0, status: problem.status, body: problem.body }]; // a failure of the job, not of the request
+    return [{ index: 0, status: problem.status, body: problem.body }]; // the job failed, not the request
   }
 }
 
@@ -159,20 +159,20 @@ function take(urls, results, options) {
     url.value = left.map(([line]) => line).join("\n");
     count();
     const why = left.map(([line, problem]) => `${line}: ${problem.message} ${problem.remedy}`);
-    return showError(url, [`Refused, and left here: ${left.length} of ${urls.length}.`, ...why].join("\n"));
+    return showError(url, [`Refused and kept here: ${left.length} of ${urls.length}.`, ...why].join("\n"));
   }
   url.addEventListener("focus", () => url.select(), { once: true });
   cards.get(added[0].id).go();
-  if (added.length > 1) say(`${added.length} PDFs asked for.`);
+  if (added.length > 1) say(`${added.length} PDFs requested.`);
 }
 
-/** Says a problem at the field that it names, or above the button. */
+/** Shows a problem at the field that it names, or above the button. */
 function complain(problem) {
   if (!(problem instanceof Problem)) throw problem;
   if (problem.key) return refused(problem);
   const { field, message, remedy } = problem;
   const controls = controlsOf(form, field);
-  const named = message.startsWith(`${field}: `) && controls.length; // "options.scale: is …": by its own label here
+  const named = message.startsWith(`${field}: `) && controls.length; // "options.scale: is …": use the label
   const text = named ? `${nameOf(controls)}: ${message.slice(field.length + 2)}` : inOurWords(form, `${message} ${remedy}`);
   if (controls.length) showError(controls[0], text);
   else find("problem").textContent = text;
@@ -193,8 +193,8 @@ url.addEventListener("keydown", (event) => {
 function refused(problem) {
   find("key").hidden = false;
   clearErrors(form);
-  const title = problem.body.title ?? "This is not allowed"; // of all that it says, the detail is API Gateway's own word
-  showError(find("key-value"), `${title}. ${key.value ? "Another key may do." : "Enter yours."}`);
+  const title = problem.body.title ?? "This is not allowed"; // the detail is API Gateway's text
+  showError(find("key-value"), `${title}. ${key.value ? "Try another key." : "Enter yours."}`);
 }
 
 function keepKey() {
@@ -208,7 +208,7 @@ find("key-value").value = key.value;
 find("key-keep").checked = key.kept;
 find("key").hidden = document.documentElement.dataset.requiresKey !== "true" && !key.value;
 find("key").addEventListener("change", keepKey);
-form.noValidate = true; // what is wrong is said at the field
+form.noValidate = true; // the page shows errors at the fields
 form.querySelector(".all").disabled = false;
 jobs.list.forEach(changed);
 arrange();

@@ -1,9 +1,9 @@
-// What states, verdicts, warnings and figures are called.
+// The texts for states, verdicts, warnings and figures.
 
 export const underWay = (job) => ["publishing", "queued", "running"].includes(job.state);
 
 const STATES = {
-  publishing: "Being handed over",
+  publishing: "Being queued",
   queued: "Waiting for a free renderer",
   running: "Printing",
   failed: "Failed",
@@ -17,36 +17,36 @@ const VERDICTS = {
   suspect: ["Doubtful", "This may not be the page that you meant. Look at it before you pass it on."],
 };
 
-// What one can do about a warning; what it is, the endpoint says itself, with its figures.
+// What the reader can do about a warning; the endpoint's own text says what it is.
 const ADVICE = {
   not_settled: "If something is missing, wait for an element, or for some seconds more.",
-  resources_failed: "Print it again, in case that was a passing fault.",
+  resources_failed: "Print it again, in case the fault was temporary.",
   resources_blocked: "Only public addresses are fetched.",
   images_missing: "Their places on the paper are empty.",
   glyphs_missing: "They are printed as empty boxes.",
   content_cut: "Let wide content be scaled to fit, or choose wider paper.",
-  document_cut: "Print it again, in case that was a passing fault.",
-  console_errors: "Nothing on the paper need be missing for that.",
-  page_status: "What is printed may be an error page.",
-  near_blank: "The page may need longer: wait for an element of it, or for some seconds.",
-  challenge_page: "The site lets no machine in, and nothing here gets round that.",
+  document_cut: "Print it again, in case the fault was temporary.",
+  console_errors: "The paper may still have everything.",
+  page_status: "This may be an error page.",
+  near_blank: "The page may need more time: wait for one of its elements, or for some seconds.",
+  challenge_page: "The site admits no automatic browsers, and urlshot does not work around that.",
   login_page: "POST /pdf takes cookies, headers and passwords for pages behind a login.",
 };
 
-/** The word for where a job stands. */
+/** Returns the word for the state of a job. */
 export function stateWord(job) {
   if (job.state === "done") return VERDICTS[job.verdict]?.[0] ?? "Done";
   if (job.state === "queued" && job.attempt > 0) return `Waiting for try ${job.attempt + 1}`;
   if (job.state === "running" && job.attempt > 1) return `Printing, try ${job.attempt}`;
-  return STATES[job.state] ?? "Asked for";
+  return STATES[job.state] ?? "Requested";
 }
 
-/** The figures beside it. */
+/** Returns the state with the job's figures. */
 export function figures(job) {
   const found = [];
   const made = Date.parse(job.finished_at ?? job.stored_at);
   if (underWay(job)) {
-    found.push(job.stalled ? "not watched any more" : duration(Date.now() - job.asked, 0));
+    found.push(job.stalled ? "no longer followed" : duration(Date.now() - job.asked, 0));
   } else if (job.state === "done") {
     if (job.pages) found.push(job.pages === 1 ? "1 page" : `${job.pages} pages`);
     if (job.bytes) found.push(job.bytes < 1e6 ? `${Math.ceil(job.bytes / 1e3)} kB` : `${(job.bytes / 1e6).toFixed(1)} MB`);
@@ -56,7 +56,7 @@ export function figures(job) {
   return [stateWord(job), ...found, job.trouble].filter(Boolean).join(" · ");
 }
 
-/** What there is to explain of a PDF: its verdict, and its warnings in plain words. */
+/** Returns the sentences that explain a PDF: one for its verdict, and one for each warning. */
 export function explained(job) {
   const warnings = Array.isArray(job.warnings) ? job.warnings : [];
   const sentences = warnings.map(({ code, text }) => `${text || code} ${ADVICE[code] ?? ""}`);
