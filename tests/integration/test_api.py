@@ -276,7 +276,7 @@ def subscribed(store: Store) -> list[str]:
     return [item["Key"] for item in listed]
 
 
-def test_request_that_joins_is_subscribed_and_gets_no_event_yet(parts: Parts, bus: ListenedBus) -> None:
+def test_subscribers_of_an_unfinished_job_get_no_event_yet(parts: Parts, bus: ListenedBus) -> None:
     for address in ("https://hooks.example.com/a", "https://hooks.example.com/b"):
         answer = jobs.post(parts, call("/pdf", "POST", {"url": URL, "callback_url": address}))
         assert answer.status == 202
