@@ -104,9 +104,7 @@ def test_job_with_an_expired_lease_is_taken_over_by_exactly_one_request(store: S
     assert json.loads(message.body)["generation"] == state(store).generation != old.generation
 
 
-def test_request_takes_over_from_a_dead_publisher_after_its_lease(
-    store: Store, broker: Broker, door: Door
-) -> None:
+def test_request_takes_over_from_a_dead_publisher_after_its_lease(store: Store, broker: Broker, door: Door) -> None:
     dead = records.create(ID, URL, Options(), records.now())
     write(store, dead.with_(lease_until=records.now() + timedelta(seconds=1)))
     assert door.accept(ask(), PATIENCE).outcome is Outcome.QUEUED
@@ -140,9 +138,7 @@ def test_wrong_password_is_reported_as_queue_unavailable(store: Store, broker: B
     assert state(store).state == "failed"
 
 
-def test_unroutable_message_is_an_error(
-    store: Store, broker: Broker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unroutable_message_is_an_error(store: Store, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("urlshot.accept.START_KEYS", {"normal": "shot_direct.unbound"})
     with pytest.raises(Transient, match="queue_unavailable"):
         Door(store, broker.publisher(API)).accept(ask(), PATIENCE)
@@ -213,9 +209,7 @@ def test_message_may_overtake_its_own_record(store: Store, broker: Broker) -> No
     assert state(store).state == "running"
 
 
-def test_publisher_that_lost_its_job_joins_the_new_one(
-    store: Store, broker: Broker, door: Door
-) -> None:
+def test_publisher_that_lost_its_job_joins_the_new_one(store: Store, broker: Broker, door: Door) -> None:
     class Slow(Publisher):
         def publish(self, *args: Any, **more: Any) -> None:
             found = store.read(ID)
@@ -276,9 +270,7 @@ def test_render_that_ended_after_the_request_counts_as_new(
     assert last_good.generation == record.generation
 
 
-def test_done_job_whose_pdf_was_deleted_is_made_again(
-    store: Store, broker: Broker, door: Door, report: Any
-) -> None:
+def test_done_job_whose_pdf_was_deleted_is_made_again(store: Store, broker: Broker, door: Door, report: Any) -> None:
     record = records.create(ID, URL, Options(), records.now())
     write(store, records.done(record, report, records.now(), LEASED).with_(announced=True))
     assert door.accept(ask(), PATIENCE).outcome is Outcome.QUEUED

@@ -353,9 +353,7 @@ def test_delete_ends_the_subscriptions_of_the_job(parts: Parts) -> None:
     assert subscribed(parts.store) == []
 
 
-def test_file_opens_with_its_own_token_only(
-    parts: Parts, report: Report, put_pdf: Callable[[str], None]
-) -> None:
+def test_file_opens_with_its_own_token_only(parts: Parts, report: Report, put_pdf: Callable[[str], None]) -> None:
     made(parts.store, report)
     put_pdf(ID)
     address = jobs.post(parts, call("/pdf", "POST", {"url": URL})).value["links"]["file"]

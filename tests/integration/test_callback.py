@@ -171,9 +171,7 @@ def event(report: Report) -> Detail:
     return events.detail(record, "bucket")
 
 
-def test_callback_of_a_success_is_signed_for_standard_webhooks(
-    bench: Bench, hooks: Hooks, event: Detail
-) -> None:
+def test_callback_of_a_success_is_signed_for_standard_webhooks(bench: Bench, hooks: Hooks, event: Detail) -> None:
     bench.ask(f"{hooks.url}/hook?tenant=1")
     bench.put(event)
     bench.run()
@@ -319,9 +317,7 @@ def test_two_concurrent_deliveries_make_one_post(bench: Bench, hooks: Hooks, eve
     assert bench.dead() == []
 
 
-def test_repeated_event_leaves_later_subscriptions(
-    bench: Bench, hooks: Hooks, event: Detail, report: Report
-) -> None:
+def test_repeated_event_leaves_later_subscriptions(bench: Bench, hooks: Hooks, event: Detail, report: Report) -> None:
     """The later subscription lies within the tolerance of the older end, but waits for a newer render."""
     bench.ask(f"{hooks.url}/hook")
     bench.put(event)
@@ -397,7 +393,9 @@ def test_replayed_event_does_not_answer_a_later_subscription(bench: Bench, hooks
     assert bench.left() == 1
 
 
-def test_hit_makes_another_callback_for_the_same_subscriber(bench: Bench, hooks: Hooks, event: Detail, report: Report) -> None:
+def test_hit_makes_another_callback_for_the_same_subscriber(
+    bench: Bench, hooks: Hooks, event: Detail, report: Report
+) -> None:
     bench.ask(f"{hooks.url}/hook")
     bench.put(event)
     bench.run()
@@ -479,9 +477,7 @@ async def test_certificate_must_match_the_name_and_have_a_trusted_issuer(
     assert await sender.post(f"{hooks.url}/", {}, b"{}") == 204
 
 
-async def test_silent_server_is_given_up(
-    sender: Sender, hooks: Hooks, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_silent_server_is_given_up(sender: Sender, hooks: Hooks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(post, "ATTEMPT_SECONDS", 0.3)
     hooks.silent.add("/silent")
     began = time.monotonic()
@@ -494,7 +490,7 @@ Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
 
 @pytest.fixture
 async def raw(pem: Path, sender: Sender) -> Any:
-    """Returns a function that starts a TLS server with raw answers, and returns a sender that may call it, and its URL."""
+    """Returns a function that starts a TLS server with raw answers and returns a sender for it, and its URL."""
     servers = []
 
     async def start(answer: Answer) -> tuple[Sender, str]:

@@ -155,7 +155,7 @@ def test_answer_that_does_not_arrive_is_sent_again() -> None:
     assert [one["Status"] for one in arrived] == ["SUCCESS", "SUCCESS"]
 
 
-def test_time_limit_restores_an_earlier_timer() -> None:
+def test_time_limit_interrupts_work_and_restores_an_earlier_timer() -> None:
     rang: list[int] = []
     before = signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)
     signal.signal(signal.SIGALRM, lambda *_: rang.append(1))

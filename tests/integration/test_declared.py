@@ -101,9 +101,7 @@ def test_parked_message_comes_back_to_its_own_queue(
     assert [broker.take(other) for other in (*QUEUES.values(), DEAD)] == [[], [], []]
 
 
-def test_lease_queue_holds_messages_for_the_lease(
-    stack: CloudFormation, broker: Broker, topology: Rabbit
-) -> None:
+def test_lease_queue_holds_messages_for_the_lease(stack: CloudFormation, broker: Broker, topology: Rabbit) -> None:
     for queue in QUEUES.values():
         name = delay_queue(queue, LEASE)
         park(broker, name, "parked")
@@ -136,9 +134,7 @@ def test_messages_in_removed_delay_queues_come_back(stack: CloudFormation, broke
     assert taken(broker, queue, 3) == ["waits", "with the new delays", "with the old delays"]
 
 
-def test_changed_lease_leaves_parked_messages_alone(
-    stack: CloudFormation, broker: Broker, topology: Rabbit
-) -> None:
+def test_changed_lease_leaves_parked_messages_alone(stack: CloudFormation, broker: Broker, topology: Rabbit) -> None:
     park(broker, delay_queue(QUEUE, LEASE), "parked")
     stack.update(RenderTimeout=40)
     assert {delay_queue(queue, LEASE + 10) for queue in QUEUES.values()} <= set(names(topology))

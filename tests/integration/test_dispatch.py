@@ -96,7 +96,9 @@ def test_largest_job_and_report_fit_into_one_event_of_a_destination(bench: Bench
     assert len(json.dumps(event)) < 200_000
 
 
-def test_message_without_a_free_slot_is_parked_and_uses_no_attempt(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_message_without_a_free_slot_is_parked_and_uses_no_attempt(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("functions.dispatch.app.WAIT_SECONDS", 0.2)
     held = [bench.slots().take(Free(number)) for number in range(bench.renders)]
     delivery = bench.queue_job()

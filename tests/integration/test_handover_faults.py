@@ -31,7 +31,7 @@ class Killed(BaseException):
 
 
 class Fuse:
-    """Kills the function at the external call that follows `steps` others: before it, or after it, without its answer."""
+    """Kills the function at the external call that follows `steps` others: before the call, or before its answer."""
 
     def __init__(self, steps: int, *, after: bool) -> None:
         self.left = steps

@@ -113,9 +113,7 @@ def subscribe(store: Store, *addresses: str) -> tuple[str, ...]:
         return names
 
 
-def test_subscribers_and_operator_each_get_their_own_mail(
-    mailer: Make, detail: Detail, store: Store
-) -> None:
+def test_subscribers_and_operator_each_get_their_own_mail(mailer: Make, detail: Detail, store: Store) -> None:
     subscribe(store, "a@example.com", "b@example.com")
     subscribe(store, "a@example.com")  # asked twice
     post = Post()
@@ -145,9 +143,7 @@ def test_two_events_for_one_subscription_make_one_mail(mailer: Make, detail: Det
     assert store._s3.list_objects_v2(Bucket=store.bucket, Prefix="sub/")["KeyCount"] == 0
 
 
-def test_repeated_event_leaves_later_subscriptions(
-    mailer: Make, detail: Detail, store: Store
-) -> None:
+def test_repeated_event_leaves_later_subscriptions(mailer: Make, detail: Detail, store: Store) -> None:
     """The later subscription lies within the tolerance of the older end, but waits for a newer render."""
     post = Post()
     subscribe(store, "a@example.com")
@@ -205,9 +201,7 @@ def test_refused_mail_is_sent_again(mailer: Make, detail: Detail) -> None:
     assert post.sent == 1
 
 
-def test_mail_with_an_unfinished_claim_is_sent_again_after_its_deadline(
-    mailer: Make, detail: Detail
-) -> None:
+def test_mail_with_an_unfinished_claim_is_sent_again_after_its_deadline(mailer: Make, detail: Detail) -> None:
     post = Post()
     post.dies = Killed()
     with pytest.raises(Killed):

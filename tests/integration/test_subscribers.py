@@ -76,9 +76,7 @@ def test_subscriber_with_many_subscriptions_is_answered_once(subs: Subscribers, 
     assert keys(store) == []
 
 
-def test_late_event_does_not_answer_a_subscription_to_a_newer_render(
-    subs: Subscribers, report: Report
-) -> None:
+def test_late_event_does_not_answer_a_subscription_to_a_newer_render(subs: Subscribers, report: Report) -> None:
     older = end(report, NOON)
     ask(subs, ANNA, NOON + TOLERANCE + SECOND)
     assert answered(subs, older) == []
@@ -120,9 +118,7 @@ def test_repeated_failure_answers_a_new_subscription_at_any_age(subs: Subscriber
     assert answered(subs, again) == [ANNA.address]
 
 
-def test_refused_request_withdraws_only_its_own_subscriptions(
-    subs: Subscribers, report: Report, store: Store
-) -> None:
+def test_refused_request_withdraws_only_its_own_subscriptions(subs: Subscribers, report: Report, store: Store) -> None:
     ask(subs, ANNA, NOON)
 
     def refuse() -> None:
@@ -135,9 +131,7 @@ def test_refused_request_withdraws_only_its_own_subscriptions(
     assert answered(subs, end(report, NOON + 2 * SECOND)) == [ANNA.address]
 
 
-def test_subscription_made_while_another_is_answered_survives(
-    subs: Subscribers, report: Report, store: Store
-) -> None:
+def test_subscription_made_while_another_is_answered_survives(subs: Subscribers, report: Report, store: Store) -> None:
     ask(subs, ANNA, NOON)
     event = end(report, NOON + SECOND)
     [waiting] = subs.waiting(event, "callback")

@@ -141,7 +141,7 @@ class Bench:
     # ---- the result of a render -------------------------------------------------------------------------------------
 
     def rendered(self, job: RenderJob, outcome: Report | UrlshotError, pdf: bytes = b"%PDF-1.4") -> dict[str, Any]:
-        """Uploads a PDF as render does, unless the outcome is an error, and returns Lambda's record of the invocation."""
+        """Returns Lambda's record of the render; uploads a PDF as render does, unless the outcome is an error."""
         if isinstance(outcome, UrlshotError):
             return record_of(job, RenderAnswer(id=job.id, generation=job.generation, error=outcome.public()))
         report = outcome.model_copy(update={"sha256": hashlib.sha256(pdf).hexdigest()})
