@@ -1,4 +1,4 @@
-"""Shows templates as a graph, and their values as strings that name resources like ${Storage.Bucket.Arn}."""
+"""Reads templates as a graph, and their values as strings that name resources, such as ${Storage.Bucket.Arn}."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class Deployment:
             before = {(*stack, other) for other in self.neighbours(stack)[name]}
             if stack:  # a nested resource is created after everything that its stack depends on
                 before |= {(*stack[:-1], other) for other in self.neighbours(stack[:-1])[stack[-1]]}
-            if path != resource.path and path in self.templates:  # a stack is complete when all its resources are
+            if path != resource.path and path in self.templates:  # a stack is created when all its resources are
                 before |= {(*path, inner) for inner in self.templates[path]["Resources"]}
             waiting += before - found
             found |= before

@@ -101,7 +101,7 @@ def state(store: Store) -> records.Record:
 
 @pytest.fixture
 def s3_calls(store: Store) -> list[str]:
-    """Returns a list to which the names of S3 calls are added in their order."""
+    """Returns a list that records the name of each S3 call from now on."""
     made: list[str] = []
     store._s3.meta.events.register("before-call.s3", lambda model, **_: made.append(model.name))
     return made

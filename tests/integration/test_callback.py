@@ -132,7 +132,7 @@ class Bench:
         ]
 
     def settle(self, record: dict[str, Any], worker: Worker | None = None) -> bool:
-        """Handles one message as Lambda does: deletes it if the worker is done with it, and returns whether it is."""
+        """Handles one message as Lambda does: deletes it if the worker succeeds, and returns whether it did."""
         done = (worker or self.worker()).settle(record, context())
         if done:
             self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=record["receiptHandle"])

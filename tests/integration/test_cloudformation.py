@@ -79,7 +79,7 @@ def whole() -> Deployment:
 
 @pytest.fixture
 def created(whole: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
-    """Creates the stack for the time of a test, and returns its outputs."""
+    """Creates the stack for one test, and returns its outputs."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")

@@ -83,7 +83,7 @@ def test_slot_is_given_back_only_with_its_etag(bench: Bench) -> None:
 
 
 def test_largest_job_and_report_fit_into_one_event_of_a_destination(bench: Bench) -> None:
-    """Lambda gives job and report to settle in one event of at most 256 kB."""
+    """Lambda gives job and report to settle in one event of at most 1 MB; until October 2025 the limit was 256 kB."""
     from tests.largest import LARGEST_MESSAGE, LARGEST_REPORT
 
     delivery = bench.queue_job()

@@ -1,6 +1,7 @@
 """Kills dispatch and settle before and after every step; the job still ends and is announced.
 
-RabbitMQ is real; moto provides S3 and EventBridge. The tests play Lambda between the two functions, and the clock.
+RabbitMQ is real; moto provides S3 and EventBridge. The tests stand in for Lambda between the two functions, and set
+the clock.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ ROUNDS = 30
 
 
 class Killed(BaseException):
-    """Stands for the end of the process; the code under test catches no BaseException."""
+    """Stands for the end of the process; it is no Exception, so that the code under test does not handle it."""
 
 
 class Fuse:
-    """Kills the function at the external call that follows `steps` others: before the call, or before its answer."""
+    """Kills the function at the external call that follows `steps` others: before the call, or after it, unanswered."""
 
     def __init__(self, steps: int, *, after: bool) -> None:
         self.left = steps
@@ -96,14 +97,14 @@ class Deletion:
 
 
 class History:
-    """Plays one job from its message to its end, and Lambda's part in it; at most one function is killed."""
+    """Runs one job from its message to its end, in Lambda's place; at most one function is killed."""
 
     def __init__(self, bench: Bench, rendered: Callable[[RenderJob], dict[str, Any]]) -> None:
         self._bench = bench
         self._rendered = rendered
 
     def play(self, *, dispatch: Wrap | None = None, settle: Wrap | None = None, settle_again: bool = True) -> bool:
-        """Plays the job to its end, and returns whether a function was killed.
+        """Runs the job to its end, and returns whether a function was killed.
 
         Args:
             dispatch: Wraps the parts of the first dispatch, for example with a `Fuse`.

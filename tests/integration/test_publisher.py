@@ -104,7 +104,7 @@ def test_silent_connection_is_replaced_after_one_confirm_timeout(
 def test_idle_connection_is_replaced_without_a_wait(
     publisher: Publisher, line: Line, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A function that was frozen for an hour does not know what happened to its socket."""
+    """A function that was frozen for an hour may hold a dead socket without any sign of it."""
     publish(publisher)
     line.fall_silent()
     an_hour_later = time.monotonic() + 3600

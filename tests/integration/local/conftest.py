@@ -93,7 +93,7 @@ class Harness:
         return lambdas
 
     async def next_printed(self) -> tuple[str, Any]:
-        """Waits at most 30 s for the next JSON object that a function prints; returns the function's name and it."""
+        """Waits at most 30 s for the next JSON object of a function, and returns the function's name and the object."""
         return await asyncio.wait_for(self.printed.get(), 30)
 
     async def next_said(self) -> str:

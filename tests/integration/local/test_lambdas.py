@@ -33,7 +33,7 @@ def state(pid: int) -> str | None:
 
 
 async def comes_to(pid: int, *states: str | None) -> bool:
-    """Waits at most 5 s until a process is in one of these states, because it handles a signal only when it runs."""
+    """Waits at most 5 s until a process is in one of `states`; a process takes a signal only when it next runs."""
     async with asyncio.timeout(5):
         while state(pid) not in states:
             await asyncio.sleep(0.01)

@@ -87,7 +87,7 @@ def test_stack_reports_a_dead_part_and_ends(running: Running, tmp_path: Path) ->
 
 def test_sigkill_leaves_no_process_running(running: Running) -> None:
     limit = time.monotonic() + 20
-    # A frozen browser is the process that is hardest to end.
+    # A frozen browser must be killed too.
     while "RenderFunction" not in {item["function"] for item in running.instances() if item["state"] == "frozen"}:
         assert time.monotonic() < limit
         time.sleep(0.05)
