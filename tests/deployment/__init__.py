@@ -1,1 +1,1 @@
-"""What CloudFormation is given: template.yaml as SAM transforms it, and the templates that it nests, as one whole."""
+"""Reads what CloudFormation gets: template.yaml after SAM's transform, and its nested templates, as one deployment."""

@@ -1,4 +1,4 @@
-"""A deployment as one template, for what knows no nested stacks: Storage's Bucket becomes StorageBucket."""
+"""Flattens a deployment into one template, for tools without nested stacks: Storage's Bucket becomes StorageBucket."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tests.deployment.whole import NO_VALUE, VARIABLE, Deployment, Where
 
 
 def flattened(whole: Deployment, parameters: Mapping[str, str]) -> dict[str, Any]:
-    """The template; parameters of nested stacks are what they are given, and outputs what they give.
+    """Returns the flat template, with parameters and outputs of nested stacks replaced by their values.
 
-    What there is with these `parameters` is decided here, as the local stack does it: no conditions are left.
+    The local stack's code evaluates the conditions with `parameters`, so the result has no conditions.
     """
     flat = _Flat(whole, parameters)
     outputs = whole.templates[()]["Outputs"]
@@ -24,7 +24,7 @@ def flattened(whole: Deployment, parameters: Mapping[str, str]) -> dict[str, Any
         "Resources": {
             "".join(path): flat.resource(path[:-1], resource.body)
             for path, resource in whole.resources.items()
-            if resource.type != STACK_TYPE and flat.is_there(path)
+            if resource.type != STACK_TYPE and flat.exists(path)
         },
         "Outputs": {
             name: {"Value": flat.value((), output["Value"])}
@@ -41,21 +41,21 @@ class _Flat:
         self._evaluated = Template(PROJECT / "template.yaml", nowhere, parameters)
 
     def holds(self, path: Where, condition: str | None) -> bool:
-        """Whether a condition of a stack holds; none always does."""
+        """Returns whether a condition of a stack holds; True without a condition."""
         template = self._evaluated
         for name in path:
             template = template.nested(name)
         return condition is None or template.condition(condition, "/".join(path))
 
-    def is_there(self, path: Where) -> bool:
-        """Whether a resource is made, and the stacks that it is in."""
+    def exists(self, path: Where) -> bool:
+        """Returns whether the conditions of a resource, and of the stacks that contain it, hold."""
         ends = range(1, len(path) + 1)
         return all(self.holds(path[: end - 1], self._whole.resources[path[:end]].body.get("Condition")) for end in ends)
 
     def resource(self, path: Where, body: Mapping[str, Any]) -> dict[str, Any]:
         after = body.get("DependsOn", [])
         after = after if isinstance(after, list) else [after]
-        # What waits for a whole stack is not what is looked at here.
+        # A dependency on a whole stack has no resource in the flat template, so it is left out.
         waits = ["".join((*path, one)) for one in after if (*path, one) not in self._whole.templates]
         return {"Type": body["Type"], "Properties": self.value(path, body.get("Properties", {})), "DependsOn": waits}
 
@@ -74,7 +74,7 @@ class _Flat:
                     return self._get_att(path, argument if isinstance(argument, str) else ".".join(argument))
                 case "Fn::Sub":
                     return self._sub(path, argument)
-                case "Fn::Transform":  # AWS::Include, of a file beside the outermost template
+                case "Fn::Transform":  # AWS::Include of a file, relative to the outermost template
                     return self.value(path, load_template(PROJECT / argument["Parameters"]["Location"]))
                 case "Fn::If":
                     condition, then, otherwise = argument
@@ -98,7 +98,7 @@ class _Flat:
         return {"Fn::GetAtt": ["".join((*path, resource)), attribute]}
 
     def _sub(self, path: Where, argument: Any) -> Any:
-        """As a Join, so that nothing in it has to be a name."""
+        """Returns the Fn::Sub as an Fn::Join, whose parts may be any values."""
         text, given = argument if isinstance(argument, list) else (argument, {})
         parts: list[Any] = []
         for index, part in enumerate(VARIABLE.split(text)):

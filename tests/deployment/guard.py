@@ -1,11 +1,11 @@
-"""IAM for the functions' calls of AWS in tests: what the role in the template does not allow is refused.
+"""Applies IAM to the functions' AWS calls in tests: refuses each call that the role in the template does not allow.
 
-moto stands in for AWS, and its own IAM knows no resources. A call is a function's if its code is in functions/<room>
-and no test's code lies between; what tests do themselves is not judged.
+moto stands in for AWS, and its own IAM knows no resources. A call belongs to a function if code in functions/<name> is
+on the stack and no code of a test lies between it and the call. Calls of the tests themselves are not checked.
 
-Source: the Service Authorization Reference for actions and resources; "Policy evaluation logic" in the IAM user guide
-(there is no Deny here, and no other policy that would allow something); the S3 API reference for what HEAD and GET say
-of a missing key, and for what a copy, and a conditional PUT or DELETE, needs.
+Sources: the Service Authorization Reference for actions and resources; "Policy evaluation logic" in the IAM user guide
+(the templates have no Deny, and no other policy allows anything); the S3 API reference for the answers of HEAD and GET
+to a missing key, and for the permissions of a copy and of a conditional PUT or DELETE.
 """
 
 from __future__ import annotations
@@ -32,7 +32,11 @@ RENDER = "${AWS::StackName}-render"
 
 @dataclass(frozen=True)
 class Need:
-    """One permission that a call needs, of a resource, or of any (`*`); `conditions` are the keys of its context."""
+    """One permission that a call needs.
+
+    `resource` is the ARN with the template's names, or `*` for any. `conditions` are the condition keys of the request
+    with their values.
+    """
 
     action: str
     resource: str
@@ -40,7 +44,11 @@ class Need:
 
 
 def needs(service: str, operation: str, parameters: Mapping[str, Any]) -> Iterator[Need]:
-    """What a call needs, with the test's resource by the name of the template's. Errors: LookupError for new calls."""
+    """Yields the permissions that a call needs, with the template's resource in place of the test's.
+
+    Raises:
+        LookupError: The call is not known here.
+    """
     match service, operation:
         case "s3", "GetObject" | "HeadObject":
             yield Need("s3:GetObject", f"{BUCKET}/{parameters['Key']}")
@@ -53,13 +61,13 @@ def needs(service: str, operation: str, parameters: Mapping[str, Any]) -> Iterat
             yield Need("s3:PutObject", f"{BUCKET}/{parameters['Key']}")
         case "s3", "DeleteObjects":
             yield from (Need("s3:DeleteObject", f"{BUCKET}/{one['Key']}") for one in parameters["Delete"]["Objects"])
-        case "s3", "CreateBucket":  # botocore finds by it the address of a form that it signs: render's upload
+        case "s3", "CreateBucket":  # botocore uses this operation to find the URL of a presigned POST: render's upload
             yield Need("s3:PutObject", f"{BUCKET}/upload/x/y.pdf")
         case "s3", "ListObjectsV2":
             yield Need("s3:ListBucket", BUCKET)
-        case "secretsmanager", "GetSecretValue":  # tests name secrets as they like
+        case "secretsmanager", "GetSecretValue":  # tests choose the names of secrets
             yield Need("secretsmanager:GetSecretValue", "*")
-        case "lambda", "Invoke":  # tests name functions as they like
+        case "lambda", "Invoke":  # tests choose the names of functions
             function = f"arn:${{AWS::Partition}}:lambda:${{AWS::Region}}:${{AWS::AccountId}}:function:{RENDER}"
             yield Need("lambda:InvokeFunction", function)
         case "events", "PutEvents":
@@ -70,13 +78,17 @@ def needs(service: str, operation: str, parameters: Mapping[str, Any]) -> Iterat
             sender = {"ses:FromAddress": "${MailFrom}"}
             yield Need("ses:SendEmail", "arn:${AWS::Partition}:ses:${AWS::Region}:${AWS::AccountId}:identity/x", sender)
         case _:
-            raise LookupError(f"say in {Path(__file__).name} what {service}:{operation} needs")
+            raise LookupError(f"add the permissions of {service}:{operation} to {Path(__file__).name}")
 
 
 def allows(statement: Mapping[str, Any], need: Need) -> bool:
-    """Whether a statement, as `tests.deployment.roles` has it, allows what is needed."""
+    """Returns whether a statement of `tests.deployment.roles.statements` allows what is needed.
+
+    Raises:
+        LookupError: The statement has an effect or a condition that is not supported here.
+    """
     if statement["Effect"] != "Allow":
-        raise LookupError("only statements that allow are known here")
+        raise LookupError("only the effect Allow is supported here")
     if need.action not in statement["Action"]:
         return False
     if need.resource != "*" and not any(_matches(pattern, need.resource) for pattern in statement["Resource"]):
@@ -84,7 +96,7 @@ def allows(statement: Mapping[str, Any], need: Need) -> bool:
     conditions = dict(statement.get("Condition") or {})
     wanted = conditions.pop("StringEquals", {})
     if conditions:
-        raise LookupError(f"conditions that are not known here: {', '.join(conditions)}")
+        raise LookupError(f"conditions that are not supported here: {', '.join(conditions)}")
     return all(need.conditions.get(key) == value for key, value in wanted.items())
 
 
@@ -93,7 +105,10 @@ def _matches(pattern: str, resource: str) -> bool:
 
 
 class Guard:
-    """Listens to every client of a session. `roles` are the statements by room; `denied` is what was refused."""
+    """Checks the calls of every client of a session.
+
+    `roles` holds the statements of each function, by the name of its package. `denied` holds the refused calls.
+    """
 
     def __init__(self, whole: Deployment) -> None:
         self.roles = {
@@ -103,42 +118,42 @@ class Guard:
         self.denied: list[tuple[str, Need]] = []
 
     def watch(self, hooks: BaseEventHooks) -> None:
-        """Has every call judged that clients make which are created after this."""
+        """Checks every call of clients that are created after this one."""
         hooks.register("provide-client-params.*.*", self._before)
         for operation in ("GetObject", "HeadObject"):
             hooks.register(f"after-call.s3.{operation}", self._after_look)
 
-    def allowed(self, room: str, need: Need) -> bool:
-        return any(allows(statement, need) for statement in self.roles[room])
+    def allowed(self, function: str, need: Need) -> bool:
+        return any(allows(statement, need) for statement in self.roles[function])
 
     def _before(self, params: Mapping[str, Any], model: Any, **_: Any) -> None:
-        room = _calling_room(sys._getframe())
-        if room is None:
+        function = _calling_function(sys._getframe())
+        if function is None:
             return
         for need in needs(model.service_model.service_name, model.name, params):
-            if not self.allowed(room, need):
-                self.denied.append((room, need))
-                raise _refusal(f"{room} may not {need.action} on {need.resource}", model.name)
+            if not self.allowed(function, need):
+                self.denied.append((function, need))
+                raise _refusal(f"{function} may not {need.action} on {need.resource}", model.name)
 
     def _after_look(self, parsed: dict[str, Any], **_: Any) -> None:
-        """Without s3:ListBucket, nobody is told that a key is missing."""
-        room = _calling_room(sys._getframe())
-        if room is None or parsed["ResponseMetadata"]["HTTPStatusCode"] != 404:
+        """Turns 404 into 403 for functions without s3:ListBucket, as S3 does."""
+        function = _calling_function(sys._getframe())
+        if function is None or parsed["ResponseMetadata"]["HTTPStatusCode"] != 404:
             return
-        if not self.allowed(room, Need("s3:ListBucket", BUCKET)):
+        if not self.allowed(function, Need("s3:ListBucket", BUCKET)):
             parsed["ResponseMetadata"]["HTTPStatusCode"] = 403
             parsed["Error"] = {"Code": "403", "Message": "Forbidden"}
 
 
 def _refusal(message: str, operation: str) -> ClientError:
     return ClientError(
-        {"Error": {"Code": "AccessDenied", "Message": message}, "ResponseMetadata": {"HTTPStatusCode": 403}},  # type: ignore[typeddict-item] - the parts that are looked at
+        {"Error": {"Code": "AccessDenied", "Message": message}, "ResponseMetadata": {"HTTPStatusCode": 403}},  # type: ignore[typeddict-item] - only the fields that the functions read
         operation,
     )
 
 
-def _calling_room(frame: FrameType | None) -> str | None:
-    """The room of the function that makes a call, None when it is a test's."""
+def _calling_function(frame: FrameType | None) -> str | None:
+    """Returns the package of the function that makes a call; None if a test makes it."""
     while frame is not None:
         file = Path(frame.f_code.co_filename)
         if file.is_relative_to(FUNCTIONS):

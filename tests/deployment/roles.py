@@ -1,4 +1,4 @@
-"""By which role a function acts, and what that may do."""
+"""Finds the role of a function in the templates, and the role's statements."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from tests.deployment.whole import Deployment, Resource
 
 
 def role_of(whole: Deployment, function: Resource) -> Resource:
-    """The role by which a function acts."""
+    """Returns the role of a function."""
     return whole.at(whole.text(function, function.properties["Role"]))
 
 
 def statements(whole: Deployment, role: Resource) -> list[dict[str, Any]]:
-    """A role's own statements, with resources by their names; actions and resources are lists."""
+    """Returns the inline statements of a role; `Action` and `Resource` are lists, with resources by their names."""
     found = [
         whole.plain(role, statement)
         for policy in role.properties.get("Policies", [])
@@ -23,5 +23,5 @@ def statements(whole: Deployment, role: Resource) -> list[dict[str, Any]]:
 
 
 def listed(value: Any) -> list[Any]:
-    """What may be one or several, as several."""
+    """Returns a list as it is, and any other value as a list of one."""
     return value if isinstance(value, list) else [value]

@@ -1,4 +1,4 @@
-"""Runs SAM's transform on the template that comes in, as JSON. For the interpreter of the SAM CLI's own environment."""
+"""Runs SAM's transform on a JSON template from stdin to stdout, with the interpreter of the SAM CLI's environment."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Templates as a graph, and their values as texts in which a resource stands by its name: ${Storage.Bucket.Arn}."""
+"""Reads templates as a graph, and their values as strings that name resources, such as ${Storage.Bucket.Arn}."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ Where = tuple[str, ...]
 
 
 def transformed(template: Mapping[str, Any]) -> dict[str, Any]:
-    """What SAM makes of a template whose code lies where `sam deploy` would have put it."""
+    """Returns a template after SAM's transform, with S3 addresses for the code as `sam deploy` sets them.
+
+    Raises:
+        AssertionError: The transform fails.
+    """
     given = json.loads(json.dumps(template))
     for resource in given["Resources"].values():
         if resource["Type"] == "AWS::Serverless::LayerVersion":
@@ -41,7 +45,7 @@ def transformed(template: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Resource:
-    """One resource; `path` is its logical id after those of the stacks that it is in."""
+    """One resource; `path` holds the logical ids of the stacks that contain it, and then its own."""
 
     path: tuple[str, ...]
     body: Mapping[str, Any]
@@ -60,7 +64,7 @@ class Resource:
 
 
 class Deployment:
-    """A template and those that it nests; `()` is the path of the outermost."""
+    """A template and its nested templates, by path; `()` is the path of the outermost."""
 
     def __init__(self, template: Mapping[str, Any], folder: Path) -> None:
         self.templates: dict[Where, Mapping[str, Any]] = {}
@@ -85,17 +89,21 @@ class Deployment:
         return [resource for resource in self.resources.values() if resource.type in types]
 
     def at(self, text: str) -> Resource:
-        """The resource that a text such as "${Storage.Bucket.Arn}" names."""
+        """Returns the resource that a string such as "${Storage.Bucket.Arn}" names.
+
+        Raises:
+            KeyError: The string names no resource.
+        """
         parts = tuple(text.removeprefix("${").removesuffix("}").split("."))
         for end in range(len(parts), 0, -1):
             if parts[:end] in self.resources:
                 return self.resources[parts[:end]]
         raise KeyError(text)
 
-    # ---- what depends on what ---------------------------------------------------------------------------------------
+    # ---- dependencies -----------------------------------------------------------------------------------------------
 
     def neighbours(self, path: Where) -> dict[str, set[str]]:
-        """Of one template: the resources that each resource names."""
+        """Returns, for each resource of one template, the resources of this template that it names."""
         resources = self.templates[path]["Resources"]
         return {
             name: {found for found in (*_names(body), *_listed(body.get("DependsOn"))) if found in resources}
@@ -103,29 +111,29 @@ class Deployment:
         }
 
     def needs(self, resource: Resource) -> set[Where]:
-        """Everything that must be there before this resource, through all stacks."""
+        """Returns the paths of everything that CloudFormation creates before this resource, across stacks."""
         found: set[Where] = set()
         waiting = [resource.path]
         while waiting:
             path = waiting.pop()
             stack, name = path[:-1], path[-1]
             before = {(*stack, other) for other in self.neighbours(stack)[name]}
-            if stack:  # what is in a stack comes after all that the stack as a whole waits for
+            if stack:  # a nested resource is created after everything that its stack depends on
                 before |= {(*stack[:-1], other) for other in self.neighbours(stack[:-1])[stack[-1]]}
-            if path != resource.path and path in self.templates:  # who waits for a stack waits for all that is in it
+            if path != resource.path and path in self.templates:  # a stack is created when all its resources are
                 before |= {(*path, inner) for inner in self.templates[path]["Resources"]}
             waiting += before - found
             found |= before
         return found
 
-    # ---- values as texts --------------------------------------------------------------------------------------------
+    # ---- values as strings ------------------------------------------------------------------------------------------
 
     def text(self, resource: Resource, value: Any) -> str:
-        """A value of a resource, parameters and outputs of nested stacks looked through."""
+        """Returns a value of a resource as a string, with parameters and outputs of nested stacks resolved."""
         return self._text(resource.path[:-1], value)
 
     def plain(self, resource: Resource, value: Any) -> Any:
-        """The same, for a value that may hold lists and mappings: its leaves are texts."""
+        """Returns a value of a resource with its lists and mappings; only the leaves become strings."""
         if isinstance(value, list):
             return [self.plain(resource, item) for item in value]
         if isinstance(value, dict) and not _is_intrinsic(value):
@@ -186,12 +194,12 @@ class Deployment:
 
 @cache
 def deployment() -> Deployment:
-    """The project's."""
+    """Returns the project's deployment."""
     return Deployment(transformed(load_template(PROJECT / "template.yaml")), PROJECT)
 
 
 def used_names(value: Any) -> set[str]:
-    """Parameters and resources that a value names by Ref, GetAtt or Sub."""
+    """Returns the parameters and resources that a value names by Ref, GetAtt or Sub."""
     return set(_names(value))
 
 

@@ -1,4 +1,4 @@
-"""A real broker and moto's server, started once for all integration tests; a bucket and empty queues for each."""
+"""Fixtures: one RabbitMQ node and one moto server for all integration tests, and a bucket and empty queues for each."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ DELAYS = (1, 2)
 RENDER_TIMEOUT = 30
 LEASE = lease_seconds(RENDER_TIMEOUT)
 TICK = 100
-"""Milliseconds between the figures of a queue."""
+"""Milliseconds between two updates of a queue's statistics."""
 
 
 @dataclass(frozen=True)
 class Broker:
-    """A broker with urlshot's topology, and an administrator's channel to look at it."""
+    """A broker with urlshot's topology, and an administrator's channel to inspect it."""
 
     url: str
     channel: amqp.Channel
@@ -58,7 +58,7 @@ class Broker:
         return Publisher(self.url, lambda: user)
 
     def take(self, queue: str) -> list[amqp.Message]:
-        """All messages of a queue, acknowledged."""
+        """Takes all messages of a queue, and acknowledges them."""
         found = []
         while (message := self.channel.basic_get(queue, no_ack=True)) is not None:
             found.append(message)
@@ -67,7 +67,7 @@ class Broker:
 
 @pytest.fixture(scope="session")
 def loop_in_background() -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
-    """Runs coroutines on a loop of its own, for what must outlive a single test's loop."""
+    """Returns a function that runs coroutines on a loop of its own, which outlives the loop of each test."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -93,7 +93,7 @@ def rabbit(
 
 @pytest.fixture(scope="session")
 def topology(rabbit: Rabbit) -> Rabbit:
-    """The broker, with what the topology function declares on it."""
+    """Returns the node after the calls of the topology function have declared everything on it."""
     wanted = Wanted(RetryDelays=DELAYS, RenderTimeout=RENDER_TIMEOUT, QueueLimit=1000)
     management = Management(rabbit.console, ADMIN)
     for call in describe(wanted, Users(api=API, dispatch=DISPATCH, settle=SETTLE, watch=WATCH)):
@@ -103,7 +103,7 @@ def topology(rabbit: Rabbit) -> Rabbit:
 
 @pytest.fixture
 def broker(topology: Rabbit) -> Iterator[Broker]:
-    """The broker with empty queues."""
+    """Returns the broker with empty queues."""
 
     def open_channel() -> amqp.Channel:
         connection = amqp.Connection(
@@ -120,14 +120,14 @@ def broker(topology: Rabbit) -> Iterator[Broker]:
 
 
 def delays_of(queue: str) -> list[str]:
-    """The delay queues of a work queue; the last one is for the lease."""
+    """Returns the delay queues of a work queue; the last one is for the lease."""
     return [delay_queue(queue, seconds) for seconds in (*DELAYS, LEASE)]
 
 
 @pytest.fixture(scope="session")
 def guard() -> Guard:
-    """Refuses what the functions' code calls and their roles do not allow, in all integration tests."""
-    boto3.setup_default_session(botocore_session=aws_session())  # whatever makes a client, that session does
+    """Refuses every AWS call of a function's code that its role does not allow, in all integration tests."""
+    boto3.setup_default_session(botocore_session=aws_session())  # so that all clients come from the guarded session
     guard = Guard(deployment())
     guard.watch(boto3.DEFAULT_SESSION.events)
     return guard
@@ -135,7 +135,7 @@ def guard() -> Guard:
 
 @pytest.fixture(scope="session")
 def aws(guard: Guard) -> Iterator[str]:
-    """moto's server, and an environment in which boto3 finds it and nothing else."""
+    """Starts moto's server and points boto3 to it alone; returns its URL."""
     server = subprocess.Popen(
         [sys.executable, "-m", "infra.local.aws", "--port", "0"], cwd=PROJECT, stdout=subprocess.PIPE, text=True
     )
@@ -159,7 +159,7 @@ def aws(guard: Guard) -> Iterator[str]:
 
 @pytest.fixture
 def store(aws: str) -> Store:
-    """A bucket of the test's own."""
+    """Returns the store on a new bucket."""
     bucket = f"test-{uuid.uuid4().hex}"
     client = s3_client(pool=50)
     client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
@@ -175,7 +175,7 @@ def door(store: Store, broker: Broker) -> Iterator[Door]:
 
 @pytest.fixture
 def put_pdf(store: Store) -> Callable[[str], None]:
-    """Puts some bytes where a job's PDF would be."""
+    """Returns a function that writes eight bytes under the key of a job's PDF."""
 
     def put(job_id: str) -> None:
         boto3.client("s3").put_object(Bucket=store.bucket, Key=f"pdf/{job_id}.pdf", Body=b"%PDF-1.4")

@@ -1,4 +1,4 @@
-"""CloudFormation and Secrets Manager, as the topology function sees them."""
+"""Stands in for CloudFormation, and sets up the secrets that the topology function reads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ USERS = {"ADMIN": ADMIN, "API": API, "DISPATCH": DISPATCH, "SETTLE": SETTLE, "WA
 
 
 class CloudFormation:
-    """Sends the function its requests, and takes the answers that it puts."""
+    """Sends requests to the topology function, and receives the answers that it PUTs to the request's URL."""
 
     def __init__(self, url: str, answers: list[dict[str, Any]], environment: pytest.MonkeyPatch) -> None:
         self._url = url
@@ -42,7 +42,13 @@ class CloudFormation:
         )
 
     def request(self, kind: str, *, seconds: float = 900, **properties: object) -> dict[str, Any]:
-        """One request as CloudFormation makes it, to a function that has `seconds` left; its one answer."""
+        """Sends one request as CloudFormation does, and returns the function's one answer.
+
+        Args:
+            kind: `Create`, `Update` or `Delete`.
+            seconds: How much time the function has left.
+            properties: Changes of the resource's properties.
+        """
         given = {"RetryDelays": "1,2", "RenderTimeout": RENDER_TIMEOUT, "QueueLimit": 1000, **properties}
         event = {
             "RequestType": kind,
@@ -74,7 +80,7 @@ class CloudFormation:
 
 @contextmanager
 def cloudformation(console: str, environment: pytest.MonkeyPatch) -> Iterator[CloudFormation]:
-    """A stack whose broker has its management API at `console`."""
+    """Gives a stack whose broker has its management API at `console`."""
     environment.setenv("BROKER_CONSOLE", console)
     answers: list[dict[str, Any]] = []
 

@@ -1,4 +1,4 @@
-"""One job per id, whoever asks: real S3 calls against moto, real publishes to RabbitMQ."""
+"""Tests that all requests for an id share one job, with S3 calls to moto and publishes to RabbitMQ."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def state(store: Store) -> records.Record:
 
 
 def write(store: Store, record: records.Record) -> records.Record:
-    """Puts a record there as it is, whatever was there."""
+    """Writes a record unconditionally."""
     store._s3.put_object(Bucket=store.bucket, Key=f"job/{record.id}.json", Body=record.model_dump_json().encode())
     return record
 
 
-def test_a_miss_makes_a_record_and_a_persistent_message(door: Door, store: Store, broker: Broker) -> None:
+def test_miss_makes_a_record_and_a_persistent_message(door: Door, store: Store, broker: Broker) -> None:
     accepted = door.accept(ask(), PATIENCE)
     assert accepted.outcome is Outcome.QUEUED
     record = state(store)
@@ -57,7 +57,7 @@ def test_a_miss_makes_a_record_and_a_persistent_message(door: Door, store: Store
     assert (properties["message_id"], properties["type"], properties["delivery_mode"]) == (ID, "url_shot", 2)
 
 
-def test_a_fresh_pdf_is_a_hit_and_publishes_nothing(
+def test_fresh_pdf_is_a_hit_and_publishes_nothing(
     door: Door, store: Store, broker: Broker, put_pdf: Callable[[str], None]
 ) -> None:
     put_pdf(ID)
@@ -69,7 +69,7 @@ def test_a_fresh_pdf_is_a_hit_and_publishes_nothing(
     assert broker.take(QUEUE) == []
 
 
-def test_a_pdf_that_is_too_old_is_made_again(door: Door, broker: Broker, put_pdf: Callable[[str], None]) -> None:
+def test_pdf_that_is_too_old_is_made_again(door: Door, broker: Broker, put_pdf: Callable[[str], None]) -> None:
     put_pdf(ID)
     later = records.now() + timedelta(seconds=700)
     assert door.accept(ask(max_age=600, at=later), PATIENCE).outcome is Outcome.QUEUED
@@ -77,7 +77,7 @@ def test_a_pdf_that_is_too_old_is_made_again(door: Door, broker: Broker, put_pdf
 
 
 @pytest.mark.parametrize("max_age", [600, 0])
-def test_a_hundred_at_once_make_one_message(door: Door, store: Store, broker: Broker, max_age: int) -> None:
+def test_hundred_concurrent_requests_make_one_message(door: Door, store: Store, broker: Broker, max_age: int) -> None:
     doors = [Door(store, broker.publisher(API)) for _ in range(8)]
     gate = threading.Barrier(50)
 
@@ -93,7 +93,7 @@ def test_a_hundred_at_once_make_one_message(door: Door, store: Store, broker: Br
     assert len(broker.take(QUEUE)) == 1
 
 
-def test_a_lease_long_past_is_taken_over_by_exactly_one(store: Store, broker: Broker) -> None:
+def test_job_with_an_expired_lease_is_taken_over_by_exactly_one_request(store: Store, broker: Broker) -> None:
     old = records.create(ID, URL, Options(), records.now() - timedelta(hours=3))
     write(store, records.running(old, timedelta(0), records.now() - timedelta(hours=2)))
     doors = [Door(store, broker.publisher(API)) for _ in range(8)]
@@ -104,9 +104,7 @@ def test_a_lease_long_past_is_taken_over_by_exactly_one(store: Store, broker: Br
     assert json.loads(message.body)["generation"] == state(store).generation != old.generation
 
 
-def test_who_finds_a_dead_publisher_waits_for_its_lease_and_takes_over(
-    store: Store, broker: Broker, door: Door
-) -> None:
+def test_request_takes_over_from_a_dead_publisher_after_its_lease(store: Store, broker: Broker, door: Door) -> None:
     dead = records.create(ID, URL, Options(), records.now())
     write(store, dead.with_(lease_until=records.now() + timedelta(seconds=1)))
     assert door.accept(ask(), PATIENCE).outcome is Outcome.QUEUED
@@ -114,13 +112,13 @@ def test_who_finds_a_dead_publisher_waits_for_its_lease_and_takes_over(
     assert len(broker.take(QUEUE)) == 1
 
 
-def test_who_runs_out_of_patience_is_told_so_and_not_202(store: Store, door: Door) -> None:
+def test_request_that_runs_out_of_patience_is_refused_as_busy(store: Store, door: Door) -> None:
     write(store, records.create(ID, URL, Options(), records.now()))
     with pytest.raises(Transient, match="busy"):
         door.accept(ask(), patience=0.2)
 
 
-def test_the_broker_away_is_an_error_that_the_record_tells_and_the_next_request_mends(
+def test_job_that_the_broker_did_not_take_is_replaced_by_the_next_request(
     store: Store, broker: Broker, door: Door
 ) -> None:
     away = Door(store, Publisher("amqp://127.0.0.1:1", lambda: API))
@@ -133,16 +131,14 @@ def test_the_broker_away_is_an_error_that_the_record_tells_and_the_next_request_
     assert len(broker.take(QUEUE)) == 1
 
 
-def test_a_wrong_password_is_the_broker_away(store: Store, broker: Broker) -> None:
+def test_wrong_password_is_reported_as_queue_unavailable(store: Store, broker: Broker) -> None:
     locked_out = Door(store, broker.publisher(Credentials("urlshot_api", "wrong")))
     with pytest.raises(Transient, match="queue_unavailable"):
         locked_out.accept(ask(), PATIENCE)
     assert state(store).state == "failed"
 
 
-def test_message_that_no_queue_takes_is_no_confirmed_publish(
-    store: Store, broker: Broker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unroutable_message_is_an_error(store: Store, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("urlshot.accept.START_KEYS", {"normal": "shot_direct.unbound"})
     with pytest.raises(Transient, match="queue_unavailable"):
         Door(store, broker.publisher(API)).accept(ask(), PATIENCE)
@@ -159,7 +155,7 @@ def test_priority_decides_the_queue(door: Door, store: Store, broker: Broker, pr
 def test_normal_request_moves_a_bulk_job_forward(door: Door, store: Store, broker: Broker) -> None:
     door.accept(replace(ask(), priority="bulk"), PATIENCE)
     generation = state(store).generation
-    for _ in range(2):  # the second one finds it moved
+    for _ in range(2):  # the second request finds the job moved
         assert door.accept(ask(), PATIENCE).outcome is Outcome.JOINED
     assert (state(store).state, state(store).priority, state(store).generation) == ("queued", "normal", generation)
     [message] = broker.take(QUEUE)
@@ -181,7 +177,7 @@ def test_job_that_cannot_be_moved_stays_in_its_queue(door: Door, store: Store, b
 
 
 @pytest.mark.parametrize("end", ["done", "failed"])
-def test_end_that_is_not_announced_is_not_taken_over(
+def test_ended_job_is_not_replaced_before_its_end_is_announced(
     store: Store, door: Door, put_pdf: Callable[[str], None], report: Any, end: str
 ) -> None:
     put_pdf(ID)
@@ -198,7 +194,7 @@ def test_end_that_is_not_announced_is_not_taken_over(
     assert door.accept(ask(max_age=0), PATIENCE).outcome is Outcome.QUEUED
 
 
-def test_a_message_may_overtake_its_own_record(store: Store, broker: Broker) -> None:
+def test_message_may_overtake_its_own_record(store: Store, broker: Broker) -> None:
     class Overtaken(Publisher):
         def publish(self, *args: Any, **more: Any) -> None:
             super().publish(*args, **more)
@@ -213,9 +209,7 @@ def test_a_message_may_overtake_its_own_record(store: Store, broker: Broker) -> 
     assert state(store).state == "running"
 
 
-def test_a_publisher_that_lost_its_job_meanwhile_answers_for_the_one_that_is(
-    store: Store, broker: Broker, door: Door
-) -> None:
+def test_publisher_that_lost_its_job_joins_the_new_one(store: Store, broker: Broker, door: Door) -> None:
     class Slow(Publisher):
         def publish(self, *args: Any, **more: Any) -> None:
             found = store.read(ID)
@@ -228,13 +222,13 @@ def test_a_publisher_that_lost_its_job_meanwhile_answers_for_the_one_that_is(
     assert accepted.outcome is Outcome.JOINED
     assert accepted.record == state(store)
     generations = [json.loads(message.body)["generation"] for message in broker.take(QUEUE)]
-    assert generations[0] == state(store).generation  # the other message is of an old generation, and is dropped
+    assert generations[0] == state(store).generation  # dispatch drops the other message, of an old generation
 
 
-def test_a_write_whose_answer_was_lost_is_recognised(
+def test_write_whose_answer_was_lost_is_recognised(
     store: Store, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The SDK sends it again and is refused because of itself."""
+    """The SDK repeats the conditional write, and S3 refuses the repetition because the first write succeeded."""
     client = store._s3
     put = client.put_object
 
@@ -249,7 +243,7 @@ def test_a_write_whose_answer_was_lost_is_recognised(
 
 
 @pytest.mark.parametrize(("max_age", "outcome"), [(600, Outcome.FAILED), (0, Outcome.QUEUED)])
-def test_a_recent_failure_is_the_answer_unless_a_new_render_is_asked_for(
+def test_recent_failure_answers_requests_that_want_no_new_render(
     store: Store, broker: Broker, door: Door, max_age: int, outcome: Outcome
 ) -> None:
     record = records.create(ID, URL, Options(), records.now())
@@ -262,7 +256,7 @@ def test_a_recent_failure_is_the_answer_unless_a_new_render_is_asked_for(
     assert door.accept(ask(max_age), PATIENCE).outcome is outcome
 
 
-def test_of_many_who_want_it_anew_those_who_look_late_find_the_new_one(
+def test_render_that_ended_after_the_request_counts_as_new(
     store: Store, broker: Broker, door: Door, put_pdf: Callable[[str], None], report: Any
 ) -> None:
     asked = records.now()
@@ -276,15 +270,13 @@ def test_of_many_who_want_it_anew_those_who_look_late_find_the_new_one(
     assert last_good.generation == record.generation
 
 
-def test_a_job_that_was_done_and_cleared_away_is_made_again(
-    store: Store, broker: Broker, door: Door, report: Any
-) -> None:
+def test_done_job_whose_pdf_was_deleted_is_made_again(store: Store, broker: Broker, door: Door, report: Any) -> None:
     record = records.create(ID, URL, Options(), records.now())
     write(store, records.done(record, report, records.now(), LEASED).with_(announced=True))
     assert door.accept(ask(), PATIENCE).outcome is Outcome.QUEUED
 
 
-def test_the_publisher_survives_its_connection(broker: Broker) -> None:
+def test_publisher_survives_a_lost_connection(broker: Broker) -> None:
     publisher = broker.publisher(API)
     publisher.publish("shot_direct", FAILED, b"{}", mandatory=False)
     publisher._channel.connection.transport.sock.close()  # type: ignore[union-attr]
@@ -292,10 +284,10 @@ def test_the_publisher_survives_its_connection(broker: Broker) -> None:
     assert [message.body for message in broker.take(QUEUE)] == [b'{"url": "x"}'] or broker.take(QUEUE)
 
 
-def test_the_api_user_may_publish_and_nothing_else(broker: Broker) -> None:
+def test_api_user_may_not_publish_past_the_exchange(broker: Broker) -> None:
     publisher = broker.publisher(API)
     with pytest.raises(Transient, match="queue_unavailable"):
-        publisher.publish("", QUEUE, b"{}")  # past the exchange, straight into a queue
+        publisher.publish("", QUEUE, b"{}")  # directly into a queue
     assert broker.take(QUEUE) == []
 
 

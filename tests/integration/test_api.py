@@ -1,4 +1,4 @@
-"""The calls of the API on real S3 calls and real publishes, from the event to the answer."""
+"""Tests the calls of the API from the event to the answer, with S3 calls to moto and publishes to RabbitMQ."""
 
 from __future__ import annotations
 
@@ -96,18 +96,18 @@ def state(store: Store) -> records.Record:
     return found[0]
 
 
-# ---- what a request costs --------------------------------------------------------------------------------------------
+# ---- the cost of a request -------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def s3_calls(store: Store) -> list[str]:
-    """The calls of S3 that are made from now on, in order."""
+    """Returns a list that records the name of each S3 call from now on."""
     made: list[str] = []
     store._s3.meta.events.register("before-call.s3", lambda model, **_: made.append(model.name))
     return made
 
 
-def test_a_hit_costs_one_call_and_a_miss_three_and_a_publish(
+def test_hit_costs_one_call_and_a_miss_three_and_a_publish(
     parts: Parts, broker: Broker, put_pdf: Callable[[str], None], s3_calls: list[str]
 ) -> None:
     assert jobs.post(parts, call("/pdf", "POST", {"url": URL})).status == 202
@@ -122,10 +122,10 @@ def test_a_hit_costs_one_call_and_a_miss_three_and_a_publish(
     assert s3_calls == ["HeadObject"]
 
 
-# ---- one request, and many -----------------------------------------------------------------------------------------
+# ---- batches and older PDFs ------------------------------------------------------------------------------------------
 
 
-def test_a_batch_is_answered_one_by_one(parts: Parts, broker: Broker, put_pdf: Callable[[str], None]) -> None:
+def test_batch_has_an_answer_for_each_request(parts: Parts, broker: Broker, put_pdf: Callable[[str], None]) -> None:
     put_pdf(ID)
     wanted: list[object] = [
         {"url": URL},
@@ -149,14 +149,14 @@ def test_a_batch_is_answered_one_by_one(parts: Parts, broker: Broker, put_pdf: C
     assert len(broker.take(QUEUE_BULK)) == 1
 
 
-def test_a_hundred_at_once_are_taken_in_by_one_call(parts: Parts, broker: Broker) -> None:
+def test_batch_takes_a_hundred_requests(parts: Parts, broker: Broker) -> None:
     wanted = [{"url": f"https://example.com/{number}"} for number in range(100)]
     answer = jobs.post_batch(parts, call("/pdf/batch", "POST", {"requests": wanted}))
     assert answer.value["counts"]["queued"] == 100
     assert (len(broker.take(QUEUE_BULK)), broker.take(QUEUE)) == (100, [])
 
 
-def test_a_batch_does_not_try_a_broker_that_is_away_a_hundred_times(parts: Parts) -> None:
+def test_batch_gives_up_soon_when_the_broker_is_away(parts: Parts) -> None:
     class Away(Door):
         tried = 0
 
@@ -172,7 +172,7 @@ def test_a_batch_does_not_try_a_broker_that_is_away_a_hundred_times(parts: Parts
     assert Away.tried <= jobs.BATCH_THREADS
 
 
-def test_a_job_under_way_that_has_an_older_pdf_says_so_when_it_is_asked_for(
+def test_answer_names_the_older_pdf_of_a_job_that_has_no_new_one(
     parts: Parts, report: Report, put_pdf: Callable[[str], None]
 ) -> None:
     made(parts.store, report)
@@ -189,10 +189,10 @@ def test_a_job_under_way_that_has_an_older_pdf_says_so_when_it_is_asked_for(
     assert failed.value["older_pdf"]["report"]["title"] == "Example"
 
 
-# ---- the report, and deleting ----------------------------------------------------------------------------------------
+# ---- reports and deletion --------------------------------------------------------------------------------------------
 
 
-def test_the_report_of_the_pdf_that_is_there_has_a_tag(
+def test_report_exists_with_its_pdf_and_has_an_etag(
     parts: Parts, report: Report, put_pdf: Callable[[str], None]
 ) -> None:
     with pytest.raises(Rejected, match="not_found"):
@@ -207,7 +207,7 @@ def test_the_report_of_the_pdf_that_is_there_has_a_tag(
     assert (again.status, again.body) == (304, "")
 
 
-def test_the_report_of_an_older_pdf_stays_while_a_newer_is_made(
+def test_report_of_an_older_pdf_stays_while_a_new_one_is_made(
     parts: Parts, report: Report, put_pdf: Callable[[str], None]
 ) -> None:
     before = made(parts.store, report)
@@ -217,7 +217,7 @@ def test_the_report_of_an_older_pdf_stays_while_a_newer_is_made(
     assert jobs.report(parts, call()).headers["ETag"] == tag
 
 
-def test_deleting_takes_pdf_and_record_away(parts: Parts, report: Report, put_pdf: Callable[[str], None]) -> None:
+def test_delete_removes_pdf_and_record(parts: Parts, report: Report, put_pdf: Callable[[str], None]) -> None:
     made(parts.store, report)
     put_pdf(ID)
     assert jobs.delete(parts, call(method="DELETE")).status == 204
@@ -227,13 +227,13 @@ def test_deleting_takes_pdf_and_record_away(parts: Parts, report: Report, put_pd
         jobs.delete(parts, call(method="DELETE"))
 
 
-def test_a_pdf_that_has_outlived_its_record_can_be_deleted(parts: Parts, put_pdf: Callable[[str], None]) -> None:
+def test_pdf_that_outlived_its_record_can_be_deleted(parts: Parts, put_pdf: Callable[[str], None]) -> None:
     put_pdf(ID)
     assert jobs.delete(parts, call(method="DELETE")).status == 204
     assert parts.store.head_pdf(ID) is None
 
 
-def test_an_endpoint_without_keys_deletes_nothing(parts: Parts, report: Report, put_pdf: Callable[[str], None]) -> None:
+def test_endpoint_without_keys_deletes_nothing(parts: Parts, report: Report, put_pdf: Callable[[str], None]) -> None:
     made(parts.store, report)
     put_pdf(ID)
     keyless = replace(parts, settings=parts.settings.model_copy(update={"require_api_key": False}))
@@ -242,17 +242,17 @@ def test_an_endpoint_without_keys_deletes_nothing(parts: Parts, report: Report, 
     assert parts.store.head_pdf(ID) is not None
 
 
-@pytest.mark.parametrize("by", ["the same life, a step on", "somebody who asked anew"])
-def test_a_record_that_changes_while_it_is_deleted(
-    parts: Parts, report: Report, put_pdf: Callable[[str], None], by: str
+@pytest.mark.parametrize("change", ["next state of the same generation", "new generation"])
+def test_delete_takes_a_changed_record_but_not_a_new_generation(
+    parts: Parts, report: Report, put_pdf: Callable[[str], None], change: str
 ) -> None:
-    """What a render under way writes does not bring a deleted job back; what somebody asked for since is theirs."""
+    """A change by dispatch or settle does not bring the job back, but a new request's generation stays."""
     first = write(parts.store, records.create(ID, URL, Options(), records.now()))
     put_pdf(ID)
-    anew = by.startswith("somebody")
-    after = records.create(ID, URL, Options(), records.now()) if anew else records.queued(first, records.now())
+    new = change == "new generation"
+    after = records.create(ID, URL, Options(), records.now()) if new else records.queued(first, records.now())
 
-    class Meddled(Store):
+    class ChangingStore(Store):
         done = False
 
         def delete(self, job_id: str, etag: str) -> None:
@@ -261,12 +261,12 @@ def test_a_record_that_changes_while_it_is_deleted(
                 write(parts.store, after)
             super().delete(job_id, etag)
 
-    meddled = replace(parts, store=Meddled(parts.store.bucket, parts.store._s3))
-    assert jobs.delete(meddled, call(method="DELETE")).status == 204
-    assert (parts.store.read(ID) is not None) is anew
+    changing = replace(parts, store=ChangingStore(parts.store.bucket, parts.store._s3))
+    assert jobs.delete(changing, call(method="DELETE")).status == 204
+    assert (parts.store.read(ID) is not None) is new
 
 
-# ---- who wants to know -----------------------------------------------------------------------------------------------
+# ---- subscriptions ---------------------------------------------------------------------------------------------------
 
 HOOK = {"callback_url": "https://hooks.example.com/x", "notify": "me@example.com"}
 
@@ -276,7 +276,7 @@ def subscribed(store: Store) -> list[str]:
     return [item["Key"] for item in listed]
 
 
-def test_who_joins_is_subscribed_and_is_told_by_the_end(parts: Parts, bus: ListenedBus) -> None:
+def test_subscribers_of_an_unfinished_job_get_no_event_yet(parts: Parts, bus: ListenedBus) -> None:
     for address in ("https://hooks.example.com/a", "https://hooks.example.com/b"):
         answer = jobs.post(parts, call("/pdf", "POST", {"url": URL, "callback_url": address}))
         assert answer.status == 202
@@ -284,7 +284,7 @@ def test_who_joins_is_subscribed_and_is_told_by_the_end(parts: Parts, bus: Liste
     assert bus.events() == []
 
 
-def test_who_hits_is_told_at_once_and_nobody_else_is(
+def test_hit_is_announced_immediately_to_its_own_subscribers_only(
     parts: Parts, bus: ListenedBus, report: Report, put_pdf: Callable[[str], None]
 ) -> None:
     made(parts.store, report)
@@ -301,7 +301,7 @@ def test_who_hits_is_told_at_once_and_nobody_else_is(
     assert bus.events() == []
 
 
-def test_who_meets_a_recent_failure_is_told_of_it_at_once(parts: Parts, bus: ListenedBus) -> None:
+def test_recent_failure_is_announced_immediately_to_a_new_subscriber(parts: Parts, bus: ListenedBus) -> None:
     error = Rejected("page_status", "404").public()
     write(
         parts.store,
@@ -325,7 +325,7 @@ def test_who_meets_a_recent_failure_is_told_of_it_at_once(parts: Parts, bus: Lis
         ({"notify": "me@example.com, you@example.com"}, "invalid_request"),
     ],
 )
-def test_a_request_that_names_somebody_it_may_not_is_refused_whole(
+def test_request_with_a_forbidden_subscriber_is_refused_whole(
     parts: Parts, broker: Broker, more: dict[str, str], code: str
 ) -> None:
     with pytest.raises(Rejected) as caught:
@@ -335,7 +335,7 @@ def test_a_request_that_names_somebody_it_may_not_is_refused_whole(
     assert broker.take(QUEUE) == []
 
 
-def test_a_request_that_the_queue_does_not_take_leaves_no_subscriber(parts: Parts) -> None:
+def test_request_that_is_not_queued_leaves_no_subscription(parts: Parts) -> None:
     class Away(Door):
         def accept(self, *_: Any, **__: Any) -> Any:
             raise Transient("queue_unavailable")
@@ -346,16 +346,14 @@ def test_a_request_that_the_queue_does_not_take_leaves_no_subscriber(parts: Part
     assert subscribed(parts.store) == []
 
 
-def test_deleting_a_job_ends_its_subscriptions(parts: Parts) -> None:
+def test_delete_ends_the_subscriptions_of_the_job(parts: Parts) -> None:
     jobs.post(parts, call("/pdf", "POST", {"url": URL, **HOOK}))
     assert len(subscribed(parts.store)) == 2
     assert jobs.delete(parts, call(method="DELETE")).status == 204
     assert subscribed(parts.store) == []
 
 
-def test_a_file_opens_to_its_own_token_and_to_no_other(
-    parts: Parts, report: Report, put_pdf: Callable[[str], None]
-) -> None:
+def test_file_opens_with_its_own_token_only(parts: Parts, report: Report, put_pdf: Callable[[str], None]) -> None:
     made(parts.store, report)
     put_pdf(ID)
     address = jobs.post(parts, call("/pdf", "POST", {"url": URL})).value["links"]["file"]
@@ -377,7 +375,7 @@ class Counted(Store):
         return super().read(job_id)
 
 
-def test_who_waits_hears_of_the_end_and_gives_the_turn_back(parts: Parts, report: Report) -> None:
+def test_waiting_request_sees_the_end_and_gives_its_slot_back(parts: Parts, report: Report) -> None:
     running = write(parts.store, records.create(ID, URL, Options(), records.now()))
     timer = threading.Timer(
         0.5, lambda: write(parts.store, records.done(running, report, records.now(), records.GRACE))
@@ -390,7 +388,7 @@ def test_who_waits_hears_of_the_end_and_gives_the_turn_back(parts: Parts, report
     assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket=parts.store.bucket, Prefix="wait/")
 
 
-def test_a_wait_costs_a_few_reads_and_ends_in_time(parts: Parts) -> None:
+def test_wait_costs_a_few_reads_and_lasts_as_long_as_asked(parts: Parts) -> None:
     write(parts.store, records.create(ID, URL, Options(), records.now()))
     counted = Counted(parts.store.bucket, parts.store._s3)
     begun = time.monotonic()
@@ -400,13 +398,13 @@ def test_a_wait_costs_a_few_reads_and_ends_in_time(parts: Parts) -> None:
 
 
 def waiting_for(parts: Parts, count: int, clock: Callable[[], datetime] = records.now) -> Waiting:
-    """The waiting of an `api` with so many slots to wait."""
+    """Returns the `Waiting` of an api function with `count` wait slots."""
     slots = Slots(parts.store.bucket, parts.store._s3, "wait", count, SLOT_LEASE, clock)
     return Waiting(parts.store, slots)
 
 
-def test_no_more_requests_wait_than_there_are_slots(parts: Parts, report: Report) -> None:
-    """The others are answered at once, or refused if there is nothing to answer."""
+def test_requests_without_a_slot_do_not_wait(parts: Parts, report: Report) -> None:
+    """They are answered immediately with the record, or refused with `or_refuse`."""
     running = write(parts.store, records.create(ID, URL, Options(), records.now()))
     waiting = waiting_for(parts, 2)
     assert [waiting._slots.take(Free(number)) is not None for number in range(2)] == [True, True]
@@ -420,11 +418,11 @@ def test_no_more_requests_wait_than_there_are_slots(parts: Parts, report: Report
     assert waiting_for(parts, 0)._take_slot() is None
 
 
-def test_each_slot_to_wait_has_one_holder(parts: Parts) -> None:
+def test_wait_slot_has_one_holder(parts: Parts) -> None:
     waiting = waiting_for(parts, 10)
     with ThreadPoolExecutor(10) as threads:
         taken = [slot for slot in threads.map(lambda _: waiting._take_slot(), range(10)) if slot]
-    # Of many at the same moment some may get none, because others took first all that they tried.
+    # A concurrent request may get no slot, because others took each slot that it tried.
     taken += [slot for slot in (waiting._take_slot() for _ in range(10 - len(taken))) if slot]
     assert sorted(slot.number for slot in taken) == list(range(10))
     assert waiting._take_slot() is None
@@ -432,11 +430,11 @@ def test_each_slot_to_wait_has_one_holder(parts: Parts) -> None:
     again = waiting._take_slot()
     assert again is not None
     assert again.number == taken[3].number
-    waiting._slots.give_back(taken[3])  # the former holder once more
+    waiting._slots.give_back(taken[3])  # by the former holder: changes nothing
     assert waiting._take_slot() is None
 
 
-def test_slot_to_wait_that_was_not_given_back_is_taken_by_one(parts: Parts) -> None:
+def test_wait_slot_with_an_expired_lease_is_taken_by_one_request(parts: Parts) -> None:
     assert waiting_for(parts, 1)._take_slot()
     later = waiting_for(parts, 1, lambda: records.now() + timedelta(hours=1))._slots
     [free] = later.list_free()
@@ -445,7 +443,7 @@ def test_slot_to_wait_that_was_not_given_back_is_taken_by_one(parts: Parts) -> N
     assert [slot.number for slot in taken if slot] == [0]
 
 
-# ---- what all answers have in common ---------------------------------------------------------------------------------
+# ---- every answer ----------------------------------------------------------------------------------------------------
 
 
 def event(route: str, method: str = "GET", path: str = "", **changes: Any) -> dict[str, Any]:
@@ -483,7 +481,7 @@ def test_every_answer_carries_the_id_of_its_request(ask: Callable[..., dict[str,
     assert json.loads(ask("/pdf", "POST", body="{")["body"])["request_id"] == "r-1"
 
 
-def test_a_method_that_there_is_not_is_told_which_there_are(ask: Callable[..., dict[str, Any]]) -> None:
+def test_unknown_method_is_answered_with_the_allowed_ones(ask: Callable[..., dict[str, Any]]) -> None:
     answer = ask("/pdf/{id}", "PUT")
     assert (answer["statusCode"], answer["headers"]["Allow"]) == (405, "GET, DELETE, HEAD, OPTIONS")
     assert json.loads(answer["body"])["code"] == "method_not_allowed"
@@ -504,7 +502,7 @@ def test_head_is_get_without_the_body_and_its_link_is_signed_for_head(
     assert to_get.split("X-Amz-Signature=")[1] != to_head.split("X-Amz-Signature=")[1]
 
 
-def test_a_surprise_is_a_500_that_tells_nothing(
+def test_unexpected_error_is_a_500_that_reveals_nothing(
     ask: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(parts: Parts, call: Call) -> Answer:
@@ -518,7 +516,7 @@ def test_a_surprise_is_a_500_that_tells_nothing(
 
 
 @pytest.mark.parametrize(("origin", "varies"), [("", False), ("*", False), ("https://app.example.com", True)])
-def test_other_origins_may_read_answers_where_the_operator_says_so(
+def test_answers_carry_the_configured_cors_origin(
     ask: Callable[..., dict[str, Any]], parts: Parts, monkeypatch: pytest.MonkeyPatch, origin: str, varies: bool
 ) -> None:
     open_to = replace(parts, settings=parts.settings.model_copy(update={"cors_origin": origin}))
@@ -531,7 +529,7 @@ def test_other_origins_may_read_answers_where_the_operator_says_so(
     assert ("Vary" in answer["headers"]) is varies
 
 
-def test_what_became_of_requests_is_counted(
+def test_outcomes_of_requests_are_counted(
     ask: Callable[..., dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     ask("/pdf", "POST", body=json.dumps({"url": URL}))

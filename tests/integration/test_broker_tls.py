@@ -1,4 +1,4 @@
-"""amqps, as Amazon MQ has it: the certificate is checked, against the system's authorities and the broker's name."""
+"""Tests that amqps connections, as to Amazon MQ, check the broker's certificate for its authority and its name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from urlshot.messages import QUEUE, START
 
 @dataclass
 class TlsBroker:
-    """The broker behind TLS: its port, and the certificate by which to trust it."""
+    """The broker behind a TLS proxy: the proxy's port, and the certificate to trust."""
 
     port: int
     authority: Path
@@ -60,7 +60,7 @@ async def publish(url: str) -> None:
         publisher.close()
 
 
-async def test_a_trusted_broker_is_published_to(
+async def test_broker_with_a_trusted_certificate_gets_the_message(
     tls_broker: TlsBroker, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tls_broker.authority))
@@ -69,10 +69,10 @@ async def test_a_trusted_broker_is_published_to(
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-async def test_a_broker_that_cannot_prove_its_name_is_not(
+async def test_broker_with_an_invalid_certificate_gets_no_message(
     tls_broker: TlsBroker, broker: Broker, monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
-    """Unknown authority, or a name that the certificate does not bear."""
+    """`localhost` has an unknown authority, `127.0.0.1` a trusted certificate without this name."""
     if host != "localhost":
         monkeypatch.setenv("SSL_CERT_FILE", str(tls_broker.authority))
     with pytest.raises(Transient, match="queue_unavailable"):

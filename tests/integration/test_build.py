@@ -1,4 +1,4 @@
-"""What `sam build` makes of the template: each function and layer, for Lambda, within its limits."""
+"""Tests the functions and layers that `sam build` makes from the template: their content, and Lambda's limits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.unit.test_template import SETTINGS
 
 PROJECT = Path(__file__).resolve().parents[2]
 RUNTIME = (3, 13)
-"""Lambda's, for which the layers are."""
+"""Lambda's Python version, for which the layers are built."""
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +41,14 @@ def test_every_function_fits_into_lambda_with_its_layers(build: Path) -> None:
     assert set(sizes["RenderFunction"].layers) == {"SharedLayer", "ChromiumLayer"}
 
 
-def test_a_function_carries_its_own_room_and_no_other(build: Path) -> None:
+def test_function_contains_its_own_package_only(build: Path) -> None:
     for function in build.glob("*Function"):
-        room = function.name.removesuffix("Function").lower()
-        assert {path.name for path in (function / "functions").iterdir()} == {"__init__.py", room}
-        assert (function / "functions" / room / "app.py").is_file()
+        package = function.name.removesuffix("Function").lower()
+        assert {path.name for path in (function / "functions").iterdir()} == {"__init__.py", package}
+        assert (function / "functions" / package / "app.py").is_file()
 
 
-def test_the_layers_are_for_lambda_and_carry_nothing_of_the_workshop(build: Path) -> None:
+def test_layers_are_built_for_lambda_without_development_packages(build: Path) -> None:
     names = {path.name for layer in ("SharedLayer", "ChromiumLayer") for path in (build / layer / "python").iterdir()}
     assert {"urlshot", "boto3", "pydantic", "aws_lambda_powertools", "amqp", "ada_url"} <= names
     assert {"playwright", "playwright_aws_lambda", "zstandard"} <= names
@@ -58,14 +58,14 @@ def test_the_layers_are_for_lambda_and_carry_nothing_of_the_workshop(build: Path
     assert all("cpython-313" in name or "abi3" in name for name in extensions if "cpython" in name)
 
 
-def test_a_layer_adds_nothing_that_the_other_brings(build: Path) -> None:
+def test_layers_share_no_module(build: Path) -> None:
     shared, chromium = (
         {path.name for path in (build / name / "python").iterdir()} for name in ("SharedLayer", "ChromiumLayer")
     )
     assert not {name for name in shared & chromium if not name.endswith(".dist-info")}
 
 
-def test_the_layers_carry_what_is_pinned_and_no_more(build: Path) -> None:
+def test_layers_contain_pinned_distributions_only(build: Path) -> None:
     for layer, folder in (("SharedLayer", "shared"), ("ChromiumLayer", "chromium")):
         text = (PROJECT / "layers" / folder / "requirements.txt").read_text("utf-8")
         pinned = {
@@ -76,35 +76,35 @@ def test_the_layers_carry_what_is_pinned_and_no_more(build: Path) -> None:
             for path in (build / layer / "python").glob("*.dist-info")
             for name, _, version in [path.name.removesuffix(".dist-info").rpartition("-")]
         }
-        assert found <= pinned, f"{layer} carries what nobody pinned"
+        assert found <= pinned, f"{layer} contains distributions that are not pinned"
 
 
 def _plain(name: str) -> str:
-    """A distribution's name as it is compared (PEP 503)."""
+    """Returns the name of a distribution, normalised for comparison (after PEP 503, with `_`)."""
     return re.sub(r"[-_.]+", "_", name).lower()
 
 
-def test_api_carries_its_contract_and_its_page(build: Path) -> None:
-    room = build / "ApiFunction" / "functions" / "api"
-    assert json.loads((room / "openapi.json").read_text("utf-8"))["openapi"]
+def test_api_contains_its_contract_and_its_page(build: Path) -> None:
+    package = build / "ApiFunction" / "functions" / "api"
+    assert json.loads((package / "openapi.json").read_text("utf-8"))["openapi"]
     page = PROJECT / "functions" / "api" / "page"
-    assert {file.name for file in (room / "page").iterdir()} == {file.name for file in page.iterdir()}
+    assert {file.name for file in (package / "page").iterdir()} == {file.name for file in page.iterdir()}
 
 
 @pytest.fixture(scope="module")
 def python313() -> str:
-    """An interpreter like Lambda's."""
+    """Returns the path of an interpreter with Lambda's Python version."""
     places = [shutil.which("python3.13"), *Path.home().glob(".pyenv/versions/3.13.*/bin/python3.13")]
     for place in filter(None, places):
         code = f"import sys; sys.exit(sys.version_info[:2] != {RUNTIME})"
         if subprocess.run([place, "-c", code], check=False, timeout=30).returncode == 0:
             return str(place)
-    pytest.skip("the layers are for python3.13, and there is none, neither on PATH nor in ~/.pyenv")
+    pytest.skip("the layers are for python3.13, which is neither on PATH nor in ~/.pyenv")
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_handler_is_imported_from_its_artefact_and_layers_alone(build: Path, python313: str, name: str) -> None:
-    """With nothing in its environment but where these are."""
+def test_handler_imports_from_its_artefact_and_layers_alone(build: Path, python313: str, name: str) -> None:
+    """The interpreter runs without site-packages, and with PYTHONPATH as its only environment variable."""
     [size] = [size for size in measure(build) if size.function == name]
     path = [build / name, *(build / layer / "python" for layer in size.layers)]
     code = f"""
@@ -122,5 +122,5 @@ print(json.dumps([file for file in files if file]))
     assert done.returncode == 0, done.stderr[-3000:]
     library = Path(python313).resolve().parents[1]
     places = (*path, library)
-    strange = [one for one in json.loads(done.stdout) if not any(Path(one).is_relative_to(place) for place in places)]
-    assert strange == []
+    foreign = [one for one in json.loads(done.stdout) if not any(Path(one).is_relative_to(place) for place in places)]
+    assert foreign == []

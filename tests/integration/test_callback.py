@@ -1,4 +1,4 @@
-"""Callbacks, from an event in the queue to a real server behind TLS."""
+"""Tests callbacks from an event in the queue to the POST at a real TLS server."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def context(seconds_left: float = 20.0) -> LambdaContext:
 
 
 class Impatient(Outbox):
-    """A queue whose messages come again at once; `waits` are the seconds that they were to be hidden for."""
+    """A queue whose messages come back immediately; `waits` records the seconds for which they should be hidden."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -81,7 +81,7 @@ class Impatient(Outbox):
 
 @dataclass
 class Bench:
-    """A queue with its dead letters, and a worker on it."""
+    """A queue with its dead-letter queue, and workers on it."""
 
     store: Store
     sender: Sender
@@ -95,7 +95,7 @@ class Bench:
         return Subscribers(self.store.bucket, s3_client())
 
     def worker(self, sender: Sender | None = None) -> Worker:
-        """As a fresh process has it."""
+        """Returns a worker as a new process makes it."""
         return Worker(
             subscribers=self.subs,
             claims=lambda: S3Claims(self.store.bucket, s3_client()),
@@ -111,13 +111,13 @@ class Bench:
             return names
 
     def put(self, event: Detail) -> None:
-        """Puts an event into the queue, as the rule does."""
+        """Puts an event into the queue as the EventBridge rule does."""
         envelope = {"version": "0", "id": str(uuid.uuid4()), "detail-type": events.detail_type(event)}
         body = {**envelope, "source": "urlshot", "detail": event.model_dump(mode="json")}
         self.sqs.send_message(QueueUrl=self.url, MessageBody=json.dumps(body))
 
     def receive(self, url: str = "") -> list[dict[str, Any]]:
-        """The queue's messages, as Lambda's mapping hands them over."""
+        """Receives the queue's messages in the form in which Lambda's mapping passes them on."""
         found = self.sqs.receive_message(
             QueueUrl=url or self.url, MaxNumberOfMessages=10, AttributeNames=["All"], WaitTimeSeconds=0
         )
@@ -132,13 +132,14 @@ class Bench:
         ]
 
     def settle(self, record: dict[str, Any], worker: Worker | None = None) -> bool:
+        """Handles one message as Lambda does: deletes it if the worker succeeds, and returns whether it did."""
         done = (worker or self.worker()).settle(record, context())
         if done:
             self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=record["receiptHandle"])
         return done
 
     def run(self, rounds: int = RECEIVES + 2) -> None:
-        """Works until the queue is empty, or so often."""
+        """Handles messages until the queue is empty, for at most `rounds` batches."""
         for _ in range(rounds):
             batch = self.receive()
             if not batch:
@@ -150,6 +151,7 @@ class Bench:
         return [json.loads(record["body"]) for record in self.receive(self.dead_url)]
 
     def left(self) -> int:
+        """Returns how many subscriptions are left."""
         return self.store._s3.list_objects_v2(Bucket=self.store.bucket, Prefix="sub/")["KeyCount"]
 
 
@@ -169,22 +171,20 @@ def event(report: Report) -> Detail:
     return events.detail(record, "bucket")
 
 
-def test_a_subscriber_is_told_with_a_signature_that_others_can_verify(
-    bench: Bench, hooks: Hooks, event: Detail
-) -> None:
+def test_callback_of_a_success_is_signed_for_standard_webhooks(bench: Bench, hooks: Hooks, event: Detail) -> None:
     bench.ask(f"{hooks.url}/hook?tenant=1")
     bench.put(event)
     bench.run()
-    [told] = hooks.posts
-    assert told.path == "/hook?tenant=1"
+    [callback] = hooks.posts
+    assert callback.path == "/hook?tenant=1"
     [key] = KEYS.public()
-    assert told.signed_by(key)
-    assert not replace(told, body=told.body + b" ").signed_by(key)
-    assert told.headers["content-type"] == "application/json"
-    assert abs(int(told.headers["webhook-timestamp"]) - time.time()) < 10
-    assert told.json["type"] == "shot.completed"
-    assert told.json["timestamp"] == "2026-01-02T12:00:01Z"
-    data = told.json["data"]
+    assert callback.signed_by(key)
+    assert not replace(callback, body=callback.body + b" ").signed_by(key)
+    assert callback.headers["content-type"] == "application/json"
+    assert abs(int(callback.headers["webhook-timestamp"]) - time.time()) < 10
+    assert callback.json["type"] == "shot.completed"
+    assert callback.json["timestamp"] == "2026-01-02T12:00:01Z"
+    data = callback.json["data"]
     assert (data["id"], data["url"], data["state"], data["report"]["title"]) == (ID, URL, "done", "Example")
     job = f"https://api.example/prod/pdf/{ID}"
     assert data["links"] == {
@@ -197,16 +197,16 @@ def test_a_subscriber_is_told_with_a_signature_that_others_can_verify(
     assert bench.dead() == []
 
 
-def test_a_failure_is_told_with_its_error(bench: Bench, hooks: Hooks) -> None:
+def test_callback_of_a_failure_carries_its_error(bench: Bench, hooks: Hooks) -> None:
     error = {"code": "page_status", "detail": "The page answered 404.", "retryable": False}
     record = records.failed(records.create(ID, URL, Options(), NOON), error, NOON + SECOND, records.GRACE)
     bench.ask(f"{hooks.url}/hook")
     bench.put(events.detail(record, "bucket"))
     bench.run()
-    [told] = hooks.posts
-    assert told.json["type"] == "shot.failed"
-    assert (told.json["data"]["state"], told.json["data"]["error"]) == ("failed", error)
-    assert told.json["data"]["links"] == {"self": f"https://api.example/prod/pdf/{ID}"}
+    [callback] = hooks.posts
+    assert callback.json["type"] == "shot.failed"
+    assert (callback.json["data"]["state"], callback.json["data"]["error"]) == ("failed", error)
+    assert callback.json["data"]["links"] == {"self": f"https://api.example/prod/pdf/{ID}"}
 
 
 @pytest.mark.parametrize("status", [302, 307, 308])
@@ -215,11 +215,11 @@ def test_redirects_are_not_followed(bench: Bench, hooks: Hooks, event: Detail, s
     bench.ask(f"{hooks.url}/moved")
     bench.put(event)
     bench.run(rounds=2)
-    assert [told.path for told in hooks.posts] == ["/moved"]
+    assert [callback.path for callback in hooks.posts] == ["/moved"]
     assert bench.left() == 1
 
 
-def test_what_failed_comes_again_later_each_time_with_one_id_and_a_time_of_its_own(
+def test_failed_callback_is_retried_with_the_same_id_after_longer_delays(
     bench: Bench, hooks: Hooks, event: Detail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hooks.answers["/hook"] = [500, 404, 429, 301]
@@ -229,15 +229,15 @@ def test_what_failed_comes_again_later_each_time_with_one_id_and_a_time_of_its_o
     bench.put(event)
     bench.run()
     assert len(hooks.posts) == 5
-    assert len({told.headers["webhook-id"] for told in hooks.posts}) == 1
-    assert len({told.headers["webhook-timestamp"] for told in hooks.posts}) == 5
-    assert all(told.signed_by(KEYS.public()[0]) for told in hooks.posts)
+    assert len({callback.headers["webhook-id"] for callback in hooks.posts}) == 1
+    assert len({callback.headers["webhook-timestamp"] for callback in hooks.posts}) == 5
+    assert all(callback.signed_by(KEYS.public()[0]) for callback in hooks.posts)
     for waited, delay in zip(bench.outbox.waits, DELAYS[:4], strict=True):
         assert 0.85 * delay <= waited <= 1.15 * delay
     assert bench.left() == 0
 
 
-def test_who_never_answers_well_is_put_aside_by_name_and_can_be_tried_anew_from_there(
+def test_callback_without_success_is_dead_lettered_and_can_be_moved_back(
     bench: Bench, hooks: Hooks, event: Detail
 ) -> None:
     hooks.answers["/dead"] = [500] * RECEIVES
@@ -245,7 +245,7 @@ def test_who_never_answers_well_is_put_aside_by_name_and_can_be_tried_anew_from_
     bench.ask(f"{hooks.url}/alive")
     bench.put(event)
     bench.run()
-    assert len(hooks.at("/alive")) == 1  # neither held up nor told again
+    assert len(hooks.at("/alive")) == 1  # neither delayed nor called again
     assert len(hooks.at("/dead")) == RECEIVES
     assert bench.outbox.waits[-1] == 0
     assert sum(bench.outbox.waits) > 15 * 3600
@@ -269,9 +269,9 @@ def test_410_ends_the_subscription(bench: Bench, hooks: Hooks, event: Detail) ->
     assert bench.left() == 0
 
 
-def test_an_event_that_comes_again_is_told_once(bench: Bench, hooks: Hooks, event: Detail) -> None:
+def test_repeated_event_makes_one_callback(bench: Bench, hooks: Hooks, event: Detail) -> None:
     bench.ask(f"{hooks.url}/hook")
-    for _ in range(3):  # all of them before any callback is posted
+    for _ in range(3):  # before any callback is posted
         bench.put(event)
     bench.run()
     bench.put(event)
@@ -279,10 +279,10 @@ def test_an_event_that_comes_again_is_told_once(bench: Bench, hooks: Hooks, even
     assert len(hooks.posts) == 1
 
 
-def test_a_message_that_comes_again_after_its_work_was_done_posts_nothing(
+def test_repeated_message_of_a_posted_callback_posts_nothing(
     bench: Bench, hooks: Hooks, event: Detail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The function was gone between noting that it posted and deleting the subscription."""
+    """The function dies between the note that it posted and the deletion of the subscription."""
     bench.ask(f"{hooks.url}/hook")
     bench.put(event)
     bench.settle(bench.receive()[0])
@@ -295,7 +295,7 @@ def test_a_message_that_comes_again_after_its_work_was_done_posts_nothing(
     assert bench.left() == 0
 
 
-def test_of_two_deliveries_at_once_one_posts(bench: Bench, hooks: Hooks, event: Detail) -> None:
+def test_two_concurrent_deliveries_make_one_post(bench: Bench, hooks: Hooks, event: Detail) -> None:
     bench.ask(f"{hooks.url}/hook")
     bench.put(event)
     bench.put(event)
@@ -317,10 +317,8 @@ def test_of_two_deliveries_at_once_one_posts(bench: Bench, hooks: Hooks, event: 
     assert bench.dead() == []
 
 
-def test_an_event_that_comes_again_takes_no_later_subscription_with_it(
-    bench: Bench, hooks: Hooks, event: Detail, report: Report
-) -> None:
-    """One that was asked for in the seconds of tolerance, for a newer render."""
+def test_repeated_event_leaves_later_subscriptions(bench: Bench, hooks: Hooks, event: Detail, report: Report) -> None:
+    """The later subscription lies within the tolerance of the older end, but waits for a newer render."""
     bench.ask(f"{hooks.url}/hook")
     bench.put(event)
     bench.run()
@@ -337,10 +335,10 @@ def test_an_event_that_comes_again_takes_no_later_subscription_with_it(
 
 
 class Killed(BaseException):
-    """The function is gone between posting and noting that it posted."""
+    """Stands for a function that dies between the POST and the note of it."""
 
 
-def test_a_claim_that_was_never_marked_is_posted_again_with_the_same_id_and_counted(
+def test_callback_with_an_unfinished_claim_is_posted_again_with_its_id(
     bench: Bench, hooks: Hooks, event: Detail, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench.ask(f"{hooks.url}/hook")
@@ -355,18 +353,18 @@ def test_a_claim_that_was_never_marked_is_posted_again_with_the_same_id_and_coun
         patch.setattr(S3Claims, "_update_record", die)
         with pytest.raises(Killed):
             bench.worker().settle(record, context(seconds_left=0.3))
-    while len(hooks.posts) == 1:  # the claim ends when its function had to be done; only the clock tells
+    while len(hooks.posts) == 1:  # the claim expires at the function's deadline, which nothing signals
         assert bench.settle(record) == (len(hooks.posts) == 2)
-    assert len({told.headers["webhook-id"] for told in hooks.posts}) == 1
+    assert len({callback.headers["webhook-id"] for callback in hooks.posts}) == 1
     assert [line for line in caplog.messages if "ambiguous" in line] == [
         "callback: ambiguous, may have been delivered before"
     ]
 
 
-def test_two_events_that_answer_one_subscription_are_one_callback(
+def test_two_events_for_one_subscription_make_one_callback(
     bench: Bench, hooks: Hooks, event: Detail, report: Report, sender: Sender
 ) -> None:
-    """A request that hits within seconds of the end: the end's event serves it as well as its own."""
+    """Both events answer a request that hits within seconds of the end: the event of the end, and the hit's own."""
     names = bench.ask(f"{hooks.url}/hook", at=NOON + SECOND)
     bench.put(event)
     bench.put(events.cached(ID, URL, "bucket", NOON + SECOND, report, only=names))
@@ -387,7 +385,7 @@ def test_two_events_that_answer_one_subscription_are_one_callback(
     assert (len(hooks.posts), bench.left()) == (1, 0)
 
 
-def test_a_replayed_event_does_not_answer_who_asked_later(bench: Bench, hooks: Hooks, event: Detail) -> None:
+def test_replayed_event_does_not_answer_a_later_subscription(bench: Bench, hooks: Hooks, event: Detail) -> None:
     bench.ask(f"{hooks.url}/hook", at=NOON + timedelta(minutes=5))
     bench.put(event)
     bench.run()
@@ -395,18 +393,20 @@ def test_a_replayed_event_does_not_answer_who_asked_later(bench: Bench, hooks: H
     assert bench.left() == 1
 
 
-def test_who_asks_again_and_hits_is_told_again(bench: Bench, hooks: Hooks, event: Detail, report: Report) -> None:
+def test_hit_makes_another_callback_for_the_same_subscriber(
+    bench: Bench, hooks: Hooks, event: Detail, report: Report
+) -> None:
     bench.ask(f"{hooks.url}/hook")
     bench.put(event)
     bench.run()
     names = bench.ask(f"{hooks.url}/hook", at=NOON + timedelta(minutes=5))
     bench.put(events.cached(ID, URL, "bucket", NOON + timedelta(minutes=5), report, only=names))
     bench.run()
-    assert [told.json["data"]["cached"] for told in hooks.posts] == [False, True]
-    assert len({told.headers["webhook-id"] for told in hooks.posts}) == 2
+    assert [callback.json["data"]["cached"] for callback in hooks.posts] == [False, True]
+    assert len({callback.headers["webhook-id"] for callback in hooks.posts}) == 2
 
 
-def test_who_is_taken_back_or_deleted_while_the_message_waits_is_not_told(
+def test_subscription_deleted_while_its_message_waits_gets_no_callback(
     bench: Bench, hooks: Hooks, event: Detail
 ) -> None:
     bench.ask(f"{hooks.url}/hook")
@@ -417,22 +417,22 @@ def test_who_is_taken_back_or_deleted_while_the_message_waits_is_not_told(
     assert hooks.posts == []
 
 
-def test_the_event_that_is_shipped_is_one_that_the_function_takes(bench: Bench, hooks: Hooks) -> None:
+def test_function_handles_the_example_event(bench: Bench, hooks: Hooks) -> None:
     event = json.loads((Path(__file__).parents[1] / "events" / "callback.json").read_text())
     bench.ask(f"{hooks.url}/hook")
     for record in event["Records"]:
         assert bench.worker().settle(record, context())
     bench.run()
-    assert [told.json["data"]["url"] for told in hooks.posts] == [URL]
+    assert [callback.json["data"]["url"] for callback in hooks.posts] == [URL]
 
 
-def test_what_is_no_message_of_ours_ends_among_the_dead(bench: Bench) -> None:
+def test_unknown_message_is_dead_lettered(bench: Bench) -> None:
     bench.sqs.send_message(QueueUrl=bench.url, MessageBody='{"detail": 1}')
     bench.run()
     assert bench.dead() == [{"detail": 1}]
 
 
-# ---- the way out ---------------------------------------------------------------------------------------------------
+# ---- posts ---------------------------------------------------------------------------------------------------------
 
 
 async def refused(sender: Sender, url: str) -> str:
@@ -453,19 +453,19 @@ async def test_http_is_refused(sender: Sender, hooks: Hooks) -> None:
 
 
 @pytest.mark.parametrize("address", ["10.0.0.1", "169.254.169.254", "::1", "127.0.0.1"])
-async def test_a_name_with_a_private_address_is_refused(sender: Sender, address: str) -> None:
-    """Also beside a public one."""
+async def test_name_with_a_private_address_is_refused(sender: Sender, address: str) -> None:
+    """The name is refused even if it also has a public address."""
     for addresses in ([address], ["93.184.216.34", address]):
         closed = replace(sender, resolver=resolving(*addresses))
         assert "blocked_target" in await refused(closed, "https://hook.example/")
 
 
-async def test_our_own_host_is_refused(sender: Sender) -> None:
+async def test_own_host_is_refused(sender: Sender) -> None:
     own = replace(sender, egress=Egress.of(own=["api.example"]))
     assert "blocked_target" in await refused(own, "https://api.example/pdf")
 
 
-async def test_the_certificate_has_to_be_for_the_name_and_from_somebody_known(
+async def test_certificate_must_match_the_name_and_have_a_trusted_issuer(
     hooks: Hooks, pem: Path, sender: Sender
 ) -> None:
     elsewhere = Sender(Egress.of(f"127.0.0.1:{hooks.port}"), sender.tls, resolving("127.0.0.1"))
@@ -477,9 +477,7 @@ async def test_the_certificate_has_to_be_for_the_name_and_from_somebody_known(
     assert await sender.post(f"{hooks.url}/", {}, b"{}") == 204
 
 
-async def test_a_server_that_does_not_answer_is_given_up(
-    sender: Sender, hooks: Hooks, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_silent_server_is_given_up(sender: Sender, hooks: Hooks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(post, "ATTEMPT_SECONDS", 0.3)
     hooks.silent.add("/silent")
     began = time.monotonic()
@@ -492,7 +490,7 @@ Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
 
 @pytest.fixture
 async def raw(pem: Path, sender: Sender) -> Any:
-    """Starts a server that answers by bytes; gives a sender to it, and its URL."""
+    """Returns a function that starts a TLS server with raw answers and returns a sender for it, and its URL."""
     servers = []
 
     async def start(answer: Answer) -> tuple[Sender, str]:
@@ -508,7 +506,7 @@ async def raw(pem: Path, sender: Sender) -> Any:
         server.close()
 
 
-async def write_for_ever(writer: asyncio.StreamWriter, chunk: bytes, pause: float = 0.0) -> None:
+async def write_forever(writer: asyncio.StreamWriter, chunk: bytes, pause: float = 0.0) -> None:
     while not writer.is_closing():
         writer.write(chunk)
         await writer.drain()
@@ -518,15 +516,15 @@ async def write_for_ever(writer: asyncio.StreamWriter, chunk: bytes, pause: floa
 @pytest.mark.parametrize(
     ("sent", "pause", "outcome"),
     [
-        (b"HTTP/1.1 200 OK\r\n\r\n", 0.01, 200),  # and then a body without end
+        (b"HTTP/1.1 200 OK\r\n\r\n", 0.01, 200),  # an endless body
         (b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 202 Accepted\r\n\r\n", 0.01, 202),
-        (b"HTTP/1.1 200 OK\r\nx: ", 0.0, "the connection broke"),  # a head without end, quick
-        (b"HTTP/1.1 200 OK\r\nx: ", 0.2, "no answer within"),  # and slow
+        (b"HTTP/1.1 200 OK\r\nx: ", 0.0, "the connection broke"),  # an endless head, fast
+        (b"HTTP/1.1 200 OK\r\nx: ", 0.2, "no answer within"),  # an endless head, slow
         (b"SSH-2.0-OpenSSH\r\n\r\n", 0.01, "the answer is not HTTP"),
         (b"HTTP/1.1 2000 OK\r\n\r\n", 0.01, "the answer is not HTTP"),
     ],
 )
-async def test_whatever_a_server_sends_there_is_an_end_to_it(
+async def test_post_ends_in_time_whatever_the_server_sends(
     raw: Any, monkeypatch: pytest.MonkeyPatch, sent: bytes, pause: float, outcome: int | str
 ) -> None:
     monkeypatch.setattr(post, "ATTEMPT_SECONDS", 1.0)
@@ -536,7 +534,7 @@ async def test_whatever_a_server_sends_there_is_an_end_to_it(
         try:
             await reader.readuntil(b"{}")
             writer.write(sent)
-            await write_for_ever(writer, b"x" * (1 if pause else 65536), pause)
+            await write_forever(writer, b"x" * (1 if pause else 65536), pause)
         except (OSError, asyncio.CancelledError):
             pass
         finally:
@@ -551,7 +549,7 @@ async def test_whatever_a_server_sends_there_is_an_end_to_it(
     assert time.monotonic() - began < 3
 
 
-async def test_a_server_that_hangs_up_is_an_error(raw: Any) -> None:
+async def test_server_that_closes_the_connection_is_an_error(raw: Any) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 

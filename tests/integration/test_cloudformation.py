@@ -1,5 +1,7 @@
-"""The deployment, created in moto's CloudFormation as far as that knows the resources: what refers to what is
-then resolved by another hand than the local stack's."""
+"""Creates the deployment in moto's CloudFormation, without the resources that moto does not support.
+
+So another implementation than the local stack's resolves the references between resources.
+"""
 
 from __future__ import annotations
 
@@ -17,36 +19,38 @@ from moto import mock_aws
 from tests.deployment.flat import flattened
 from tests.deployment.whole import Deployment, deployment, used_names
 
-UNKNOWN = {
-    "AWS::AmazonMQ::Broker": "moto's CloudFormation does not know it",
-    "AWS::ApiGateway::RestApi": "moto wants a Name beside the definition, which has one",
-    "AWS::ApiGateway::Deployment": "it is of that API",
-    "AWS::ApiGateway::ApiKey": "moto's CloudFormation does not know it",
-    "AWS::ApiGateway::Stage": "the same",
-    "AWS::ApiGateway::UsagePlan": "the same",
-    "AWS::ApiGateway::UsagePlanKey": "the same",
-    "AWS::CloudWatch::Alarm": "the same",
-    "AWS::Events::Archive": "moto wants its pattern as a text",
-    "AWS::Lambda::EventInvokeConfig": "moto's CloudFormation does not know it",
-    "AWS::Lambda::EventSourceMapping": "moto knows no broker as a source",
-    "AWS::S3::BucketPolicy": "moto's CloudFormation does not know it",
-    "AWS::SQS::QueuePolicy": "the same",
-    "AWS::SecretsManager::Secret": "the same",
-    "AWS::WAFv2::WebACLAssociation": "the same",
+UNSUPPORTED = {
+    "AWS::AmazonMQ::Broker": "moto's CloudFormation does not support it",
+    "AWS::ApiGateway::RestApi": "moto needs a Name beside the definition, which has one",
+    "AWS::ApiGateway::Deployment": "it belongs to that API",
+    "AWS::ApiGateway::ApiKey": "moto's CloudFormation does not support it",
+    "AWS::ApiGateway::Stage": "moto's CloudFormation does not support it",
+    "AWS::ApiGateway::UsagePlan": "moto's CloudFormation does not support it",
+    "AWS::ApiGateway::UsagePlanKey": "moto's CloudFormation does not support it",
+    "AWS::CloudWatch::Alarm": "moto's CloudFormation does not support it",
+    "AWS::Events::Archive": "moto needs its pattern as a string",
+    "AWS::Lambda::EventInvokeConfig": "moto's CloudFormation does not support it",
+    "AWS::Lambda::EventSourceMapping": "moto does not support brokers as a source",
+    "AWS::S3::BucketPolicy": "moto's CloudFormation does not support it",
+    "AWS::SQS::QueuePolicy": "moto's CloudFormation does not support it",
+    "AWS::SecretsManager::Secret": "moto's CloudFormation does not support it",
+    "AWS::WAFv2::WebACLAssociation": "moto's CloudFormation does not support it",
     "Custom::UrlshotTopology": "it would call the function, which needs a broker",
 }
+"""Types of resources that are left out, and why."""
 GIVEN = {"MailFrom": "from@example.com", "MailTo": "to@example.com", "NetworkMode": "public"}
-"""Public, because moto does not cut a network's addresses into subnets (Fn::Cidr)."""
+"""Parameters. The network is public, because moto does not support Fn::Cidr, which the private one needs."""
 LISTS = {"AmqpEndpoints", "ConsoleURLs"}
+"""Attributes whose values are lists."""
 
 
-def known(template: dict[str, Any]) -> dict[str, Any]:
-    """A template without what moto does not know; what refers to that gets a text in its place."""
-    gone = {name for name, body in template["Resources"].items() if body["Type"] in UNKNOWN}
+def supported(template: dict[str, Any]) -> dict[str, Any]:
+    """Returns a template without unsupported resources; references to them become strings."""
+    gone = {name for name, body in template["Resources"].items() if body["Type"] in UNSUPPORTED}
     left = {name: body for name, body in template["Resources"].items() if name not in gone}
     for body in left.values():
         body["DependsOn"] = [one for one in body["DependsOn"] if one not in gone]
-    # moto takes the Ref of a bus for the bus itself, which is its name.
+    # moto resolves the Ref of a bus to an object instead of the name, so each such Ref is replaced by the name.
     buses = {name: body["Properties"]["Name"] for name, body in left.items() if body["Type"] == "AWS::Events::EventBus"}
     return dict(_without({**template, "Resources": left}, gone, buses))
 
@@ -75,7 +79,7 @@ def whole() -> Deployment:
 
 @pytest.fixture
 def created(whole: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
-    """The stack's outputs; it is there until the test ends."""
+    """Creates the stack for one test, and returns its outputs."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
@@ -88,7 +92,7 @@ def created(whole: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict
             archive.writestr("app.py", "")
         for key in ("function", "layer"):
             s3.put_object(Bucket="artefacts", Key=key, Body=code.getvalue())
-        template = known(flattened(whole, GIVEN))
+        template = supported(flattened(whole, GIVEN))
         s3.put_object(Bucket="artefacts", Key="template.json", Body=json.dumps(template))
         cloudformation.create_stack(
             StackName="urlshot",
@@ -101,7 +105,7 @@ def created(whole: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict
         yield {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
 
 
-def test_it_is_created(whole: Deployment, created: dict[str, str]) -> None:
+def test_stack_is_created_with_all_functions(whole: Deployment, created: dict[str, str]) -> None:
     functions = boto3.client("lambda").list_functions()["Functions"]
     assert len(functions) == len(whole.of_type("AWS::Lambda::Function"))
     variables = {one["Handler"]: one["Environment"]["Variables"] for one in functions}
@@ -112,7 +116,7 @@ def test_it_is_created(whole: Deployment, created: dict[str, str]) -> None:
     assert not [value for one in variables.values() for key, value in one.items() if key.startswith("LOCAL_")]
 
 
-def test_its_rules_have_targets(created: dict[str, str]) -> None:
+def test_rules_have_targets_with_dead_letter_queues(created: dict[str, str]) -> None:
     events, found = boto3.client("events"), []
     for rule in events.list_rules(EventBusName=created["BusName"])["Rules"]:
         for target in events.list_targets_by_rule(Rule=rule["Name"], EventBusName=created["BusName"])["Targets"]:
@@ -121,12 +125,12 @@ def test_its_rules_have_targets(created: dict[str, str]) -> None:
     assert sorted(found) == ["lambda", "lambda", "lambda", "sqs"]
 
 
-def test_its_roles_name_resources_that_are_there(created: dict[str, str]) -> None:
+def test_roles_name_existing_resources(created: dict[str, str]) -> None:
     iam, found = boto3.client("iam"), []
     for role in iam.list_roles()["Roles"]:
         for name in iam.list_role_policies(RoleName=role["RoleName"])["PolicyNames"]:
             document = iam.get_role_policy(RoleName=role["RoleName"], PolicyName=name)["PolicyDocument"]
-            for statement in ast.literal_eval(str(document))["Statement"]:  # moto keeps Python's text of it
+            for statement in ast.literal_eval(str(document))["Statement"]:  # moto keeps the repr of the document
                 resources = statement["Resource"]
                 found += resources if isinstance(resources, list) else [resources]
     bucket = f"arn:aws:s3:::{created['Bucket']}"

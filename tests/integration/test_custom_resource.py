@@ -1,4 +1,4 @@
-"""The topology function answers CloudFormation, in time and with what to do, whatever becomes of the broker."""
+"""Tests that the topology function always answers CloudFormation in time, with a reason and advice on failure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
 
 
 class Quoting(BaseHTTPRequestHandler):
-    """A broker that refuses to make users, and quotes the request."""
+    """A broker that refuses to create users, and quotes the request in its answer."""
 
     def do_PUT(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
@@ -56,7 +56,7 @@ class Quoting(BaseHTTPRequestHandler):
 
 
 class Maintained(Quoting):
-    """A proxy that shows a page of its own while the broker behind it is replaced."""
+    """A proxy that answers with its own page while the broker behind it is replaced."""
 
     def do_PUT(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -64,6 +64,7 @@ class Maintained(Quoting):
 
 
 def failed(stack: CloudFormation, *, seconds: float = 900, **properties: object) -> str:
+    """Requests a creation that must fail, and returns the reason."""
     answer = stack.request("Create", seconds=seconds, **properties)
     assert answer["Status"] == "FAILED"
     return str(answer["Reason"])
@@ -81,7 +82,7 @@ def test_silent_broker_does_not_keep_cloudformation_waiting(aws: str, monkeypatc
 
 
 @pytest.mark.parametrize("handler", [None, Maintained])
-def test_a_broker_that_cannot_be_reached_is_given_time_and_then_named(
+def test_unreachable_broker_is_named_after_the_time_limit(
     aws: str, monkeypatch: pytest.MonkeyPatch, handler: type[BaseHTTPRequestHandler] | None
 ) -> None:
     monkeypatch.setattr(management, "PATIENCE_SECONDS", 1.0)
@@ -89,14 +90,14 @@ def test_a_broker_that_cannot_be_reached_is_given_time_and_then_named(
         if handler:
             with cloudformation(url, monkeypatch) as stack:
                 reason = failed(stack)
-    if not handler:  # nothing listens there any more
+    if not handler:  # nothing listens at the URL any more
         with cloudformation(url, monkeypatch) as stack:
             reason = failed(stack)
     assert f"The broker's management API at {url} did not answer for 1 s" in reason
     assert "update the stack again" in reason
 
 
-def test_a_changed_administrators_secret_is_told_so(
+def test_changed_administrator_secret_fails_with_advice(
     topology: Rabbit, aws: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with cloudformation(topology.console, monkeypatch) as stack:
@@ -108,28 +109,28 @@ def test_a_changed_administrators_secret_is_told_so(
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "reason"),
     [({"RenderTimeout": 0}, "The property RenderTimeout: "), ({"RetryDelays": "5,x"}, "The property RetryDelays: ")],
 )
-def test_a_wrong_property_is_named(
-    aws: str, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, object], told: str
+def test_wrong_property_is_named(
+    aws: str, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, object], reason: str
 ) -> None:
     with cloudformation("http://127.0.0.1:1", monkeypatch) as stack:
-        assert failed(stack, **wrong).startswith(told)
+        assert failed(stack, **wrong).startswith(reason)
 
 
-def test_a_missing_secret_is_named(aws: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_secret_is_named(aws: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with cloudformation("http://127.0.0.1:1", monkeypatch) as stack:
         monkeypatch.setenv("BROKER_WATCH_SECRET", "gone")
         assert failed(stack).startswith("secret gone: ResourceNotFoundException")
 
 
-def test_to_delete_needs_no_broker(aws: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_delete_needs_no_broker(aws: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with cloudformation("http://127.0.0.1:1", monkeypatch) as stack:
         assert stack.request("Delete")["Status"] == "SUCCESS"
 
 
-def test_no_password_is_in_a_reason_or_in_the_log(
+def test_reason_and_log_hold_no_password(
     aws: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with served(Quoting) as url, cloudformation(url, monkeypatch) as stack:
@@ -140,7 +141,7 @@ def test_no_password_is_in_a_reason_or_in_the_log(
     assert not [user for user in USERS.values() if user.password in reason + log]
 
 
-def test_an_answer_that_does_not_arrive_is_sent_again() -> None:
+def test_answer_that_does_not_arrive_is_sent_again() -> None:
     arrived: list[dict[str, Any]] = []
 
     class Moody(Quoting):
@@ -154,7 +155,7 @@ def test_an_answer_that_does_not_arrive_is_sent_again() -> None:
     assert [one["Status"] for one in arrived] == ["SUCCESS", "SUCCESS"]
 
 
-def test_the_limit_breaks_off_and_leaves_others_timers_alone() -> None:
+def test_time_limit_interrupts_work_and_restores_an_earlier_timer() -> None:
     rang: list[int] = []
     before = signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)
     signal.signal(signal.SIGALRM, lambda *_: rang.append(1))

@@ -1,6 +1,6 @@
-"""What the topology function declares, on a real broker: queues, delays, limits, users and changed properties.
+"""Tests queues, delays, limits and users that the topology function declares on a real broker.
 
-The function is called as CloudFormation calls it. No change of a property loses a message.
+The tests call the function as CloudFormation does. No change of a property may lose a message.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from urlshot.secrets import Credentials
 
 @pytest.fixture
 def stack(broker: Broker, topology: Rabbit, aws: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudFormation]:
-    """A stack with nothing in any queue; queues that a test adds are removed."""
+    """Returns a stack with empty queues; afterwards removes the queues that the test added."""
     before = names(topology)
     with cloudformation(topology.console, monkeypatch) as stack:
         yield stack
@@ -39,7 +39,7 @@ def stack(broker: Broker, topology: Rabbit, aws: str, monkeypatch: pytest.Monkey
 
 
 def call(rabbit: Rabbit, path: str, user: Credentials = ADMIN, method: str = "GET", body: object = None) -> Any:
-    """One call of the management API."""
+    """Calls the management API, and returns the decoded answer."""
     token = b64encode(f"{user.username}:{user.password}".encode()).decode()
     headers = {"Authorization": f"Basic {token}", "Content-Type": "application/json"}
     data = None if body is None else json.dumps(body).encode()
@@ -53,7 +53,7 @@ def names(rabbit: Rabbit) -> list[str]:
 
 
 def publish(broker: Broker, priority: Priority, *bodies: str, user: Credentials = API) -> None:
-    """As `api` does."""
+    """Publishes bodies as `api` does."""
     publisher = broker.publisher(user)
     for body in bodies:
         publisher.publish(EXCHANGE, START_KEYS[priority], body.encode())
@@ -61,7 +61,7 @@ def publish(broker: Broker, priority: Priority, *bodies: str, user: Credentials 
 
 
 def park(broker: Broker, queue: str, *bodies: str, user: Credentials = DISPATCH) -> None:
-    """As `dispatch` and `settle` do with a message that has to wait."""
+    """Parks bodies as `dispatch` and `settle` do."""
     publisher = broker.publisher(user)
     for body in bodies:
         publisher.publish("", queue, body.encode())
@@ -69,12 +69,12 @@ def park(broker: Broker, queue: str, *bodies: str, user: Credentials = DISPATCH)
 
 
 def taken(broker: Broker, queue: str, count: int) -> list[str]:
-    """`count` messages of a queue, waited for; fails when there are others than these."""
+    """Waits at most 10 s for `count` messages of a queue, and returns all messages that it then holds, sorted."""
     found: list[str] = []
     deadline = time.monotonic() + 10
     while len(found) < count and time.monotonic() < deadline:
         found += [text(message) for message in broker.take(queue)]
-        time.sleep(0.02)  # basic.get is what tells how many, which a consumer does not
+        time.sleep(0.02)  # unlike a consumer, basic.get shows that the queue is empty, so the queue is polled
     return sorted(found + [text(message) for message in broker.take(queue)])
 
 
@@ -101,9 +101,7 @@ def test_parked_message_comes_back_to_its_own_queue(
     assert [broker.take(other) for other in (*QUEUES.values(), DEAD)] == [[], [], []]
 
 
-def test_queue_for_the_lease_holds_a_message_and_keeps_its_length(
-    stack: CloudFormation, broker: Broker, topology: Rabbit
-) -> None:
+def test_lease_queue_holds_messages_for_the_lease(stack: CloudFormation, broker: Broker, topology: Rabbit) -> None:
     for queue in QUEUES.values():
         name = delay_queue(queue, LEASE)
         park(broker, name, "parked")
@@ -112,10 +110,10 @@ def test_queue_for_the_lease_holds_a_message_and_keeps_its_length(
         assert [text(message) for message in broker.take(name)] == ["parked"]
 
 
-def test_same_request_again_changes_nothing(stack: CloudFormation, topology: Rabbit) -> None:
+def test_repeated_request_changes_nothing(stack: CloudFormation, topology: Rabbit) -> None:
     def declared() -> Any:
         found = call(topology, "/api/definitions")
-        users = [{"name": user["name"], "tags": user["tags"]} for user in found["users"]]  # each hash has its salt
+        users = [{"name": user["name"], "tags": user["tags"]} for user in found["users"]]  # hashes have random salts
         kinds = ("queues", "exchanges", "bindings", "policies", "permissions")
         key = lambda item: json.dumps(item, sort_keys=True)  # noqa: E731 - short
         return {kind: sorted(found[kind], key=key) for kind in kinds} | {"users": sorted(users, key=key)}
@@ -128,17 +126,15 @@ def test_same_request_again_changes_nothing(stack: CloudFormation, topology: Rab
 
 
 @pytest.mark.parametrize("queue", QUEUES.values())
-def test_messages_in_delays_that_go_come_back_all_the_same(stack: CloudFormation, broker: Broker, queue: str) -> None:
+def test_messages_in_removed_delay_queues_come_back(stack: CloudFormation, broker: Broker, queue: str) -> None:
     park(broker, delay_queue(queue, 1), "waits")
     stack.update(RetryDelays="3")
-    park(broker, delay_queue(queue, 2), "by the old steps")  # a dispatch that does not know the new steps yet
-    park(broker, delay_queue(queue, 3), "by the new steps")
-    assert taken(broker, queue, 3) == ["by the new steps", "by the old steps", "waits"]
+    park(broker, delay_queue(queue, 2), "with the old delays")  # a dispatch that does not know the new delays yet
+    park(broker, delay_queue(queue, 3), "with the new delays")
+    assert taken(broker, queue, 3) == ["waits", "with the new delays", "with the old delays"]
 
 
-def test_another_lease_leaves_the_parked_messages_alone(
-    stack: CloudFormation, broker: Broker, topology: Rabbit
-) -> None:
+def test_changed_lease_leaves_parked_messages_alone(stack: CloudFormation, broker: Broker, topology: Rabbit) -> None:
     park(broker, delay_queue(QUEUE, LEASE), "parked")
     stack.update(RenderTimeout=40)
     assert {delay_queue(queue, LEASE + 10) for queue in QUEUES.values()} <= set(names(topology))
@@ -152,18 +148,18 @@ def test_full_queue_refuses_more_until_its_limit_is_raised(
     stack: CloudFormation, broker: Broker, priority: Priority
 ) -> None:
     stack.update(QueueLimit=2)
-    publish(broker, priority, "a", "b", "c")  # the broker knows that it is full once it is over the limit
+    publish(broker, priority, "a", "b", "c")  # the broker refuses only when the queue is over its limit
     with pytest.raises(Transient, match="The queue is full"):
         publish(broker, priority, "d")
     other: Priority = "bulk" if priority == "normal" else "normal"
-    publish(broker, other, "beside it")
+    publish(broker, other, "other queue")
     stack.update(QueueLimit=100)
     publish(broker, priority, "more")
     assert taken(broker, QUEUES[priority], 4) == ["a", "b", "c", "more"]
-    assert taken(broker, QUEUES[other], 1) == ["beside it"]
+    assert taken(broker, QUEUES[other], 1) == ["other queue"]
 
 
-def test_delete_leaves_everything(stack: CloudFormation, topology: Rabbit, broker: Broker) -> None:
+def test_delete_changes_nothing_on_the_broker(stack: CloudFormation, topology: Rabbit, broker: Broker) -> None:
     publish(broker, "normal", "kept")
     before = names(topology)
     assert stack.request("Delete")["Status"] == "SUCCESS"
@@ -172,7 +168,7 @@ def test_delete_leaves_everything(stack: CloudFormation, topology: Rabbit, broke
 
 
 @pytest.mark.parametrize(("name", "user"), [("API", API), ("SETTLE", SETTLE)], ids=["api", "settle"])
-def test_changed_password_counts_from_then_on(
+def test_changed_password_replaces_the_old_one(
     stack: CloudFormation, broker: Broker, name: str, user: Credentials
 ) -> None:
     new = Credentials(user.username, "another-password")
@@ -195,7 +191,7 @@ def test_publishers_can_read_no_queue(stack: CloudFormation, topology: Rabbit, u
     connection.collect()
 
 
-def test_watch_sees_the_numbers_of_queues_and_may_do_nothing(
+def test_watch_user_sees_the_sizes_of_queues_and_may_do_nothing(
     stack: CloudFormation, topology: Rabbit, broker: Broker
 ) -> None:
     publish(broker, "normal", "x")
@@ -233,7 +229,7 @@ def test_watch_sees_the_numbers_of_queues_and_may_do_nothing(
 
 
 def eventually(look: Callable[[], bool]) -> None:
-    """For a state that announces nothing."""
+    """Polls for at most 10 s until `look` returns True; for states that nothing signals."""
     deadline = time.monotonic() + 10
     while not look():
         assert time.monotonic() < deadline

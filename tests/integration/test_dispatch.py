@@ -1,4 +1,4 @@
-"""One message from its delivery to the hand-over, with real S3, EventBridge and RabbitMQ."""
+"""Tests dispatch from the delivery of a message to the hand-over, on RabbitMQ and moto's S3 and EventBridge."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def bench(store: Store, broker: Broker) -> Bench:
 
 
 def change(bench: Bench, record: records.Record) -> None:
-    """Writes a record over the one that is there."""
+    """Replaces the job's record."""
     found = bench.store.read(ID)
     assert found is not None
     bench.store.change(record, found[1])
@@ -71,19 +71,19 @@ def test_render_may_upload_one_key_until_the_end_of_its_lease(bench: Bench) -> N
     assert timedelta(0) < datetime.fromisoformat(form["expiration"]) - records.now() <= LEASED
 
 
-def test_slot_travels_with_the_job_and_only_its_etag_gives_it_back(bench: Bench) -> None:
+def test_slot_is_given_back_only_with_its_etag(bench: Bench) -> None:
     bench.dispatch(bench.queue_job())
     [job] = bench.jobs
     assert job.slot is not None
     bench.slots().give_back(job.slot.model_copy(update={"etag": '"another"'}))
     assert bench.slots_free() == bench.renders - 1
     bench.slots().give_back(job.slot)
-    bench.slots().give_back(job.slot)  # a second time changes nothing
+    bench.slots().give_back(job.slot)  # the second call changes nothing
     assert bench.slots_free() == bench.renders
 
 
-def test_request_and_report_together_stay_below_what_a_destination_takes(bench: Bench) -> None:
-    """The largest job and the largest report: Lambda hands both to settle in one event of at most 256 kB."""
+def test_largest_job_and_report_fit_into_one_event_of_a_destination(bench: Bench) -> None:
+    """Lambda gives job and report to settle in one event of at most 1 MB; until October 2025 the limit was 256 kB."""
     from tests.largest import LARGEST_MESSAGE, LARGEST_REPORT
 
     delivery = bench.queue_job()
@@ -96,7 +96,9 @@ def test_request_and_report_together_stay_below_what_a_destination_takes(bench: 
     assert len(json.dumps(event)) < 200_000
 
 
-def test_no_free_slot_sends_the_message_back_and_uses_no_attempt(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_message_without_a_free_slot_is_parked_and_uses_no_attempt(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("functions.dispatch.app.WAIT_SECONDS", 0.2)
     held = [bench.slots().take(Free(number)) for number in range(bench.renders)]
     delivery = bench.queue_job()
@@ -111,7 +113,7 @@ def test_no_free_slot_sends_the_message_back_and_uses_no_attempt(bench: Bench, m
     assert bench.jobs[0].slot.number == 2
 
 
-def test_slot_of_a_holder_that_died_is_free_after_its_lease(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slot_of_a_dead_holder_is_free_after_its_lease(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("functions.dispatch.app.WAIT_SECONDS", 0.2)
     for number in range(bench.renders):
         assert bench.slots().take(Free(number))
@@ -142,11 +144,11 @@ def test_bulk_jobs_leave_the_reserved_slots_free(bench: Bench, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(("slots", "expected"), [(1, 0), (2, 1), (3, 1), (4, 1), (7, 1), (8, 2), (100, 25)])
-def test_a_quarter_of_the_slots_is_reserved(slots: int, expected: int) -> None:
+def test_quarter_of_the_slots_is_reserved(slots: int, expected: int) -> None:
     assert reserved(slots) == expected
 
 
-def test_batch_first_tries_the_slots_that_the_last_one_saw_free(bench: Bench) -> None:
+def test_batch_first_tries_the_slots_that_the_batch_before_left_free(bench: Bench) -> None:
     slots = bench.slots()
     assert SlotPool(slots, 0).left() is None
     held = [slots.take(Free(number)) for number in (0, 1)]
@@ -154,7 +156,7 @@ def test_batch_first_tries_the_slots_that_the_last_one_saw_free(bench: Bench) ->
     taken = seen.take("normal")
     assert taken is not None
     assert (taken.number, seen.left()) == (2, [Free(3)])
-    # nothing is left after the second batch, so the third one looks, and sees what was given back
+    # The second batch leaves no slot, so the third one lists the slots and finds the one that was given back.
     after = SlotPool(slots, time.monotonic() + 5, seen.left())
     last = after.take("normal")
     assert last is not None
@@ -166,7 +168,7 @@ def test_batch_first_tries_the_slots_that_the_last_one_saw_free(bench: Bench) ->
     assert again.number == 1
 
 
-def test_batch_forgets_what_was_free_once_all_slots_are(bench: Bench) -> None:
+def test_batch_passes_on_no_list_when_all_slots_are_free(bench: Bench) -> None:
     slots = bench.slots()
     wrong = SlotPool(slots, time.monotonic() + 5, [])
     assert wrong.left() == []
@@ -174,7 +176,7 @@ def test_batch_forgets_what_was_free_once_all_slots_are(bench: Bench) -> None:
     assert wrong.left() is None
 
 
-def test_pool_that_gets_no_answer_from_s3_raises(bench: Bench) -> None:
+def test_pool_raises_when_s3_does_not_answer(bench: Bench) -> None:
     class Away:
         count = 4
 
@@ -185,8 +187,8 @@ def test_pool_that_gets_no_answer_from_s3_raises(bench: Bench) -> None:
         SlotPool(Away(), 0).take("normal")  # type: ignore[arg-type]
 
 
-def test_record_that_changes_during_the_wait_for_a_slot_is_seen(bench: Bench) -> None:
-    """The slot goes back, and the message is handled by the record as it then is."""
+def test_record_changed_during_the_wait_for_a_slot_is_noticed(bench: Bench) -> None:
+    """The slot is given back, and the new record decides what happens to the message."""
     delivery = bench.queue_job()
 
     class Overtaking:
@@ -206,19 +208,19 @@ def test_record_that_changes_during_the_wait_for_a_slot_is_seen(bench: Bench) ->
     assert (bench.record().state, bench.jobs) == ("publishing", [])
 
 
-def test_lambda_that_refuses_for_now_costs_no_attempt(bench: Bench) -> None:
+def test_throttled_invocation_uses_no_attempt(bench: Bench) -> None:
     delivery = bench.queue_job()
     bench.lambda_error = Transient("throttled", internal="TooManyRequestsException")
     assert bench.dispatch(delivery) == ["refused"]
     assert (bench.record().state, bench.record().attempt) == ("queued", 0)
     assert bench.slots_free() == bench.renders
     again = bench.next(SHORTEST)
-    assert bench.waiting() == []  # and not parked for the lease as well
+    assert bench.waiting() == []  # the message is not parked for the lease as well
     bench.lambda_error = None
     assert bench.dispatch(again) == ["handed over"]
 
 
-def test_lambda_that_refuses_for_good_fails_the_job(bench: Bench) -> None:
+def test_rejected_invocation_fails_the_job(bench: Bench) -> None:
     delivery = bench.queue_job()
     bench.lambda_error = Broken("RequestTooLargeException")
     assert bench.dispatch(delivery) == ["failed"]
@@ -231,7 +233,7 @@ def test_lambda_that_refuses_for_good_fails_the_job(bench: Bench) -> None:
     assert event["detail-type"] == "ShotFailed"
 
 
-# ---- messages that are not to be rendered now ----------------------------------------------------------------------
+# ---- messages that start no render ---------------------------------------------------------------------------------
 
 
 def test_duplicate_is_parked_until_the_end_of_the_lease(bench: Bench) -> None:
@@ -240,11 +242,11 @@ def test_duplicate_is_parked_until_the_end_of_the_lease(bench: Bench) -> None:
     bench.waiting()
     bench.now += LEASED - DELAYS[1] * SECOND
     assert bench.dispatch(delivery) == ["parked"]
-    bench.next(delay_queue(QUEUE, DELAYS[1]))  # the first step that outlasts the rest of the lease
+    bench.next(delay_queue(QUEUE, DELAYS[1]))  # the shortest delay that outlasts the rest of the lease
     assert len(bench.jobs) == 1
 
 
-def test_job_that_waits_for_its_next_attempt_is_not_rendered_early(bench: Bench) -> None:
+def test_job_waiting_for_its_next_attempt_is_not_rendered_early(bench: Bench) -> None:
     delivery = bench.queue_job()
     change(bench, records.waiting(bench.record().with_(attempt=1), 2 * SECOND, bench.now))
     assert bench.dispatch(delivery) == ["parked"]
@@ -253,7 +255,7 @@ def test_job_that_waits_for_its_next_attempt_is_not_rendered_early(bench: Bench)
     assert bench.dispatch(again) == ["handed over"]
 
 
-def test_claim_that_was_given_up_is_taken_by_the_parked_message(bench: Bench) -> None:
+def test_parked_message_replaces_a_claim_whose_lease_is_over(bench: Bench) -> None:
     bench.dispatch(bench.queue_job())
     parked, first = bench.next(LEASE_QUEUE), bench.record().claim
     bench.now += LEASED
@@ -261,7 +263,7 @@ def test_claim_that_was_given_up_is_taken_by_the_parked_message(bench: Bench) ->
     assert (bench.record().attempt, bench.record().claim != first) == (2, True)
 
 
-def test_job_whose_attempts_never_end_fails_and_is_kept_among_the_dead(bench: Bench) -> None:
+def test_job_without_an_answer_to_any_attempt_fails_and_is_dead_lettered(bench: Bench) -> None:
     delivery = bench.queue_job()
     for _ in range(3):
         assert bench.dispatch(delivery) == ["handed over"]
@@ -274,7 +276,7 @@ def test_job_whose_attempts_never_end_fails_and_is_kept_among_the_dead(bench: Be
     assert json.loads(dead.body) == {"url": URL, "options": {}}
 
 
-def test_job_that_waited_for_a_day_fails(bench: Bench) -> None:
+def test_job_that_waits_for_a_day_fails(bench: Bench) -> None:
     delivery = bench.queue_job()
     bench.now += timedelta(hours=24)
     assert bench.dispatch(delivery) == ["failed"]
@@ -283,7 +285,7 @@ def test_job_that_waited_for_a_day_fails(bench: Bench) -> None:
     assert bench.completions() == [event["detail"]]
 
 
-def test_end_that_nobody_announced_is_announced_by_the_parked_message(bench: Bench, report: Report) -> None:
+def test_parked_message_announces_an_end_that_was_not_announced(bench: Bench, report: Report) -> None:
     delivery = bench.queue_job()
     change(bench, records.done(bench.record(), report, bench.now, LEASED))
     assert bench.dispatch(delivery) == ["done"]
@@ -294,26 +296,26 @@ def test_end_that_nobody_announced_is_announced_by_the_parked_message(bench: Ben
     assert bench.events() == []
 
 
-def test_older_generation_is_dropped(bench: Bench) -> None:
+def test_message_of_an_older_generation_is_dropped(bench: Bench) -> None:
     delivery = bench.queue_job()
     change(bench, records.create(ID, URL, Options(), bench.now, over=bench.record()))
     assert bench.dispatch(delivery) == ["dropped"]
     assert (bench.jobs, bench.waiting()) == ([], [])
 
 
-def test_message_of_a_deleted_job_takes_its_generations_pdf_along(bench: Bench) -> None:
+def test_message_of_a_deleted_job_deletes_the_pdf_of_its_generation(bench: Bench) -> None:
     delivery = bench.queue_job()
     generation = bench.record().generation
     bench.delete()
-    for of, expected in (("another", b"x"), (generation, None)):
+    for owner, expected in (("another", b"x"), (generation, None)):
         boto3.client("s3").put_object(
-            Bucket=bench.store.bucket, Key=f"pdf/{ID}.pdf", Body=b"x", Metadata={"generation": of, "claim": "c"}
+            Bucket=bench.store.bucket, Key=f"pdf/{ID}.pdf", Body=b"x", Metadata={"generation": owner, "claim": "c"}
         )
         assert bench.dispatch(delivery) == ["dropped"]
         assert bench.pdf() == expected
 
 
-# ---- bare messages and messages that cannot be done ----------------------------------------------------------------
+# ---- bare messages and invalid messages ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -326,11 +328,11 @@ def test_message_of_a_deleted_job_takes_its_generations_pdf_along(bench: Bench) 
         (b'{"url": "https://example.com/", "options": {"scale": 7}}', "invalid_request"),
     ],
 )
-def test_message_that_can_never_be_done_is_dead_with_its_reason(bench: Bench, body: bytes, code: str) -> None:
+def test_invalid_message_is_dead_lettered_with_its_reason(bench: Bench, body: bytes, code: str) -> None:
     assert bench.dispatch(Delivery(QUEUE, body, False, "theirs")) == ["dead"]
-    [told] = bench.broker.take(bench._completions)
-    failure = json.loads(told.body)
-    assert (failure["error"]["code"], failure["id"], told.properties["correlation_id"]) == (code, None, "theirs")
+    [announced] = bench.broker.take(bench._completions)
+    failure = json.loads(announced.body)
+    assert (failure["error"]["code"], failure["id"], announced.properties["correlation_id"]) == (code, None, "theirs")
     [dead] = bench.broker.take(DEAD)
     assert (dead.body.encode() if isinstance(dead.body, str) else dead.body) == body
     assert json.loads(dead.headers["reason"])["code"] == code
@@ -354,13 +356,13 @@ def test_bare_message_becomes_a_job_of_its_priority(bench: Bench, through: str, 
     assert bench.record().url == URL
 
 
-def test_bare_message_joins_the_job_that_is_there(bench: Bench) -> None:
+def test_bare_message_joins_an_existing_job(bench: Bench) -> None:
     bench.queue_job()
     assert bench.dispatch(Delivery(QUEUE, b'{"url": "https://example.com/"}', False)) == ["joined"]
     assert bench.broker.take(QUEUE) == []
 
 
-def test_bare_message_for_a_pdf_that_is_there_is_answered_at_once(bench: Bench, report: Report) -> None:
+def test_bare_message_for_an_existing_pdf_is_answered_immediately(bench: Bench, report: Report) -> None:
     bench.dispatch(bench.queue_job())
     bench.settle(bench.rendered(bench.jobs[0], report))
     [first], _ = bench.events(), bench.completions()
@@ -376,19 +378,19 @@ def test_bare_message_for_a_pdf_that_is_there_is_answered_at_once(bench: Bench, 
 # ---- batches -------------------------------------------------------------------------------------------------------
 
 
-def test_message_that_was_delivered_before_is_handled_after_the_others(bench: Bench) -> None:
+def test_redelivered_message_is_handled_after_the_others(bench: Bench) -> None:
     job = replace(bench.queue_job(), redelivered=True)
     assert bench.dispatch(job, Delivery(QUEUE, b"x", False)) == ["dead", "handed over"]
 
 
-def test_message_that_was_delivered_before_waits_when_there_is_no_time(bench: Bench) -> None:
+def test_redelivered_message_is_postponed_when_too_little_time_is_left(bench: Bench) -> None:
     job = replace(bench.queue_job(), redelivered=True)
     [handled] = bench.dispatcher().handle([job], lambda: 1.0)
     assert handled.outcome == "postponed"
     assert bench.next(SHORTEST).body == job.body
 
 
-def test_message_that_cannot_be_parked_is_left_in_its_queue(bench: Bench) -> None:
+def test_message_that_cannot_be_parked_stays_in_its_queue(bench: Bench) -> None:
     class Away:
         def __init__(self, part: Any) -> None:
             self._part = part
@@ -399,5 +401,5 @@ def test_message_that_cannot_be_parked_is_left_in_its_queue(bench: Bench) -> Non
     wrap = lambda part: Away(part) if hasattr(part, "publish") else part  # noqa: E731
     delivery = bench.queue_job()
     assert bench.dispatch(delivery, wrap=wrap) == ["left"]
-    assert bench.record().state == "running"  # render has the job; the message that comes again waits for the lease
+    assert bench.record().state == "running"  # render has the job; its redelivered message waits for the lease
     assert bench.dispatch(delivery) == ["parked"]

@@ -1,6 +1,7 @@
-"""Dispatch and settle killed before and after every step: the job ends all the same, and is announced.
+"""Kills dispatch and settle before and after every step; the job still ends and is announced.
 
-S3, EventBridge and RabbitMQ are real. Lambda between the two functions is played, and so is the clock.
+RabbitMQ is real; moto provides S3 and EventBridge. The tests stand in for Lambda between the two functions, and set
+the clock.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ from urlshot.store import Store
 
 LEASED = timedelta(seconds=LEASE)
 ROUNDS = 30
-"""More rounds of deliveries than any job here needs."""
+"""Rounds of deliveries after which a test fails; no job here needs as many."""
 
 
 class Killed(BaseException):
-    """The function is gone; none of its error handlers run."""
+    """Stands for the end of the process; it is no Exception, so that the code under test does not handle it."""
 
 
 class Fuse:
-    """Lets `steps` calls to the outside through, and kills before the next one, or after it, with its answer lost."""
+    """Kills the function at the external call that follows `steps` others: before the call, or after it, unanswered."""
 
     def __init__(self, steps: int, *, after: bool) -> None:
         self.left = steps
@@ -64,10 +65,10 @@ class Fuse:
 
 
 class Deletion:
-    """Deletes the job right before the call to the outside that follows `steps` others."""
+    """Deletes the job immediately before the external call that follows `steps` others."""
 
     def __init__(self, bench: Bench, steps: int) -> None:
-        self.came = False
+        self.done = False
         self._bench = bench
         self._left = steps
         self._lock = threading.Lock()
@@ -89,24 +90,26 @@ class Deletion:
                 due = self._left == -1
             if due:
                 self._bench.delete()
-                self.came = True
+                self.done = True
             return function(*args, **more)
 
         return call
 
 
 class History:
-    """One job from its message to its end, with Lambda's part played: at most one function is killed."""
+    """Runs one job from its message to its end, in Lambda's place; at most one function is killed."""
 
     def __init__(self, bench: Bench, rendered: Callable[[RenderJob], dict[str, Any]]) -> None:
         self._bench = bench
         self._rendered = rendered
 
     def play(self, *, dispatch: Wrap | None = None, settle: Wrap | None = None, settle_again: bool = True) -> bool:
-        """Plays the job to its end; returns whether a function was killed.
+        """Runs the job to its end, and returns whether a function was killed.
 
-        `settle_again` says whether Lambda calls a settle again that was killed; otherwise only the parked message is
-        left.
+        Args:
+            dispatch: Wraps the parts of the first dispatch, for example with a `Fuse`.
+            settle: Wraps the parts of the first settle.
+            settle_again: Whether Lambda invokes a killed settle again. If not, only the parked message is left.
         """
         bench, killed_one = self._bench, False
         waiting = [bench.queue_job()]
@@ -134,7 +137,7 @@ class History:
         pytest.fail(f"messages are still waiting after {ROUNDS} rounds")
 
     def check(self, state: str) -> int:
-        """Reads the books; returns how many times the end was announced."""
+        """Checks that the job ended in `state` and left nothing, and returns how many times its end was announced."""
         bench, record = self._bench, self._bench.record()
         assert (record.state, record.announced) == (state, True)
         keys = [event["detail"]["event_key"] for event in bench.events()]
@@ -159,7 +162,7 @@ def fresh(bench: Bench) -> None:
 
 
 def outcomes(bench: Bench, report: Report) -> dict[str, tuple[Callable[[RenderJob], dict[str, Any]], str]]:
-    """What render does with each job, and the state that the job ends in."""
+    """Returns what render does with each job, and the state in which the job ends, by the name of the outcome."""
     first = iter([True])
     return {
         "report": (lambda job: bench.rendered(job, report), "done"),
@@ -185,8 +188,8 @@ def test_dispatch_killed_at_every_step(bench: Bench, report: Report, outcome: st
         if not was_killed:
             break
     else:
-        pytest.fail("the fuse never outlasted the work")
-    assert announced == {1}  # dispatch announces nothing of a job that it hands over
+        pytest.fail("dispatch was killed in every run, so it makes more calls than were tried")
+    assert announced == {1}  # dispatch does not announce a job that it hands over
 
 
 @pytest.mark.timeout(180)
@@ -206,15 +209,15 @@ def test_settle_killed_at_every_step(
         if not was_killed:
             break
     else:
-        pytest.fail("the fuse never outlasted the work")
-    # Twice only where the crash fell between the announcement and its note; the key is the same.
+        pytest.fail("settle was killed in every run, so it makes more calls than were tried")
+    # The end is announced twice, with one key, only if settle dies between the announcement and the note of it.
     assert announced <= {1, 2}
     assert 1 in announced
 
 
 @pytest.mark.parametrize("outcome", ["report", "killed"])
-def test_destination_that_never_comes(bench: Bench, report: Report, outcome: str) -> None:
-    """The parked message comes back when the lease is over, and the job has its next attempt."""
+def test_job_whose_result_never_reaches_settle_has_another_attempt(bench: Bench, report: Report, outcome: str) -> None:
+    """The parked message comes back after the lease and starts the next attempt."""
     assert bench.dispatch(bench.queue_job()) == ["handed over"]
     bench.jobs.clear()
     bench.now += LEASED + timedelta(seconds=1)
@@ -228,7 +231,7 @@ def test_destination_that_never_comes(bench: Bench, report: Report, outcome: str
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("outcome", ["report", "page_status", "killed"])
 def test_job_deleted_at_every_step_of_dispatch_leaves_nothing(bench: Bench, report: Report, outcome: str) -> None:
-    """Whether dispatch hands the job over or drops it, no record and no PDF come back."""
+    """Whether dispatch hands over or drops the job, no record and no PDF reappear."""
     handed_over = set()
     for steps in range(30):
         fresh(bench)
@@ -237,39 +240,39 @@ def test_job_deleted_at_every_step_of_dispatch_leaves_nothing(bench: Bench, repo
         handed_over.add(len(bench.jobs))
         while bench.jobs:
             bench.settle(outcomes(bench, report)[outcome][0](bench.jobs.pop()))
-        if not deletion.came:
-            break  # dispatch makes fewer calls
+        if not deletion.done:
+            break  # dispatch makes no more calls than `steps`
         bench.now += LEASED + timedelta(seconds=1)
         for delivery in bench.waiting():
             assert bench.dispatch(delivery) == ["dropped"]
         assert (bench.store.read(ID), bench.pdf(), bench.waiting()) == (None, None, [])
         assert bench.slots_free() == bench.renders
     else:
-        pytest.fail("dispatch makes more calls than that")
+        pytest.fail("dispatch makes more calls than were tried")
     assert handed_over == {0, 1}
 
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("outcome", ["report", "page_status", "killed"])
 def test_job_deleted_at_every_step_of_settle_leaves_nothing(bench: Bench, report: Report, outcome: str) -> None:
-    """Whatever settle does after the deletion, no record and no PDF come back."""
+    """Whatever settle does after the deletion, no record and no PDF reappear."""
     for steps in range(30):
         fresh(bench)
         bench.dispatch(bench.queue_job())
         event = outcomes(bench, report)[outcome][0](bench.jobs.pop())
         deletion = Deletion(bench, steps)
         bench.settle(event, deletion.wrap)
-        if not deletion.came:
-            break  # settle makes fewer calls
+        if not deletion.done:
+            break  # settle makes no more calls than `steps`
         for delivery in bench.waiting():
             assert bench.dispatch(delivery) == ["dropped"]
         assert (bench.store.read(ID), bench.pdf(), bench.waiting()) == (None, None, [])
         assert bench.slots_free() == bench.renders
     else:
-        pytest.fail("settle makes more calls than that")
+        pytest.fail("settle makes more calls than were tried")
 
 
-def test_broker_away_while_settling_ends_the_job_once_it_is_back(bench: Bench, report: Report) -> None:
+def test_parked_message_announces_an_end_that_settle_could_not_publish(bench: Bench, report: Report) -> None:
     bench.dispatch(bench.queue_job())
     event = bench.rendered(bench.jobs.pop(), report)
 

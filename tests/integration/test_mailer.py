@@ -1,4 +1,4 @@
-"""A mail for each event once, as far as that can be known: powertools' idempotency over real conditional writes."""
+"""Tests that each event is mailed once, as far as this can be known, by powertools' idempotency over moto's S3."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ SETTINGS = MailSettings(bucket="", mail_from="from@example.com", mail_to="to@exa
 
 
 class Killed(BaseException):
-    """The function is gone between sending and noting that it sent."""
+    """Stands for a function that dies between the mail and the note of it."""
 
 
 class Post:
-    """SES as moto has it, which counts, and dies after sending if told so."""
+    """moto's SES with counters. It can fail before a mail (`fails`, `refuses`) or die after it (`dies`)."""
 
     def __init__(self) -> None:
         self._ses = boto3.client("sesv2")
@@ -47,7 +47,7 @@ class Post:
     def send_email(self, **mail: Any) -> Any:
         if self.fails is not None:
             raise self.fails
-        [address] = mail["Destination"]["ToAddresses"]  # nobody sees who else is told
+        [address] = mail["Destination"]["ToAddresses"]  # one address only, so that no recipient sees the others
         if address in self.refuses:
             raise RuntimeError(f"{address} is refused")
         answer = self._ses.send_email(**mail)
@@ -60,7 +60,7 @@ class Post:
 
 @pytest.fixture
 def mailer(store: Store) -> Callable[[Post], tuple[Mailer, S3Claims]]:
-    """Makes mailers as fresh processes would: each with claims of its own, over the same bucket."""
+    """Returns a function that makes mailers as new processes do: each with its own claims, on the same bucket."""
 
     def make(post: Post) -> tuple[Mailer, S3Claims]:
         claims = S3Claims(store.bucket, s3_client())
@@ -88,7 +88,7 @@ def detail(report: Report) -> Detail:
 Make = Callable[[Post], tuple[Mailer, S3Claims]]
 
 
-def test_an_event_that_comes_again_is_mailed_once(mailer: Make, detail: Detail, store: Store) -> None:
+def test_repeated_event_is_mailed_once(mailer: Make, detail: Detail, store: Store) -> None:
     post = Post()
     for _ in range(3):
         mailer(post)[0].mail(detail, context())
@@ -98,7 +98,7 @@ def test_an_event_that_comes_again_is_mailed_once(mailer: Make, detail: Detail, 
     assert body["status"] == "COMPLETED"
 
 
-def test_two_events_are_two_mails(mailer: Make, detail: Detail) -> None:
+def test_two_events_make_two_mails(mailer: Make, detail: Detail) -> None:
     post = Post()
     one, _ = mailer(post)
     one.mail(detail, context())
@@ -113,9 +113,7 @@ def subscribe(store: Store, *addresses: str) -> tuple[str, ...]:
         return names
 
 
-def test_each_subscriber_gets_a_mail_of_his_own_beside_the_operators(
-    mailer: Make, detail: Detail, store: Store
-) -> None:
+def test_subscribers_and_operator_each_get_their_own_mail(mailer: Make, detail: Detail, store: Store) -> None:
     subscribe(store, "a@example.com", "b@example.com")
     subscribe(store, "a@example.com")  # asked twice
     post = Post()
@@ -125,8 +123,8 @@ def test_each_subscriber_gets_a_mail_of_his_own_beside_the_operators(
     assert store._s3.list_objects_v2(Bucket=store.bucket, Prefix="sub/")["KeyCount"] == 0
 
 
-def test_two_events_that_answer_one_subscription_are_one_mail(mailer: Make, detail: Detail, store: Store) -> None:
-    """A request that hits within seconds of the end: the end's event serves it as well as its own."""
+def test_two_events_for_one_subscription_make_one_mail(mailer: Make, detail: Detail, store: Store) -> None:
+    """Both events answer a request that hits within seconds of the end: the event of the end, and the hit's own."""
     names = subscribe(store, "a@example.com")
     own = {"event_key": f"{ID}:z:cached", "cached": True, "subscriptions": names, "audience": "subscribers"}
     hit = detail.model_copy(update=own)
@@ -145,10 +143,8 @@ def test_two_events_that_answer_one_subscription_are_one_mail(mailer: Make, deta
     assert store._s3.list_objects_v2(Bucket=store.bucket, Prefix="sub/")["KeyCount"] == 0
 
 
-def test_an_event_that_comes_again_takes_no_later_subscription_with_it(
-    mailer: Make, detail: Detail, store: Store
-) -> None:
-    """One that was asked for in the seconds of tolerance, for a newer render."""
+def test_repeated_event_leaves_later_subscriptions(mailer: Make, detail: Detail, store: Store) -> None:
+    """The later subscription lies within the tolerance of the older end, but waits for a newer render."""
     post = Post()
     subscribe(store, "a@example.com")
     mailer(post)[0].mail(detail, context())
@@ -159,7 +155,7 @@ def test_an_event_that_comes_again_takes_no_later_subscription_with_it(
     assert store._s3.list_objects_v2(Bucket=store.bucket, Prefix="sub/")["KeyCount"] == 0
 
 
-def test_what_is_for_subscribers_only_is_not_mailed_to_the_operator(
+def test_event_for_subscribers_only_is_not_mailed_to_the_operator(
     mailer: Make, detail: Detail, store: Store, report: Report
 ) -> None:
     names = subscribe(store, "a@example.com")
@@ -169,7 +165,7 @@ def test_what_is_for_subscribers_only_is_not_mailed_to_the_operator(
     assert post.to == ["a@example.com"]
 
 
-def test_where_the_operator_wants_no_mails_subscribers_get_theirs(
+def test_subscribers_get_mails_when_the_operator_wants_none(
     mailer: Make, detail: Detail, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     subscribe(store, "a@example.com")
@@ -180,14 +176,14 @@ def test_where_the_operator_wants_no_mails_subscribers_get_theirs(
 
 
 @pytest.mark.parametrize("refused", ["to@example.com", "a@example.com"])
-def test_one_address_that_is_refused_does_not_keep_the_mail_from_the_others(
+def test_refused_address_does_not_keep_mails_from_the_others(
     mailer: Make, detail: Detail, store: Store, refused: str
 ) -> None:
     subscribe(store, "a@example.com", "b@example.com")
     post = Post()
     post.refuses = {refused}
     everyone = {"a@example.com", "b@example.com", "to@example.com"}
-    with pytest.raises(RuntimeError):  # Lambda comes again with the event
+    with pytest.raises(RuntimeError):  # Lambda invokes the function again with the event
         mailer(post)[0].mail(detail, context())
     assert set(post.to) == everyone - {refused}
     post.refuses = set()
@@ -195,7 +191,7 @@ def test_one_address_that_is_refused_does_not_keep_the_mail_from_the_others(
     assert sorted(post.to) == sorted(everyone)
 
 
-def test_what_was_refused_is_tried_again(mailer: Make, detail: Detail) -> None:
+def test_refused_mail_is_sent_again(mailer: Make, detail: Detail) -> None:
     post = Post()
     post.fails = RuntimeError("throttled")
     with pytest.raises(RuntimeError):
@@ -205,18 +201,16 @@ def test_what_was_refused_is_tried_again(mailer: Make, detail: Detail) -> None:
     assert post.sent == 1
 
 
-def test_a_claim_that_was_never_marked_is_left_while_it_may_live_then_mailed_again_and_counted(
-    mailer: Make, detail: Detail
-) -> None:
+def test_mail_with_an_unfinished_claim_is_sent_again_after_its_deadline(mailer: Make, detail: Detail) -> None:
     post = Post()
     post.dies = Killed()
     with pytest.raises(Killed):
         mailer(post)[0].mail(detail, context(seconds_left=0.5))
     post.dies = None
     second, claims = mailer(post)
-    with pytest.raises(IdempotencyAlreadyInProgressError):  # Lambda comes again with the event
+    with pytest.raises(IdempotencyAlreadyInProgressError):  # Lambda invokes the function again with the event
         second.mail(detail, context())
-    # The claim ends when its function had to be done; there is no event to wait for, only the clock.
+    # The claim expires at the function's deadline, which nothing signals.
     while post.sent == 1:
         try:
             second.mail(detail, context())

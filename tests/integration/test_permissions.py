@@ -1,4 +1,4 @@
-"""The guard of the integration tests refuses calls that a role does not allow."""
+"""Tests that the guard of the integration tests refuses AWS calls that a function's role does not allow."""
 
 from __future__ import annotations
 
@@ -45,32 +45,32 @@ def statement(action: str | list[str], resource: str | list[str], **more: Any) -
         (statement("a:B", "*", Condition={"StringEquals": {"k": "v"}}), Need("a:B", "x"), False),
     ],
 )
-def test_a_statement_allows_what_it_says(given: dict[str, Any], need: Need, allowed: bool) -> None:
+def test_statement_allows_its_actions_on_its_resources(given: dict[str, Any], need: Need, allowed: bool) -> None:
     assert allows(given, need) is allowed
 
 
 @pytest.mark.parametrize("given", [{"Effect": "Deny"}, {"Condition": {"ArnLike": {"k": "v"}}}])
-def test_what_is_not_understood_is_not_guessed(given: dict[str, Any]) -> None:
+def test_unsupported_statement_is_an_error(given: dict[str, Any]) -> None:
     with pytest.raises(LookupError):
         allows(statement("a:B", "*") | given, Need("a:B", "x"))
 
 
-def test_a_call_that_nobody_thought_of_is_an_error() -> None:
+def test_unknown_call_is_an_error() -> None:
     with pytest.raises(LookupError):
         list(needs("s3", "DeleteBucket", {"Bucket": "x"}))
 
 
-def test_a_change_of_what_was_read_needs_to_be_allowed_to_read() -> None:
+def test_conditional_write_needs_permission_to_read() -> None:
     actions = [need.action for need in needs("s3", "PutObject", {"Key": "job/a.json", "IfMatch": "etag"})]
     assert actions == ["s3:PutObject", "s3:GetObject"]
 
 
-def test_conditional_delete_needs_to_be_allowed_to_read() -> None:
+def test_conditional_delete_needs_permission_to_read() -> None:
     actions = [need.action for need in needs("s3", "DeleteObject", {"Key": "slot/0", "IfMatch": "etag"})]
     assert actions == ["s3:DeleteObject", "s3:GetObject"]
 
 
-def test_copy_needs_to_read_its_source_and_write_its_target() -> None:
+def test_copy_needs_permission_to_read_its_source_and_write_its_target() -> None:
     given = {"CopySource": {"Bucket": "b", "Key": "upload/a/c.pdf"}, "Bucket": "b", "Key": "pdf/a.pdf"}
     assert list(needs("s3", "CopyObject", given)) == [
         Need("s3:GetObject", f"{BUCKET}/upload/a/c.pdf"),
@@ -80,17 +80,17 @@ def test_copy_needs_to_read_its_source_and_write_its_target() -> None:
 
 @pytest.fixture
 def without(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Need], None]:
-    """Takes one permission away from a role: statements lose the action if they allow it on the resource."""
+    """Returns a function that removes an action from all statements of a role that allow it on a resource."""
 
-    def take_away(room: str, need: Need) -> None:
+    def take_away(function: str, need: Need) -> None:
         left = [
             {**one, "Action": [action for action in one["Action"] if action != need.action]}
             if allows(one, need)
             else one
-            for one in guard.roles[room]
+            for one in guard.roles[function]
         ]
-        assert left != guard.roles[room]
-        monkeypatch.setitem(guard.roles, room, left)
+        assert left != guard.roles[function]
+        monkeypatch.setitem(guard.roles, function, left)
         monkeypatch.setattr(guard, "denied", [])
 
     return take_away
@@ -112,7 +112,7 @@ def test_dispatch_fails_without_a_permission(
     delivery = bench.queue_job()
     without("dispatch", Need(action, f"{BUCKET}/{key}"))
     assert bench.dispatch(delivery) == ["left"]
-    assert {(room, need.action) for room, need in guard.denied} == {("dispatch", action)}
+    assert {(function, need.action) for function, need in guard.denied} == {("dispatch", action)}
     assert bench.jobs == []
 
 
@@ -143,7 +143,7 @@ def test_settle_fails_without_a_permission(
     without("settle", Need(action, resource))
     with pytest.raises(Broken):
         bench.settle(event)
-    assert {(room, need.action) for room, need in guard.denied} == {("settle", action)}
+    assert {(function, need.action) for function, need in guard.denied} == {("settle", action)}
 
 
 @pytest.mark.parametrize("key", ["pdf/x", "upload/x", "job/x", "slot/x"])
@@ -152,13 +152,13 @@ def test_render_may_touch_nothing_in_the_bucket(guard: Guard, key: str) -> None:
     assert not [action for action in actions if guard.allowed("render", Need(action, f"{BUCKET}/{key}"))]
 
 
-@pytest.mark.parametrize(("room", "key"), [("dispatch", "pdf/x"), ("settle", "upload/x"), ("settle", "slot/x")])
-def test_function_may_not_write_what_another_one_writes(guard: Guard, room: str, key: str) -> None:
-    """dispatch publishes no PDF, settle uploads nothing and takes no slot."""
-    assert not guard.allowed(room, Need("s3:PutObject", f"{BUCKET}/{key}"))
+@pytest.mark.parametrize(("function", "key"), [("dispatch", "pdf/x"), ("settle", "upload/x"), ("settle", "slot/x")])
+def test_function_may_not_write_objects_of_another_function(guard: Guard, function: str, key: str) -> None:
+    """dispatch publishes no PDF; settle uploads no PDF and takes no slot."""
+    assert not guard.allowed(function, Need("s3:PutObject", f"{BUCKET}/{key}"))
 
 
-def test_a_missing_key_is_forbidden_to_who_may_not_list(
+def test_missing_key_is_forbidden_without_permission_to_list(
     guard: Guard,
     parts: Parts,
     monkeypatch: pytest.MonkeyPatch,

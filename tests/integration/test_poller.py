@@ -1,4 +1,4 @@
-"""The mapping on a real broker: batches, acknowledgement on success, requeueing of the whole batch on an error."""
+"""Tests the local event source mapping on a real broker: batches, acknowledgements, and requeueing on an error."""
 
 import asyncio
 import base64
@@ -26,7 +26,7 @@ BAD = Answer(b'{"errorType": "X"}', "Unhandled", "r")
 
 
 class Recorder:
-    """Stands where the functions are: keeps every event and answers as it is told to."""
+    """Stands in for the functions: records every event, and answers with the given answers and then with success."""
 
     def __init__(self, *answers: Answer | Exception) -> None:
         self.events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -65,7 +65,7 @@ Start = Callable[..., Any]
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def start(url: str, request: pytest.FixtureRequest) -> AsyncIterator[Start]:
-    """Starts a poller on a new queue; gives the poller, a channel and the queue's name."""
+    """Returns a function that starts a poller on a new queue, and returns a channel and the queue's name."""
     connection = await aio_pika.connect(url)
     channel = await connection.channel()
     queue = (
@@ -74,12 +74,12 @@ async def start(url: str, request: pytest.FixtureRequest) -> AsyncIterator[Start
     tasks: list[asyncio.Task[None]] = []
 
     async def begin(
-        recorder: Recorder, said: Callable[[str], None] = lambda _text: None, **changes: Any
+        recorder: Recorder, say: Callable[[str], None] = lambda _text: None, **changes: Any
     ) -> tuple[aio_pika.abc.AbstractChannel, str]:
         given: dict[str, Any] = {"batch_size": 10, "window": 0.3, "function": "F", "broker": "arn", "secret": "s"}
         address = changes.pop("url", url)
         mapping = QueueMapping(queue=queue, vhost="/", **{**given, **changes})
-        poller = Poller(mapping, address, recorder, said)  # type: ignore[arg-type]
+        poller = Poller(mapping, address, recorder, say)  # type: ignore[arg-type]
         tasks.append(asyncio.create_task(poller.run()))
         await asyncio.wait_for(poller.consuming.wait(), 10)
         return channel, queue
@@ -101,12 +101,12 @@ def texts(records: list[dict[str, Any]]) -> list[str]:
 
 
 async def waiting(channel: aio_pika.abc.AbstractChannel, queue: str) -> int:
-    """Messages that are ready, once the poller has been stopped or has settled what it had."""
+    """Returns how many messages of the queue are ready."""
     declared = await channel.declare_queue(queue, passive=True)
     return declared.declaration_result.message_count or 0
 
 
-async def test_messages_arrive_as_lambda_writes_them(start: Start) -> None:
+async def test_message_arrives_in_lambdas_format(start: Start) -> None:
     recorder = Recorder()
     channel, queue = await start(recorder)
     await publish(
@@ -134,7 +134,7 @@ async def test_messages_arrive_as_lambda_writes_them(start: Start) -> None:
     assert base64.b64decode(record["data"]) == b'{"url": "x"}'
 
 
-async def test_a_batch_closes_at_its_size_and_one_runs_at_a_time(start: Start) -> None:
+async def test_batch_closes_at_its_size_and_one_runs_at_a_time(start: Start) -> None:
     recorder = Recorder()
     recorder.gate = asyncio.Event()
     channel, queue = await start(recorder, batch_size=3, window=1.0)
@@ -148,7 +148,7 @@ async def test_a_batch_closes_at_its_size_and_one_runs_at_a_time(start: Start) -
     assert recorder.most == 1
 
 
-async def test_an_error_requeues_the_whole_batch_and_success_acknowledges_it(start: Start) -> None:
+async def test_error_requeues_the_whole_batch_and_success_acknowledges_it(start: Start) -> None:
     recorder = Recorder(BAD, GOOD)
     channel, queue = await start(recorder, batch_size=3)
     await publish(channel, queue, "a", "b", "c")
@@ -162,7 +162,7 @@ async def test_an_error_requeues_the_whole_batch_and_success_acknowledges_it(sta
     assert await waiting(channel, queue) == 0
 
 
-async def test_throttling_requeues_too(start: Start) -> None:
+async def test_throttled_batch_is_requeued(start: Start) -> None:
     recorder = Recorder(Throttled("F"))
     channel, queue = await start(recorder)
     await publish(channel, queue, "a")
@@ -170,7 +170,7 @@ async def test_throttling_requeues_too(start: Start) -> None:
     assert texts(await recorder.batch()) == ["a"]
 
 
-async def test_a_window_of_zero_loses_nothing_and_keeps_the_order(start: Start) -> None:
+async def test_window_of_zero_loses_no_message_and_keeps_the_order(start: Start) -> None:
     recorder = Recorder()
     recorder.gate = asyncio.Event()
     channel, queue = await start(recorder, batch_size=10, window=0)
@@ -185,7 +185,7 @@ async def test_a_window_of_zero_loses_nothing_and_keeps_the_order(start: Start) 
 
 
 class RawProperties(Basic.Properties):
-    """Properties that go out as the bytes that they are made of: flags first."""
+    """Properties that are sent as raw bytes: the flags first, then the values."""
 
     def __init__(self, raw: bytes) -> None:
         super().__init__()
@@ -203,7 +203,7 @@ ODD = [
     (b"\x00\x80\x03M\xfcl", "messageId", "M\ufffdl"),
     (b"\x80\x00\x02\xff\xfe", "contentType", "\ufffd\ufffd"),
     (b"\x00\x40" + b"\xff" * 8, "timestamp", None),
-    (b"\x00\x40" + (1_767_225_600_000).to_bytes(8, "big"), "timestamp", None),  # milliseconds by mistake
+    (b"\x00\x40" + (1_767_225_600_000).to_bytes(8, "big"), "timestamp", None),  # milliseconds instead of seconds
     (headers(b"\x02\xfckS\0\0\0\x01v"), "headers", {"\ufffdk": {"bytes": [118]}}),
     (headers(b"\x01kS\0\0\0\x03M\xfcl"), "headers", {"k": {"bytes": [77, 0xFC, 108]}}),
     (headers(b"\x01kT" + b"\x7f" * 8), "headers", {"k": None}),
@@ -213,7 +213,7 @@ ODD = [
 ]
 
 
-async def test_an_odd_message_arrives_and_its_neighbours_with_it(start: Start) -> None:
+async def test_unusual_message_arrives_together_with_its_neighbours(start: Start) -> None:
     recorder, said = Recorder(), list[str]()
     channel, queue = await start(recorder, said.append, batch_size=2 * len(ODD), window=5)
     plain = await channel.get_underlay_channel()
@@ -231,12 +231,12 @@ async def test_an_odd_message_arrives_and_its_neighbours_with_it(start: Start) -
     assert said == []
 
 
-async def test_a_routing_key_that_is_no_utf8_disturbs_nobody(start: Start, url: str) -> None:
+async def test_message_with_an_invalid_utf8_routing_key_arrives(start: Start, url: str) -> None:
     recorder = Recorder()
     channel, queue = await start(recorder)
     exchange = await channel.declare_exchange("odd-keys", aio_pika.ExchangeType.FANOUT, auto_delete=True)
     await (await channel.get_queue(queue)).bind(exchange)
-    # Of all that this machine has, only py-amqp sends such a key: it writes lone surrogates as they are.
+    # aio_pika refuses such a key; py-amqp encodes lone surrogates as they are.
     await asyncio.to_thread(publish_with_key, url, "odd-keys", "\udcfc")
     assert texts(await recorder.batch()) == ["odd"]
 
@@ -247,7 +247,7 @@ def publish_with_key(url: str, exchange: str, key: str) -> None:
         connection.channel().basic_publish(amqp.Message("odd"), exchange, key, timeout=10)
 
 
-async def test_a_message_over_the_limit_alone_is_dropped_alone_and_said(start: Start) -> None:
+async def test_message_over_the_limit_is_dropped_alone_and_reported(start: Start) -> None:
     recorder, said = Recorder(), asyncio.Queue[str]()
     channel, queue = await start(recorder, said.put_nowait, batch_size=3, window=0.3)
     await publish(channel, queue, "a", "x" * 4_800_000, "b")  # 6.4 MB in base64
@@ -262,7 +262,7 @@ async def test_a_message_over_the_limit_alone_is_dropped_alone_and_said(start: S
     assert await waiting(channel, queue) == 0
 
 
-async def test_a_batch_closes_before_its_event_is_over_the_limit(start: Start) -> None:
+async def test_batch_closes_before_its_event_exceeds_the_limit(start: Start) -> None:
     recorder = Recorder()
     channel, queue = await start(recorder, batch_size=10, window=5)
     await publish(channel, queue, *(letter * 2_000_000 for letter in "abc"))
@@ -272,7 +272,7 @@ async def test_a_batch_closes_before_its_event_is_over_the_limit(start: Start) -
 
 
 class Relay:
-    """Passes bytes to the broker until it is told to cut every connection."""
+    """A TCP proxy to the broker that can cut every connection."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -300,7 +300,7 @@ class Relay:
         self._writers.clear()
 
 
-async def test_a_lost_connection_is_made_again_and_a_batch_still_runs_alone(url: str, start: Start) -> None:
+async def test_lost_connection_is_reopened_and_batches_do_not_overlap(url: str, start: Start) -> None:
     recorder = Recorder()
     recorder.gate = asyncio.Event()
     relay = Relay(urlsplit(url).port or 0)
@@ -309,7 +309,7 @@ async def test_a_lost_connection_is_made_again_and_a_batch_still_runs_alone(url:
     channel, queue = await start(recorder, url=through)
     await publish(channel, queue, "a")
     assert texts(await recorder.batch()) == ["a"]
-    relay.cut()  # in the middle of the batch
+    relay.cut()  # while the batch runs
     await asyncio.sleep(0.5)
     assert recorder.events.empty()
     recorder.gate.set()

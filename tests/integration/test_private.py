@@ -1,4 +1,4 @@
-"""Private jobs: their secrets reach the renderer and are nowhere else."""
+"""Tests that the secrets of private jobs reach render and are stored or logged nowhere."""
 
 from __future__ import annotations
 
@@ -41,19 +41,20 @@ def ask(bench: Bench) -> tuple[str, Delivery]:
 
 
 def everything_in(bench: Bench) -> str:
+    """Returns the content of all objects in the bucket."""
     s3 = boto3.client("s3")
     keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bench.store.bucket)["Contents"]]
     return "".join(s3.get_object(Bucket=bench.store.bucket, Key=key)["Body"].read().decode() for key in keys)
 
 
 def rendered(bench: Bench, delivery: Delivery, outcome: Report | UrlshotError) -> str:
-    """Hands a job over and settles it; its parked message is taken away."""
+    """Hands a job over, removes its parked message, settles the job, and returns the outcome."""
     assert bench.dispatch(delivery) == ["handed over"]
     bench.waiting()
     return bench.settle(bench.rendered(bench.jobs[-1], outcome))
 
 
-def test_secrets_reach_the_renderer_and_are_nowhere_else(
+def test_secrets_reach_render_and_nothing_else(
     bench: Bench,
     report: Report,
     caplog: pytest.LogCaptureFixture,
@@ -64,11 +65,11 @@ def test_secrets_reach_the_renderer_and_are_nowhere_else(
     assert rendered(bench, bench.next(delay_queue(QUEUE, 1)), report) == "done"
     assert [job.private for job in bench.jobs] == [PRIVATE, PRIVATE]
     assert {job.id for job in bench.jobs} == {job_id}
-    told = json.dumps([bench.events(), bench.completions()])
+    announced = json.dumps([bench.events(), bench.completions()])
     logged = "".join(str(vars(line)) for line in caplog.records)
-    assert job_id in told
+    assert job_id in announced
     assert job_id in logged
-    assert "s3cret" not in everything_in(bench) + told + logged
+    assert "s3cret" not in everything_in(bench) + announced + logged
 
 
 def test_private_job_is_never_a_hit(bench: Bench, report: Report) -> None:
@@ -94,12 +95,12 @@ def test_dead_letter_has_no_secrets(bench: Bench, code: str) -> None:
     [dead] = bench.broker.take(DEAD)
     assert json.loads(dead.body)["private"] == "stripped"
     assert json.loads(dead.headers["reason"])["code"] == code
-    # and moving it back does not render it without them
+    # If the dead letter is moved back, it is not rendered without its secrets.
     body = dead.body.encode() if isinstance(dead.body, str) else dead.body
     assert bench.dispatch(Delivery(QUEUE, body, False)) == ["dead"]
 
 
-def test_any_amqp_client_may_ask_privately(bench: Bench, report: Report) -> None:
+def test_bare_message_can_request_a_private_job(bench: Bench, report: Report) -> None:
     secret = PRIVATE.model_dump(mode="json", exclude_defaults=True)
     body = json.dumps({"url": URL, "private": secret}).encode()
     assert bench.dispatch(Delivery(QUEUE, body, False)) == ["queued"]

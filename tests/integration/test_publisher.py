@@ -1,4 +1,4 @@
-"""The connection to the broker over a long life: reused, found dead after a freeze, and bounded in every wait."""
+"""Tests that the connection to the broker is reused, replaced when it is dead, and bounded in every wait."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from urlshot.messages import EXCHANGE, QUEUE, START
 
 
 class Line:
-    """A TCP line to the broker that can fall silent, as it does for a function that was frozen while a NAT forgot it:
-    nothing is refused and nothing is closed, and no byte arrives any more."""
+    """A TCP proxy to the broker that can fall silent: it closes no connection, but passes no bytes any more.
+
+    A frozen function sees this when a NAT gateway forgets its connection.
+    """
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -33,7 +35,7 @@ class Line:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def fall_silent(self) -> None:
-        """For the connections that there are; new ones work."""
+        """Silences the existing connections; new ones work."""
         self._silent.update(range(1, self.opened + 1))
 
     def close(self) -> None:
@@ -86,7 +88,7 @@ def test_one_connection_serves_many_publishes(publisher: Publisher, line: Line, 
     assert len(broker.take(QUEUE)) == 5
 
 
-def test_a_connection_that_fell_silent_costs_one_wait_and_is_made_anew(
+def test_silent_connection_is_replaced_after_one_confirm_timeout(
     publisher: Publisher, line: Line, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(broker_module, "CONFIRM_SECONDS", 0.5)
@@ -99,10 +101,10 @@ def test_a_connection_that_fell_silent_costs_one_wait_and_is_made_anew(
     assert len(broker.take(QUEUE)) == 2
 
 
-def test_a_connection_that_was_idle_is_made_anew_without_waiting_for_the_old(
+def test_idle_connection_is_replaced_without_a_wait(
     publisher: Publisher, line: Line, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A function that was frozen for an hour: what happened to its socket meanwhile, it has not heard."""
+    """A function that was frozen for an hour may hold a dead socket without any sign of it."""
     publish(publisher)
     line.fall_silent()
     an_hour_later = time.monotonic() + 3600
@@ -112,7 +114,7 @@ def test_a_connection_that_was_idle_is_made_anew_without_waiting_for_the_old(
     assert len(broker.take(QUEUE)) == 2
 
 
-def test_who_waits_for_others_publishes_waits_no_longer_than_one_may_take(
+def test_publish_waits_for_others_no_longer_than_one_may_take(
     publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(broker_module, "PUBLISH_SECONDS", 0.2)

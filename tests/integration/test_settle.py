@@ -1,4 +1,4 @@
-"""One invocation of render from its record to the announcement, with real S3, EventBridge and RabbitMQ."""
+"""Tests settle from Lambda's record of a render to the announcement, on RabbitMQ and moto's S3 and EventBridge."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def bench(store: Store, broker: Broker) -> Bench:
 
 
 def handed_over(bench: Bench) -> RenderJob:
-    """Queues a job and hands it over; its parked message is taken away."""
+    """Queues a job, hands it over, and removes its parked message."""
     assert bench.dispatch(bench.queue_job()) == ["handed over"]
     bench.waiting()
     return bench.jobs[-1]
@@ -65,7 +65,7 @@ def test_completion_carries_the_correlation_id_of_the_request(bench: Bench, repo
 
 
 @pytest.mark.parametrize("code", ["page_status", "blocked_target", "too_large"])
-def test_error_that_a_retry_cannot_change_fails_the_job_at_once(bench: Bench, code: str) -> None:
+def test_permanent_error_fails_the_job_immediately(bench: Bench, code: str) -> None:
     assert bench.settle(bench.rendered(handed_over(bench), UrlshotError(code, "Why."))) == "failed"
     record = bench.record()
     assert (record.state, record.attempt, record.announced) == ("failed", 1, True)
@@ -76,7 +76,7 @@ def test_error_that_a_retry_cannot_change_fails_the_job_at_once(bench: Bench, co
     assert bench.broker.take(DEAD) == []
 
 
-def test_error_that_a_retry_can_change_waits_longer_each_time(bench: Bench) -> None:
+def test_retryable_error_is_retried_after_increasing_delays(bench: Bench) -> None:
     delivery = bench.queue_job()
     for attempt, seconds in ((1, DELAYS[0]), (2, DELAYS[1])):
         assert bench.dispatch(delivery) == ["handed over"]
@@ -95,12 +95,12 @@ def test_error_that_a_retry_can_change_waits_longer_each_time(bench: Bench) -> N
     [event] = bench.events()
     assert event["detail"]["error"]["code"] == "connection_refused"
     [dead] = bench.broker.take(DEAD)
-    # in the bare form, so that moving it back to the work queue asks for it again
+    # The dead letter is a bare message, so that moving it back to the work queue requests the job again.
     assert json.loads(dead.body) == {"url": URL, "options": {}}
     assert json.loads(dead.headers["reason"])["code"] == "connection_refused"
 
 
-def test_retry_of_a_bulk_job_stays_among_bulk_jobs(bench: Bench) -> None:
+def test_retry_of_a_bulk_job_goes_to_the_bulk_queue(bench: Bench) -> None:
     job = handed_over(bench)
     found = bench.store.read(ID)
     assert found is not None
@@ -117,29 +117,29 @@ def test_second_attempt_may_succeed(bench: Bench, report: Report) -> None:
     assert bench.record().attempt == 2
 
 
-def test_render_that_never_started_costs_no_attempt_and_no_message(bench: Bench) -> None:
+def test_render_that_never_started_uses_no_attempt_and_no_new_message(bench: Bench) -> None:
     assert bench.dispatch(bench.queue_job()) == ["handed over"]
     assert bench.settle(never_started(bench.jobs[0])) == "not started"
     record = bench.record()
     assert (record.state, record.attempt, record.not_before) == ("queued", 0, None)
     assert bench.slots_free() == bench.renders
-    parked = bench.next(delay_queue(QUEUE, LEASE))  # the only message there is
+    parked = bench.next(delay_queue(QUEUE, LEASE))
     assert bench.waiting() == []
     assert bench.dispatch(parked) == ["handed over"]
 
 
-# ---- answers that come twice, late, or for another claim -----------------------------------------------------------
+# ---- results that come twice, late, or for another claim -----------------------------------------------------------
 
 
-def test_answer_that_comes_again_changes_nothing(bench: Bench, report: Report) -> None:
+def test_repeated_result_changes_nothing(bench: Bench, report: Report) -> None:
     event = bench.rendered(handed_over(bench), report)
     assert [bench.settle(event) for _ in range(3)] == ["done", "dropped", "dropped"]
     assert len(bench.events()) == 1
     assert bench.pdf() is not None
 
 
-def test_failure_that_comes_again_publishes_its_retry_again_but_uses_no_attempt(bench: Bench) -> None:
-    """Settle may have died before the publish, and cannot know."""
+def test_repeated_failure_publishes_its_retry_again_but_uses_no_attempt(bench: Bench) -> None:
+    """Settle cannot know whether an earlier run died before it published the retry."""
     event = killed(handed_over(bench))
     assert [bench.settle(event) for _ in range(2)] == ["retried", "retried"]
     assert bench.record().attempt == 1
@@ -149,13 +149,13 @@ def test_failure_that_comes_again_publishes_its_retry_again_but_uses_no_attempt(
     assert bench.dispatch(second) == ["parked"]
 
 
-def test_late_answer_of_the_running_claim_still_ends_the_job(bench: Bench, report: Report) -> None:
+def test_late_result_of_the_newest_claim_still_ends_the_job(bench: Bench, report: Report) -> None:
     event = bench.rendered(handed_over(bench), report)
     bench.now += 2 * LEASED
     assert bench.settle(event) == "done"
 
 
-def test_answer_of_an_older_claim_is_dropped(bench: Bench, report: Report) -> None:
+def test_result_of_an_older_claim_is_dropped(bench: Bench, report: Report) -> None:
     assert bench.dispatch(bench.queue_job()) == ["handed over"]
     older = bench.rendered(bench.jobs[0], report, b"%PDF older")
     bench.now += LEASED
@@ -167,7 +167,7 @@ def test_answer_of_an_older_claim_is_dropped(bench: Bench, report: Report) -> No
     assert bench.pdf() == b"%PDF newer"
 
 
-def test_answer_of_an_older_generation_is_dropped_and_its_good_pdf_stays(bench: Bench, report: Report) -> None:
+def test_result_of_an_older_generation_is_dropped_and_its_pdf_stays(bench: Bench, report: Report) -> None:
     event = bench.rendered(handed_over(bench), report)
     assert bench.settle(event) == "done"
     found = bench.store.read(ID)
@@ -178,8 +178,8 @@ def test_answer_of_an_older_generation_is_dropped_and_its_good_pdf_stays(bench: 
     assert bench.pdf() is not None
 
 
-def test_made_up_claim_changes_nothing(bench: Bench, report: Report) -> None:
-    """A renderer that was broken into can call settle, but it knows only its own claim."""
+def test_forged_claim_changes_nothing(bench: Bench, report: Report) -> None:
+    """A compromised render can invoke settle, but it knows only its own claim."""
     job = handed_over(bench)
     assert job.slot is not None
     forged = job.model_copy(
@@ -191,8 +191,8 @@ def test_made_up_claim_changes_nothing(bench: Bench, report: Report) -> None:
     assert bench.slots_free() == bench.renders - 1
 
 
-def test_second_run_that_replaced_the_upload_ends_the_job_itself(bench: Bench, report: Report) -> None:
-    """Lambda may run an event twice. What is published is what the report describes."""
+def test_run_that_replaced_the_upload_ends_the_job(bench: Bench, report: Report) -> None:
+    """Lambda may run an event twice; settle publishes only the PDF that the report describes."""
     job = handed_over(bench)
     first = bench.rendered(job, report, b"%PDF first")
     second = bench.rendered(job, report, b"%PDF second")
@@ -202,7 +202,7 @@ def test_second_run_that_replaced_the_upload_ends_the_job_itself(bench: Bench, r
     assert bench.pdf() == b"%PDF second"
 
 
-def test_report_without_an_upload_is_no_success(bench: Bench, report: Report) -> None:
+def test_report_without_an_upload_is_retried(bench: Bench, report: Report) -> None:
     job = handed_over(bench)
     event = bench.rendered(job, report)
     boto3.client("s3").delete_object(Bucket=bench.store.bucket, Key=f"upload/{ID}/{job.claim}.pdf")
@@ -221,7 +221,7 @@ def test_deleted_job_stays_deleted(bench: Bench, report: Report, asked_again: bo
     assert bench.slots_free() == bench.renders
 
 
-def test_job_that_is_deleted_while_its_pdf_is_published_stays_deleted(bench: Bench, report: Report) -> None:
+def test_job_deleted_while_its_pdf_is_published_stays_deleted(bench: Bench, report: Report) -> None:
     event = bench.rendered(handed_over(bench), report)
 
     class Deleting:
@@ -265,7 +265,7 @@ def test_retry_of_a_private_job_keeps_its_secrets_in_the_message(bench: Bench) -
     assert b"s3cr3t" in bench.next(delay_queue(QUEUE, DELAYS[0])).body
 
 
-def test_error_of_the_function_itself_names_its_request(bench: Bench) -> None:
+def test_unhandled_error_of_render_names_its_request(bench: Bench) -> None:
     event = record_of(
         handed_over(bench), {"errorType": "KeyError", "errorMessage": "'x'"}, "RetriesExhausted", "Unhandled"
     )

@@ -1,4 +1,4 @@
-"""Subscriptions in storage: who is served by which event, whatever comes between."""
+"""Tests which event answers which subscription, on moto's S3."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def subs(store: Store) -> Subscribers:
 
 
 def end(report: Report, at: datetime) -> Detail:
-    """The event of a job that ended at `at`."""
+    """Returns the event of a job that ended at `at`."""
     record: Record = records.done(records.create(ID, URL, Options(), at - SECOND), report, at, SECOND)
     return events.detail(record, "bucket")
 
@@ -42,8 +42,8 @@ def ask(subs: Subscribers, who: Subscriber, at: datetime) -> tuple[str, ...]:
         return names
 
 
-def told(subs: Subscribers, event: Detail) -> list[str]:
-    """Serves an event as a consumer of callbacks does; the addresses that it told."""
+def answered(subs: Subscribers, event: Detail) -> list[str]:
+    """Handles an event as `callback` does, and returns the addresses that it answers."""
     addresses = []
     for waiting in subs.waiting(event, "callback"):
         left = subs.still_waiting(event, waiting.subscriber)
@@ -58,71 +58,67 @@ def keys(store: Store) -> list[str]:
     return [item["Key"] for item in found]
 
 
-def test_an_end_serves_everyone_of_its_kind_and_then_nobody(subs: Subscribers, report: Report, store: Store) -> None:
+def test_end_answers_every_subscriber_of_a_kind_once(subs: Subscribers, report: Report, store: Store) -> None:
     for who in (ANNA, BERT, MAIL):
         ask(subs, who, NOON)
     event = end(report, NOON + SECOND)
-    assert told(subs, event) == [ANNA.address, BERT.address]
-    assert told(subs, event) == []  # the event came again
+    assert answered(subs, event) == [ANNA.address, BERT.address]
+    assert answered(subs, event) == []  # the event is repeated
     assert [one.subscriber for one in subs.waiting(event, "mail")] == [MAIL]
     assert len(keys(store)) == 1
 
 
-def test_who_asks_any_number_of_times_is_told_once(subs: Subscribers, report: Report, store: Store) -> None:
+def test_subscriber_with_many_subscriptions_is_answered_once(subs: Subscribers, report: Report, store: Store) -> None:
     for second in range(5):
         ask(subs, ANNA, NOON + second * SECOND)
     assert len(keys(store)) == 5
-    assert told(subs, end(report, NOON + 10 * SECOND)) == [ANNA.address]
+    assert answered(subs, end(report, NOON + 10 * SECOND)) == [ANNA.address]
     assert keys(store) == []
 
 
-def test_a_late_event_of_an_older_generation_does_not_answer_who_wants_a_newer_one(
-    subs: Subscribers, report: Report
-) -> None:
+def test_late_event_does_not_answer_a_subscription_to_a_newer_render(subs: Subscribers, report: Report) -> None:
     older = end(report, NOON)
     ask(subs, ANNA, NOON + TOLERANCE + SECOND)
-    assert told(subs, older) == []
-    assert told(subs, end(report, NOON + TOLERANCE + 5 * SECOND)) == [ANNA.address]
+    assert answered(subs, older) == []
+    assert answered(subs, end(report, NOON + TOLERANCE + 5 * SECOND)) == [ANNA.address]
 
 
-def test_who_read_the_record_just_before_it_ended_is_served_by_that_end(subs: Subscribers, report: Report) -> None:
-    event = end(report, NOON)  # stamped; its write takes its time, and meanwhile somebody joins
+def test_end_answers_a_subscription_within_the_tolerance_after_it(subs: Subscribers, report: Report) -> None:
+    event = end(report, NOON)  # its time is set before the record is written; meanwhile a request still joins
     ask(subs, ANNA, NOON + TOLERANCE - SECOND)
-    assert told(subs, event) == [ANNA.address]
+    assert answered(subs, event) == [ANNA.address]
 
 
-def test_a_hit_is_told_to_who_hit_and_not_to_who_waits_for_a_newer_render(subs: Subscribers, report: Report) -> None:
-    ask(subs, ANNA, NOON)  # with max_age 0, say
-    names = ask(subs, BERT, NOON + SECOND)  # content with what is there
+def test_hit_answers_only_the_subscriptions_of_its_request(subs: Subscribers, report: Report) -> None:
+    ask(subs, ANNA, NOON)  # waits for a new render
+    names = ask(subs, BERT, NOON + SECOND)  # hits the PDF that exists
     hit = events.cached(ID, URL, "bucket", NOON + SECOND, report, only=names)
     assert hit.audience == "subscribers"
-    assert told(subs, hit) == [BERT.address]
-    assert told(subs, end(report, NOON + 2 * SECOND)) == [ANNA.address]
+    assert answered(subs, hit) == [BERT.address]
+    assert answered(subs, end(report, NOON + 2 * SECOND)) == [ANNA.address]
 
 
-def test_a_hit_of_who_also_waits_leaves_him_waiting(subs: Subscribers, report: Report) -> None:
+def test_hit_leaves_an_earlier_subscription_of_the_same_subscriber(subs: Subscribers, report: Report) -> None:
     ask(subs, ANNA, NOON)
     names = ask(subs, ANNA, NOON + SECOND)
-    assert told(subs, events.cached(ID, URL, "bucket", NOON + SECOND, report, only=names)) == [ANNA.address]
-    assert told(subs, end(report, NOON + 2 * SECOND)) == [ANNA.address]
+    assert answered(subs, events.cached(ID, URL, "bucket", NOON + SECOND, report, only=names)) == [ANNA.address]
+    assert answered(subs, end(report, NOON + 2 * SECOND)) == [ANNA.address]
 
 
-def test_what_is_told_again_to_amqp_clients_answers_no_subscriber(subs: Subscribers, report: Report) -> None:
+def test_event_repeated_for_amqp_clients_answers_no_subscriber(subs: Subscribers, report: Report) -> None:
     ask(subs, ANNA, NOON)
-    assert told(subs, events.cached(ID, URL, "bucket", NOON + SECOND, report)) == []
-    assert told(subs, events.told_again(end(report, NOON + SECOND))) == []
+    assert answered(subs, events.cached(ID, URL, "bucket", NOON + SECOND, report)) == []
+    assert answered(subs, events.told_again(end(report, NOON + SECOND))) == []
 
 
-def test_a_recent_failure_is_told_at_once_to_who_asks_however_old_it_is(subs: Subscribers, report: Report) -> None:
+def test_repeated_failure_answers_a_new_subscription_at_any_age(subs: Subscribers, report: Report) -> None:
     failed = end(report, NOON)
     names = ask(subs, ANNA, NOON + TOLERANCE + 10 * SECOND)
     again = events.told_again(failed, only=names)
-    assert told(subs, again) == [ANNA.address]
+    assert answered(subs, again) == [ANNA.address]
 
 
-def test_a_refused_request_takes_back_its_own_subscription_and_not_that_of_an_accepted_one(
-    subs: Subscribers, report: Report, store: Store
-) -> None:
+def test_refused_request_withdraws_only_its_own_subscriptions(subs: Subscribers, report: Report, store: Store) -> None:
     ask(subs, ANNA, NOON)
 
     def refuse() -> None:
@@ -132,22 +128,20 @@ def test_a_refused_request_takes_back_its_own_subscription_and_not_that_of_an_ac
     with pytest.raises(Transient), subs.asking(ID, [ANNA, MAIL], NOON + SECOND):
         refuse()
     assert len(keys(store)) == 1
-    assert told(subs, end(report, NOON + 2 * SECOND)) == [ANNA.address]
+    assert answered(subs, end(report, NOON + 2 * SECOND)) == [ANNA.address]
 
 
-def test_a_subscription_that_comes_while_one_is_served_survives(
-    subs: Subscribers, report: Report, store: Store
-) -> None:
+def test_subscription_made_while_another_is_answered_survives(subs: Subscribers, report: Report, store: Store) -> None:
     ask(subs, ANNA, NOON)
     event = end(report, NOON + SECOND)
     [waiting] = subs.waiting(event, "callback")
     left = subs.still_waiting(event, waiting.subscriber)
-    names = ask(subs, ANNA, NOON + SECOND)  # between the read and the delete
+    names = ask(subs, ANNA, NOON + SECOND)  # between the read and the deletion
     subs.delete(left)
     assert keys(store) == [f"sub/{ID}/{names[0]}.json"]
 
 
-def test_a_subscription_that_is_taken_back_while_they_are_read_is_left_out(
+def test_subscription_withdrawn_while_they_are_read_is_left_out(
     subs: Subscribers, report: Report, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask(subs, ANNA, NOON)
@@ -163,7 +157,7 @@ def test_a_subscription_that_is_taken_back_while_they_are_read_is_left_out(
     assert [one.subscriber for one in subs.waiting(end(report, NOON + SECOND), "callback")] == [BERT]
 
 
-def test_a_deleted_job_has_no_subscribers_and_others_keep_theirs(
+def test_delete_all_removes_the_subscriptions_of_one_job_only(
     subs: Subscribers, report: Report, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subscribers, "_PAGE", 2)
@@ -188,6 +182,6 @@ def test_lists_are_paged_and_bounded(subs: Subscribers, report: Report, monkeypa
         subs.waiting(event, "callback")
 
 
-def test_a_bucket_that_is_not_there_is_an_error_of_ours(aws: str) -> None:
+def test_missing_bucket_raises_a_urlshot_error(aws: str) -> None:
     with pytest.raises((Transient, Broken)), Subscribers("no-such-bucket", s3_client()).asking(ID, [ANNA], NOON):
         pass

@@ -1,4 +1,4 @@
-"""The watch function against a real broker's management API, as a user who may do nothing else."""
+"""Tests the watch function on a real broker's management API, as a user who may only read it."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from urlshot.store import Store
 
 CONTEXT = cast("LambdaContext", SimpleNamespace())
 STATISTICS_SECONDS = 30.0
-"""How long the broker may take to count; it does so every few seconds and tells nobody."""
+"""Limit for the broker to update its statistics, which it does every few seconds without a signal."""
 
 
 @pytest.fixture
 def look(
     topology: Rabbit, store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[[], Emitted]]:
-    """Runs the function as its schedule does; returns what it emitted."""
+    """Returns a function that runs watch as its schedule does, and returns the metrics that it emitted."""
     secret = boto3.client("secretsmanager").create_secret(
         Name=f"watch-{store.bucket}", SecretString=json.dumps({"username": WATCH.username, "password": WATCH.password})
     )
@@ -62,11 +62,11 @@ def look(
 
 
 def until(look: Callable[[], Emitted], expected: Emitted) -> Emitted:
-    """Looks until the broker has counted; returns what was emitted then."""
+    """Runs watch until it emits `expected`, and returns all metrics of that run."""
     deadline = time.monotonic() + STATISTICS_SECONDS
     while not expected.items() <= (found := look()).items():
         assert time.monotonic() < deadline, f"{found} and not {expected}"
-        time.sleep(0.2)  # the broker tells nobody when it has counted
+        time.sleep(0.2)  # the broker does not signal new statistics
     return found
 
 
@@ -81,17 +81,17 @@ def test_waiting_messages_are_counted_by_queue_and_age(look: Callable[[], Emitte
     assert first.keys() == {*((f"pdf.queue.{name}",) for name in names), ("pdf.slots",), ("pdf.slots.used",)}
     assert first["pdf.queue.retrying",] == 0
     began = time.time()
-    app.bootstrap.cache_clear()  # another process, which reads the history in the bucket
+    app.bootstrap.cache_clear()  # stands for another process, which reads the history from the bucket
     later = look()
     for name in ("pdf.queue.age", "pdf.queue.bulk.age"):
         assert 0 <= first[name,] <= STATISTICS_SECONDS
         assert first[name,] < later[name,] <= first[name,] + time.time() - began + 1
 
 
-def test_slots_in_use_are_those_that_dispatch_may_take(
+def test_only_slots_that_dispatch_may_use_are_counted(
     look: Callable[[], Emitted], store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A slot whose lease is over is free, and one beyond `Renders` is of an older setting."""
+    """A slot whose lease is over is free. A slot beyond `Renders` was taken under an older setting."""
 
     def slots(count: int, clock: Callable[[], datetime] = records.now) -> Slots:
         return Slots(store.bucket, s3_client(), "slot", count, timedelta(seconds=LEASE), clock)
@@ -112,8 +112,8 @@ def test_slots_in_use_are_those_that_dispatch_may_take(
     assert used() == 0
 
 
-@pytest.mark.slow  # the broker counts acknowledgements every ten seconds only
-def test_what_was_taken_and_acknowledged_is_gone(look: Callable[[], Emitted], broker: Broker, topology: Rabbit) -> None:
+@pytest.mark.slow  # the broker counts acknowledgements only every ten seconds
+def test_acknowledged_messages_count_as_gone(look: Callable[[], Emitted], broker: Broker, topology: Rabbit) -> None:
     def gone() -> int:
         return next(queue.gone for queue in read_queues(topology.console, WATCH) if queue.name == QUEUE_BULK)
 
@@ -132,7 +132,7 @@ def test_what_was_taken_and_acknowledged_is_gone(look: Callable[[], Emitted], br
 
 
 @pytest.mark.filterwarnings("ignore:No application metrics")
-def test_a_changed_password_fails_once_and_is_then_read_anew(
+def test_changed_password_fails_once_and_is_then_read_again(
     look: Callable[[], Emitted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as before:
@@ -142,7 +142,7 @@ def test_a_changed_password_fails_once_and_is_then_read_anew(
     assert ("pdf.queue.age",) in look()
 
 
-def test_who_watches_can_read_no_message(topology: Rabbit) -> None:
+def test_watch_user_can_read_no_message(topology: Rabbit) -> None:
     connection = amqp.Connection(f"127.0.0.1:{topology.amqp_port}", WATCH.username, WATCH.password)
     connection.connect()
     with pytest.raises(amqp.exceptions.AccessRefused):
@@ -150,6 +150,6 @@ def test_who_watches_can_read_no_message(topology: Rabbit) -> None:
     connection.collect()
 
 
-def test_a_broker_that_is_away_is_passing_trouble() -> None:
+def test_unreachable_broker_is_a_transient_error() -> None:
     with pytest.raises(Transient):
         read_queues("http://127.0.0.1:1", WATCH)

@@ -1,4 +1,4 @@
-"""A workbench for dispatch and settle: real S3, EventBridge and RabbitMQ; only Lambda between the two is played.
+"""A workbench for dispatch and settle: RabbitMQ, moto's S3 and EventBridge, and a stand-in for Lambda between the two.
 
 bench.queue_job() ──▶ bench.dispatch(delivery) ──▶ bench.jobs ──▶ bench.rendered(job) ──▶ bench.settle(event)
 """
@@ -43,12 +43,12 @@ ATTEMPTS = 3
 Wrap = Callable[[Any], Any]
 
 
-def _as_it_is(part: Any) -> Any:
+def _unwrapped(part: Any) -> Any:
     return part
 
 
 class PlayedLambda(Renderer):
-    """Takes the jobs that are handed over, and raises `error` if there is one."""
+    """Stands in for Lambda: collects the jobs that dispatch hands over, or raises `error` if there is one."""
 
     def __init__(self, jobs: list[RenderJob], error: UrlshotError | None) -> None:
         self._jobs = jobs
@@ -61,7 +61,7 @@ class PlayedLambda(Renderer):
 
 
 class ListenedBus:
-    """A bus of the test's own, whose events go to a queue of its own."""
+    """A new event bus with a rule that sends its events to a new queue."""
 
     def __init__(self) -> None:
         self.name = f"bus-{uuid.uuid4().hex}"
@@ -74,7 +74,7 @@ class ListenedBus:
         events.put_targets(Rule=self.name, EventBusName=self.name, Targets=[target])
 
     def events(self) -> list[dict[str, Any]]:
-        """Returns the events that were put on it since the last call."""
+        """Returns the events that were put on the bus since the last call."""
         sqs, found = boto3.client("sqs"), []
         while messages := sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
@@ -84,7 +84,7 @@ class ListenedBus:
 
 
 class Bench:
-    """Dispatch and settle, one job, and access to everything that leaves them. The clock is `now`."""
+    """Runs dispatch and settle on one job, and gives access to all their outputs. Their clock shows `now`."""
 
     def __init__(self, store: Store, broker: Broker, renders: int = 4) -> None:
         self.store = store
@@ -108,7 +108,7 @@ class Bench:
     def slots(self) -> Slots:
         return Slots(self.store.bucket, self.store._s3, "slot", self.renders, timedelta(seconds=LEASE), self.clock)
 
-    def dispatcher(self, wrap: Wrap = _as_it_is) -> Dispatcher:
+    def dispatcher(self, wrap: Wrap = _unwrapped) -> Dispatcher:
         store, publisher = wrap(self.store), wrap(self.broker.publisher(DISPATCH))
         parking = Parking(publisher, DELAYS, LEASE)
         announcer = Announcer(store, publisher, wrap(Bus(self.bus)), parking)
@@ -126,11 +126,11 @@ class Bench:
         bare = BareMessages(store, Door(store, publisher, self.clock), announcer, Egress(), 600, self.clock)
         return Dispatcher(slots, bare, hand_over, announcer, parking, threads=8)
 
-    def dispatch(self, *deliveries: Delivery, wrap: Wrap = _as_it_is) -> list[str]:
-        """Handles one batch and returns the outcomes, those of redelivered messages last."""
+    def dispatch(self, *deliveries: Delivery, wrap: Wrap = _unwrapped) -> list[str]:
+        """Handles one batch and returns the outcomes; those of redelivered messages come last."""
         return [one.outcome for one in self.dispatcher(wrap).handle(list(deliveries), lambda: 100.0)]
 
-    def settle(self, event: dict[str, Any], wrap: Wrap = _as_it_is) -> str:
+    def settle(self, event: dict[str, Any], wrap: Wrap = _unwrapped) -> str:
         """Settles one invocation and returns the outcome."""
         store, publisher = wrap(self.store), wrap(self.broker.publisher(SETTLE))
         parking = Parking(publisher, DELAYS, LEASE)
@@ -138,10 +138,10 @@ class Bench:
         settler = Settler(store, wrap(self.slots()), announcer, parking, ATTEMPTS, self.clock)
         return settler.settle(read(event)).outcome
 
-    # ---- what Lambda makes of a job ---------------------------------------------------------------------------------
+    # ---- the result of a render -------------------------------------------------------------------------------------
 
     def rendered(self, job: RenderJob, outcome: Report | UrlshotError, pdf: bytes = b"%PDF-1.4") -> dict[str, Any]:
-        """Uploads a PDF as `render` does, unless the outcome is an error; returns the record of the invocation."""
+        """Returns Lambda's record of the render; uploads a PDF as render does, unless the outcome is an error."""
         if isinstance(outcome, UrlshotError):
             return record_of(job, RenderAnswer(id=job.id, generation=job.generation, error=outcome.public()))
         report = outcome.model_copy(update={"sha256": hashlib.sha256(pdf).hexdigest()})
@@ -149,9 +149,10 @@ class Bench:
         etag = boto3.client("s3").put_object(Bucket=self.store.bucket, Key=key, Body=pdf)["ETag"]
         return record_of(job, RenderAnswer(id=job.id, generation=job.generation, report=report, etag=etag))
 
-    # ---- the job, and what is announced of it -----------------------------------------------------------------------
+    # ---- the job and its announcements ------------------------------------------------------------------------------
 
     def queue_job(self) -> Delivery:
+        """Queues the job as the API does, and takes its message."""
         publisher = self.broker.publisher(API)
         accepted = Door(self.store, publisher, self.clock).accept(Request(ID, URL, Options(), 600, self.now), 10)
         assert accepted.outcome is Outcome.QUEUED
@@ -164,7 +165,7 @@ class Bench:
         return delivery
 
     def waiting(self, *queues: str) -> list[Delivery]:
-        """Takes the messages of work and delay queues, of all without `queues`, as deliveries of their work queues."""
+        """Takes the messages of `queues`, or of all work and delay queues, as deliveries of their work queues."""
         found = []
         for work in QUEUES.values():
             for queue in (work, *delays_of(work)):
@@ -183,7 +184,7 @@ class Bench:
             boto3.client("s3").delete_object(Bucket=self.store.bucket, Key=key)
 
     def pdf(self) -> bytes | None:
-        """Returns the published PDF."""
+        """Returns the published PDF, or None if there is none."""
         s3 = boto3.client("s3")
         try:
             return s3.get_object(Bucket=self.store.bucket, Key=f"pdf/{ID}.pdf")["Body"].read()
@@ -207,7 +208,10 @@ def _body(message: Any) -> bytes:
 def record_of(
     job: RenderJob, answer: RenderAnswer | dict[str, Any] | None, condition: str = "Success", error: str | None = None
 ) -> dict[str, Any]:
-    """Lambda's record of an invocation of `render`."""
+    """Returns Lambda's record of an invocation of render, as it reaches a destination.
+
+    Source: Lambda developer guide, "Capturing records of Lambda asynchronous invocations".
+    """
     payload = answer.model_dump(mode="json", exclude_none=True) if isinstance(answer, RenderAnswer) else answer
     event: dict[str, Any] = {
         "version": "1.0",
@@ -221,9 +225,11 @@ def record_of(
 
 
 def never_started(job: RenderJob) -> dict[str, Any]:
+    """Returns the record of an event that expired before Lambda could run render."""
     return record_of(job, None, "EventAgeExceeded")
 
 
 def killed(job: RenderJob) -> dict[str, Any]:
+    """Returns the record of an invocation whose process was killed."""
     text = "RequestId: 1 Error: Runtime exited with error: signal: killed"
     return record_of(job, {"errorType": "Runtime.ExitError", "errorMessage": text}, "RetriesExhausted", "Unhandled")

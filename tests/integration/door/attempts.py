@@ -1,4 +1,4 @@
-"""The attempts: ways of a page, times targets, each with a port of its own by which its visit is known."""
+"""The attempts: each technique with each target. Each attempt has its own port, which identifies its visits."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .ways import DATAGRAMS, FRAMES, PRELUDE, REDIRECTS, SCRIPTS, TAGS
 PUBLIC = "93.184.216.34"
 PUBLIC_6 = "2606:2800:220:1::34"
 PROBED = "2001:4860:4860::8888"
-"""Chromium takes a machine for one with IPv6 when it has a route to this address."""
+"""Chromium uses IPv6 only if the machine has a route to this address."""
 PAGES_PORT = 8000
 FIRST_PORT = 20000
 PER_PAGE = 45
 DENIED = "api.urlshot.test"
 
 PRIVATE = ["10.0.0.1", "172.16.5.4", "192.168.1.1", "169.254.169.254", "169.254.170.2", "169.254.100.1", "100.64.0.1"]
-RELAYS = [  # IPv6 that leads to an IPv4 address elsewhere; here, to nothing but this machine
+RELAYS = [  # IPv6 addresses that lead to an IPv4 address through a relay; here, they all lead to this machine
     "::10.0.0.1",
     "64:ff9b::10.0.0.1",
     "64:ff9b:1::10.0.0.1",
@@ -52,7 +52,7 @@ NAMES: dict[str, list[list[str]]] = {
 
 @dataclass(frozen=True)
 class Attempt:
-    """One way to one target. `allowed`: a neighbour that must be reached, so that the test can fail."""
+    """One technique with one target. An `allowed` target must be reached, which shows that the technique works."""
 
     way: str
     html: str
@@ -65,11 +65,11 @@ class Attempt:
         return f"{self.way} -> {self.host}:{self.port}"
 
     def markup(self) -> str:
-        """The HTML that makes the attempt."""
+        """Returns the HTML that makes the attempt."""
         spot = f"{self.host}:{self.port}"
         target = f"http://{spot}/{self.port}"
         words = {
-            "URL.createObjectURL": "URL.createObjectURL",  # the global of that name stays
+            "URL.createObjectURL": "URL.createObjectURL",  # JavaScript's own `URL` stays
             "QUOTED": quote(target, safe=""),
             "HTTPS": f"https://{spot}/{self.port}",
             "HOSTPORT": spot,
@@ -83,7 +83,7 @@ class Attempt:
         return re.sub("|".join(map(re.escape, words)), lambda found: words[found[0]], self.html)
 
     def reached(self, visits: set[tuple[str, str, int]]) -> bool:
-        """Whether the target got a visit; a public address that a private name once had is no target."""
+        """Returns whether the target got a visit. A visit to the former public address of a name does not count."""
         found = [address for _, address, port in visits if port == self.port]
         if self.allowed or self.host.lower().rstrip(".") == DENIED:
             return bool(found)
@@ -91,7 +91,7 @@ class Attempt:
 
 
 def spellings(address: str) -> Iterator[str]:
-    """How an IPv4 address can be written so that a browser still takes it for one (WHATWG URL, "IPv4 parser")."""
+    """Yields spellings of an IPv4 address that a browser accepts. Source: WHATWG URL Standard, "IPv4 parser"."""
     a, b, c, d = address.split(".")
     number = int(ipaddress.IPv4Address(address))
     yield from (address, f"{address}.", str(number), hex(number), f"0{number:o}")
@@ -104,7 +104,7 @@ def spellings(address: str) -> Iterator[str]:
     yield address.translate({ord(str(digit)): 0xFF10 + digit for digit in range(10)})  # full width
     yield address.replace(".", "。")
     yield address.replace("1", "①").replace("2", "②")
-    yield "".join(f"%{ord(sign):02X}" for sign in a) + f".{b}.{c}.{d}"
+    yield "".join(f"%{ord(digit):02X}" for digit in a) + f".{b}.{c}.{d}"
     yield f"[::ffff:{address}]"
     yield f"[::ffff:{number >> 16:x}:{number & 0xFFFF:x}]"
     yield f"[0:0:0:0:0:FFFF:{address}]"
@@ -118,20 +118,20 @@ HOSTS = [
     *(name for name in NAMES if "public" not in name and not name.startswith("rebind") and name != DENIED),
 ]
 SPELT = ["127.0.0.1", "10.0.0.1", "192.168.1.1", "169.254.169.254", "169.254.100.1", PUBLIC]
-SHUT = {"STUN", "TURN over UDP", "TURN over TCP", "TURN over TLS", "ICE candidate over UDP"} | {
+BLOCKED = {"STUN", "TURN over UDP", "TURN over TCP", "TURN over TLS", "ICE candidate over UDP"} | {
     "ICE candidate over TCP",
     "WebTransport over QUIC",
 }
-"""Ways that are closed altogether, to public neighbours too: they would not go through a proxy."""
-ASLEEP = {
+"""Techniques that are blocked for public targets too, because they would bypass the proxy."""
+INERT = {
     "svg in css", "manifest", "preconnect", "preconnect, https", "speculation prerender", "speculation prefetch",
     "Link: stylesheet", "Link: preconnect",
 }  # fmt: skip
-"""Ways that this Chromium does not take, guarded or not. They stay, for the Chromium that will."""
+"""Techniques with which this Chromium sends no request, guarded or not. A later Chromium may send one."""
 
 
 def pages() -> list[list[Attempt]]:
-    """All attempts, as they share pages."""
+    """Returns all attempts, grouped by page."""
     ports = itertools.count(FIRST_PORT)
 
     def cross(ways: dict[str, str], hosts: list[str]) -> list[Attempt]:
@@ -144,21 +144,21 @@ def pages() -> list[list[Attempt]]:
     made: list[list[Attempt]] = []
     for ways in (REDIRECTS, FRAMES, TAGS, SCRIPTS):
         for host in ("127.0.0.1", "10.0.0.1", "[fd00:ec2::254]", "private.test", PUBLIC):
-            made += _parted(cross(ways, [host]))
+            made += _split(cross(ways, [host]))
     made += [cross(DATAGRAMS, [host]) for host in ("127.0.0.1", "10.0.0.1", "169.254.169.254", PUBLIC)]
     plain = {"img": TAGS["img"], "fetch": SCRIPTS["fetch no-cors"]}
-    for address in SPELT:  # IPv4 inside IPv6 is refused even where it is public, so there it has no neighbour
+    for address in SPELT:  # a public IPv4 address inside IPv6 is refused too, so it is not an allowed target
         found = cross(
             {"img": plain["img"]}, [host for host in spellings(address) if address != PUBLIC or host[0] != "["]
         )
-        made += _parted([Attempt(a.way, a.html, a.host, a.port, address == PUBLIC) for a in found])
-    made += _parted(cross(plain, HOSTS))
+        made += _split([Attempt(a.way, a.html, a.host, a.port, address == PUBLIC) for a in found])
+    made += _split(cross(plain, HOSTS))
     made += [cross(plain, ["public.test", f"[{PUBLIC_6}]"])]
     return made
 
 
 def fixed() -> list[Attempt]:
-    """The services that are where they are: Lambda's runtime API, the metadata service, the containers' credentials."""
+    """Returns attempts at services with fixed addresses: Lambda's runtime API (two addresses), the metadata service."""
     return [
         Attempt(way, html, host, port, allowed=False)
         for host, port in (("127.0.0.1", 9001), ("169.254.100.1", 9001), ("169.254.169.254", 80))
@@ -168,28 +168,35 @@ def fixed() -> list[Attempt]:
 
 
 def rebinding() -> list[list[Attempt]]:
-    """Names that are public when first asked for, and private from then on; each page asks more than once."""
+    """Returns attempts at names that resolve to a public address first and to a private one afterwards.
+
+    Each page requests its name more than once.
+    """
     ports = itertools.count(FIRST_PORT + 5000)
-    again = "<img src='URL'><img src='URL?2'><script>setTimeout(() => fetch('URL?3', {mode: 'no-cors'}), 300)</script>"
-    return [[Attempt("rebinding", again, f"rebind-{number}.test", next(ports), allowed=False) for number in range(12)]]
+    repeated = (
+        "<img src='URL'><img src='URL?2'><script>setTimeout(() => fetch('URL?3', {mode: 'no-cors'}), 300)</script>"
+    )
+    return [
+        [Attempt("rebinding", repeated, f"rebind-{number}.test", next(ports), allowed=False) for number in range(12)]
+    ]
 
 
-def _parted(attempts: list[Attempt]) -> list[list[Attempt]]:
+def _split(attempts: list[Attempt]) -> list[list[Attempt]]:
     return [attempts[at : at + PER_PAGE] for at in range(0, len(attempts), PER_PAGE)]
 
 
 def is_awaited(attempt: Attempt, mode: str) -> bool:
-    """Whether a page is held until the attempt has arrived: where the runner's mode lets it arrive at all."""
-    if attempt.way in ASLEEP:
+    """Returns whether the attempt must arrive in this mode, so that its page is held until it does."""
+    if attempt.way in INERT:
         return False
     if mode == "guarded":
-        return attempt.allowed and attempt.way not in SHUT
-    if mode == "open":  # it takes the first of a name's addresses, and no link-local one
+        return attempt.allowed and attempt.way not in BLOCKED
+    if mode == "open":  # this browser uses the first address of a name, and no link-local address
         return "fe80" not in attempt.host and not attempt.host.startswith(("rebind-", "mixed-last"))
     return True
 
 
 def document(attempts: list[Attempt], number: int) -> str:
-    """Page `number`, which makes these attempts, and is not done loading before they had time."""
+    """Returns the HTML of page `number` with these attempts; an image holds its load event until they had time."""
     body = "\n".join(attempt.markup() for attempt in attempts)
     return f"<!doctype html><meta charset=utf-8><body>{PRELUDE}<p>printed</p>{body}<img src='/hold/{number}'>"

@@ -1,4 +1,4 @@
-"""Servers on every address of the namespace, which write down who came; and the name server of the names in it."""
+"""Servers on every address of the network namespace, which record visits, and the namespace's DNS server."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from urllib.parse import parse_qs, urlsplit
 from .attempts import Attempt
 
 HOLD_SECONDS = 0.8
-"""Time that every page has for its attempts, of which most must not arrive."""
+"""The least time that a page has for its attempts, most of which must not arrive."""
 LONGEST_HOLD_SECONDS = 15.0
-"""Longest wait for the attempts that must arrive; a busy machine needs more than HOLD_SECONDS."""
+"""The longest wait for attempts that must arrive; a busy machine needs more than HOLD_SECONDS."""
 _TYPES = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml", "html": "text/html", "png": "image/png"}
 _A, _AAAA = 1, 28
 
 
 class Listeners:
-    """One TCP and one UDP socket for each port, on all addresses, in a thread of their own.
+    """One TCP and one UDP socket for each port, on all addresses, served by a thread of their own.
 
-    `visits` are (protocol, local address, port) of all that arrived: for TCP an accepted connection is enough.
+    `visits` holds (protocol, local address, port) of each visit. For TCP, an accepted connection is a visit.
     """
 
     def __init__(
@@ -35,10 +35,17 @@ class Listeners:
         names: dict[str, list[list[str]]],
         awaited: dict[str, Sequence[Attempt]],
     ) -> None:
-        """`pages` by path, `names` and their addresses by turn, and what is `awaited` before /hold/<n> is answered."""
+        """Binds the sockets and starts to serve.
+
+        Args:
+            ports: The ports to listen on.
+            pages: HTML by path.
+            names: The DNS answers of each name, in the order in which they are given.
+            awaited: The attempts that must arrive before a path /hold/<n> is answered, by path.
+        """
         self.visits: set[tuple[str, str, int]] = set()
         self.asked: Counter[str] = Counter()
-        """How often the name server was asked for an address of a name, by A and AAAA together."""
+        """How many DNS queries each name got, A and AAAA together."""
         self._a_asked: Counter[str] = Counter()
         self._pages = pages
         self._names = names
@@ -74,7 +81,7 @@ class Listeners:
         self._visit("tcp", str(mapped or address), port)
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
             first = await asyncio.wait_for(reader.read(1), 3)
-            if first.isalpha():  # else it is TLS, which is not spoken here: to have come is enough
+            if first.isalpha():  # otherwise it is TLS, which needs no answer: the visit is recorded
                 head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 3)).decode("latin-1")
                 writer.write(await self._answer(head.split(" ")[1]))
                 await writer.drain()
@@ -109,7 +116,7 @@ class Listeners:
         self._arrived.set()
 
     def _name(self, names: socket.socket) -> None:
-        """Answers one question (RFC 1035): the next of the name's answers, the last one again and again."""
+        """Answers one DNS query (RFC 1035) with the name's next answer, and with its last one from then on."""
         query, sender = names.recvfrom(4096)
         labels, at = [], 12
         while length := query[at]:

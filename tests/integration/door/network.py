@@ -1,6 +1,6 @@
-"""A network of this process's own, in which private and public addresses are all on one loopback interface.
+"""Isolates this process in its own network, in which private and public addresses are on one loopback interface.
 
-Plain ioctls, because a fresh machine has no iproute2 (netdevice(7), ipv6(7)).
+The module uses ioctls, because a minimal machine has no iproute2. Sources: netdevice(7), ipv6(7).
 """
 
 from __future__ import annotations
@@ -20,54 +20,57 @@ _TUNSETIFF, _IFF_TUN = 0x400454CA, 0x1001
 
 
 def unavailable() -> str:
-    """Why there can be no namespace here; empty if there can."""
+    """Returns why this machine cannot isolate a process, or an empty string if it can."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
-        return "a network namespace with addresses of its own takes root"
+        return "a network namespace needs root"
     if not os.path.exists("/dev/net/tun"):
-        return "WebRTC needs an interface, and /dev/net/tun is not there"
+        return "WebRTC needs an interface, and there is no /dev/net/tun"
     return ""
 
 
 def isolate() -> None:
-    """Moves this process, which must have one thread, into fresh network and mount namespaces.
+    """Moves this process, which must have one thread, into new network and mount namespaces.
 
     Raises:
-        OSError: the kernel does not let it: that takes root, or CAP_SYS_ADMIN in a user namespace.
+        OSError: The kernel refuses; it requires CAP_SYS_ADMIN.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_CLONE_NEWNET | _CLONE_NEWNS) != 0:
-        raise OSError(ctypes.get_errno(), "unshare: a network namespace of its own takes root")
+        raise OSError(ctypes.get_errno(), "unshare: a network namespace needs root")
     if libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None) != 0:
         raise OSError(ctypes.get_errno(), "mount: propagation cannot be switched off")
 
 
 def replace(path: str, content: str, folder: Path) -> None:
-    """Lets `path` have other content, for this process and its children only."""
-    stand_in = folder / path.strip("/").replace("/", "-")
-    stand_in.write_text(content)
+    """Replaces the content of `path` for this process and its children only, by a bind mount of a file in `folder`."""
+    replacement = folder / path.strip("/").replace("/", "-")
+    replacement.write_text(content)
     target = os.path.realpath(path)
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mount(str(stand_in).encode(), target.encode(), None, _MS_BIND, None) != 0:
+    if libc.mount(str(replacement).encode(), target.encode(), None, _MS_BIND, None) != 0:
         raise OSError(ctypes.get_errno(), f"mount over {target}")
 
 
 def interface(address: str) -> int:
-    """An interface beside `lo`, with nobody at its other end, because WebRTC does not start from loopback.
+    """Adds an interface with this address beside `lo`, because WebRTC does not use loopback.
 
-    Returns the file that keeps it up.
+    Nothing is connected to its other end.
+
+    Returns:
+        The file descriptor that keeps the interface up.
     """
-    cable = os.open("/dev/net/tun", os.O_RDWR)
-    fcntl.ioctl(cable, _TUNSETIFF, struct.pack("16sH22x", b"wire0", _IFF_TUN))
+    device = os.open("/dev/net/tun", os.O_RDWR)
+    fcntl.ioctl(device, _TUNSETIFF, struct.pack("16sH22x", b"wire0", _IFF_TUN))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         for request, value in ((_SIOCSIFADDR, address), (_SIOCSIFNETMASK, "255.255.255.252")):
             packed = struct.pack("16sHH4s8x", b"wire0", socket.AF_INET, 0, socket.inet_aton(value))
             fcntl.ioctl(control, request, packed)
         fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sH14x", b"wire0", _IFF_UP_RUNNING))
-    return cable
+    return device
 
 
 def loopback(addresses: list[str]) -> None:
-    """Brings `lo` up and gives it these addresses beside its own."""
+    """Brings `lo` up, and adds these addresses to it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", _IFF_UP_RUNNING))
         for number, address in enumerate(found for found in addresses if ":" not in found):

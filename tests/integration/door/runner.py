@@ -1,7 +1,9 @@
-"""One browser against the closed door: `python -m tests.integration.door.runner MODE LAYER`, as root.
+"""Makes the attempts with one browser: `python -m tests.integration.door.runner MODE LAYER`, as root.
 
-MODE `guarded` is the renderer as it ships; `open` is the same browser without proxy and switches; `naive` is the
-renderer with a proxy that checks an address and then dials by name. What happened goes to stdout, as JSON.
+MODE `guarded` is the renderer as it is deployed. `open` is the same browser without proxy and protective switches.
+`naive` is the renderer with a proxy that checks one address and then connects by name.
+
+The results go to stdout as JSON.
 """
 
 from __future__ import annotations
@@ -45,22 +47,22 @@ from .listeners import Listeners
 from .network import interface, isolate, loopback, replace
 from .ways import DATAGRAMS, SCRIPTS
 
-# Chromium's own guard of local networks, which asks a person, is out of the way: what is tested is this project's door.
-LOOSE = [
+# Chromium's own check of local network access is off, because the test is about this project's egress rules.
+EXTRA_SWITCHES = [
     "--disable-features=LocalNetworkAccessChecks,LocalNetworkAccessChecksWebRTC",
 ]
 SECRET = "the-machines-own-secret"
 WORKER_PORTS = (FIRST_PORT + 6000, FIRST_PORT + 6001)
-AT_ONCE = 3
-"""Pages under way at the same time, for most of a page's time is a wait."""
-SECONDS = 60
-"""What a page may take; most take one."""
-HASTY = 3
-"""What a page may take that asks for nothing."""
+PARALLEL_PAGES = 3
+"""Pages that load at the same time; most of a page's time is a wait."""
+PAGE_SECONDS = 60
+"""Limit for one page; most take about one second."""
+SHORT_SECONDS = 3
+"""Limit for a page that makes no attempts."""
 
 
 def worker_page() -> dict[str, str]:
-    """A page with service workers that reach out when they are installed."""
+    """Returns a page with two service workers that each make a request when they start, and the workers, by path."""
     register = "<script>for (const n of [0, 1]) navigator.serviceWorker?.register(`/worker${n}.js`, {scope: `/s${n}/`})"
     found = {"/workers": f"<!doctype html><p>printed</p>{register}</script><img src='/hold'>"}
     for number, (host, port) in enumerate(zip(("10.0.0.1", PUBLIC), WORKER_PORTS, strict=True)):
@@ -69,7 +71,7 @@ def worker_page() -> dict[str, str]:
 
 
 def link_page() -> tuple[str, list[Attempt]]:
-    """A page whose headers, rather than its content, name what to load."""
+    """Returns a page whose Link header, rather than its HTML, names the resources to load; and its attempts."""
     kinds = ("preload; as=image", "preload; as=script", "stylesheet", "preconnect", "prefetch", "modulepreload")
     attempts = [
         Attempt(f"Link: {kind}", "", host, FIRST_PORT + 7000 + 10 * at + number, host == PUBLIC)
@@ -81,7 +83,7 @@ def link_page() -> tuple[str, list[Attempt]]:
 
 
 def schemes(folder: Path) -> list[str]:
-    """URLs of other schemes than http and https."""
+    """Returns URLs of schemes other than http and https, and of privileged pages; some lead to a secret in `folder`."""
     secret = folder / "secret.txt"
     secret.write_text(SECRET)
     return [
@@ -105,18 +107,18 @@ def schemes(folder: Path) -> list[str]:
 
 
 def unfolded(root: Path, folder: Path) -> list[Any]:
-    """The layer, unfolded once for each browser: a renderer takes what runs its binary's path for its own."""
+    """Unpacks the layer once for each browser, because a renderer owns all processes that run its binary's path."""
     from playwright_aws_lambda import Layer
 
     binaries = [Layer.at(root).inflate(name) for name in ("chromium", "node")]
-    layers = [Layer(root, folder / str(number)) for number in range(AT_ONCE)]
+    layers = [Layer(root, folder / str(number)) for number in range(PARALLEL_PAGES)]
     for layer, binary in itertools.product(layers, binaries):
         os.link(binary, layer.workspace() / binary.name)
     return layers
 
 
 class Guarded:
-    """The renderer as it ships; several of them, because each takes one job at a time."""
+    """The renderer as it is deployed. There are several, because each takes one job at a time."""
 
     def __init__(self, layers: list[Any]) -> None:
         from aws_lambda_powertools import Logger
@@ -126,17 +128,17 @@ class Guarded:
 
         logger = Logger(service="door", stream=io.StringIO())
         logger.setLevel(logging.CRITICAL)
-        # As the local stack says it: one pair is opened, so that pages of a secure origin are there.
-        opened = {"LOCAL_ALLOW": f"localhost:{PAGES_PORT}", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
-        settings = RenderSettings.read({"DENY_HOSTS": DENIED, **opened})
+        # As in the local stack, one host and port is allowed, so that pages can come from a secure origin.
+        allowed = {"LOCAL_ALLOW": f"localhost:{PAGES_PORT}", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
+        settings = RenderSettings.read({"DENY_HOSTS": DENIED, **allowed})
         self._renderers = [Renderer(settings, logger, layer) for layer in layers]
         self._idle: queue.SimpleQueue[Renderer] = queue.SimpleQueue()
         for renderer in self._renderers:
             renderer.start()
             self._idle.put(renderer)
 
-    def visit(self, urls: list[str], seconds: float = SECONDS) -> list[dict[str, Any]]:
-        """What became of each page, in the order of the URLs."""
+    def visit(self, urls: list[str], seconds: float = PAGE_SECONDS) -> list[dict[str, Any]]:
+        """Renders the pages, and returns a result for each, in the order of the URLs."""
         with ThreadPoolExecutor(len(self._renderers)) as pool:
             return list(pool.map(lambda url: self._visit(url, seconds), urls))
 
@@ -162,17 +164,17 @@ class Guarded:
 
 
 class Open:
-    """The same browser, with nothing between it and the network."""
+    """The same browser, directly on the network."""
 
     def __init__(self, layers: list[Any]) -> None:
         from playwright_aws_lambda import launch_chromium
 
         self._loop = asyncio.new_event_loop()
         self._chromium = self._loop.run_until_complete(launch_chromium(layer=layers[0]))
-        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._turn = asyncio.Semaphore(PARALLEL_PAGES)
 
-    def visit(self, urls: list[str], seconds: float = SECONDS) -> list[dict[str, Any]]:
-        """What became of each page, in the order of the URLs."""
+    def visit(self, urls: list[str], seconds: float = PAGE_SECONDS) -> list[dict[str, Any]]:
+        """Loads the pages, and returns a result for each, in the order of the URLs."""
 
         async def all_of_them() -> list[dict[str, Any]]:
             return await asyncio.gather(*(self._visit(url, seconds) for url in urls))
@@ -197,7 +199,7 @@ class Open:
 
 
 async def naive_dial(host: str, port: int, egress: Any, resolver: Any) -> Any:
-    """What the proxy must not be: it checks one answer of the name server, and dials another."""
+    """Dials as the proxy must not: checks one DNS answer, and then connects to the address of another."""
     from urlshot.dial import Failure, Unreachable
 
     for _, address in await resolver(host, port):
@@ -221,13 +223,13 @@ def main(mode: str, root: str) -> None:
     replace("/etc/resolv.conf", "nameserver 127.0.0.53\noptions timeout:1 attempts:2\n", folder)
     replace("/etc/hosts", "127.0.0.1 localhost\n", folder)
     loopback(ADDRESSES)
-    cable = interface("100.127.0.2")
+    device = interface("100.127.0.2")
 
     from playwright_aws_lambda import launch
 
     shipped = launch.chromium_args()
     plain = [switch for switch in shipped if "gpu" in switch or "raster" in switch or "webgl" in switch]
-    launch.chromium_args = lambda: [*(plain if mode == "open" else shipped), *LOOSE]
+    launch.chromium_args = lambda: [*(plain if mode == "open" else shipped), *EXTRA_SWITCHES]
 
     groups = [] if mode == "naive" else [*pages(), fixed()]
     groups += rebinding()
@@ -237,7 +239,7 @@ def main(mode: str, root: str) -> None:
     served = {f"/page/{number}": document(group, number) for number, group in enumerate(groups)}
     served |= {"/linked": link, "/dns": f"<!doctype html><p>printed</p>{prefetch}<img src='/hold'>", **worker_page()}
     others = schemes(folder)
-    framed = [url for url in others if not url.startswith("javascript:")]  # that one would write over the page
+    framed = [url for url in others if not url.startswith("javascript:")]  # javascript: would replace the page
     frames = "".join(f'<iframe src="{url}"></iframe><object data="{url}"></object>' for url in framed)
     reads = "".join(f"fetch({json.dumps(url)}).then(r => r.text()).then(show).catch(() => 0);" for url in others[:9])
     served["/schemes"] = (
@@ -272,14 +274,14 @@ def main(mode: str, root: str) -> None:
         targets = [f"http://{host}:9001/direct" for host in hosts]
         targets += [f"{origin}/redirect/302?to=http://{host}:9001/" for host in hosts[::3] if host.isascii()]
         direct = browser.visit(targets)
-        scheme = browser.visit(others[:3]) if mode == "open" else browser.visit(others, HASTY)
+        scheme = browser.visit(others[:3]) if mode == "open" else browser.visit(others, SHORT_SECONDS)
     if mode == "guarded":
         scheme += browser.visit([f"{origin}/schemes"])
-        scheme += browser.visit([f"{origin}/location/{number}" for number in range(len(others))], HASTY)
-        scheme += browser.visit([f"{origin}/redirect/302?to={url}" for url in others], HASTY)
+        scheme += browser.visit([f"{origin}/location/{number}" for number in range(len(others))], SHORT_SECONDS)
+        scheme += browser.visit([f"{origin}/redirect/302?to={url}" for url in others], SHORT_SECONDS)
     attempts = [attempt for group in [*groups, linked] for attempt in group]
     browser.close()
-    os.close(cable)
+    os.close(device)
     visits = set(listeners.visits)
     worker = [any(port == wanted for _, _, port in visits) for wanted in WORKER_PORTS]
     found = {

@@ -1,7 +1,7 @@
-"""Hundreds of attempts through the real browser and the real proxy, against listeners that must never be reached.
+"""Tests the egress rules with hundreds of attempts at private targets, in the real browser behind the real proxy.
 
-They run in a network namespace of their own, so that nothing leaves the machine even if a door is open; and once more
-with an unguarded browser, which must reach what the guarded one must not, so that these tests can fail.
+The browsers run in their own network namespaces, so that no request leaves the machine. An unguarded browser makes the
+same attempts and must reach the targets, which shows that these tests can fail.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from typing import Any
 
 import pytest
 
-from .attempts import ASLEEP, SHUT
+from .attempts import BLOCKED, INERT
 from .network import unavailable
 from .runner import SECRET
 
 ROOT = Path(__file__).parents[3]
-SECONDS = 500
+TIMEOUT_SECONDS = 500
 
-pytestmark = pytest.mark.timeout(SECONDS + 10)
+pytestmark = pytest.mark.timeout(TIMEOUT_SECONDS + 10)
 
 
 class Outcome:
-    """What one browser did."""
+    """The results of one browser."""
 
     def __init__(self, found: dict[str, Any]) -> None:
         self.found = found
@@ -43,19 +43,19 @@ class Outcome:
 
 @pytest.fixture(scope="module")
 def outcome() -> Callable[[str], Outcome]:
-    """The three browsers' outcomes, by mode; they run side by side."""
+    """Starts the three browsers side by side, and returns a function that waits for the outcome of a mode."""
     if reason := unavailable():
-        pytest.skip(f"the door is not tested here: {reason}")
+        pytest.skip(f"the egress rules cannot be tested: {reason}")
     layer = Path(os.environ.get("URLSHOT_CHROMIUM_LAYER", ROOT / ".urlshot" / "layers" / "ChromiumLayer"))
     if not (layer / "chromium" / "manifest.json").is_file():
-        pytest.fail(f"there is no Chromium layer at {layer}; build it with `make layers`")
+        pytest.fail(f"no Chromium layer at {layer}; build it with `make layers`")
 
     def run(mode: str) -> Outcome:
         paths = [ROOT, ROOT / "layers" / "shared", ROOT / "layers" / "chromium"]
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(map(str, paths))}
         command = [sys.executable, "-m", "tests.integration.door.runner", mode, str(layer)]
         done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
         )
         assert done.returncode == 0, done.stderr[-3000:]
         return Outcome(json.loads(done.stdout))
@@ -65,9 +65,9 @@ def outcome() -> Callable[[str], Outcome]:
     return lambda mode: running[mode].result()
 
 
-def test_nothing_private_is_reached(outcome: Callable[[str], Outcome]) -> None:
+def test_page_reaches_no_private_target(outcome: Callable[[str], Outcome]) -> None:
     guarded = outcome("guarded")
-    print(f"{guarded.count(allowed=False)} attempts at what is private, on {len(guarded.found['visited'])} pages")
+    print(f"{guarded.count(allowed=False)} attempts at private targets, on {len(guarded.found['visited'])} pages")
     assert guarded.count(allowed=False) >= 600
     assert guarded.names(allowed=False, reached=True) == []
     assert guarded.found["breaches"] == []
@@ -76,46 +76,46 @@ def test_nothing_private_is_reached(outcome: Callable[[str], Outcome]) -> None:
     assert guarded.found["prefetched"] == [0, 0]
 
 
-def test_the_pages_were_printed_nonetheless(outcome: Callable[[str], Outcome]) -> None:
+def test_pages_are_printed_nevertheless(outcome: Callable[[str], Outcome]) -> None:
     pages = outcome("guarded").found["visited"]
     assert [page["url"] for page in pages if "printed" not in page["text"]] == []
     assert sum(page["network"]["refused"] for page in pages) > 400
 
 
-def test_every_way_reaches_its_public_neighbour(outcome: Callable[[str], Outcome]) -> None:
-    """Except those that are shut, which do not go through a proxy, and those that this Chromium does not take."""
+def test_techniques_reach_public_targets(outcome: Callable[[str], Outcome]) -> None:
+    """Blocked techniques, and those with which this Chromium sends no request, are excepted."""
     ways = {name: name.partition(" -> ")[0] for name in outcome("guarded").names(allowed=True, reached=False)}
-    assert [name for name, way in ways.items() if way not in SHUT | ASLEEP] == []
+    assert [name for name, way in ways.items() if way not in BLOCKED | INERT] == []
 
 
-def test_an_unguarded_browser_reaches_what_the_guarded_one_must_not(outcome: Callable[[str], Outcome]) -> None:
+def test_unguarded_browser_reaches_private_targets(outcome: Callable[[str], Outcome]) -> None:
     unguarded = outcome("open")
-    missed = [name for name in unguarded.names(allowed=False, reached=False) if name.partition(" -> ")[0] not in ASLEEP]
+    missed = [name for name in unguarded.names(allowed=False, reached=False) if name.partition(" -> ")[0] not in INERT]
     reached = len(unguarded.names(allowed=False, reached=True))
     print(f"unguarded: {reached} of {unguarded.count(allowed=False)} reached; not {missed}")
     assert reached >= 600
     assert unguarded.found["workers"] == [True, True]
-    assert {name.partition(" -> ")[0] for name in missed} & SHUT == set()
+    assert {name.partition(" -> ")[0] for name in missed} & BLOCKED == set()
     assert sum(SECRET in visit["text"] for visit in unguarded.found["schemes"]) >= 2
 
 
-def test_a_proxy_that_looks_names_up_twice_would_be_fooled(outcome: Callable[[str], Outcome]) -> None:
-    """That the names are rebound fast enough to matter: the guarded browser stayed away from the very same ones."""
+def test_proxy_that_resolves_names_twice_reaches_private_targets(outcome: Callable[[str], Outcome]) -> None:
+    """This shows that the names change early enough to matter; the guarded browser does not reach the same names."""
     rebound = [name for name in outcome("naive").names(allowed=False, reached=True) if name.startswith("rebinding")]
     assert len(rebound) >= 10
 
 
-def test_no_private_address_is_a_job(outcome: Callable[[str], Outcome]) -> None:
+def test_job_with_a_private_address_is_refused(outcome: Callable[[str], Outcome]) -> None:
     direct = outcome("guarded").found["direct"]
     assert len(direct) > 60
     assert [visit for visit in direct if visit["error"] is None] == []
-    odd = {"blocked_target", "host_not_allowed", "invalid_url", "name_not_found", "unsupported_scheme"}
-    assert [visit for visit in direct if visit["error"] not in odd] == []
+    codes = {"blocked_target", "host_not_allowed", "invalid_url", "name_not_found", "unsupported_scheme"}
+    assert [visit for visit in direct if visit["error"] not in codes] == []
 
 
-def test_no_other_scheme_is_read(outcome: Callable[[str], Outcome]) -> None:
+def test_page_reads_no_other_scheme(outcome: Callable[[str], Outcome]) -> None:
     visits = outcome("guarded").found["schemes"]
     shown = [visit["url"] for visit in visits if SECRET in visit["text"] or "Chromium" in visit["text"]]
-    # data: and javascript: bring their own text and read nothing of the machine.
+    # data: and javascript: URLs contain their text, and read nothing from the machine.
     assert [url for url in shown if not url.endswith(("/schemes", "/location/10", "/location/11"))] == []
     assert len(visits) > 40

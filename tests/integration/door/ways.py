@@ -1,6 +1,7 @@
-"""What a page can do to reach something: each way is HTML in which URL stands for the target.
+"""The techniques with which a page can reach a target: each is HTML in which URL stands for the target's URL.
 
-HTTPS, WS, WSS, HOSTPORT, HOST and PORT stand for parts and relatives of it, QUOTED for the percent-encoded URL.
+HTTPS, WS and WSS stand for the URL with another scheme, HOSTPORT, HOST and PORT for its parts, QUOTED and TARGET for
+the URL itself, percent-encoded and as it is.
 """
 
 from __future__ import annotations

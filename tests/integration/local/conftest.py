@@ -1,4 +1,4 @@
-"""The real runtime interface client with handlers of our own."""
+"""Fixtures: functions that run the handlers in `handlers/` with Lambda's real runtime interface client."""
 
 import asyncio
 import json
@@ -20,9 +20,10 @@ HANDLERS = Path(__file__).parent / "handlers"
 
 
 class Harness:
-    """Starts functions of the handlers folder; keeps what they print, what queues get and what people are told.
+    """Starts functions from the handlers folder, and records their output.
 
-    `printed` holds what functions print as JSON, `said` what people are told: both as they come.
+    `lines` holds all lines of the functions, `printed` the JSON objects that they print, `said` the messages for
+    people, and `queued` the messages for queues.
     """
 
     def __init__(self, scratch: Path) -> None:
@@ -44,7 +45,17 @@ class Harness:
         command: list[Path | str] | None = None,
         memory: int = 128,
     ) -> Lambdas:
-        """A function Probe with this handler, and `others`, handlers by name; `command` starts them in another way."""
+        """Makes the function Probe with this handler, and others.
+
+        Args:
+            handler: The handler of Probe.
+            timeout: Seconds that an invocation may take.
+            limit: The most instances of each function.
+            others: The handlers of other functions, by name.
+            asynchronous: The settings of asynchronous invocations, by function.
+            command: A command that is put before the command of each function.
+            memory: Megabytes of each function.
+        """
         launches = {}
         for name, path in {"Probe": handler, **(others or {})}.items():
             function = Function(
@@ -82,7 +93,7 @@ class Harness:
         return lambdas
 
     async def next_printed(self) -> tuple[str, Any]:
-        """The next thing that a function prints as JSON, with the function's name."""
+        """Waits at most 30 s for the next JSON object of a function, and returns the function's name and the object."""
         return await asyncio.wait_for(self.printed.get(), 30)
 
     async def next_said(self) -> str:
@@ -111,7 +122,7 @@ async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def module_harness(tmp_path: Path) -> AsyncIterator[Harness]:
-    """The same in the loop of a module whose tests share a server."""
+    """Gives the same harness in the event loop of a module whose tests share a server."""
     become_subreaper()
     harness = Harness(tmp_path)
     yield harness

@@ -1,4 +1,4 @@
-"""Asynchronous events as Lambda handles them: queued, attempted again, given up, and recorded at their destinations."""
+"""Tests that asynchronous events are queued, retried, given up and recorded at destinations, as Lambda does it."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ def send(lambdas: Lambdas, name: str = "Probe", **event: Any) -> str:
 
 
 async def record(harness: Any, function: str = "Settle") -> dict[str, Any]:
-    """The next record that the function gets; lines about events that were given up come between."""
+    """Returns the next record that the function gets, and skips lines about events that were given up."""
     while True:
         name, printed = await harness.next_printed()
         if name == function and "requestContext" in printed:
@@ -43,7 +43,7 @@ Hold = Callable[[Lambdas], Awaitable[Callable[[], None]]]
 
 @pytest.fixture
 def hold(harness: Any, tmp_path: Path) -> Iterator[Hold]:
-    """Keeps one instance of Probe busy until the function that it gives is called."""
+    """Returns a function that keeps an instance of Probe busy, and returns another one that releases the instance."""
     pipe, cleaning = tmp_path / "pipe", ExitStack()
     os.mkfifo(pipe)
 
@@ -60,7 +60,7 @@ def hold(harness: Any, tmp_path: Path) -> Iterator[Hold]:
     cleaning.close()
 
 
-async def test_a_success_is_recorded_as_lambda_records_it(harness: Any) -> None:
+async def test_success_is_recorded_in_lambdas_format(harness: Any) -> None:
     lambdas = harness.lambdas(others=OTHERS, asynchronous={"Probe": BOTH})
     request_id = send(lambdas, do="sleep", seconds=0, text="Zo\u00eb")
     found = await record(harness)
@@ -86,7 +86,7 @@ async def test_a_success_is_recorded_as_lambda_records_it(harness: Any) -> None:
         ({"do": "sleep", "seconds": 60}, "Sandbox.Timedout", "Task timed out after 1.00 seconds"),
     ],
 )
-async def test_a_function_error_is_recorded(harness: Any, event: dict[str, Any], kind: str, message: str) -> None:
+async def test_function_error_is_recorded(harness: Any, event: dict[str, Any], kind: str, message: str) -> None:
     lambdas = harness.lambdas(others=OTHERS, asynchronous={"Probe": BOTH}, timeout=1.0)
     request_id = send(lambdas, **event)
     found = await record(harness)
@@ -98,7 +98,7 @@ async def test_a_function_error_is_recorded(harness: Any, event: dict[str, Any],
     assert message in found["responsePayload"]["errorMessage"]
 
 
-async def test_an_init_error_is_an_attempt_like_any_other(harness: Any) -> None:
+async def test_init_error_counts_as_an_attempt(harness: Any) -> None:
     lambdas = harness.lambdas("broken.handler", others=OTHERS, asynchronous={"Probe": replace(BOTH, retries=1)})
     send(lambdas)
     found = await record(harness)
@@ -109,7 +109,7 @@ async def test_an_init_error_is_an_attempt_like_any_other(harness: Any) -> None:
 @pytest.mark.parametrize(
     ("retries", "condition", "attempts"), [(2, "Success", 3), (1, "RetriesExhausted", 2), (0, "RetriesExhausted", 1)]
 )
-async def test_an_event_is_attempted_again(
+async def test_failed_event_is_attempted_again(
     harness: Any, tmp_path: Path, retries: int, condition: str, attempts: int
 ) -> None:
     lambdas = harness.lambdas(others=OTHERS, asynchronous={"Probe": replace(BOTH, retries=retries)})
@@ -119,12 +119,12 @@ async def test_an_event_is_attempted_again(
     assert (tmp_path / "count").read_text("utf-8") == str(attempts)
 
 
-async def test_an_event_that_grows_old_while_throttled_is_given_up(harness: Any, hold: Hold, tmp_path: Path) -> None:
+async def test_throttled_event_is_given_up_at_its_maximum_age(harness: Any, hold: Hold, tmp_path: Path) -> None:
     lambdas = harness.lambdas(limit=1, others=OTHERS, asynchronous={"Probe": replace(BOTH, max_age=0.2)})
-    let_go = await hold(lambdas)
+    release = await hold(lambdas)
     send(lambdas, do="count", file=str(tmp_path / "count"), failures=0)
     found = await record(harness)
-    let_go()
+    release()
     assert found["requestContext"]["condition"] == "EventAgeExceeded"
     assert found["requestContext"]["approximateInvokeCount"] == 0
     assert "responseContext" not in found and "responsePayload" not in found
@@ -132,7 +132,7 @@ async def test_an_event_that_grows_old_while_throttled_is_given_up(harness: Any,
     assert not (tmp_path / "count").exists()  # the instance is free, and the event does not come back
 
 
-async def test_an_event_too_old_for_its_retry_keeps_its_last_error(
+async def test_event_too_old_for_its_retry_is_recorded_with_its_last_error(
     harness: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("infra.local.async_events.RETRY_SECONDS", (60.0,))
@@ -144,18 +144,18 @@ async def test_an_event_too_old_for_its_retry_keeps_its_last_error(
     assert found["responsePayload"]["errorType"] == "ValueError"
 
 
-async def test_throttled_events_cost_no_attempt_and_run_in_order(harness: Any, hold: Hold) -> None:
+async def test_throttled_events_use_no_attempt_and_run_in_order(harness: Any, hold: Hold) -> None:
     lambdas = harness.lambdas(limit=1, others=OTHERS, asynchronous={"Probe": BOTH})
-    let_go = await hold(lambdas)
+    release = await hold(lambdas)
     for n in range(4):
         send(lambdas, do="echo", n=n)
-    let_go()
+    release()
     found = [await record(harness) for _ in range(4)]
     assert [one["requestPayload"]["n"] for one in found] == [0, 1, 2, 3]
     assert {one["requestContext"]["approximateInvokeCount"] for one in found} == {1}
 
 
-async def test_a_function_that_may_not_run_gives_its_events_up(harness: Any) -> None:
+async def test_event_of_a_function_with_zero_concurrency_is_given_up(harness: Any) -> None:
     lambdas = harness.lambdas(others=OTHERS, asynchronous={"Probe": BOTH})
     lambdas.functions["Probe"].limit = 0
     send(lambdas)
@@ -163,7 +163,7 @@ async def test_a_function_that_may_not_run_gives_its_events_up(harness: Any) -> 
     assert (context["condition"], context["approximateInvokeCount"]) == ("ZeroReservedConcurrency", 0)
 
 
-async def test_a_destination_that_fails_is_attempted_again(harness: Any, tmp_path: Path) -> None:
+async def test_failed_destination_is_attempted_again(harness: Any, tmp_path: Path) -> None:
     lambdas = harness.lambdas(others=OTHERS, asynchronous={"Probe": BOTH, "Settle": Asynchronous(retries=1)})
     send(lambdas, then={"file": str(tmp_path / "count"), "failures": 9})
     first, second = await record(harness), await record(harness)
@@ -173,7 +173,7 @@ async def test_a_destination_that_fails_is_attempted_again(harness: Any, tmp_pat
     assert (tmp_path / "count").read_text("utf-8") == "2"
 
 
-async def test_a_destination_may_have_a_destination(harness: Any) -> None:
+async def test_destination_may_have_a_destination(harness: Any) -> None:
     chain = Asynchronous(on_success=Destination("Lambda", "End"))
     lambdas = harness.lambdas(others=OTHERS, asynchronous={"Probe": BOTH, "Settle": chain})
     request_id = send(lambdas)
@@ -184,19 +184,19 @@ async def test_a_destination_may_have_a_destination(harness: Any) -> None:
     assert found["responsePayload"] == "settled"
 
 
-async def test_only_the_destination_of_its_kind_gets_a_record(harness: Any) -> None:
+async def test_record_reaches_only_the_destination_of_its_outcome(harness: Any) -> None:
     queue = "arn:aws:sqs:us-east-1:123456789012:letters"
     split = Asynchronous(retries=0, on_success=SETTLE, on_failure=Destination("SQS", queue))
     lambdas = harness.lambdas(others=OTHERS, asynchronous={"Probe": split})
     failed = send(lambdas, do="fail")
-    await harness.next_printed()  # the line that says that it was given up
+    await harness.next_printed()  # the line about the event that was given up
     succeeded = send(lambdas)
     assert (await record(harness))["requestContext"]["requestId"] == succeeded
     [(arn, letter)] = harness.queued
     assert (arn, letter["requestContext"]["requestId"]) == (queue, failed)
 
 
-async def test_a_record_over_the_limit_is_not_delivered_and_said(harness: Any) -> None:
+async def test_record_over_the_limit_is_reported_and_not_delivered(harness: Any) -> None:
     lambdas = harness.lambdas(others=OTHERS, asynchronous={"Probe": BOTH})
     request_id = send(lambdas, do="big", bytes=1024 * 1024)
     said = await harness.next_said()
@@ -204,7 +204,7 @@ async def test_a_record_over_the_limit_is_not_delivered_and_said(harness: Any) -
     assert not lambdas.functions["Settle"].instances
 
 
-async def test_an_instance_that_cannot_be_started_costs_no_attempt(harness: Any, tmp_path: Path) -> None:
+async def test_instance_that_cannot_start_uses_no_attempt(harness: Any, tmp_path: Path) -> None:
     env = tmp_path / "env"
     lambdas = harness.lambdas(command=[env], others=OTHERS, asynchronous={"Probe": BOTH})
     send(lambdas)
@@ -214,10 +214,10 @@ async def test_an_instance_that_cannot_be_started_costs_no_attempt(harness: Any,
     assert (await record(harness))["requestContext"]["approximateInvokeCount"] == 1
 
 
-async def test_the_end_of_the_stack_ends_events_that_wait(harness: Any, hold: Hold) -> None:
+async def test_end_of_the_stack_drops_waiting_events(harness: Any, hold: Hold) -> None:
     lambdas = harness.lambdas(limit=1, others=OTHERS, asynchronous={"Probe": BOTH})
-    let_go = await hold(lambdas)
+    release = await hold(lambdas)
     send(lambdas)
     await asyncio.wait_for(lambdas.end(), 30)
-    let_go()
+    release()
     assert harness.printed.empty()

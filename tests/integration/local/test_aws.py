@@ -1,4 +1,4 @@
-"""The AWS stand-in and what delivers its events: atomic writes, mails as files, rules that reach functions."""
+"""Tests the stand-in for AWS and the delivery of its events: writes, mails, rules, queues and schedules."""
 
 import asyncio
 import json
@@ -62,7 +62,7 @@ async def aws(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Aws]:
     await process.end()
 
 
-async def test_of_many_conditional_creations_one_wins(aws: Aws) -> None:
+async def test_one_of_several_conditional_creations_succeeds(aws: Aws) -> None:
     await aws.client.create_bucket("conditional")
     clients = [await asyncio.to_thread(aws.boto, "s3") for _ in range(6)]
 
@@ -83,7 +83,7 @@ async def test_of_many_conditional_creations_one_wins(aws: Aws) -> None:
     assert sum(wins) == 10
 
 
-async def test_a_long_poll_does_not_hold_up_anybody(aws: Aws) -> None:
+async def test_long_poll_does_not_delay_other_calls(aws: Aws) -> None:
     url = (await aws.client.call("sqs", "CreateQueue", QueueName="empty"))["QueueUrl"]
     poll = asyncio.create_task(aws.client.call("sqs", "ReceiveMessage", QueueUrl=url, WaitTimeSeconds=20))
     await asyncio.wait_for(aws.client.create_bucket("meanwhile"), 5)
@@ -92,7 +92,7 @@ async def test_a_long_poll_does_not_hold_up_anybody(aws: Aws) -> None:
     assert (await asyncio.wait_for(poll, 10))["Messages"][0]["Body"] == "now"
 
 
-async def test_a_mail_is_a_file_when_its_sender_has_the_answer(aws: Aws) -> None:
+async def test_mail_is_in_a_file_when_ses_answers(aws: Aws) -> None:
     await aws.client.verify_sender("from@example.com")
     ses = await asyncio.to_thread(aws.boto, "sesv2")
     await asyncio.to_thread(
@@ -108,7 +108,7 @@ async def test_a_mail_is_a_file_when_its_sender_has_the_answer(aws: Aws) -> None
     assert "It is thére." in text
 
 
-async def test_a_sender_that_was_not_verified_is_refused(aws: Aws) -> None:
+async def test_unverified_sender_is_refused(aws: Aws) -> None:
     ses = await asyncio.to_thread(aws.boto, "sesv2")
     with pytest.raises(ClientError):
         await asyncio.to_thread(
@@ -119,7 +119,7 @@ async def test_a_sender_that_was_not_verified_is_refused(aws: Aws) -> None:
         )
 
 
-async def test_an_event_that_matches_reaches_the_function_and_is_tried_again(
+async def test_matching_event_reaches_the_function_and_is_retried(
     aws: Aws, module_harness: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("infra.local.async_events.RETRY_SECONDS", (0.01, 0.01))
@@ -142,11 +142,11 @@ async def test_an_event_that_matches_reaches_the_function_and_is_tried_again(
             await asyncio.sleep(0.02)
     following.cancel()
     assert not (tmp_path / "other").exists()
-    assert module_harness.printed.empty()  # nothing was given up
+    assert module_harness.printed.empty()  # no event was given up
 
 
 class Picky:
-    """Stands where the functions are: hands on what came, and names what it does not like."""
+    """Stands in for the functions: records each batch, and reports its bad messages as failed."""
 
     def __init__(self) -> None:
         self.batches: asyncio.Queue[list[dict[str, Any]]] = asyncio.Queue()
@@ -158,7 +158,7 @@ class Picky:
         return Answer(json.dumps({"batchItemFailures": failed}).encode(), None, "r")
 
 
-async def test_an_event_reaches_a_queue_and_a_batch_of_it_the_function_which_names_what_comes_again(aws: Aws) -> None:
+async def test_event_reaches_the_function_through_a_queue_and_is_retried(aws: Aws) -> None:
     await aws.client.call("events", "CreateEventBus", Name="queued")
     queues = [
         Queue("work", queue_arn("work"), {"VisibilityTimeout": "1", "RedrivePolicy": redrive("dead", 2)}, "dead"),
@@ -186,7 +186,7 @@ async def test_an_event_reaches_a_queue_and_a_batch_of_it_the_function_which_nam
     polling.cancel()
 
 
-async def test_a_record_reaches_the_queue_of_a_destination(aws: Aws, module_harness: Any) -> None:
+async def test_record_reaches_the_queue_of_a_destination(aws: Aws, module_harness: Any) -> None:
     await aws.client.call("sqs", "CreateQueue", QueueName="letters")
     sender, said = QueueSender(aws.url, aws.client), asyncio.Queue[str]()
     settings = Asynchronous(retries=0, on_failure=Destination("SQS", queue_arn("letters")))
@@ -210,13 +210,13 @@ async def test_a_record_reaches_the_queue_of_a_destination(aws: Aws, module_harn
     await events.end()
 
 
-async def test_an_event_too_large_for_lambda_holds_up_no_other(aws: Aws) -> None:
+async def test_event_too_large_for_lambda_does_not_delay_others(aws: Aws) -> None:
     rule = Rule("Large", "Probe", "large", {"source": ["urlshot"]}, None)
     await aws.client.call("events", "CreateEventBus", Name="large")
     await create_rule(aws.client, rule)
     said, heard = asyncio.Queue[str](), asyncio.Queue[bytes]()
 
-    class Picky:
+    class SizeLimited:
         def invoke_async(self, _name: str, payload: bytes) -> str:
             if b"large" in payload:
                 raise TooLarge("Request must be smaller")
@@ -224,7 +224,7 @@ async def test_an_event_too_large_for_lambda_holds_up_no_other(aws: Aws) -> None
             return "r"
 
     following = asyncio.create_task(
-        follow_rule(rule, aws.url, aws.client, Picky(), said.put_nowait)  # type: ignore[arg-type]
+        follow_rule(rule, aws.url, aws.client, SizeLimited(), said.put_nowait)  # type: ignore[arg-type]
     )
     for size in ("large", "small"):
         await aws.client.call(
@@ -235,15 +235,15 @@ async def test_an_event_too_large_for_lambda_holds_up_no_other(aws: Aws) -> None
     following.cancel()
 
 
-async def test_a_schedule_fires() -> None:
+async def test_schedule_fires() -> None:
     heard: asyncio.Queue[bytes] = asyncio.Queue()
 
-    class Ear:
+    class Listener:
         def invoke_async(self, _name: str, payload: bytes) -> str:
             heard.put_nowait(payload)
             return "r"
 
-    task = asyncio.create_task(follow_schedule(Schedule("S", "Probe", 0.05, {"k": "v"}), Ear()))  # type: ignore[arg-type]
+    task = asyncio.create_task(follow_schedule(Schedule("S", "Probe", 0.05, {"k": "v"}), Listener()))  # type: ignore[arg-type]
     for _ in range(2):
         assert json.loads(await asyncio.wait_for(heard.get(), 5)) == {"k": "v"}
     task.cancel()

@@ -1,4 +1,4 @@
-"""Lambda's Invoke API as boto3 sees it, and custom resources as CloudFormation runs them."""
+"""Tests the local Lambda's Invoke API with boto3, custom resources, and the local API Gateway."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ from infra.local.proxy_event import ApiKey
 
 
 class Server:
-    """Serves apps for one test."""
+    """Serves aiohttp applications for one test."""
 
     def __init__(self) -> None:
         self._runners: list[web.AppRunner] = []
@@ -80,7 +80,7 @@ async def test_boto3_gets_answers_errors_and_exceptions(harness: Any, server: Se
     assert (accepted["StatusCode"], accepted["Payload"].read()) == (202, b"")
 
 
-async def test_an_event_is_accepted_though_no_instance_may_run(harness: Any, server: Server) -> None:
+async def test_event_is_accepted_with_zero_concurrency(harness: Any, server: Server) -> None:
     lambdas = harness.lambdas(limit=0)
     url = await server.start(invoke_app(lambdas)) + "/2015-03-31/functions/{}/invocations"
     headers = {"X-Amz-Invocation-Type": "Event"}
@@ -109,11 +109,11 @@ async def test_running_instances_are_listed(harness: Any, server: Server) -> Non
 
 
 @pytest.mark.parametrize(
-    ("answers", "told"),
+    ("answers", "reason"),
     [({"Status": "SUCCESS", "Data": {"k": "v"}}, None), ({"Status": "FAILED", "Reason": "no!"}, "no!")],
 )
-async def test_a_custom_resource_answers_at_its_url(
-    harness: Any, server: Server, answers: dict[str, Any], told: str | None
+async def test_custom_resource_answers_at_its_url(
+    harness: Any, server: Server, answers: dict[str, Any], reason: str | None
 ) -> None:
     lambdas = harness.lambdas("probe.custom")
     custom = CustomResources(lambdas, LocalAddresses("http://a", "amqp://b", "http://c"))
@@ -121,14 +121,14 @@ async def test_a_custom_resource_answers_at_its_url(
     custom.routes(app)
     url = await server.start(app)
     resource = CustomResource("Topology", "Custom::X", "Probe", {"ServiceToken": "arn", "N": 1, "Answer": answers}, 20)
-    if told is None:
+    if reason is None:
         assert await custom.create(resource, url) == {"k": "v"}
     else:
-        with pytest.raises(DeploymentError, match=told):
+        with pytest.raises(DeploymentError, match=reason):
             await custom.create(resource, url)
 
 
-async def test_a_custom_resource_whose_function_fails_is_a_failure(harness: Any, server: Server) -> None:
+async def test_custom_resource_fails_with_its_function(harness: Any, server: Server) -> None:
     lambdas = harness.lambdas("broken.handler")
     custom = CustomResources(lambdas, LocalAddresses("http://a", "amqp://b", "http://c"))
     with pytest.raises(DeploymentError, match="not today"):
@@ -140,7 +140,7 @@ async def test_a_custom_resource_whose_function_fails_is_a_failure(harness: Any,
 KEY = ApiKey("key-1", "s3cret-key")
 
 
-async def test_the_gateway_answers_for_itself_as_api_gateway_does(harness: Any, server: Server) -> None:
+async def test_gateway_makes_its_own_answers_like_api_gateway(harness: Any, server: Server) -> None:
     routes = (Route("POST", "/run", "Probe"),)
     api = Api("Api", "prod", routes, (), {"MISSING_AUTHENTICATION_TOKEN": {
         "statusCode": 404,
@@ -185,7 +185,7 @@ async def test_the_gateway_answers_for_itself_as_api_gateway_does(harness: Any, 
         (b"GET /run HTTP/1.1\r\nContent-Length: many\r\n", 400, "Bad Request"),
     ],
 )
-async def test_a_request_that_is_none_gets_an_answer_of_the_gateways(
+async def test_malformed_request_gets_an_answer_of_the_gateway(
     harness: Any, sent: bytes, status: int, title: str
 ) -> None:
     template = {"responseTemplates": {"application/problem+json": '{"title": $context.error.messageString}'}}
@@ -207,7 +207,7 @@ async def test_a_request_that_is_none_gets_an_answer_of_the_gateways(
     assert json.loads(body) == {"title": title}
 
 
-async def test_a_route_that_needs_a_key_is_closed_without_it(harness: Any, server: Server) -> None:
+async def test_route_that_needs_a_key_is_refused_without_it(harness: Any, server: Server) -> None:
     routes = (Route("ANY", "/run", "Probe", needs_key=True), Route("OPTIONS", "/run", "Probe"))
     api = Api("Api", "prod", routes, (), {})
     lambdas = harness.lambdas("probe.proxy")

@@ -1,4 +1,4 @@
-"""Functions run as on Lambda: the same limits, errors and life cycle, shown with the real runtime interface client."""
+"""Tests that functions have Lambda's limits, errors and life cycle, with the real runtime interface client."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ def body(answer: Answer) -> Any:
 
 
 def state(pid: int) -> str | None:
-    """The state letter in /proc, None when the process is gone."""
+    """Returns the state letter of a process from /proc; None if the process is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
     except OSError:
@@ -33,7 +33,7 @@ def state(pid: int) -> str | None:
 
 
 async def comes_to(pid: int, *states: str | None) -> bool:
-    """Waits for a process to be in one of these states: a signal is taken when the process is next to run."""
+    """Waits at most 5 s until a process is in one of `states`; a process takes a signal only when it next runs."""
     async with asyncio.timeout(5):
         while state(pid) not in states:
             await asyncio.sleep(0.01)
@@ -44,7 +44,7 @@ async def gone(pid: int) -> bool:
     return await comes_to(pid, None, "Z")
 
 
-async def test_an_answer_comes_back_and_the_instance_is_used_again(harness: Any) -> None:
+async def test_answer_comes_back_and_the_instance_is_used_again(harness: Any) -> None:
     lambdas = harness.lambdas()
     first, second = body(await call(lambdas, n=1)), body(await call(lambdas, n=2))
     assert first["event"] == {"n": 1}
@@ -52,7 +52,7 @@ async def test_an_answer_comes_back_and_the_instance_is_used_again(harness: Any)
     assert first["pid"] == second["pid"]
 
 
-async def test_between_events_the_whole_tree_is_stopped(harness: Any, tmp_path: Path) -> None:
+async def test_process_tree_is_stopped_between_events(harness: Any, tmp_path: Path) -> None:
     lambdas = harness.lambdas()
     pids = body(await call(lambdas, do="child", pids=str(tmp_path / "pid")))
     assert await comes_to(pids["pid"], "T") and await comes_to(pids["child"], "T")
@@ -67,19 +67,17 @@ async def test_functions_with_a_whole_cpu_yield_to_short_ones(harness: Any, memo
     assert body(await call(lambdas, do="priority")) == os.getpriority(os.PRIO_PROCESS, 0) + more
 
 
-async def test_sessions_below_a_heavy_function_yield_too(harness: Any, tmp_path: Path) -> None:
+async def test_child_sessions_of_a_heavy_function_yield_too(harness: Any, tmp_path: Path) -> None:
     lambdas = harness.lambdas(memory=WHOLE_CPU_MB)
     group = Path(f"/proc/{body(await call(lambdas, do='child', pids=str(tmp_path / 'pid')))['child']}/autogroup")
     if not group.exists() or not group.read_text("utf-8"):
         pytest.skip("this kernel does not group processes by session")
     async with asyncio.timeout(30):
         while not group.read_text("utf-8").endswith(f" nice {HEAVY_NICENESS}\n"):
-            await call(lambdas, do="echo")  # it is set when the instance is stopped after an event
+            await call(lambdas, do="echo")  # the niceness is set when the instance stops after an event
 
 
-async def test_a_timeout_ends_the_whole_tree_and_the_next_event_gets_a_new_instance(
-    harness: Any, tmp_path: Path
-) -> None:
+async def test_timeout_kills_the_process_tree_and_replaces_the_instance(harness: Any, tmp_path: Path) -> None:
     lambdas = harness.lambdas(timeout=1.0)
     before = body(await call(lambdas))["pid"]
     answer = await call(lambdas, do="child", pids=str(tmp_path / "pid"), seconds=60)
@@ -90,7 +88,7 @@ async def test_a_timeout_ends_the_whole_tree_and_the_next_event_gets_a_new_insta
     assert body(await call(lambdas))["pid"] != before
 
 
-async def test_a_crash_is_an_error_its_orphans_are_ended_and_it_is_replaced(harness: Any, tmp_path: Path) -> None:
+async def test_crash_is_an_error_kills_orphans_and_replaces_the_instance(harness: Any, tmp_path: Path) -> None:
     lambdas = harness.lambdas()
     answer = await call(lambdas, do="child", pids=str(tmp_path / "pid"), crash=True)
     assert body(answer)["errorType"] == "Runtime.ExitError"
@@ -99,7 +97,7 @@ async def test_a_crash_is_an_error_its_orphans_are_ended_and_it_is_replaced(harn
     assert (await call(lambdas)).error is None
 
 
-async def test_an_idle_instance_that_is_killed_is_replaced(harness: Any) -> None:
+async def test_killed_idle_instance_is_replaced(harness: Any) -> None:
     lambdas = harness.lambdas()
     first = body(await call(lambdas))["pid"]
     os.kill(first, 9)
@@ -107,7 +105,7 @@ async def test_an_idle_instance_that_is_killed_is_replaced(harness: Any) -> None
     assert body(await call(lambdas))["pid"] != first
 
 
-async def test_an_exception_is_an_unhandled_error(harness: Any) -> None:
+async def test_exception_is_an_unhandled_error(harness: Any) -> None:
     answer = await call(harness.lambdas(), do="fail")
     assert answer.error == "Unhandled"
     assert body(answer)["errorType"] == "ValueError"
@@ -127,7 +125,7 @@ async def test_an_exception_is_an_unhandled_error(harness: Any) -> None:
         ({"do": "kill", "signal": signal.SIGSEGV}, "Runtime exited with error: signal: segmentation fault"),
     ],
 )
-async def test_an_exit_is_worded_as_lambda_words_it(harness: Any, event: dict[str, Any], message: str) -> None:
+async def test_exit_is_reported_in_lambdas_words(harness: Any, event: dict[str, Any], message: str) -> None:
     answer = await call(harness.lambdas(), **event)
     assert answer.error == "Unhandled"
     assert body(answer) == {
@@ -136,7 +134,7 @@ async def test_an_exit_is_worded_as_lambda_words_it(harness: Any, event: dict[st
     }
 
 
-async def test_instances_stand_side_by_side_up_to_the_limit(harness: Any) -> None:
+async def test_instances_run_side_by_side_up_to_the_limit(harness: Any) -> None:
     lambdas = harness.lambdas(limit=2)
     both = [asyncio.create_task(call(lambdas, do="sleep", seconds=0.5)) for _ in range(2)]
     await asyncio.sleep(0)
@@ -146,7 +144,7 @@ async def test_instances_stand_side_by_side_up_to_the_limit(harness: Any) -> Non
     assert len({body(answer)["pid"] for answer in answers}) == 2
 
 
-async def test_a_module_that_does_not_load_is_the_answer_to_every_event(harness: Any) -> None:
+async def test_module_that_fails_to_load_fails_every_event(harness: Any) -> None:
     lambdas = harness.lambdas("broken.handler")
     for _ in range(2):
         answer = await call(lambdas)
@@ -155,14 +153,14 @@ async def test_a_module_that_does_not_load_is_the_answer_to_every_event(harness:
         assert "not today" in body(answer)["errorMessage"]
 
 
-async def test_a_module_that_is_not_there_is_an_import_error(harness: Any) -> None:
+async def test_missing_module_is_an_import_error(harness: Any) -> None:
     answer = await call(harness.lambdas("nowhere.handler"))
     assert answer.error == "Unhandled"
     assert body(answer)["errorType"] == "Runtime.ImportModuleError"
     assert "No module named 'nowhere'" in body(answer)["errorMessage"]
 
 
-async def test_an_exit_at_import_names_the_request_that_met_it(harness: Any) -> None:
+async def test_exit_at_import_names_the_request(harness: Any) -> None:
     answer = await call(harness.lambdas("exits.handler"))
     assert body(answer) == {
         "errorType": "Runtime.ExitError",
@@ -170,7 +168,7 @@ async def test_an_exit_at_import_names_the_request_that_met_it(harness: Any) -> 
     }
 
 
-async def test_sizes_are_limited_both_ways(harness: Any) -> None:
+async def test_sizes_of_requests_and_answers_are_limited(harness: Any) -> None:
     lambdas = harness.lambdas()
     assert len((await call(lambdas, do="big", bytes=5_000_000)).payload) == 5_000_002
     answer = await call(lambdas, do="big", bytes=7_000_000)
@@ -182,7 +180,7 @@ async def test_sizes_are_limited_both_ways(harness: Any) -> None:
     assert (await call(lambdas)).error is None
 
 
-async def test_nothing_of_this_process_reaches_a_function(harness: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_function_inherits_no_environment_and_no_packages(harness: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_OF_THE_SHELL", "x")
     seen = body(await call(harness.lambdas(), do="environment"))
     assert "SECRET_OF_THE_SHELL" not in seen["environment"]
@@ -192,7 +190,7 @@ async def test_nothing_of_this_process_reaches_a_function(harness: Any, monkeypa
     assert not [entry for entry in seen["path"] if "site-packages" in entry]
 
 
-async def test_an_instance_has_a_folder_of_its_own_that_goes_with_it(harness: Any) -> None:
+async def test_instance_has_its_own_folder_that_is_removed_at_its_end(harness: Any) -> None:
     lambdas = harness.lambdas()
     folder = Path(body(await call(lambdas, do="environment"))["environment"]["TMPDIR"])
     assert folder.is_dir()
@@ -200,7 +198,7 @@ async def test_an_instance_has_a_folder_of_its_own_that_goes_with_it(harness: An
     assert not folder.exists()
 
 
-async def test_lines_and_reports_are_heard(harness: Any) -> None:
+async def test_listener_gets_lines_and_reports(harness: Any) -> None:
     lambdas = harness.lambdas()
     await call(lambdas, do="sleep", seconds=0)
     texts = [line for _, line in harness.lines]
@@ -210,6 +208,6 @@ async def test_lines_and_reports_are_heard(harness: Any) -> None:
     assert reports[0]["record"]["metrics"]["initDurationMs"] > 0
 
 
-async def test_an_unknown_function_is_said_to_be_unknown(harness: Any) -> None:
+async def test_unknown_function_is_an_error(harness: Any) -> None:
     with pytest.raises(UnknownFunction):
         await harness.lambdas().invoke("Other", b"{}")

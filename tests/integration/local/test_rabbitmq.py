@@ -1,4 +1,4 @@
-"""A private node, and what it leaves."""
+"""Tests that a private RabbitMQ node leaves no process."""
 
 import asyncio
 from pathlib import Path
@@ -7,11 +7,11 @@ from infra.local.processes import become_subreaper
 from infra.local.rabbitmq import Rabbit
 
 
-async def test_a_node_leaves_nothing_behind(tmp_path: Path) -> None:
+async def test_node_stopped_during_its_start_leaves_no_process(tmp_path: Path) -> None:
     become_subreaper()
     rabbit = Rabbit(tmp_path / "rabbitmq", lambda _line: None)
     starting = asyncio.create_task(rabbit.start("admin", "a-password-of-sixteen"))
-    await asyncio.sleep(1)  # in the middle of its start
+    await asyncio.sleep(1)  # the node is still starting
     starting.cancel()
     await asyncio.gather(starting, return_exceptions=True)
     await rabbit.stop()

@@ -1,4 +1,4 @@
-"""The whole stack as a process: it says where everything is, and however it ends, it leaves nothing running."""
+"""Tests the local stack as a process: it reports its addresses, and leaves no process running however it ends."""
 
 import json
 import os
@@ -30,7 +30,7 @@ class Running:
         self.folder = Path(self.access["logs"]).parent
 
     def children(self) -> dict[int, str]:
-        """Every process whose environment or command line names this run's folder."""
+        """Returns the commands of all processes whose environment or command line names the run's folder, by pid."""
         mine, found = str(self.folder).encode(), dict[int, str]()
         for entry in Path("/proc").glob("[0-9]*"):
             try:
@@ -60,13 +60,14 @@ def running(tmp_path: Path) -> Iterator[Running]:
 
 
 def all_gone(stack: Running) -> bool:
+    """Waits at most 10 s for the end of all processes of the run, and returns whether they ended."""
     limit = time.monotonic() + 10
     while stack.children() and time.monotonic() < limit:
         time.sleep(0.05)
     return not stack.children()
 
 
-def test_sigterm_ends_it_with_code_0_and_leaves_mails_and_logs(running: Running) -> None:
+def test_sigterm_ends_the_stack_with_code_0_and_keeps_mails_and_logs(running: Running) -> None:
     commands = " ".join(running.children().values())
     assert "beam" in commands
     assert "awslambdaric" in commands
@@ -76,7 +77,7 @@ def test_sigterm_ends_it_with_code_0_and_leaves_mails_and_logs(running: Running)
     assert {entry.name for entry in running.folder.iterdir()} == {"mails", "logs", "lock"}
 
 
-def test_when_a_part_dies_it_says_so_and_ends(running: Running, tmp_path: Path) -> None:
+def test_stack_reports_a_dead_part_and_ends(running: Running, tmp_path: Path) -> None:
     (aws,) = [pid for pid, command in running.children().items() if "infra.local.aws" in command]
     os.kill(aws, signal.SIGKILL)
     assert running.process.wait(20) == 1
@@ -84,8 +85,9 @@ def test_when_a_part_dies_it_says_so_and_ends(running: Running, tmp_path: Path) 
     assert all_gone(running)
 
 
-def test_even_sigkill_leaves_nothing_running_not_even_a_frozen_browser(running: Running) -> None:
+def test_sigkill_leaves_no_process_running(running: Running) -> None:
     limit = time.monotonic() + 20
+    # A frozen browser must be killed too.
     while "RenderFunction" not in {item["function"] for item in running.instances() if item["state"] == "frozen"}:
         assert time.monotonic() < limit
         time.sleep(0.05)

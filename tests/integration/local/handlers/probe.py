@@ -1,4 +1,4 @@
-"""One handler that does what its event says, to see how the local Lambda takes it. Standard library only."""
+"""Handlers that do what their event says, to test the local Lambda; they use the standard library only."""
 
 import json
 import os
@@ -20,7 +20,7 @@ def handler(event: dict[str, Any], context: Any) -> Any:
             print("going to sleep")
             time.sleep(event["seconds"])
             return {"pid": os.getpid()}
-        case "child":  # a detached child with a child of its own, as a browser is
+        case "child":  # a detached child with its own child, like a browser
             sleep = "import time; time.sleep(600)"
             script = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {sleep!r}]); {sleep}"
             child = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
@@ -39,7 +39,7 @@ def handler(event: dict[str, Any], context: Any) -> Any:
         case "kill":
             os.kill(os.getpid(), event["signal"])
             return time.sleep(60)
-        case "hold":  # says so, and returns when the pipe has no writer any more
+        case "hold":  # returns when the pipe has no writer any more
             print(json.dumps({"holds": event["pipe"]}), flush=True)
             Path(event["pipe"]).read_bytes()
             return {"pid": os.getpid()}
@@ -47,7 +47,7 @@ def handler(event: dict[str, Any], context: Any) -> Any:
             return "x" * event["bytes"]
         case "fail":
             raise ValueError("as told")
-        case "count":  # fails as often as it is told, counting in a file that outlives the instance
+        case "count":  # fails for the first `failures` calls, counted in a file that outlives the instance
             file = Path(event["file"])
             count = int(file.read_text("utf-8") or 0) + 1 if file.exists() else 1
             file.write_text(str(count), "utf-8")
@@ -59,19 +59,19 @@ def handler(event: dict[str, Any], context: Any) -> Any:
 
 
 def destination(event: dict[str, Any], context: Any) -> Any:
-    """Prints the record that it gets, and fails as often as the original event says."""
+    """Prints the record that it gets, and fails if the original event says so in `then`."""
     print(json.dumps(event), flush=True)
     payload = event["requestPayload"]
     return handler({**payload["then"], "do": "count"}, context) if "then" in payload else "settled"
 
 
 def detail(event: dict[str, Any], context: Any) -> Any:
-    """Does what an EventBridge event's detail says."""
+    """Does what the detail of an EventBridge event says."""
     return handler(event["detail"], context)
 
 
 def custom(event: dict[str, Any], context: Any) -> None:
-    """A custom resource that answers with what its property `Answer` holds."""
+    """Answers a custom resource's request with the resource's property `Answer`."""
     properties = event["ResourceProperties"]
     if properties["N"] != "1":
         raise ValueError(properties)
@@ -81,5 +81,5 @@ def custom(event: dict[str, Any], context: Any) -> None:
 
 
 def proxy(event: dict[str, Any], context: Any) -> Any:
-    """Answers an API's request with its own body."""
+    """Answers an API's request with the answer in its body."""
     return json.loads(event["body"])
