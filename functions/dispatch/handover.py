@@ -113,7 +113,7 @@ class HandOver:
                         return Handled(NO_SLOT, waited)
                     if waited > REREAD_SECONDS:
                         continue
-                claimed = records.running(record, self._parking.lease, at)
+                claimed = records.running(record, self._parking.lease, self._clock())
                 try:
                     etag = self._store.change(claimed, etag)
                 except (Conflict, Gone):
@@ -123,7 +123,14 @@ class HandOver:
                 return Handled(self._hand_over(handling, claimed, etag, held), waited)
         finally:
             if slot is not None:
-                self._slots.give_back(slot)
+                self._give_back(slot)
+
+    def _give_back(self, slot: Slot) -> None:
+        """Gives a slot back; a failure leaves the slot in use until its lease ends, and does not affect the message."""
+        try:
+            self._slots.give_back(slot)
+        except UrlshotError as error:
+            log.warning("slot: not given back", extra={"slot": slot.number, **error_fields(error)})
 
     def give_up(self, message: StartMessage, delivery: Delivery) -> str:
         """Handles a message that the broker gave up: its job fails, unless it is under way or ended.
@@ -174,12 +181,12 @@ class HandOver:
             log.warning("job: not accepted by Lambda for now", extra={"job_id": record.id, **error_fields(error)})
             with suppress(Conflict, Gone):  # the record has changed; the postponed message acts on it when it returns
                 self._store.change(records.unstarted(record, self._clock()), etag)
-            self._slots.give_back(slot)
+            self._give_back(slot)
             self._parking.postpone(delivery.body, delivery.queue, delivery.correlation_id)
             return "refused"
         except Broken as error:
             log.exception("job: refused by Lambda", extra={"job_id": record.id, **error_fields(error)})
-            self._slots.give_back(slot)
+            self._give_back(slot)
             return self._fail(message, delivery, record, etag, error)
         self._parking.park(message, delivery.queue, self._parking.lease, delivery.correlation_id)
         handed = {"job_id": record.id, "attempt": record.attempt, "claim": record.claim, "slot": slot.number}

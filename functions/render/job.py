@@ -66,7 +66,7 @@ class Jobs:
         shown |= {"verdict": report.verdict, "warnings": [warning.code for warning in report.warnings]}
         self._logger.info("rendered", extra=shown)
         more = {"waited": report.waited, "failed": len(report.failed), "blocked": len(report.blocked)}
-        self._logger.debug("page: at rest", extra={**more, "gb_seconds": report.gb_seconds, "left": budget.left()})
+        self._logger.debug("page: at rest", extra={**more, "gb_seconds": report.gb_seconds})
         inline = base64.b64encode(pdf).decode() if job.upload is None else None
         return RenderAnswer(id=job.id, generation=job.generation, report=report, etag=etag, pdf=inline)
 

@@ -65,6 +65,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:
         Transient, Broken: storage, bus or broker does not answer. Lambda calls again, up to twice. After that the
             parked message of the job comes back, and `dispatch` continues from the record.
     """
+    log.remove_keys(["job_id", "correlation_id"])  # of the last invocation
     try:
         invocation = read(event)
     except Broken as error:  # a repetition would fail in the same way

@@ -109,7 +109,7 @@ class Settler:
         """
         report, at = invocation.report, self._clock()
         assert report is not None  # noqa: S101
-        if published is not None and published.claim == record.claim and published.upload != invocation.etag.strip('"'):
+        if published is not None and published.claim == record.claim and not _is_published(invocation, published):
             # Lambda delivered the event twice, and the PDF of the other run is published. The result of that run
             # normally ends the job; otherwise the parked message comes back.
             log.warning("job: another run has published", extra={"job_id": record.id, "claim": record.claim})
@@ -119,7 +119,8 @@ class Settler:
             record = records.extended(record, at)
             etag = self._store.change(record, etag)
         try:
-            self._store.publish_pdf(record, invocation.etag, published)
+            if not _is_published(invocation, published):
+                self._store.publish_pdf(record, invocation.etag, published)
         except (Conflict, Gone):
             uploaded = self._store.upload_etag(record)
             if uploaded == invocation.etag:
@@ -163,3 +164,10 @@ class Settler:
         now = {"state": record.state, "now": record.claim} if record is not None else {"state": "deleted"}
         log.info("result: dropped", extra={"job_id": job.id, "generation": job.generation, "claim": job.claim, **now})
         return Settled(DROPPED)
+
+
+def _is_published(invocation: Invocation, published: Pdf | None) -> bool:
+    """Says whether an earlier call of this function published the PDF of this run, and died before it ended the job."""
+    if published is None:
+        return False
+    return (published.claim, published.upload) == (invocation.job.claim, invocation.etag.strip('"'))

@@ -208,6 +208,31 @@ def test_record_changed_during_the_wait_for_a_slot_is_noticed(bench: Bench) -> N
     assert (bench.record().state, bench.jobs) == ("publishing", [])
 
 
+def test_parked_message_is_not_left_when_its_slot_cannot_be_freed(bench: Bench) -> None:
+    """A message that was parked and left would be there twice; the slot is free after its lease."""
+    delivery = bench.queue_job()
+
+    class Overtaken:
+        def __init__(self, part: Any) -> None:
+            self._part = part
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._part, name)
+
+        def take(self, free: Free) -> Any:
+            change(bench, records.running(bench.record(), LEASED, bench.now))
+            return self._part.take(free)
+
+        def give_back(self, _slot: Any) -> None:
+            raise Transient("storage_unavailable")
+
+    wrap = lambda part: Overtaken(part) if hasattr(part, "list_free") else part  # noqa: E731
+    assert bench.dispatch(delivery, wrap=wrap) == ["parked"]
+    assert len(bench.waiting()) == 1
+    bench.now += LEASED
+    assert bench.slots_free() == bench.renders
+
+
 def test_throttled_invocation_uses_no_attempt(bench: Bench) -> None:
     delivery = bench.queue_job()
     bench.lambda_error = Transient("throttled", internal="TooManyRequestsException")

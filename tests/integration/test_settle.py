@@ -202,6 +202,35 @@ def test_run_that_replaced_the_upload_ends_the_job(bench: Bench, report: Report)
     assert bench.pdf() == b"%PDF second"
 
 
+def test_run_that_published_ends_the_job_after_its_upload_was_replaced(bench: Bench, report: Report) -> None:
+    """Settle dies before it ends the job, and meanwhile a second run of the event replaces the upload."""
+    job = handed_over(bench)
+    first = bench.rendered(job, report, b"%PDF-1.7 first")
+
+    class Killed(BaseException):
+        """The function dies here."""
+
+    class Dying:
+        def __init__(self, part: Any) -> None:
+            self._part = part
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._part, name)
+
+        def change(self, *_: Any) -> None:
+            raise Killed
+
+    with pytest.raises(Killed):
+        bench.settle(first, lambda part: Dying(part) if isinstance(part, Store) else part)
+    second = bench.rendered(job, report, b"%PDF-1.7 second")
+    assert bench.settle(second) == "dropped"
+    assert bench.settle(first) == "done"
+    record = bench.record()
+    assert record.report is not None
+    assert (bench.pdf(), record.attempt) == (b"%PDF-1.7 first", 1)
+    assert record.report.sha256 == hashlib.sha256(b"%PDF-1.7 first").hexdigest()
+
+
 def test_report_without_an_upload_is_retried(bench: Bench, report: Report) -> None:
     job = handed_over(bench)
     event = bench.rendered(job, report)
