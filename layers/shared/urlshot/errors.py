@@ -71,8 +71,20 @@ _REQUEST = [
         "This endpoint does not send mail to this address",
         "Send an address that is in the endpoint's NotifyAllow, or whose @domain is.",
     ),
-    Code("not_found", 404, False, "There is nothing at this address", "Check the address. To make a PDF, POST its URL to /pdf."),
-    Code("method_not_allowed", 405, False, "This address does not accept this method", "Use a method named in the header Allow."),
+    Code(
+        "not_found",
+        404,
+        False,
+        "There is nothing at this address",
+        "Check the address. To make a PDF, POST its URL to /pdf.",
+    ),
+    Code(
+        "method_not_allowed",
+        405,
+        False,
+        "This address does not accept this method",
+        "Use a method named in the header Allow.",
+    ),
     Code("pdf_not_found", 404, False, "This job has no PDF", "Look at the job's state, or request the PDF again."),
     Code(
         "report_not_found",
@@ -119,13 +131,31 @@ _SERVICE = [
     Code("busy", 503, True, "The request could not be accepted in time", "Try again after a few seconds."),
     Code("overloaded", 503, True, "The job waited too long", "Try again later, when fewer jobs are waiting."),
     Code("throttled", 503, True, "All renderers are busy", "Wait. The job stays in the queue and is tried again."),
-    Code("internal", 500, True, "An internal error occurred", "Try again. If it fails again, report the id of the request."),
+    Code(
+        "internal",
+        500,
+        True,
+        "An internal error occurred",
+        "Try again. If it fails again, report the id of the request.",
+    ),
 ]
 _PAGE = [
     Code("name_not_found", 502, True, "The page's host name does not resolve", "Check the host name in the URL."),
-    Code("connection_refused", 502, True, "The page's server refused the connection", "Check the host and port in the URL."),
+    Code(
+        "connection_refused",
+        502,
+        True,
+        "The page's server refused the connection",
+        "Check the host and port in the URL.",
+    ),
     Code("connection_failed", 502, True, "The connection to the page's server failed", "Try again later."),
-    Code("tls_error", 502, False, "The TLS connection to the page's server failed", "Ask the page's operator to correct its TLS."),
+    Code(
+        "tls_error",
+        502,
+        False,
+        "The TLS connection to the page's server failed",
+        "Ask the page's operator to correct its TLS.",
+    ),
     Code("page_status", 502, False, "The page answered with an error status", "Check that the URL opens in a browser."),
     Code("page_unavailable", 502, True, "The page's server is overloaded or broken", "Try again later."),
     Code(
@@ -142,14 +172,40 @@ _PAGE = [
         "Resources of the page do not exist",
         "Correct the page, or remove resources from fail_on.",
     ),
-    Code("console_errors", 502, False, "The page's scripts reported errors", "Correct the page, or remove console from fail_on."),
+    Code(
+        "console_errors",
+        502,
+        False,
+        "The page's scripts reported errors",
+        "Correct the page, or remove console from fail_on.",
+    ),
     Code("too_many_redirects", 502, False, "The page redirects too often", "Check that the URL opens in a browser."),
-    Code("unsupported_content", 415, False, "The URL does not lead to a page", "Send the URL of a web page or of a PDF."),
+    Code(
+        "unsupported_content", 415, False, "The URL does not lead to a page", "Send the URL of a web page or of a PDF."
+    ),
     Code("invalid_option", 422, False, "An option does not fit this page", "Correct the option named in `detail`."),
-    Code("too_large", 413, False, "The page or its PDF is too large", "Print fewer pages with page_ranges, or leave content out with block."),
+    Code(
+        "too_large",
+        413,
+        False,
+        "The page or its PDF is too large",
+        "Print fewer pages with page_ranges, or leave content out with block.",
+    ),
     Code("too_many_pages", 413, False, "The PDF has too many pages", "Print fewer pages with page_ranges."),
-    Code("timeout", 504, True, "The page was not ready in time", "Try again later, or with a wait_until that waits for less."),
-    Code("crash", 502, True, "The browser crashed on this page", "Try again. If it fails again, the page needs too much memory."),
+    Code(
+        "timeout",
+        504,
+        True,
+        "The page was not ready in time",
+        "Try again later, or with a wait_until that waits for less.",
+    ),
+    Code(
+        "crash",
+        502,
+        True,
+        "The browser crashed on this page",
+        "Try again. If it fails again, the page needs too much memory.",
+    ),
 ]
 
 CODES: dict[str, Code] = {code.name: code for code in (*_REQUEST, *_SERVICE, *_PAGE)}
@@ -201,7 +257,7 @@ class Transient(UrlshotError):
 
 
 class Broken(UrlshotError):
-    """A fault of urlshot: wrong settings or an impossible state. It is raised out of the function and so counted as an error."""
+    """A fault of urlshot: wrong settings or an impossible state. It leaves the function, so Lambda counts an error."""
 
     def __init__(self, internal: str) -> None:
         super().__init__("internal", internal=internal)
