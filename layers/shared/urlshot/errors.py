@@ -76,7 +76,7 @@ _REQUEST = [
         404,
         False,
         "There is nothing at this address",
-        "Check the address. To make a PDF, POST its URL to /pdf.",
+        "Check the address. To make a PDF, POST a URL to /pdf.",
     ),
     Code(
         "method_not_allowed",
@@ -169,7 +169,7 @@ _PAGE = [
         "resources_missing",
         502,
         False,
-        "Resources of the page do not exist",
+        "Resources of the page are missing",
         "Correct the page, or remove resources from fail_on.",
     ),
     Code(
@@ -204,7 +204,7 @@ _PAGE = [
         502,
         True,
         "The browser crashed on this page",
-        "Try again. If it fails again, the page needs too much memory.",
+        "Try again. If it fails again, the page may need too much memory.",
     ),
 ]
 

@@ -42,7 +42,7 @@ MAX_BODY = 1_000_000
 
 
 def delay_queue(queue: str, seconds: int) -> str:
-    """The name of the queue in which a message of the work queue `queue` waits for `seconds`."""
+    """Returns the name of the delay queue in which messages of the work queue `queue` wait for `seconds`."""
     return f"{queue}_retry_{seconds}s"
 
 

@@ -1,4 +1,4 @@
-"""Limits how many things happen at once, by slots with one holder each, which are objects in the bucket.
+"""Limits concurrency across instances by slots: objects in the bucket with one holder each.
 
 `dispatch` takes a slot (`slot/<n>`) for each page that is rendered. `api` takes one (`wait/<n>`) for each request that
 waits for a PDF. The slots are in S3 because instances of a function do not know each other, and Lambda's own limits
