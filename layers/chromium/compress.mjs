@@ -1,4 +1,4 @@
-// Recompresses one file for build.py: reads it (inflating brotli if asked), writes it as zstd, and says what it was.
+// Recompresses one file to zstd for build.py, and prints the size and hash of its inflated content as JSON.
 // usage: node compress.mjs SOURCE TARGET brotli|plain LEVEL
 import { createHash } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";

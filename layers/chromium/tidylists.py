@@ -1,5 +1,4 @@
-"""What tidying a page needs, as `build.py` puts it into the layer's folder `tidy`: domains to block, and how to say no
-to cookies."""
+"""Collects the data for the tidy options in the layer's folder `tidy`: domains to block, rules for cookie banners."""
 
 from __future__ import annotations
 
@@ -9,24 +8,30 @@ from collections.abc import Callable
 from pathlib import Path
 
 PACKAGES = ("@duckduckgo/autoconsent", "third-party-web")
-"""Whose hashes in package-lock.json say what is made here."""
+"""The packages that the result is made from; their hashes are part of the cache key."""
 
 RECIPE = "1"
-"""Raise it when what is made of them changes."""
+"""Part of the cache key. Raise it when `collect` changes its result."""
 
 BLOCKED = {"ads": ["ad"], "trackers": ["analytics", "tag-manager"]}
-"""What `block` calls ads and trackers, in the categories of third-party-web.
+"""The categories of third-party-web for the values `ads` and `trackers` of the option `block`.
 
-Why that package: its data is MIT, as the layer is, and Lighthouse runs on it, so it is kept up; 1,064 and 610 domains.
-Ghostery's tracker database is not for commercial use (npm's licence field says CC-BY-NC-SA). EasyList and Disconnect
-were left aside as copyleft by repute; their licences were not looked up. The package's domains are of third parties
-only: a site's own ads are not blocked.
+The package's data is MIT, like the layer, and maintained for Lighthouse. It has 1,064 domains of ads and 610 of
+trackers. Ghostery's tracker database excludes commercial use (npm's licence field says CC-BY-NC-SA). EasyList and
+Disconnect were not considered, because they are said to be copyleft; their licences were not checked. The package
+contains domains of third parties only, so a site's own ads are not blocked.
 """
 
 
 def collect(fetched: Callable[[str], Path], target: Path) -> None:
-    """Writes hosts.json, with domains as the package has them (`*.` for one with all below it), and autoconsent as it
-    is: its content script, its rules; and both licences."""
+    """Writes the domains to hosts.json, and copies autoconsent's content script and rules and both licences.
+
+    Domains have the package's form: `*.` stands for a domain with all its subdomains.
+
+    Args:
+        fetched: Returns a file under node_modules.
+        target: The folder to write to.
+    """
     folder, licences = target / "tidy", target / "licences"
     folder.mkdir()
     licences.mkdir()

@@ -1,7 +1,7 @@
-"""The fonts of the layer, for build.py: which files of which packages, and what is left out of them.
+"""Collects the layer's fonts for build.py from several packages.
 
-They lie in the layer as they are, 34 MB: there is room for them, and nothing has to be guessed about what a page will
-need.
+The fonts are complete and uncompressed, 34 MB: the layer has enough space, and nobody can know which characters a page
+will need.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ DEJAVU = [
     *("Sans", "Sans-Bold", "SansMono", "SansMono-Bold", "SansMono-Oblique", "SansMono-BoldOblique"),
     *("Serif", "Serif-Bold", "Serif-Italic", "Serif-BoldItalic"),
 ]
-"""Faces of DejaVu, beside Open Sans, which Chromium's package brings: serifs, fixed width, many symbols, and Arabic.
+"""Faces of DejaVu, for serifs, fixed width, many symbols and Arabic; Open Sans comes with Chromium's package.
 
-Arabic is DejaVu's as far as DejaVu has it: Noto Sans Arabic composes letters of strokes and dots without a Unicode
-value, so that text in the PDF could neither be found nor copied (measured). It has the letters that DejaVu lacks.
+DejaVu is preferred for the Arabic that it has: Noto Sans Arabic composes letters of strokes and dots without a Unicode
+value, so text in the PDF could neither be found nor copied (measured). Noto has the letters that DejaVu lacks.
 """
 
 SCRIPTS = [
@@ -49,24 +49,26 @@ NOTO = {
     "noto-sans-symbols": "NotoSansSymbols",
     "noto-sans-symbols-2": "NotoSansSymbols2",
 }
-"""Packages of @expo-google-fonts, in two weights where there are two. With Open Sans, which has Latin, Greek, Cyrillic
-and Hebrew, and with Noto Sans CJK they cover the scripts in everyday use (Unicode Standard Annex 31, table 5).
+"""Packages of @expo-google-fonts with their font names, in the weights regular and bold if they have both.
+
+Together with Open Sans (Latin, Greek, Cyrillic, Hebrew) and Noto Sans CJK they cover the scripts in everyday use
+(Unicode Standard Annex 31, table 5).
 """
 
 MUSIC = "@fontsource/noto-music"
-"""Musical notation, which @expo-google-fonts does not have; only as WOFF."""
+"""A font of musical notation, which @expo-google-fonts does not have. The package contains WOFF files only."""
 
 OPEN_SANS = "Copyright 2020 The Open Sans Project Authors (https://github.com/googlefonts/opensans)"
 
 INPUTS = ["fonts 3", *DEJAVU, *NOTO, (HERE / "requirements-fonts.txt").read_text()]
-"""Parts of the key of what is cached; raise the number when the steps below change what they make."""
+"""Parts of the cache key. Raise the number when a step below changes its result."""
 
 EMOJI_UNUSED = frozenset({b"SVG "})
-"""20 of the emoji font's 25 MB: each picture once more, as SVG. Chromium paints from COLR (OpenType 1.9, version 1)."""
+"""Tables to remove from the emoji font: its SVG pictures, 20 of 25 MB. Chromium uses COLR instead (OpenType 1.9)."""
 
 
 def collect(fetched: Callable[[str], Path], target: Path) -> None:
-    """Puts the fonts and their licences into `target`; `fetched` finds a file below node_modules."""
+    """Puts the fonts and their licences into `target`; `fetched` returns a file or folder under node_modules."""
     licences = target / "licences"
     licences.mkdir()
     dejavu = target / "fonts" / "DejaVu"
@@ -88,7 +90,7 @@ def collect(fetched: Callable[[str], Path], target: Path) -> None:
     content = (emoji / "400Regular" / "NotoColorEmoji_400Regular.ttf").read_bytes()
     (noto / "NotoColorEmoji.ttf").write_bytes(without_tables(content, EMOJI_UNUSED))
     shutil.copy(emoji / "LICENSE_FONT", licences / "noto-color-emoji.txt")
-    # Chromium's package brings Open Sans without its licence, which is the same one below another name.
+    # Chromium's package contains Open Sans without its licence. It is the same licence with another copyright line.
     _, line, terms = (emoji / "LICENSE_FONT").read_text().partition("\n")
     (licences / "open-sans.txt").write_text(OPEN_SANS + line + terms)
 
@@ -103,7 +105,7 @@ def collect(fetched: Callable[[str], Path], target: Path) -> None:
 
 
 def without_tables(font: bytes, unused: frozenset[bytes]) -> bytes:
-    """A TrueType or OpenType font without some of its tables (OpenType 1.9, "Organization of an OpenType font")."""
+    """Removes tables from a TrueType or OpenType font (OpenType 1.9, "Organization of an OpenType font")."""
     version, count = struct.unpack_from(">4sH", font)
     tables = [struct.unpack_from(">4sIII", font, 12 + 16 * index) for index in range(count)]
     kept = [(tag, checksum, font[at : at + length]) for tag, checksum, at, length in tables if tag not in unused]
@@ -111,7 +113,7 @@ def without_tables(font: bytes, unused: frozenset[bytes]) -> bytes:
 
 
 def from_woff(font: bytes) -> bytes:
-    """The TrueType or OpenType font in a WOFF file ("WOFF File Format 1.0", W3C), whose tables zlib has compressed."""
+    """Converts a WOFF file, whose tables are compressed by zlib, to its font ("WOFF File Format 1.0", W3C)."""
     signature, version, count = struct.unpack_from(">4s4s4xH", font)
     if signature != b"wOFF":
         raise ValueError("not a WOFF file")
@@ -124,9 +126,13 @@ def from_woff(font: bytes) -> bytes:
 
 
 def _assembled(version: bytes, tables: list[tuple[bytes, int, bytes]]) -> bytes:
-    """A font of these tables: tag, checksum and content, in the order of their tags.
+    """Assembles a font from its tables, which are sorted by tag.
 
-    The checksum in `head` covers the whole file and is written anew, as the specification asks.
+    The checksum in `head` covers the whole file, so it is computed again, as the specification requires.
+
+    Args:
+        version: The first four bytes of the font.
+        tables: Tag, checksum and content of each table.
     """
     power = 1 << (len(tables).bit_length() - 1)
     head = struct.pack(

@@ -208,7 +208,7 @@ def test_the_page_takes_a_key_and_keeps_it_as_long_as_was_asked(keyed: Stack, pa
         field = page.get_by_label("Your API key")
         visitor.ask(pages.url("/by-hand"))
         expect(field).to_be_focused()
-        expect(field).to_have_accessible_description(re.compile("An API key is missing or not known. Enter yours."))
+        expect(field).to_have_accessible_description(re.compile("The API key is missing or unknown. Enter yours."))
         assert page.get_by_role("article").count() == 0
         field.fill(key)
         visitor.ask(pages.url("/by-hand"))

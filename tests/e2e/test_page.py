@@ -151,7 +151,7 @@ def test_options_are_sent_where_they_differ_and_refused_at_their_field(arrive: A
     wrong = page.get_by_label("Pages", exact=True)
     expect(wrong).to_be_focused()  # and unfolded, or it could not be
     expect(wrong).to_have_accessible_description(
-        re.compile("^“Pages”: has '3-1', which is neither a page nor an ascending range")
+        re.compile("^“Pages”: contains '3-1', which is neither a page nor an ascending range")
     )
     wrong.fill("1")
     with page.expect_request("**/pdf") as sent:

@@ -89,7 +89,7 @@ def test_event_that_render_never_got_counts_as_not_started(condition: str) -> No
         # the rest is ours
         ("Runtime.ImportModuleError", "Unable to import module 'functions.render.app'", "internal"),
         ("KeyError", "'DISPLAY'", "internal"),
-        ("Broken", "internal: Something broke on our side", "internal"),
+        ("Broken", "internal: An internal error occurred.", "internal"),
         ("", "", "internal"),
     ],
 )

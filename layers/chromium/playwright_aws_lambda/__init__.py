@@ -1,11 +1,11 @@
 """Chromium for AWS Lambda, driven by Playwright.
 
-A counterpart of the npm package `playwright-aws-lambda`, with its shape and its names: `chromium_args()`,
-`launch_chromium()`, `load_font()`. Not its binary: that is a Chromium of May 2020, which today's Playwright cannot
-drive and which must not meet the open web. The binary here is the headless shell of npm's `@sparticuz/chromium`,
-recompressed when the layer is built (`build.py` beside this package).
+The interface follows the npm package `playwright-aws-lambda`: `chromium_args()`, `launch_chromium()`, `load_font()`.
+The binary is another one, because that package has a Chromium of May 2020, which today's Playwright cannot drive and
+which is not safe on the open web. Here it is the headless shell of npm's `@sparticuz/chromium`, recompressed by
+`build.py`.
 
-The package finds the layer from its own place below /opt, so nothing is configured, and knows nothing of urlshot.
+The package finds the layer by its own path under /opt, so it needs no configuration. It does not depend on urlshot.
 """
 
 from playwright_aws_lambda.fonts import load_font

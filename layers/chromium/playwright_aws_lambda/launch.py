@@ -1,4 +1,4 @@
-"""Starts Playwright's driver and Chromium, and restarts Chromium when it has to go."""
+"""Starts Playwright's driver and Chromium, and restarts Chromium."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from playwright_aws_lambda.processes import (
 )
 
 LAUNCH_SECONDS = 20.0
-"""Longest that one way of launching may take, until a page in it has answered."""
+"""Longest time for one launch, in either mode, until the browser is ready."""
 REAP_SECONDS = 2.0
-"""Longest wait for killed processes to end; those that take longer are reaped after the next launch."""
+"""Longest wait for killed processes to end. Slower ones are reaped after the next launch."""
 
 
 def chromium_args() -> list[str]:
-    """Chromium's switches for Lambda, beyond Playwright's own. No `--disable-web-security` among them."""
+    """Returns Chromium's switches for Lambda, in addition to Playwright's. Web security stays enabled."""
     return [
-        # No way past the proxy: no UDP of QUIC or WebRTC, no lookup of a name by Chromium itself.
+        # Nothing bypasses the proxy: no UDP of QUIC or WebRTC, and no name lookups by Chromium.
         "--disable-quic",
         "--webrtc-ip-handling-policy=disable_non_proxied_udp",
         "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",  # the same switch's name in older builds
         "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
         "--dns-prefetch-disable",
-        # Nothing that the page did not ask for.
+        # No requests that the page did not make.
         "--no-pings",
         "--disable-domain-reliability",
         "--disable-client-side-phishing-detection",
-        # There is no GPU, and its stand-in is not in the layer: Chromium would look for it, and a single process die of
-        # not finding it (measured). So there is no WebGL either.
+        # There is no GPU, and the layer has no software renderer. A Chromium in single-process mode that looks for one
+        # crashes (measured). So there is no WebGL either.
         "--disable-gpu",
         "--disable-software-rasterizer",
         "--disable-webgl",
@@ -53,9 +53,14 @@ def chromium_args() -> list[str]:
 class Chromium:
     """One running Chromium.
 
-    It runs as several processes where the machine lets it. Where it does not, which is what reports of Lambda in the
-    wild say, it runs as a single one: then Chromium allows only one context, and each `new_context()` starts a process
-    anew. There is one of them in a process of ours: `kill()` ends whatever runs the binary below it.
+    Chromium runs as several processes if the machine allows it. Otherwise, which users report of Lambda, it runs in
+    single-process mode: then it allows only one context, so each `new_context()` starts a new process. A Python process
+    must have only one `Chromium`, because `kill()` kills every descendant that runs the binary.
+
+    Attributes:
+        binary: The path of the inflated browser.
+        version: The browser's version; empty before the first launch.
+        single_process: Whether Chromium runs in single-process mode.
     """
 
     def __init__(self, playwright: Playwright, binary: Path, layer: Layer, proxy: str | None) -> None:
@@ -69,10 +74,10 @@ class Chromium:
         self._proven = False
         self._killed: list[int] = []
         self.on_death: Callable[[], None] = lambda: None
-        """Called when the browser ends by itself; not when `kill()` or `close()` ended it."""
+        """Called when the browser ends by itself, but not after `kill()` or `close()`."""
 
     def environment(self) -> dict[str, str]:
-        """All that Chromium gets to see of our environment."""
+        """Returns Chromium's environment variables, which include none of this process."""
         home = self._layer.workspace() / "home"
         return {
             "LD_LIBRARY_PATH": str(self._layer.libraries),
@@ -82,10 +87,10 @@ class Chromium:
         }
 
     async def start(self) -> None:
-        """Launches, the strong way first, and reaps the processes of the browser before.
+        """Launches Chromium, if possible as several processes, and reaps the processes of the previous browser.
 
         Raises:
-            playwright.async_api.Error, TimeoutError: neither way works.
+            playwright.async_api.Error, TimeoutError: Neither mode works.
         """
         try:
             with _translated():
@@ -100,7 +105,7 @@ class Chromium:
                     await self._start_processes()
             except (Error, TimeoutError):
                 self.kill()
-                if self._proven:  # it did work here, so this is trouble of another kind
+                if self._proven:  # this mode works on this machine, so the cause is another one
                     raise
             else:
                 self._proven = True
@@ -112,7 +117,7 @@ class Chromium:
 
     async def _start_processes(self) -> None:
         browser = await self._playwright.chromium.launch(**self._options([]))
-        # A browser that launches may still be unable to start a renderer; only a page that answers tells.
+        # A launched browser may be unable to start a renderer. Only a page that answers proves that it can.
         context = await browser.new_context()
         page = await context.new_page()
         await page.evaluate("1")
@@ -121,17 +126,17 @@ class Chromium:
         browser.on("disconnected", self._disconnected)
 
     async def new_context(self, **options: Any) -> BrowserContext:
-        """A context that shares nothing with any other; the options are those of Playwright's `new_context`."""
+        """Makes a context that shares nothing with others; the options are those of Playwright's `new_context`."""
         if self._browser is not None:
             with _translated():
                 return await self._browser.new_context(**options)
-        # HOME survives, a profile must not.
+        # Unlike HOME, a profile must not outlive its context.
         profile = tempfile.mkdtemp(prefix="profile-", dir=self._layer.workspace())
         launch = self._options(["--single-process", "--no-zygote", "--in-process-gpu"])
         try:
             with _translated():
                 context = await self._playwright.chromium.launch_persistent_context(profile, **launch, **options)
-        except BaseException:  # a cancellation too
+        except BaseException:  # including a cancellation
             shutil.rmtree(profile, ignore_errors=True)
             raise
         context.on("close", lambda _: shutil.rmtree(profile, ignore_errors=True))
@@ -147,7 +152,7 @@ class Chromium:
             "env": self.environment(),
             "proxy": {"server": self._proxy} if self._proxy else None,
             "timeout": LAUNCH_SECONDS * 1000,
-            # Who started us handles signals.
+            # This process handles signals itself.
             "handle_sigint": False,
             "handle_sigterm": False,
             "handle_sighup": False,
@@ -159,15 +164,15 @@ class Chromium:
             self.on_death()
 
     def processes(self) -> list[int]:
-        """Ids of the browser's processes."""
+        """Returns the ids of the browser's processes."""
         return browser_processes(self.binary)
 
     def memory(self) -> int:
-        """Bytes of memory that the browser's processes do not share with anything."""
+        """Returns the private memory of all the browser's processes in bytes, without shared pages."""
         return sum(map(private_bytes, self.processes()))
 
     def kill(self) -> None:
-        """Ends the browser at once, however busy it is; `start()` makes a new one."""
+        """Kills the browser immediately, even if it is busy; `start()` launches a new one."""
         self._browser = None
         self._killed += kill_browser(self.binary)
 
@@ -176,7 +181,7 @@ class Chromium:
         await asyncio.to_thread(reap_orphans, self.binary, killed, REAP_SECONDS)
 
     async def close(self) -> None:
-        """Ends browser and driver."""
+        """Kills the browser and stops the driver."""
         self.kill()
         with contextlib.suppress(Error, TimeoutError):
             async with asyncio.timeout(5):
@@ -185,13 +190,17 @@ class Chromium:
 
 
 async def launch_chromium(*, proxy: str | None = None, layer: Layer | None = None) -> Chromium:
-    """Chromium of the layer, ready for `new_context()`; every connection goes through `proxy`, loopback too.
+    """Launches the layer's Chromium, ready for `new_context()`.
 
     Playwright's driver starts while Chromium is still being inflated. Nothing else may change `os.environ` meanwhile.
 
+    Args:
+        proxy: The proxy for every connection, including those to loopback addresses.
+        layer: The layer; by default the one that contains this package.
+
     Raises:
-        LayerError: there is no usable layer.
-        playwright.async_api.Error, TimeoutError: driver or browser did not start.
+        LayerError: There is no usable layer.
+        playwright.async_api.Error, TimeoutError: The driver or the browser did not start.
     """
     layer = layer or Layer.here()
     binary = asyncio.create_task(asyncio.to_thread(layer.inflate, "chromium"))
@@ -209,20 +218,20 @@ async def launch_chromium(*, proxy: str | None = None, layer: Layer | None = Non
 
 @contextlib.contextmanager
 def _translated() -> Iterator[None]:
-    """Turns an AttributeError of Playwright's own into an Error.
+    """Translates an AttributeError inside Playwright into a Playwright `Error`.
 
-    A context whose browser is killed while it is launched has no browser type yet. Playwright 1.65 fails over that in
-    its close listener, keeps the AttributeError, and raises it at the next call, which may be that of the next launch.
+    If a browser is killed during its launch, its context has no browser type yet. The close listener of Playwright 1.65
+    then fails with an AttributeError, which Playwright raises at the next call, possibly that of the next launch.
     """
     try:
         yield
     except AttributeError as error:
-        raise Error(f"a browser was killed while it was launched: {error}") from error
+        raise Error(f"a browser was killed during its launch: {error}") from error
 
 
 @contextlib.contextmanager
 def _driver_environment(node: Path, layer: Layer) -> Iterator[None]:
-    """Lets the driver start with three variables only: it copies `os.environ`, and is no place for secrets."""
+    """Reduces `os.environ` to three variables while the driver starts: the driver copies it, with all secrets."""
     kept = dict(os.environ)
     os.environ.clear()
     os.environ.update(PLAYWRIGHT_NODEJS_PATH=str(node), HOME=str(layer.workspace() / "home"), TMPDIR=str(layer.scratch))

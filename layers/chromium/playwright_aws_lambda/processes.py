@@ -1,4 +1,4 @@
-"""The browser's processes, seen from outside: Playwright does not say which they are."""
+"""Finds, kills and reaps the browser's processes, because Playwright does not expose them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 _PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
 _COMMAND_LENGTH = 15
-"""Characters that the kernel keeps of a command's name (proc(5), `comm`)."""
+"""Length to which the kernel cuts the name of a command (proc(5), `comm`)."""
 
 
 @dataclass(frozen=True)
@@ -26,16 +26,16 @@ class _Process:
 
 
 def adopt_orphans() -> None:
-    """Makes this process the parent of the processes that outlive the browser (prctl(2), PR_SET_CHILD_SUBREAPER).
+    """Makes this process adopt descendants whose parent has ended (prctl(2), PR_SET_CHILD_SUBREAPER).
 
-    Otherwise they go to process 1, which need not reap them: each replaced browser would leave its zygotes and
-    renderers as defunct processes for as long as the instance lives.
+    Otherwise process 1 adopts them and may not reap them. Then the zygotes and renderers of each replaced browser would
+    stay as defunct processes as long as the instance of the function lives.
     """
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def browser_processes(binary: Path) -> list[int]:
-    """Process ids of the descendants of this process that run `binary`; defunct ones run nothing."""
+    """Returns the ids of this process's descendants that run `binary`, without defunct ones."""
     parents = {process.pid: process.parent for process in _processes()}
     found = []
     for pid in parents:
@@ -50,7 +50,7 @@ def browser_processes(binary: Path) -> list[int]:
 
 
 def private_bytes(pid: int) -> int:
-    """Resident memory of a process without its shared pages; 0 if it has ended (proc(5), statm)."""
+    """Returns a process's resident memory in bytes, without shared pages; 0 if it has ended (proc(5), statm)."""
     try:
         _, resident, shared = Path(f"/proc/{pid}/statm").read_text().split()[:3]
     except (OSError, ValueError):
@@ -59,7 +59,7 @@ def private_bytes(pid: int) -> int:
 
 
 def kill_browser(binary: Path) -> list[int]:
-    """Ends every browser process below this one, at once and without asking it; returns their ids."""
+    """Kills every browser process among this process's descendants with SIGKILL; returns their ids."""
     found = browser_processes(binary)
     for pid in found:
         with contextlib.suppress(ProcessLookupError):
@@ -70,13 +70,18 @@ def kill_browser(binary: Path) -> list[int]:
 def reap_orphans(binary: Path, killed: list[int], seconds: float) -> None:
     """Reaps the browser's processes that are children of this process, so that none stays defunct.
 
-    Waits until the `killed` ones have ended, `seconds` at most. It reaps no other program: asyncio reaps the driver.
+    It reaps no other program: asyncio reaps the driver.
+
+    Args:
+        binary: The browser's path.
+        killed: Ids of processes whose end it waits for.
+        seconds: The longest wait.
     """
     with contextlib.ExitStack() as open_files:
         poll = select.poll()
         waiting = 0
         for pid in killed:
-            with contextlib.suppress(OSError):  # it has ended and been reaped, or the kernel is older than 5.3
+            with contextlib.suppress(OSError):  # it is reaped already, or the kernel is older than 5.3
                 descriptor = os.pidfd_open(pid)
                 open_files.callback(os.close, descriptor)
                 poll.register(descriptor, select.POLLIN)
@@ -87,7 +92,7 @@ def reap_orphans(binary: Path, killed: list[int], seconds: float) -> None:
                 poll.unregister(descriptor)
                 waiting -= 1
     for process in _processes():
-        # A defunct process has no executable any more, only its command's name.
+        # A defunct process has no executable any more, only the name of its command.
         is_browser = process.command == binary.name[:_COMMAND_LENGTH]
         if process.parent == os.getpid() and process.state == "Z" and is_browser:
             with contextlib.suppress(ChildProcessError):
@@ -95,11 +100,11 @@ def reap_orphans(binary: Path, killed: list[int], seconds: float) -> None:
 
 
 def _processes() -> Iterator[_Process]:
-    """All processes of the machine that can be seen, except those that end meanwhile."""
+    """Yields all visible processes of the machine, except those that end meanwhile."""
     for entry in os.listdir("/proc"):
         if entry.isdecimal():
             with contextlib.suppress(OSError, ValueError, IndexError):
-                # The command in parentheses may hold anything; what follows it is the state and the parent (proc(5)).
+                # The command in parentheses may contain anything. State and parent follow it (proc(5)).
                 start, _, rest = Path(f"/proc/{entry}/stat").read_text(errors="replace").rpartition(")")
                 state, parent = rest.split()[:2]
                 yield _Process(int(entry), int(parent), start.partition("(")[2], state)

@@ -1,7 +1,8 @@
-"""What two or more of urlshot's functions need.
+"""Contains the code that two or more of urlshot's functions share.
 
-The core knows no AWS, no RabbitMQ and no browser: `errors`, `identity`, `options`, `private`, `egress`, `dial`,
-`records`, `messages`, `jobs`, `events`, `subscriptions`, `recipients`, `kept`, `links`, `webhooks`. An adapter knows
-one vendor: `store` and `subscribers` (S3), `broker` (RabbitMQ), `bus` (EventBridge), `claims` (S3, for powertools'
-idempotency), `secrets` (Secrets Manager), over clients of `aws`. `accept` is the one way in for a job, whoever asks.
+The core imports nothing of AWS, RabbitMQ or a browser: `errors`, `identity`, `options`, `private`, `egress`, `dial`,
+`records`, `messages`, `jobs`, `events`, `subscriptions`, `recipients`, `kept`, `links`, `webhooks`. Each adapter knows
+one vendor: `store`, `s3`, `slots` and `subscribers` (S3), `broker` (RabbitMQ), `bus` (EventBridge), `claims` (S3, for
+powertools' idempotency), `secrets` (Secrets Manager). `aws` makes their clients. `accept` accepts every request for a
+job, from HTTP and from AMQP.
 """

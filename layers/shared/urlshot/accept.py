@@ -1,8 +1,7 @@
-"""Accepts a request: it becomes a hit, a job of its own, or joins the job that is there.
+"""Accepts a request: the request hits a stored PDF, creates a job, or joins an existing job.
 
-`api` accepts HTTP requests here and `dispatch` bare AMQP messages, so that there is one message and one render for an
-id, however many ask for it. The promise: `QUEUED` and `JOINED` are only returned on the strength of a publish that the
-broker has confirmed.
+`api` accepts HTTP requests here, and `dispatch` accepts bare AMQP messages. So an id has one message and one render,
+however many requests there are for it. `QUEUED` and `JOINED` promise that the broker has confirmed the job's message.
 """
 
 from __future__ import annotations
@@ -30,31 +29,38 @@ log = logger()
 
 @dataclass(frozen=True)
 class Request:
-    """A request for a PDF, made at `at`. `max_age` is in seconds; 0 wants a new render."""
+    """A request for a PDF."""
 
     id: str
     url: str
     options: Options
     max_age: int
+    """Age in seconds up to which a stored PDF answers the request; 0 asks for a new render."""
     at: datetime
+    """When the request was made."""
     private: Private = field(default_factory=Private)
-    """Makes the job private: its id is random, so that no other request joins it or hits its PDF."""
+    """Makes the job private if not empty. The id of a private job is random, so no other request joins the job."""
     correlation_id: str = ""
-    """Names the request in log lines: API Gateway's id of it, or an AMQP client's own."""
+    """Identifies the request in log lines: the request id of API Gateway, or the AMQP client's own."""
     priority: Priority = "normal"
 
 
 class Outcome(Enum):
+    """How a request was accepted."""
+
     HIT = "hit"
+    """A PDF is stored that is fresh enough."""
     QUEUED = "queued"
+    """The request created a job."""
     JOINED = "joined"
+    """The request joined an existing job."""
     FAILED = "failed"
-    """It failed a short while ago and is not tried again yet."""
+    """The job failed recently and is not tried again yet."""
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """`pdf` is set with HIT, `record` with all others; HIT has it where it happened to be read."""
+    """The result: HIT has `pdf`, and `record` only if it was read; all other outcomes have `record`."""
 
     outcome: Outcome
     record: Record | None = None
@@ -75,14 +81,18 @@ class Door:
         self._clock = clock
 
     def accept(self, request: Request, patience: float) -> Accepted:
-        """Accepts one request, within about `patience` seconds.
+        """Accepts one request.
 
-        A hit costs one call of S3 (HEAD); a miss three (HEAD, PUT, PUT) and one publish; joining three (HEAD, PUT,
-        GET).
+        A hit takes one call of S3 (HEAD). A miss takes three (HEAD, PUT, PUT) and one publish. Joining takes three
+        (HEAD, PUT, GET).
+
+        Args:
+            request: The request to accept.
+            patience: Seconds to wait while another request publishes the same job.
 
         Raises:
-            Transient: `queue_unavailable` when the publish was not confirmed (the record then says so), `busy` when
-                others were still publishing this job at the end of patience, `storage_unavailable`.
+            Transient: `queue_unavailable` if the publish was not confirmed (the record then says so), `busy` if another
+                request was still publishing this job when `patience` was over, or `storage_unavailable`.
         """
         if request.max_age > 0 and not request.private:
             pdf = self._store.head_pdf(request.id)
@@ -112,9 +122,15 @@ class Door:
     def _look(
         self, request: Request, deadline: float, seen: tuple[Record, str] | None
     ) -> tuple[Accepted | None, tuple[Record, str] | None]:
-        """Waits while another request publishes; returns an answer, or else the record to take over, if there is one.
+        """Waits while another request publishes the job, then decides what this request does.
 
-        `seen` is the record, if it was read a moment ago.
+        Args:
+            request: The request to accept.
+            deadline: When to give up, on the monotonic clock.
+            seen: The record with its ETag, if it has just been read.
+
+        Returns:
+            An answer and None; or None and the record to take over with its ETag; or twice None if there is no record.
         """
         pause = 0.03
         while True:
@@ -133,12 +149,12 @@ class Door:
                 case Found.WAIT:
                     left = deadline - time.monotonic()
                     if left <= 0:
-                        raise Transient("busy", internal=f"still {record.state} at the end of patience")
+                        raise Transient("busy", internal=f"the job was still {record.state} after the wait")
                     time.sleep(min(pause, left) * random.uniform(0.5, 1))  # noqa: S311
-                    pause = min(pause * 1.6, 0.5)  # S3 has nothing to wait on; grow, so as not to hammer it
+                    pause = min(pause * 1.6, 0.5)  # S3 offers no event to wait for; poll ever less often
 
     def _join(self, request: Request, found: tuple[Record, str], pdf: Pdf | None) -> Accepted:
-        """Joins a job that is under way, or one that has just ended."""
+        """Joins a job that is in progress or has just ended."""
         record, etag = found
         if record.state == "done":
             pdf = pdf or self._store.head_pdf(record.id)
@@ -148,10 +164,10 @@ class Door:
         return Accepted(Outcome.JOINED, record)
 
     def _promote(self, record: Record, etag: str, request: Request) -> Record:
-        """Publishes a bulk job's message once more, to the queue that this request would have used.
+        """Publishes the message of a bulk job a second time, to the queue for normal requests.
 
-        The message in the bulk queue stays. The one that comes second finds the job under way or ended. If anything
-        goes wrong here, the job still has the message in the bulk queue.
+        The first message stays in the bulk queue. Whichever is delivered second finds the job in progress or ended. If
+        this publish fails, the job still has its message in the bulk queue.
         """
         message, promoted = message_of(record, request.private), record.with_(priority="normal")
         try:
@@ -171,10 +187,10 @@ class Door:
         return promoted
 
     def _fresh(self, record: Record, request: Request) -> Pdf | None:
-        """Returns the PDF of a done job if it finished no longer than `max_age` before the request was made.
+        """Returns the PDF of a done job if the job finished at most `max_age` before the request was made.
 
-        The age counts from the request and not from now: of many requests with `max_age=0` at once, those that look a
-        moment later find the render that the first one caused, and need no other.
+        The age counts back from the request, not from now. So many simultaneous requests with `max_age=0` share the
+        render that the first of them starts.
         """
         finished = record.finished_at or record.requested_at
         if finished < request.at - timedelta(seconds=request.max_age):
@@ -182,10 +198,10 @@ class Door:
         return self._store.head_pdf(record.id)
 
     def _publish(self, record: Record, etag: str, request: Request) -> Record | None:
-        """Publishes the message of a record of ours, and returns the record as it then is.
+        """Publishes the message of a record that this request wrote, and returns the record as it is afterwards.
 
-        Returns None if the job was deleted meanwhile, or taken over because this took longer than its lease: then the
-        message is of an old generation, and no answer may depend on it.
+        Returns None if the job was deleted meanwhile, or taken over because the publish took longer than its lease. The
+        message then belongs to an old generation, and no answer may depend on it.
         """
         message = message_of(record, request.private)
         try:
@@ -203,7 +219,7 @@ class Door:
         return self._write(records.queued(record, self._clock()), etag)
 
     def _write(self, record: Record, etag: str) -> Record | None:
-        """Writes how the publish went. The message may be faster and have changed the record, which is fine."""
+        """Writes the result of the publish, unless the consumer of the message has already changed the record."""
         try:
             self._store.change(record, etag)
         except (Conflict, Gone):

@@ -1,9 +1,9 @@
-"""Announces how a job ended: on the EventBridge bus, and to AMQP consumers.
+"""Announces the end of a job on the EventBridge bus and to AMQP consumers.
 
     announced: false ──▶ dead queue, if a retry could have helped ──▶ bus ──▶ shot_direct ──▶ announced: true
 
-A function that dies on the way leaves `announced: false`, and the next one that sees the record announces the end again
-under the same `event_key`.
+If a function dies on the way, the record keeps `announced: false`. The next function that sees the record announces the
+end again, with the same `event_key`.
 """
 
 from __future__ import annotations
@@ -34,24 +34,34 @@ class Announcer:
         self._parking = parking
 
     def end(self, message: StartMessage, record: Record, etag: str, correlation_id: str) -> str:
-        """Writes an end in place of the record with `etag`, and announces it; returns the state.
+        """Writes an ended record over the one with `etag`, and announces the end.
+
+        Args:
+            message: The job's message, for the dead queue.
+            record: The record with the end.
+            etag: The ETag of the stored record.
+            correlation_id: Identifies the request in log lines and messages.
+
+        Returns:
+            The state of the record: `done` or `failed`.
 
         Raises:
-            Conflict, Gone: the record is another by now, or deleted; nothing was announced.
-            Transient, Broken: storage, bus or broker do not answer; the end may be written and has to be announced.
+            Conflict, Gone: The record was changed or deleted meanwhile. Nothing was announced.
+            Transient, Broken: Storage, bus or broker failed. The end may be written and still has to be announced.
         """
         return self.announce(message, record, self._store.change(record, etag), correlation_id)
 
     def announce(self, message: StartMessage, record: Record, etag: str, correlation_id: str) -> str:
-        """Announces an end that is written, and notes that it is announced; returns the state.
+        """Announces an end that is already written, and writes `announced` into the record.
 
-        `message` is the job's own, which is kept in the dead queue if the job failed and a retry could have helped.
+        The arguments and the result are those of `end`. The message goes to the dead queue if the job failed with an
+        error that a retry could have helped.
 
         Raises:
-            Transient, Broken: as `end`.
+            Transient, Broken: As in `end`.
         """
         if record.state == "failed":
-            # A `settle` that died between the publish and `done` leaves the PDF of a job that then fails.
+            # If `settle` died after it published the PDF and before it wrote `done`, a failed job still has a PDF.
             self._store.withdraw_pdf(record.id, generation=record.generation)
         if record.error is not None and record.state == "failed" and record.error.get("retryable"):
             self._parking.bury_job(message, record.error)
@@ -67,13 +77,13 @@ class Announcer:
         return record.state
 
     def tell(self, event: Detail, correlation_id: str) -> None:
-        """Puts an event on the bus and publishes it to the exchange, where there may be no consumer."""
+        """Puts an event on the bus and publishes it to the exchange, which may have no consumer for it."""
         self._bus.put([event])
         key = FAILED if event.error else COMPLETED
         self._publish(key, event.model_dump_json().encode(), event.id, correlation_id)
 
     def refuse(self, body: bytes, error: UrlshotError, at: datetime, correlation_id: str) -> None:
-        """Keeps a message that can never be done in the dead queue, and tells its producer why."""
+        """Moves a message that can never succeed to the dead queue, and publishes the reason for its producer."""
         self._parking.bury(body, error.public())
         event = refusal(body, error.public(), at)
         self._publish(FAILED, event.model_dump_json().encode(), "", correlation_id)

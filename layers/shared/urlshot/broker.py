@@ -1,4 +1,4 @@
-"""Publishing to RabbitMQ: persistent, confirmed, and bounded in every wait."""
+"""Publishes to RabbitMQ: messages are persistent, publishes are confirmed, and every wait is bounded."""
 
 from __future__ import annotations
 
@@ -21,21 +21,28 @@ log = logger()
 CONNECT_SECONDS = 2.0
 CONFIRM_SECONDS = 4.0
 PUBLISH_SECONDS = 2 * (CONNECT_SECONDS + CONFIRM_SECONDS)
-"""The longest that one publish takes: two tries of each. It fits into records.PUBLISH_LEASE."""
+"""The longest time that a publish takes: two attempts of both steps. It is shorter than `records.PUBLISH_LEASE`."""
 
 IDLE_SECONDS = 45.0
-"""After so long without a publish the connection is made anew: a function that was frozen in between has missed what
-happened to its socket, and to find out by a time-out would cost the caller more than a new connection."""
+"""Seconds without a publish after which the connection is replaced.
+
+Lambda may have frozen the function meanwhile, and its socket may be dead. Waiting for a timeout to find out would cost
+the caller more than a new connection.
+"""
 
 _TROUBLE = (amqp.exceptions.AMQPError, OSError, EOFError, ssl.SSLError)
 
 
 class Publisher:
-    """One connection to the broker, made when it is needed; safe to share between threads, one publish at a time."""
+    """One connection to the broker, opened when needed; thread-safe, and publishes one message at a time."""
 
     def __init__(self, url: str, credentials: Callable[[], Credentials]) -> None:
-        """`url` is `amqp(s)://host:port[/vhost]`; `credentials` is asked when a connection is made, so that a rotated
-        password is found."""
+        """Prepares a publisher; it connects at the first publish.
+
+        Args:
+            url: `amqp://` or `amqps://`, `host:port`, and optionally `/vhost`.
+            credentials: Returns the credentials. It is called for each connection, so a rotated password takes effect.
+        """
         parts = urlsplit(url)
         self._tls = parts.scheme == "amqps"
         self._host = parts.hostname or "localhost"
@@ -58,14 +65,24 @@ class Publisher:
         headers: dict[str, str] | None = None,
         mandatory: bool = True,
     ) -> None:
-        """Publishes one message and returns when the broker has taken charge of it.
+        """Publishes one message, and returns when the broker has confirmed it.
 
-        With `mandatory`, a message that no queue would take is an error. A connection that turns out dead is made anew
-        once; the message may then be there twice, which its id and generation render harmless.
+        If the connection proves dead, the publisher reconnects and publishes once more. The message may then exist
+        twice, which is harmless: its id and generation identify the duplicate.
+
+        Args:
+            exchange: The exchange; empty for the default exchange, whose routing keys are queue names.
+            key: The routing key.
+            body: The message's body, JSON.
+            message_id: The AMQP property `message_id`.
+            correlation_id: The AMQP property `correlation_id`.
+            type: The AMQP property `type`.
+            headers: The AMQP headers.
+            mandatory: Whether it is an error if no queue is bound to the key.
 
         Raises:
-            Transient: `queue_unavailable`: no connection, no confirm in time, refused (queue full) or not routable, or
-                those before this one took too long.
+            Transient: `queue_unavailable`: there is no connection, no confirm in time or no route, the queue is full,
+                or other threads' publishes took too long.
         """
         message = amqp.Message(
             body,
@@ -97,10 +114,10 @@ class Publisher:
                     return
 
     def check(self) -> None:
-        """Makes sure that there is a connection.
+        """Connects if there is no connection yet.
 
         Raises:
-            Transient: `queue_unavailable`.
+            Transient: `queue_unavailable`: the broker cannot be reached.
         """
         with self._turn("check"):
             try:
@@ -111,9 +128,9 @@ class Publisher:
 
     @contextmanager
     def _turn(self, what: str) -> Iterator[None]:
-        """The connection to oneself. Who waits for longer than a publish may take, waits for a broker that is away."""
+        """Gives one thread the connection; a wait longer than one publish means that the broker is down."""
         if not self._lock.acquire(timeout=PUBLISH_SECONDS):
-            raise Transient("queue_unavailable", internal=f"{what}: others before it took too long")
+            raise Transient("queue_unavailable", internal=f"{what}: earlier publishes took too long")
         try:
             yield
         finally:
@@ -154,7 +171,7 @@ class Publisher:
                 read_timeout=CONFIRM_SECONDS,
                 write_timeout=CONFIRM_SECONDS,
                 confirm_publish=True,
-                heartbeat=0,  # a frozen function could not answer them
+                heartbeat=0,  # a frozen function cannot answer heartbeats
             )
             connection.connect()
             self._channel = connection.channel()
@@ -162,11 +179,11 @@ class Publisher:
         return self._channel
 
     def _drop(self) -> None:
-        """Forgets the connection without a word: a polite close would wait for an answer from what may be gone."""
+        """Drops the connection without the AMQP close handshake, which would wait for a broker that may be gone."""
         channel, self._channel = self._channel, None
         if channel is not None and channel.connection is not None:
             channel.connection.collect()
 
 
 class _Returned(Exception):
-    """The broker gave the message back, because no queue is bound to its key."""
+    """The broker returned the message, because no queue is bound to its routing key."""

@@ -1,4 +1,4 @@
-"""EventBridge: sends events and sees to it that each was taken."""
+"""Sends events to EventBridge, and checks that EventBridge accepted each of them."""
 
 from __future__ import annotations
 
@@ -28,15 +28,16 @@ class Bus:
 
     @cached_property
     def _events(self) -> EventBridgeClient:
-        """Made when there is something to tell: most requests of `api` have nothing."""
+        """The client, made at the first event: most requests of `api` send none."""
         made: EventBridgeClient = self._given or client("events")
         return made
 
     def put(self, details: list[Detail]) -> None:
-        """Sends events; entries that PutEvents says it failed to take are sent again.
+        """Sends events, and sends those again that PutEvents did not accept, up to three times in all.
 
         Raises:
-            Transient: some were still not taken, or EventBridge does not answer. Broken: it refuses.
+            Transient: EventBridge does not answer, or still did not accept some events.
+            Broken: EventBridge refuses the call.
         """
         for start in range(0, len(details), _MAX_ENTRIES):
             self._put([self._entry(one) for one in details[start : start + _MAX_ENTRIES]])
@@ -69,4 +70,4 @@ class Bus:
             if not failed:
                 return
             entries, reason = [entry for entry, _ in failed], failed[0][1]
-        raise Transient("storage_unavailable", internal=f"PutEvents left out {len(entries)} entries: {reason}")
+        raise Transient("storage_unavailable", internal=f"PutEvents did not accept {len(entries)} entries: {reason}")

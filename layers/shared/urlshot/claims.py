@@ -1,8 +1,8 @@
-"""Keeps a consumer from doing twice what reaches outside: powertools' idempotency utility, over S3.
+"""Keeps mails and callbacks from being sent twice: a store on S3 for powertools' idempotency utility.
 
-A consumer claims an event's key first and marks it after. What was claimed and never marked (the consumer died in
-between) is done again once the claim's time is out, because nobody can know whether it was done: SES, for one, takes no
-idempotency token.
+A consumer claims the key of an event, sends, and marks the key as done. If the consumer dies in between, another one
+sends again when the claim has expired, because nobody can know whether the first one had sent: SES, for example, takes
+no idempotency token.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 
 class S3Claims(BasePersistenceLayer):
-    """Idempotency records as objects `claim/<key>.json`, taken by conditional writes.
+    """Keeps idempotency records as objects `claim/<key>.json`, written conditionally.
 
-    `ambiguous` counts the claims that were taken over from a holder who never finished.
+    Attributes:
+        ambiguous: How many claims were taken over from a holder that never finished.
     """
 
     def __init__(self, bucket: str, client: S3Client) -> None:
@@ -59,7 +60,7 @@ class S3Claims(BasePersistenceLayer):
             self._write(data_record, IfMatch=found[1])
         except _Taken as error:  # another took it over first
             raise IdempotencyItemAlreadyExistsError from error
-        if found[0].in_progress_expiry_timestamp is not None:  # claimed, and never marked
+        if found[0].in_progress_expiry_timestamp is not None:  # claimed, and never marked as done
             self.ambiguous += 1
 
     def _update_record(self, data_record: DataRecord) -> None:
@@ -100,11 +101,11 @@ class S3Claims(BasePersistenceLayer):
 
 
 class _Taken(Exception):
-    """A conditional write found that it was too late."""
+    """The condition of a write failed, because another consumer wrote first."""
 
 
 def _stale(record: DataRecord) -> bool:
-    """Whether a claim may be taken over: marked long ago, or claimed by someone who had to be done by now."""
+    """Returns whether a claim may be taken over: it was marked long ago, or its holder had to finish before now."""
     now = datetime.datetime.now(datetime.UTC).timestamp()
     if record.status == STATUS_CONSTANTS["INPROGRESS"]:
         until = record.in_progress_expiry_timestamp

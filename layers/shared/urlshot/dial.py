@@ -1,4 +1,4 @@
-"""The one way out: a name is resolved once, every address is checked, and a checked address is dialled."""
+"""Opens every outgoing connection: resolves a name once, checks each address, and connects to a checked address."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ from urlshot.egress import Egress
 
 RESOLVE_SECONDS = 10.0
 CONNECT_SECONDS = 8.0
-"""Longest wait for one address, TLS included, and DIAL_SECONDS for all of a name's addresses."""
+"""Longest wait for one address, including TLS."""
 DIAL_SECONDS = 20.0
+"""Longest wait for all addresses of a name."""
 
 Found = tuple[socket.AddressFamily, str]
 Resolver = Callable[[str, int], Awaitable[list[Found]]]
 
-# getaddrinfo cannot be cancelled, so hung lookups get threads of their own and starve nothing else.
+# getaddrinfo cannot be cancelled. Lookups have their own threads, so that hanging ones block nothing else.
 _lookups = ThreadPoolExecutor(max_workers=16, thread_name_prefix="lookup")
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an endpoint could not be reached: a code of `urlshot.errors`, and a sentence for the caller."""
+    """Why there is no connection to an endpoint: a code of `urlshot.errors`, and a sentence for the caller."""
 
     code: str
     reason: str
 
 
 class Unreachable(Exception):
-    """An endpoint that was refused or did not answer."""
+    """The egress rules refused an endpoint, or it could not be reached."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(f"{failure.code}: {failure.reason}")
@@ -42,15 +43,15 @@ class Unreachable(Exception):
 
 
 async def resolve(host: str, port: int) -> list[Found]:
-    """The addresses of a name, in the system's order of preference.
+    """Looks up the addresses of a name, in the system's order of preference.
 
     Raises:
-        Unreachable: `name_not_found`, or `connection_failed` where the name server did not answer.
+        Unreachable: `name_not_found`, or `connection_failed` if the lookup took longer than `RESOLVE_SECONDS`.
     """
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(RESOLVE_SECONDS):
-            # As bytes, because Python would apply an IDNA of its own to text; Chromium has applied the right one.
+            # As bytes: Python would apply its own IDNA to a str, and Chromium has already applied the right one.
             found = await loop.run_in_executor(
                 _lookups, lambda: socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
             )
@@ -58,23 +59,30 @@ async def resolve(host: str, port: int) -> list[Found]:
         raise Unreachable(Failure("connection_failed", f"The name {host} could not be looked up in time.")) from None
     except socket.gaierror as error:
         if error.errno == socket.EAI_AGAIN:
-            raise Unreachable(Failure("name_not_found", f"The name {host} cannot be looked up now.")) from None
+            raise Unreachable(Failure("name_not_found", f"The name {host} could not be looked up.")) from None
         raise Unreachable(Failure("name_not_found", f"The name {host} does not exist.")) from None
     except (OSError, UnicodeError):
-        raise Unreachable(Failure("name_not_found", f"The name {host[:100]} cannot be looked up.")) from None
+        raise Unreachable(Failure("name_not_found", f"The name {host[:100]} could not be looked up.")) from None
     return [(socket.AddressFamily(family), str(address[0])) for family, _, _, _, address in found]
 
 
 async def dial(
     host: str, port: int, egress: Egress, resolver: Resolver = resolve, tls: ssl.SSLContext | None = None
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connects to a host that the rules allow; with `tls`, its certificate has to be for `host`.
+    """Connects to a host that the egress rules allow.
 
-    If one address of a name is not public, the whole name is refused: a public name with a private address beside it is
-    either a mistake or an attempt.
+    If one address of a name is not public, the whole name is refused: a name with public and private addresses is
+    either a mistake or an attack.
+
+    Args:
+        host: A name or an address.
+        port: The TCP port.
+        egress: The rules.
+        resolver: Looks up the addresses of a name.
+        tls: Makes the connection TLS; the certificate must be valid for `host`.
 
     Raises:
-        Unreachable: refused by the rules, or not to be reached.
+        Unreachable: The rules refuse the host, or it cannot be reached.
     """
     decision = egress.for_host(host, port)
     if decision is not None and not decision.allowed:
@@ -101,7 +109,7 @@ async def dial(
 async def _connect(
     family: socket.AddressFamily, address: str, port: int, host: str, tls: ssl.SSLContext | None
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Dials one address, as it is: nothing is looked up again."""
+    """Connects to one address without another lookup."""
     connection = socket.socket(family, socket.SOCK_STREAM)
     try:
         connection.setblocking(False)
@@ -123,7 +131,7 @@ def _failure(host: str, port: int, error: OSError) -> Failure:
     if isinstance(error, TimeoutError):
         return Failure("connection_failed", f"{host}:{port} did not answer in time.")
     if isinstance(error, ssl.SSLCertVerificationError):
-        return Failure("tls_error", f"{host}:{port} has no certificate to be trusted: {error.verify_message}.")
+        return Failure("tls_error", f"The certificate of {host}:{port} is not trusted: {error.verify_message}.")
     if isinstance(error, ssl.SSLError):
-        return Failure("tls_error", f"{host}:{port} does not speak TLS as it should.")
-    return Failure("connection_failed", f"{host}:{port} cannot be reached.")
+        return Failure("tls_error", f"The TLS handshake with {host}:{port} failed.")
+    return Failure("connection_failed", f"{host}:{port} could not be reached.")

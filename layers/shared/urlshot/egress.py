@@ -1,7 +1,7 @@
-"""Which addresses may be reached: the public internet, and nothing else.
+"""Decides which addresses may be reached: those of the public internet only.
 
-The rule allows global unicast and nothing besides, rather than listing what is bad, so that a range that nobody thought
-of is closed. The ranges are IANA's special-purpose registries (RFC 6890 and its successors).
+The rule is an allow list of global unicast addresses, so a range that was forgotten is closed. The ranges come from
+IANA's special-purpose registries (RFC 6890 and its successors).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ _HOST = re.compile(r"(\*\.)?[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# The only part of IPv6 that IANA has given to global unicast (RFC 4291, section 2.4).
+# The only part of IPv6 that IANA has assigned to global unicast (RFC 4291, section 2.4).
 _GLOBAL_UNICAST_6 = ipaddress.IPv6Network("2000::/3")
 
-# Inside global unicast, but leading elsewhere: each embeds an IPv4 address that a translator or relay would dial, or is
-# set aside. `is_global` says yes to some of them, depending on Python's version.
+# These are inside global unicast but must stay closed: each is reserved, or embeds an IPv4 address that a translator or
+# relay would connect to. Depending on Python's version, `is_global` is True for some of them.
 _CLOSED_6 = tuple(
     ipaddress.IPv6Network(net)
     for net in (
@@ -35,35 +35,35 @@ _CLOSED_4 = tuple(
     ipaddress.IPv4Network(net)
     for net in (
         "0.0.0.0/8",  # this network (RFC 791)
-        "100.64.0.0/10",  # carrier-grade NAT (RFC 6598); clouds use it inside
+        "100.64.0.0/10",  # carrier-grade NAT (RFC 6598); clouds use it internally
         "192.0.0.0/24",  # IETF protocol assignments (RFC 6890)
         "192.31.196.0/24",  # AS112 (RFC 7535)
         "192.52.193.0/24",  # AMT (RFC 7450)
         "192.88.99.0/24",  # 6to4 relays (RFC 7526)
         "192.175.48.0/24",  # AS112 (RFC 7534)
         "198.18.0.0/15",  # benchmarking (RFC 2544)
-        "168.63.129.16/32",  # a cloud's own metadata service on a public address
+        "168.63.129.16/32",  # the metadata service of a cloud, on a public address
     )
 )
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether one address may be dialled, and why."""
+    """Whether a connection is allowed, and why."""
 
     allowed: bool
     reason: str
 
 
 def decide(address: Address) -> Decision:
-    """Says whether `address` is on the public internet."""
+    """Decides whether `address` is on the public internet."""
     if isinstance(address, ipaddress.IPv4Address):
         if not address.is_global or address.is_multicast or address.is_reserved:
             return Decision(False, f"{address} is not a global unicast address")
         closed_4 = next((net for net in _CLOSED_4 if address in net), None)
         return Decision(False, f"{address} is in {closed_4}") if closed_4 else Decision(True, "public")
     if address.scope_id is not None:
-        return Decision(False, f"{address} has a zone")
+        return Decision(False, f"{address} has a zone id")
     if address not in _GLOBAL_UNICAST_6 or not address.is_global:
         return Decision(False, f"{address} is not a global unicast address")
     closed_6 = next((net for net in _CLOSED_6 if address in net), None)
@@ -71,7 +71,7 @@ def decide(address: Address) -> Decision:
 
 
 def parse_address(host: str) -> Address | None:
-    """The address that `host` spells, with or without IPv6's brackets; None if it is a name."""
+    """Returns the address that `host` is, with or without the brackets of IPv6; None if it is a name."""
     try:
         return ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
     except ValueError:
@@ -80,12 +80,16 @@ def parse_address(host: str) -> Address | None:
 
 @dataclass(frozen=True)
 class Egress:
-    """The rules of one function: the public internet, `opened` host:port pairs, but never `own` nor `denied` hosts.
+    """The egress rules of one function.
 
-    Only the local stack opens pairs. A pair opens the host as it is spelled, and the address that it is. `own` are the
-    service's own names. `denied` and `allowed` are the operator's lists, in which `*.example.com` stands for every host
-    below example.com: nothing is fetched from the one, and where there is the other, only its hosts' pages are printed
-    (what such a page is made of may come from elsewhere).
+    Attributes:
+        opened: Pairs of host and port that are reachable although not public; only the local stack has any. A pair
+            opens a name by its spelling, and an address also for the names that resolve to it.
+        own: The service's own names, which are refused.
+        denied: The operator's list of hosts from which nothing is fetched. `*.example.com` stands for every host below
+            example.com.
+        allowed: The operator's list of hosts whose pages may be printed, in the same form; empty allows all. The
+            resources of a page may come from other hosts.
     """
 
     opened: frozenset[tuple[str, int]] = frozenset()
@@ -95,10 +99,16 @@ class Egress:
 
     @classmethod
     def of(cls, opened: str = "", own: Iterable[str] = (), denied: str = "", allowed: str = "") -> Egress:
-        """Rules from `host:port,host:port`, the service's names, and two comma-separated lists of hosts.
+        """Parses the rules from settings.
+
+        Args:
+            opened: Pairs such as `host:port,host:port`.
+            own: The service's own names.
+            denied: Hosts separated by commas.
+            allowed: Hosts separated by commas.
 
         Raises:
-            ValueError: an opened pair has no valid port or no host, or a list has something that is no host.
+            ValueError: A pair lacks its host or a valid port, or an entry of a list is not a host.
         """
         pairs = set()
         for item in filter(None, (part.strip() for part in opened.split(","))):
@@ -110,20 +120,20 @@ class Egress:
         return cls(frozenset(pairs), names, host_list(denied), host_list(allowed))
 
     def for_target(self, host: str) -> Decision:
-        """What the operator's lists say of a page's host."""
+        """Decides by the operator's lists whether pages of a host may be printed."""
         plain = _plain(host)
         if listed(plain, self.denied):
-            return Decision(False, f"{plain} is among the hosts that this endpoint does not fetch from")
+            return Decision(False, f"{plain} is one of the hosts from which this endpoint does not fetch")
         if self.allowed and not listed(plain, self.allowed):
-            return Decision(False, f"{plain} is not among the hosts whose pages this endpoint prints")
+            return Decision(False, f"{plain} is not one of the hosts whose pages this endpoint prints")
         return Decision(True, "listed" if self.allowed else "no list")
 
     def for_host(self, host: str, port: int) -> Decision | None:
-        """What the host's spelling alone decides; None when its addresses must be looked up and asked for."""
+        """Decides by the host's spelling; returns None if that is not enough and its addresses must be checked."""
         plain = _plain(host)
         if listed(plain, self.denied):
-            return Decision(False, f"{plain} is among the hosts that this endpoint does not fetch from")
-        if (plain, port) in self.opened:  # on a machine that is page and service at once, the pair tells which is meant
+            return Decision(False, f"{plain} is one of the hosts from which this endpoint does not fetch")
+        if (plain, port) in self.opened:  # before `own`: on one machine, page and service differ by their ports only
             return Decision(True, f"{plain}:{port} was opened")
         if plain in self.own:
             return Decision(False, f"{plain} is this service itself")
@@ -135,17 +145,17 @@ class Egress:
         return None
 
     def for_address(self, address: Address, port: int) -> Decision:
-        """Whether `address`, which a name resolved to, may be dialled."""
+        """Decides whether a connection to an address of a name is allowed."""
         if (str(address), port) in self.opened:
             return Decision(True, f"{address}:{port} was opened")
         return decide(address)
 
 
 def host_list(text: str) -> frozenset[str]:
-    """Hosts from a text such as `example.com,*.example.org`.
+    """Parses a list of hosts such as `example.com,*.example.org`.
 
     Raises:
-        ValueError: something in it is neither a host nor `*.` and a host.
+        ValueError: An entry is neither a host nor `*.` and a host.
     """
     hosts = [part.strip().lower().rstrip(".") for part in text.split(",") if part.strip()]
     for host in hosts:
@@ -157,7 +167,7 @@ def host_list(text: str) -> frozenset[str]:
 
 
 def listed(host: str, hosts: frozenset[str]) -> bool:
-    """Whether a list of `host_list` has this host, or a pattern for it."""
+    """Returns whether a list from `host_list` contains this host, or a pattern that matches it."""
     plain = _plain(host)
     if plain in hosts:
         return True
@@ -166,7 +176,7 @@ def listed(host: str, hosts: frozenset[str]) -> bool:
 
 
 def _plain(host: str) -> str:
-    """A host without brackets, trailing dot and upper case; an address in its usual spelling."""
+    """Normalizes a host: lower case, no brackets, no trailing dot; an address in its canonical spelling."""
     plain = host.strip().lower().rstrip(".").removeprefix("[").removesuffix("]")
     address = parse_address(plain)
     return str(address) if address is not None else plain

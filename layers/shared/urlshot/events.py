@@ -1,4 +1,4 @@
-"""What goes onto the EventBridge bus, and in the same form to plain AMQP consumers."""
+"""Defines the events of the EventBridge bus, which AMQP consumers get in the same form."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Audience = Literal["everyone", "subscribers"]
 class Detail(BaseModel):
     """The detail of an event, version 1.
 
-    EventBridge gives every PutEvents an event id of its own, so `event_key` is the key to deduplicate by.
+    Consumers deduplicate by `event_key`, because EventBridge gives every PutEvents a new event id.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -30,28 +30,28 @@ class Detail(BaseModel):
     url: str
     bucket: str
     key: str | None
-    """Where the PDF lies in the bucket; null when there is none."""
+    """The PDF's key in the bucket; null if there is no PDF."""
     report: Report | None
     error: dict[str, Any] | None
     attempts: int
     cached: bool
-    """Whether this had been told before: a PDF that was there already, or a failure of just now."""
+    """Whether the event repeats an earlier result: a stored PDF, or a recent failure."""
     requested_at: datetime
     finished_at: datetime
     queue_seconds: float
-    """From the request to the hand-over of the last attempt to `render`, or to the end where there was none."""
+    """Seconds from the request to the hand-over of the last attempt; to the end if there was no attempt."""
     render_seconds: float
-    """From that hand-over to the end; 0 where there was none."""
+    """Seconds from that hand-over to the end; 0 if there was no attempt."""
     audience: Audience = "everyone"
-    """`subscribers`: it answers single requests, so that nobody is told who did not ask, such as the operator."""
+    """`subscribers`: only the named subscriptions are notified, so for example the operator gets no mail."""
     subscriptions: tuple[str, ...] = ()
-    """Of a cached event, the names of the subscriptions that it answers. An end answers all that wait for it."""
+    """Names of the subscriptions that a cached event answers. The event of an end answers all that wait for it."""
 
 
 class Refusal(BaseModel):
-    """What `shot_direct.failed` carries of a message that never became a job, version 1.
+    """The event on `shot_direct.failed` for a message that never became a job, version 1.
 
-    It has the names that a `Detail` has, where they have a value.
+    Its fields are those fields of `Detail` that have a value here.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -60,7 +60,7 @@ class Refusal(BaseModel):
     event_key: str
     id: None = None
     url: str | None
-    """As the message gives it; null where the message has none."""
+    """The URL as it is in the message; null if the message has none."""
     error: dict[str, Any]
     finished_at: datetime
 
@@ -93,9 +93,16 @@ def detail(record: Record, bucket: str) -> Detail:
 def cached(
     job_id: str, url: str, bucket: str, at: datetime, report: Report | None, only: tuple[str, ...] = ()
 ) -> Detail:
-    """The event for who asked for a PDF which was there already, under a key of its own.
+    """Returns the event for a request that a stored PDF answered, with a new `event_key`.
 
-    With names of subscriptions in `only` it is for those alone; without, it is told to everyone and answers none.
+    Args:
+        job_id: The id of the job.
+        url: The URL of the page.
+        bucket: The bucket with the PDF.
+        at: When the request was answered.
+        report: The report of the PDF, if there is one.
+        only: The names of the subscriptions that the event is for. If empty, the event is for everyone but answers no
+            subscription.
     """
     return Detail(
         event_key=f"{job_id}:{new_generation()}:cached",
@@ -116,7 +123,7 @@ def cached(
 
 
 def told_again(event: Detail, only: tuple[str, ...] = ()) -> Detail:
-    """The event for who asked for what has just failed, under a key of its own; `only` is as with `cached`."""
+    """Returns the event for a request whose job failed recently, with a new `event_key`; `only` is as in `cached`."""
     own = {"event_key": f"{event.id}:{new_generation()}:failed", "cached": True}
     return event.model_copy(update={**own, **_addressed(only)})
 
@@ -126,7 +133,7 @@ def _addressed(only: tuple[str, ...]) -> dict[str, Any]:
 
 
 def refusal(body: bytes, error: dict[str, Any], at: datetime) -> Refusal:
-    """Returns what is published of a message that was refused; `error` is `UrlshotError.public()`."""
+    """Returns the event for a refused message; `error` is `UrlshotError.public()`."""
     try:
         value = json.loads(body)
         url = value.get("url") if isinstance(value, dict) else None

@@ -1,4 +1,4 @@
-"""A value that is asked for when it is needed first, kept, and asked for again when it may have changed."""
+"""Keeps a value that is slow to read, such as a secret, and reads it again when it may have changed."""
 
 from __future__ import annotations
 
@@ -11,27 +11,29 @@ from urlshot.errors import UrlshotError
 Value = TypeVar("Value")
 
 KEPT_SECONDS = 300.0
-"""How long a value is taken for the right one: a rotated secret is found that late at most."""
+"""How long a value is used before it is read again, and so how late a rotated secret takes effect at most."""
 
 
 class Kept(Generic[Value]):
-    """What `read` gives, at most `max_age` seconds old; safe to share between threads, which may read it twice."""
+    """Caches what `read` returns; thread-safe, although two threads may both read."""
 
     def __init__(self, read: Callable[[], Value], clock: Callable[[], float] = time.monotonic) -> None:
         self._read = read
         self._clock = clock
         self._value: Value | None = None
-        self._asked = 0.0
+        self._read_at = 0.0
 
     def get(self, max_age: float = KEPT_SECONDS) -> Value:
-        """The value; an older one where it cannot be had now, because it is probably still the same.
+        """Returns the value, read again if it is `max_age` seconds old.
+
+        If the read fails, the old value is returned, because it is probably still right.
 
         Raises:
-            Transient, Broken: it cannot be had, and never could.
+            Transient, Broken: The read failed and there is no old value.
         """
         now = self._clock()
-        if self._value is None or now - self._asked >= max_age:
-            self._asked = now
+        if self._value is None or now - self._read_at >= max_age:
+            self._read_at = now
             try:
                 self._value = self._read()
             except UrlshotError:

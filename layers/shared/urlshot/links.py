@@ -1,9 +1,9 @@
-"""The address of a file that lasts, and the token in it that opens this one file to whoever has no key.
+"""Makes and checks the lasting link of a file, whose token gives access to this one file without an API key.
 
-The token is HMAC-SHA256 over the job's id, under a label of its own, so that the same secret may sign other things
-without one passing for the other. It is cut to 128 bits, half of the hash, which RFC 2104 (section 5) gives as the
-least to be kept: guessing one takes 2^127 requests on average, and a link is 22 characters longer instead of 43. It
-does not end by itself, as the file's address is the one to keep; deleting the job ends it, and a new secret ends all.
+The token is an HMAC-SHA256 of the job's id. A label before the id separates tokens from other signatures with the same
+secret. The HMAC is cut to 128 bits: half of the hash, the least that RFC 2104 (section 5) recommends. To guess a token
+takes 2^127 requests on average, and the token has 22 characters instead of 43. A token has no expiry, because the link
+is meant to be kept. Deleting the job ends its link, and a new secret ends all links.
 """
 
 from __future__ import annotations
@@ -19,33 +19,36 @@ _LABEL = b"urlshot file v1\n"
 _BYTES = 16
 
 DOUBT_SECONDS = 30.0
-"""How old the key may be that refuses a token: a wrong token makes us ask for the secret anew, this often at most."""
+"""Age of the key up to which it may refuse a token; an older key is read again first, so at most this often."""
 
 
 class FileLinks:
-    """Makes and checks the addresses of files.
-
-    `key` gives the secret key, and is asked when it is first needed and again when the answer may be old; None is an
-    endpoint without keys, where every file is open and no address has a token.
-    """
+    """Makes and checks the links of files."""
 
     def __init__(self, key: Callable[[], bytes] | None, clock: Callable[[], float] = time.monotonic) -> None:
+        """Prepares the links.
+
+        Args:
+            key: Reads the secret key. None is for an endpoint without API keys: every file is open, and links have no
+                token.
+            clock: Returns the time in seconds.
+        """
         self._key = None if key is None else Kept(key, clock)
 
     def path(self, job_id: str) -> str:
-        """The address of a job's file, below that of the API.
+        """Returns the path of a job's file, relative to the API's URL.
 
         Raises:
-            Transient, Broken: the key cannot be had.
+            Transient, Broken: The key cannot be read.
         """
         token = "" if self._key is None else f"?token={_token(self._key.get(), job_id)}"
         return f"/pdf/{job_id}/file{token}"
 
     def opens(self, job_id: str, token: str | None) -> bool:
-        """Whether a request with this token, or none, may have the file.
+        """Returns whether a request with this token, or with none, may read the file.
 
         Raises:
-            Transient, Broken: the key cannot be had.
+            Transient, Broken: The key cannot be read.
         """
         if self._key is None:
             return True

@@ -1,4 +1,4 @@
-"""Structured log lines: JSON, one object a line, with the id of the job wherever there is one."""
+"""Makes loggers for structured log lines: one JSON object a line, with the job's id if there is one."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from urlshot.errors import UrlshotError
 
 
 def logger() -> Logger:
-    """The function's logger; its level and service come from powertools' variables.
+    """Returns the function's logger; its level and service come from powertools' environment variables.
 
-    Powertools prefers Lambda's own level (AWS_LAMBDA_LOG_LEVEL). The template never sets that above INFO, because
-    Lambda counts lines without a level, such as metrics, as INFO. So the level is set here once more.
+    Powertools prefers Lambda's level (AWS_LAMBDA_LOG_LEVEL). The template never sets that above INFO, because Lambda
+    treats lines without a level, such as metrics, as INFO. So this function sets the level again.
 
-    Lambda's runtime sets the root logger to its own level. Here it stays at INFO or above, because botocore writes
-    whole answers at DEBUG, secrets among them.
+    Lambda's runtime sets the root logger to Lambda's level. This function keeps it at INFO or above, because botocore
+    logs whole answers at DEBUG, including secrets.
     """
     log = Logger(utc=True, use_rfc3339=True)
     level = logging.getLevelNamesMapping()[os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO").upper()]
@@ -28,5 +28,5 @@ def logger() -> Logger:
 
 
 def error_fields(error: UrlshotError) -> dict[str, str]:
-    """What a log line says of an error, our half of it included."""
+    """Returns the fields of a log line about an error, including its internal text."""
     return {"error_code": error.code.name, "error_detail": error.detail, "error_internal": error.internal}

@@ -1,7 +1,7 @@
-"""What travels on RabbitMQ, and the names of what it travels through.
+"""Defines the messages on RabbitMQ, and the names of exchanges, queues and routing keys.
 
-These names are the contract with plain AMQP clients: any of them may publish `{"url": "https://…"}` to `shot_direct`
-with the key `shot_direct.start`, and bind a queue of its own to `shot_direct.completed` and `shot_direct.failed`.
+These names are the contract with AMQP clients. A client publishes `{"url": "https://…"}` to `shot_direct` with the key
+`shot_direct.start`, and binds its own queue to `shot_direct.completed` and `shot_direct.failed`.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ DEAD = "generate_shot_dead"
 TYPE = "url_shot"
 
 Priority = Literal["normal", "bulk"]
-"""`bulk` jobs wait in a queue of their own and leave some slots free, so that no one waits behind a batch."""
+"""`bulk` jobs have their own queue and leave some slots free, so single requests do not wait behind a batch."""
 
 QUEUES: Mapping[Priority, str] = {"normal": QUEUE, "bulk": QUEUE_BULK}
 """The work queue of each priority."""
 
 START_KEYS: Mapping[Priority, str] = {"normal": START, "bulk": START_BULK}
-"""The routing key that leads from the exchange to that queue."""
+"""The routing key of each work queue."""
 
 MAX_BODY = 1_000_000
-"""Bytes of a message's body; ours have a few hundred."""
+"""Most bytes of a message's body; those from `api` have a few hundred."""
 
 
 def delay_queue(queue: str, seconds: int) -> str:
-    """The name of the queue in which a message of the work queue `queue` waits for `seconds`."""
+    """Returns the name of the delay queue in which messages of the work queue `queue` wait for `seconds`."""
     return f"{queue}_retry_{seconds}s"
 
 
 def parse_delays(text: str) -> tuple[int, ...]:
-    """Delay steps in seconds, such as `5,30,120`.
+    """Parses the retry delays, in seconds, such as `5,30,120`.
 
     Raises:
-        ValueError: not ascending whole seconds from 1 to 86,400.
+        ValueError: They are not ascending whole seconds from 1 to 86,400.
     """
     delays = tuple(int(part) for part in text.split(","))
     if list(delays) != sorted(set(delays)) or delays[0] < 1 or delays[-1] > 86_400:
@@ -66,7 +66,7 @@ Delays = Annotated[
 
 
 class StartMessage(BaseModel):
-    """Our own message: one generation of one job, to be rendered."""
+    """The message that urlshot publishes for each generation of a job."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
@@ -77,7 +77,7 @@ class StartMessage(BaseModel):
     options: Options
     requested_at: datetime
     private: Private = Private()
-    """The only place, beside the render job, where a private job's secrets are."""
+    """The secrets of a private job. Apart from the render job, they are kept nowhere else."""
 
     def body(self) -> bytes:
         values = self.model_dump(mode="json", exclude={"options", "private"})
@@ -85,7 +85,7 @@ class StartMessage(BaseModel):
 
 
 class BareMessage(BaseModel):
-    """What any AMQP client may send: a URL, and options if it likes. Other names are its own and are ignored."""
+    """The message of an AMQP client: a URL, and optionally options. Unknown fields are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
@@ -93,7 +93,7 @@ class BareMessage(BaseModel):
     options: Options = Options()
     private: Private = Private()
     priority: Priority | None = None
-    """Where it is not given, the queue that the message came through decides."""
+    """If it is missing, the queue that delivered the message decides."""
 
     def body(self) -> bytes:
         return json.dumps({"url": self.url, "options": self.options.changed(), **_shown(self.private)}).encode()
@@ -104,16 +104,16 @@ def _shown(private: Private) -> dict[str, Any]:
 
 
 STRIPPED = "stripped"
-"""Stands in a dead message for the secrets that it had. It is not done again without them: that would show strangers a
-login page in place of what was asked for."""
+"""Replaces the secrets in a dead message. Such a message is refused if it is moved back: without the secrets, the PDF
+might show a login page instead of the page."""
 
 
 def stripped(data: bytes) -> bytes:
-    """A message's body as it may be kept: without the secrets of a private job."""
+    """Returns a message's body without the secrets of a private job, so that it may be kept."""
     try:
         value = json.loads(data)
     except (ValueError, RecursionError):
-        return data  # not one of ours, nor one that we could read secrets from
+        return data  # not JSON, so it was never read as a private job
     if not isinstance(value, dict) or "private" not in value:
         return data
     return json.dumps({**value, "private": STRIPPED}).encode()
@@ -123,10 +123,10 @@ def parse_message(data: bytes) -> StartMessage | BareMessage:
     """Reads the body of a message from the work queue.
 
     Raises:
-        Rejected: `invalid_json`, `body_too_large` or `invalid_request`: it can never be done.
+        Rejected: `invalid_json`, `body_too_large` or `invalid_request`: the message can never succeed.
     """
     if len(data) > MAX_BODY:
-        raise Rejected("body_too_large", f"The message has {len(data)} bytes.")
+        raise Rejected("body_too_large", f"The message has {len(data):,} bytes; at most {MAX_BODY:,} are allowed.")
     try:
         value: Any = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -135,7 +135,7 @@ def parse_message(data: bytes) -> StartMessage | BareMessage:
         raise Rejected("invalid_request", "The message has no url.", field="url")
     if value.get("private") == STRIPPED:
         raise Rejected(
-            "invalid_request", "The secrets of this private job are gone; ask for it again.", field="private"
+            "invalid_request", "The secrets of this private job were removed. Send a new request.", field="private"
         )
     if "generation" not in value:
         options = parse_options(value.get("options", {}))
@@ -153,5 +153,5 @@ def parse_message(data: bytes) -> StartMessage | BareMessage:
     except ValidationError as error:
         raise invalid(error) from error
     if not is_job_id(message.id):
-        raise Rejected("invalid_request", "The message's id is not an id.", field="id")
+        raise Rejected("invalid_request", "The message's id is not a job id.", field="id")
     return message

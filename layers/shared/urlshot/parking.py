@@ -1,7 +1,8 @@
-"""Where a job's messages wait on the broker, and where the broker keeps those that cannot be done.
+"""Parks messages in delay queues, and buries messages that cannot succeed in the dead queue.
 
-Each work queue has one delay queue for each step: the retry delays, and the lease. The time to live is the queue's own,
-so that no message waits behind a longer one. From a delay queue a message returns to its work queue.
+Each work queue has one delay queue for each retry delay and one for the lease. All messages of a delay queue have the
+same time to live, so no message waits behind one with a longer time. After that time, the broker returns a message to
+its work queue.
 """
 
 from __future__ import annotations
@@ -16,38 +17,46 @@ from urlshot.messages import DEAD, TYPE, BareMessage, StartMessage, delay_queue,
 
 
 class Parking:
-    """The delay queues and the dead queue; safe to share between threads.
+    """Publishes to the delay queues and the dead queue; thread-safe.
 
-    Every method returns when the broker has confirmed the message, and raises `Transient` (`queue_unavailable`) if it
-    does not.
+    Every method that publishes returns when the broker has confirmed the message.
+
+    Raises:
+        Transient: `queue_unavailable`: the broker did not confirm the message.
     """
 
     def __init__(self, publisher: Publisher, delays: tuple[int, ...], lease: int) -> None:
-        """`delays` are the retry delays in ascending seconds, `lease` is the length of a claim in seconds."""
+        """Prepares the queues' names.
+
+        Args:
+            publisher: The connection to the broker.
+            delays: The retry delays in seconds, ascending.
+            lease: The lease of a claim in seconds.
+        """
         self._publisher = publisher
         self._delays = delays
         self._steps = sorted({*delays, lease})
         self.lease = timedelta(seconds=lease)
 
     def retry_delay(self, attempt: int) -> timedelta:
-        """Returns how long a job waits after its attempt number `attempt`, which counts from 1."""
+        """Returns how long a job waits after a failed attempt; `attempt` counts from 1."""
         return timedelta(seconds=self._delays[min(attempt, len(self._delays)) - 1])
 
     def park(self, message: StartMessage, queue: str, wait: timedelta, correlation_id: str) -> None:
-        """Parks a message of the work queue `queue` for at least `wait`, or for the longest step."""
+        """Parks a message of the work queue `queue` for at least `wait`, but at most for the longest step."""
         self._publish(queue, message.body(), wait, correlation_id, message.id)
 
     def postpone(self, body: bytes, queue: str, correlation_id: str) -> None:
-        """Parks a message as it is for the shortest delay."""
+        """Parks a message, unchanged, for the shortest step."""
         self._publish(queue, body, timedelta(0), correlation_id, "")
 
     def bury(self, body: bytes, error: Mapping[str, Any], message_id: str = "") -> None:
-        """Keeps a message that cannot be done in the dead queue, with the reason in a header and without secrets."""
+        """Publishes a message to the dead queue, without its secrets and with the reason in a header."""
         reason = json.dumps({"code": error.get("code", "internal"), "detail": error.get("detail", "")})
         self._publisher.publish("", DEAD, stripped(body), message_id=message_id, type=TYPE, headers={"reason": reason})
 
     def bury_job(self, message: StartMessage, error: Mapping[str, Any]) -> None:
-        """Buries a job in the bare form, so that moving the message back to the work queue asks for the job again."""
+        """Buries a job's message in the bare form, so that moving it back to the work queue requests the job again."""
         bare = BareMessage(url=message.url, options=message.options, private=message.private)
         self.bury(bare.body(), error, message.id)
 

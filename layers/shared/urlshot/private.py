@@ -1,7 +1,7 @@
-"""What makes a job private: headers, cookies and a password that are its caller's.
+"""Defines the secrets of a private job: the caller's headers, cookies and password.
 
-They travel in the message and in the render job only. They are no part of `Options`, which stand in the record, and
-neither repr nor an error shows their values.
+Only the message and the render job contain them. They are not in `Options`, which the record contains, and neither
+`repr` nor an error shows their values.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from pydantic import (
 MAX_HEADERS = 20
 MAX_COOKIES = 50
 MAX_VALUE = 4096
-"""Characters of a header's or cookie's value, as browsers and servers commonly have it."""
+"""Most characters of one value, a common limit of browsers and servers."""
 MAX_ALL = 32_000
-"""Characters of all headers and cookies together. Servers take 8 to 16 kB as a rule, and what a job carries has to fit
-into Lambda's record of its render."""
+"""Most characters of all headers and cookies together. Servers commonly accept 8 to 16 kB, and the job has to fit into
+Lambda's record of its render."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")  # RFC 9110, section 5.6.2
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\x80-\xff]*")
 _COOKIE_VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")  # RFC 6265, section 4.1.1
 _PATH = r"^/[\x20-\x3a\x3c-\x7e]{0,500}$"
 
-# Those that frame a message or belong to the connection (Fetch Standard, forbidden request-headers), and those for
-# which there is an option of their own.
+# Headers that belong to the message's framing or its connection (Fetch Standard, forbidden request-headers), and below
+# those that have their own option.
 _REFUSED = {
     "accept-charset", "accept-encoding", "connection", "content-length", "date", "dnt", "expect", "host", "keep-alive",
     "origin", "te", "trailer", "transfer-encoding", "upgrade", "via",
@@ -45,21 +45,21 @@ _OPTIONS = {"cookie": "cookies", "user-agent": "the option user_agent"}
 def _header_name(value: str) -> str:
     name = value.lower()
     if not _TOKEN.fullmatch(name):
-        raise ValueError("has a name that is no header's name")
+        raise ValueError("has a name that is not a valid header name")
     if name in _OPTIONS:
         raise ValueError(f"must not name {name}; use {_OPTIONS[name]}")
     if name in _REFUSED or name.startswith(("proxy-", "sec-")):
-        raise ValueError(f"must not name {name}, which is the browser's own")
+        raise ValueError(f"must not name {name}, which the browser sets itself")
     return name
 
 
 def _secret(pattern: re.Pattern[str], most: int) -> BeforeValidator:
-    """A text of one pattern, from a caller or from a message; the error never quotes it."""
+    """Makes a validator for a secret of a pattern; its error never contains the secret."""
 
     def check(value: object) -> object:
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         if not isinstance(text, str) or len(text) > most or not pattern.fullmatch(text):
-            raise ValueError(f"must be a text of at most {most} characters, with no sign that is not allowed there")
+            raise ValueError(f"must be a text of at most {most} characters, without characters that are invalid there")
         return text
 
     schema: dict[str, Any] = {"pattern": f"^{pattern.pattern}$", "format": "password", "writeOnly": True}
@@ -73,7 +73,7 @@ class _Strict(BaseModel):
 
 
 class Cookie(_Strict):
-    """A cookie for the URL's own host; over https it is sent over https only."""
+    """A cookie for the URL's host. If the URL is https, the cookie is sent over https only."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$")
     value: Annotated[SecretStr, _secret(_COOKIE_VALUE, MAX_VALUE)]
@@ -85,7 +85,7 @@ class Cookie(_Strict):
 
 
 class BasicAuth(_Strict):
-    """Sent to the URL's own origin only, when it asks for it."""
+    """User name and password, sent only to the URL's origin, when it asks for them."""
 
     username: str = Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f:]*$", repr=False)
     password: Annotated[SecretStr, _secret(re.compile(r"[^\x00-\x1f\x7f]*"), 500)]
@@ -96,9 +96,9 @@ class BasicAuth(_Strict):
 
 
 class Private(_Strict):
-    """What is the caller's own, for pages behind a login.
+    """The caller's secrets, for pages behind a login.
 
-    Falsy when there is nothing in it. `model_dump(mode="json", exclude_defaults=True)` gives the plain values.
+    An empty object is falsy. `model_dump(mode="json", exclude_defaults=True)` returns the plain values.
     """
 
     headers: dict[
@@ -107,13 +107,11 @@ class Private(_Strict):
         default={},
         max_length=MAX_HEADERS,
         json_schema_extra={"propertyNames": {"pattern": f"^{_TOKEN.pattern}$"}},
-        description="Extra request headers, sent to the URL's own origin (scheme, host and port) and nowhere else.",
+        description="Extra request headers, sent only to the URL's origin (scheme, host and port).",
     )
-    cookies: tuple[Cookie, ...] = Field(
-        default=(), max_length=MAX_COOKIES, description="Cookies for the URL's own host."
-    )
+    cookies: tuple[Cookie, ...] = Field(default=(), max_length=MAX_COOKIES, description="Cookies for the URL's host.")
     basic_auth: BasicAuth | None = Field(
-        default=None, description="User name and password, for the URL's own origin, when it asks for them."
+        default=None, description="User name and password, sent only to the URL's origin, when it asks for them."
     )
 
     @field_serializer("headers")
@@ -131,7 +129,7 @@ class Private(_Strict):
     @model_validator(mode="after")
     def _one_authorization(self) -> Self:
         if self.basic_auth is not None and "authorization" in self.headers:
-            raise ValueError("basic_auth and a header authorization exclude each other")
+            raise ValueError("basic_auth cannot be combined with a header authorization")
         return self
 
     def __bool__(self) -> bool:

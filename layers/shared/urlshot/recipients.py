@@ -1,7 +1,7 @@
-"""Which addresses a request may have told: `callback_url` and `notify` become subscribers here, or are refused.
+"""Decides which addresses may subscribe: turns `callback_url` and `notify` into subscribers, or refuses them.
 
-Whoever could name any address could have our account call or mail strangers. So a caller without a key may name only
-the callback hosts that the operator lists, and nobody a mail address that the operator does not.
+A caller who could name any address could make the operator's account call or mail strangers. So a caller without an API
+key may name only callback hosts that the operator lists, and every caller only mail addresses that the operator lists.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from urlshot.errors import Rejected
 from urlshot.identity import target
 from urlshot.subscriptions import Subscriber
 
-# RFC 5321, section 4.1.2, without quoted names and address literals; and without "%" and "!", by which a mail server
-# may be asked to pass a mail on to somebody else (RFC 1123, section 5.2.16).
+# RFC 5321, section 4.1.2, without quoted names and address literals; and without "%" and "!", which may ask a mail
+# server to relay a mail to somebody else (RFC 1123, section 5.2.16).
 _LOCAL = re.compile(r"[A-Za-z0-9#$&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9#$&'*+/=?^_`{|}~-]+)*")
 _DOMAIN = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -29,27 +29,33 @@ _MAX_LOCAL, _MAX_ADDRESS = 64, 254  # RFC 5321, section 4.5.3.1
 
 
 def callback_subscriber(url: str, egress: Egress, *, has_key: bool, hosts: frozenset[str]) -> Subscriber:
-    """The subscriber that a `callback_url` names. Where its host resolves to is checked when it is called.
+    """Returns the subscriber for a `callback_url`. The addresses of its host are checked when it is called.
+
+    Args:
+        url: The URL as given.
+        egress: The egress rules.
+        has_key: Whether the caller sent a valid API key.
+        hosts: The hosts that callers without a key may name, from `parse_hosts`.
 
     Raises:
-        Rejected: `callback_not_allowed`, or what is wrong with it as a URL (`invalid_url`, `blocked_target`, …).
+        Rejected: `callback_not_allowed`, or an error of `identity.target` (`invalid_url`, `blocked_target`, …).
     """
-    # The operator's lists are about pages, but what nothing is fetched from, nothing is posted to either.
+    # AllowHosts is about pages only. DenyHosts counts for callbacks too, but has an error code of its own here.
     where = target(url, replace(egress, allowed=frozenset(), denied=frozenset()), "callback_url")
     if listed(where.host, egress.denied):
-        raise Rejected("callback_not_allowed", "The operator has closed this host.", field="callback_url")
+        raise Rejected("callback_not_allowed", "The operator has blocked this host.", field="callback_url")
     if not where.url.startswith("https:"):
-        raise Rejected("callback_not_allowed", "A callback goes to an https:// address only.", field="callback_url")
+        raise Rejected("callback_not_allowed", "A callback_url must be an https:// URL.", field="callback_url")
     if not callback_allowed(where.url, has_key=has_key, hosts=hosts):
-        raise Rejected("callback_not_allowed", "The operator does not list this host.", field="callback_url")
+        raise Rejected("callback_not_allowed", "The operator has not listed this host.", field="callback_url")
     return Subscriber(kind="callback", address=where.url.partition("#")[0])
 
 
 def mail_subscriber(address: str, allow: frozenset[str]) -> Subscriber:
-    """The subscriber that a `notify` names.
+    """Returns the subscriber for a mail address in `notify`.
 
     Raises:
-        Rejected: `invalid_request` if it is not one plain address, `notify_not_allowed`.
+        Rejected: `invalid_request` if it is not one plain address, or `notify_not_allowed`.
     """
     canonical = canonical_address(address)
     if canonical is None:
@@ -60,23 +66,23 @@ def mail_subscriber(address: str, allow: frozenset[str]) -> Subscriber:
 
 
 def callback_allowed(url: str, *, has_key: bool, hosts: frozenset[str]) -> bool:
-    """Whether a caller may have this canonical URL called: with a key any, without one those of `hosts`."""
+    """Returns whether a caller may name this canonical URL: any with a key, otherwise only those of `hosts`."""
     parsed = ada_url.URL(url)
     return parsed.protocol == "https:" and (has_key or _host(parsed) in hosts)
 
 
 def notify_allowed(address: str, allow: frozenset[str]) -> bool:
-    """Whether an address may be mailed: it, or its domain, is in `allow`.
+    """Returns whether an address may get mail: the address or its domain is in `allow`.
 
-    The name before the @ is compared as it is and the domain in any case, as RFC 5321 (section 2.4) has it; a domain
-    does not stand for those below it.
+    The part before the @ is case-sensitive and the domain is not (RFC 5321, section 2.4). A domain does not include its
+    subdomains.
     """
     canonical = canonical_address(address)
     return canonical is not None and (canonical in allow or f"@{canonical.partition('@')[2]}" in allow)
 
 
 def canonical_address(address: str) -> str | None:
-    """A mail address with its domain in lower case; None if it is anything but one plain ASCII address."""
+    """Returns a mail address with its domain in lower case; None if it is not one plain ASCII address."""
     local, at, domain = address.partition("@")
     if not at or len(local) > _MAX_LOCAL or len(address) > _MAX_ADDRESS:
         return None
@@ -84,10 +90,10 @@ def canonical_address(address: str) -> str | None:
 
 
 def parse_hosts(text: str) -> frozenset[str]:
-    """CallbackHosts, `host` or `host:port` with commas between them, for `callback_allowed`.
+    """Parses the parameter CallbackHosts: `host` or `host:port`, separated by commas.
 
     Raises:
-        ValueError: an entry is no host.
+        ValueError: An entry is not a host.
     """
     found = set()
     for entry in _entries(text):
@@ -102,10 +108,10 @@ def parse_hosts(text: str) -> frozenset[str]:
 
 
 def parse_allow(text: str) -> frozenset[str]:
-    """NotifyAllow, addresses and @domains with commas between them, for `notify_allowed`.
+    """Parses the parameter NotifyAllow: addresses and @domains, separated by commas.
 
     Raises:
-        ValueError: an entry is neither.
+        ValueError: An entry is neither an address nor an @domain.
     """
     found = set()
     for entry in _entries(text):
@@ -121,11 +127,11 @@ def parse_allow(text: str) -> frozenset[str]:
 CallbackHosts = Annotated[
     frozenset[str], BeforeValidator(lambda value: parse_hosts(value) if isinstance(value, str) else value)
 ]
-"""For a function's settings."""
+"""Type of a field of a function's settings."""
 NotifyAllow = Annotated[
     frozenset[str], BeforeValidator(lambda value: parse_allow(value) if isinstance(value, str) else value)
 ]
-"""For a function's settings."""
+"""Type of a field of a function's settings."""
 
 
 def _entries(text: str) -> Iterable[str]:
@@ -133,5 +139,5 @@ def _entries(text: str) -> Iterable[str]:
 
 
 def _host(parsed: ada_url.URL) -> str:
-    """Host and port, the latter always."""
+    """Returns host and port; the port is always present."""
     return f"{parsed.hostname}:{parsed.port or 443}"

@@ -1,4 +1,4 @@
-"""A job's record and its changes: pure functions, so that every interleaving can be a row of a table.
+"""Defines a job's record and its changes, as pure functions, so that a test can list every interleaving in a table.
 
     (nothing) ──create──▶ publishing ──confirmed──▶ queued ──claim──▶ running ──settle──▶ done | failed
                               │                       ▲                  │
@@ -7,8 +7,8 @@
     done without its PDF, too old or unwanted │ failed, past its retry time │ a lease over ──take over──▶ publishing
 
 A generation is one life of a job: every create and every takeover draws a new one. A claim is one attempt to render it:
-every hand-over to `render` draws a new one. Both travel with the job, and every step checks them against the record, so
-that a late or repeated step of an older life or attempt changes nothing.
+every hand-over to `render` draws a new one. The messages carry both, and every step compares them with the record. So a
+late or repeated step of an older generation or claim changes nothing.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ from urlshot.options import Options
 from urlshot.private import Private
 
 PUBLISH_LEASE = timedelta(seconds=15)
-"""How long a publisher may take to have its message confirmed, before another takes the job over."""
+"""How long a publisher may wait for the confirm of its message before another request takes the job over."""
 
 QUEUE_LEASE = timedelta(hours=1)
-"""How long a job may lie in the queue before a request takes it over."""
+"""How long a job may wait in the queue before a request takes it over."""
 
 GRACE = timedelta(seconds=60)
-"""How long past a lease a request waits before it takes the job over: dispatch finds the end of the lease first."""
+"""How long after a lease a request takes the job over: `dispatch` gets the chance to continue the job first."""
 
 ANNOUNCE_WITHIN = timedelta(hours=24)
-"""How long an end that is not announced is not taken over. A message of the job is on the broker until its end is
-announced; the limit is for a message that an operator has deleted."""
+"""How long after its lease a job with an unannounced end cannot be taken over. Until the end is announced, a message of
+the job is on the broker; the limit is for the case that an operator has deleted that message."""
 
 RETRY_AFTER = timedelta(seconds=60)
-"""How long a failed job is not rendered again just because a request asks for it."""
+"""How long after a failure requests get that failure as their answer, instead of a new render."""
 
 CLOCKS = timedelta(seconds=1)
-"""How much two functions' clocks may differ."""
+"""How much the clocks of two functions may differ."""
 
 State = Literal["publishing", "queued", "running", "done", "failed"]
 
 
 class LastGood(BaseModel):
-    """The published PDF, when it is not of the record's own generation."""
+    """The published PDF of an older generation than the record's."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
@@ -61,7 +61,7 @@ class LastGood(BaseModel):
 
 
 class Record(BaseModel):
-    """`job/<id>.json`, version 1. Times are aware, in UTC."""
+    """The record of a job, `job/<id>.json`, version 1. Times are aware and in UTC."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
@@ -72,15 +72,15 @@ class Record(BaseModel):
     generation: str
     state: State
     priority: Priority = "normal"
-    """Which work queue its message is in."""
+    """Decides which work queue the message is in."""
     attempt: int = 0
     claim: str = ""
-    """The newest claim; empty before the first."""
+    """The newest claim; empty before the first one."""
     not_before: datetime | None = None
-    """When a job that is to be tried again is due."""
+    """When the next attempt is due; null if no attempt is postponed."""
     lease_until: datetime
-    """Until when the job belongs to its publisher, its queue or its claim; of an ended job, until when its end may be
-    announced before a request takes it over."""
+    """When the lease of the publisher, the queue or the claim ends. For an ended job: when the lease for its
+    announcement ends; a request takes over an unannounced end only `ANNOUNCE_WITHIN` later."""
     requested_at: datetime
     started_at: datetime | None = None
     """When the newest claim was made."""
@@ -88,6 +88,7 @@ class Record(BaseModel):
     error: dict[str, Any] | None = None
     report: Report | None = None
     announced: bool = True
+    """Whether the end has been announced; always true before the end."""
     last_good: LastGood | None = None
 
     def with_(self, **changes: Any) -> Record:
@@ -99,7 +100,7 @@ class Record(BaseModel):
 
 
 def now() -> datetime:
-    """Returns the time; callers pass it on, so that tests can set it."""
+    """Returns the current time. The functions below take it as an argument, so that tests can set it."""
     return datetime.now(UTC)
 
 
@@ -112,7 +113,7 @@ def new_claim() -> str:
 
 
 def message_of(record: Record, private: Private) -> StartMessage:
-    """Returns the job's message; `private` is what only the message holds of a private job."""
+    """Returns the job's message; `private` contains the secrets of a private job, which the record does not have."""
     return StartMessage(
         **record.model_dump(include={"id", "generation", "url", "requested_at"}),
         options=record.options,
@@ -123,7 +124,16 @@ def message_of(record: Record, private: Private) -> StartMessage:
 def create(
     job_id: str, url: str, options: Options, at: datetime, over: Record | None = None, priority: Priority = "normal"
 ) -> Record:
-    """Starts a new generation, `publishing`. It keeps the PDF of the generation before it, `over`, as `last_good`."""
+    """Returns the record of a new generation, in the state `publishing`.
+
+    Args:
+        job_id: The id of the job.
+        url: The canonical URL.
+        options: The options.
+        at: The current time.
+        over: The record that the new one replaces; its PDF is kept as `last_good`.
+        priority: Decides the work queue.
+    """
     last_good = over.last_good if over else None
     if over and over.state == "done" and over.report and over.finished_at:
         last_good = LastGood(generation=over.generation, finished_at=over.finished_at, report=over.report)
@@ -148,21 +158,24 @@ class Found(Enum):
 
     TAKE_OVER = "take over"
     JOIN = "join"
-    """The job is under way on the strength of a confirmed publish, or its end is."""
+    """The publish of the job was confirmed, and the job is in progress or has a usable end."""
     WAIT = "wait"
-    """Another request is publishing it at this moment."""
+    """Another request is publishing the job."""
     FAILED = "failed"
-    """It failed a short while ago; the answer is that failure."""
+    """The job failed recently; the answer is that failure."""
 
 
 def look(record: Record, at: datetime, *, again: bool, pdf: bool) -> Found:
-    """Decides for a request that was no hit.
+    """Decides what a request does that was not a hit.
 
-    `again` says that the request wants a failed job rendered again at once (`max_age` is 0); `pdf` says that there is a
-    PDF that is fresh enough for the request.
-
-    An end that is not announced yet is not taken over: a takeover would replace the record, and the end would never be
+    A job whose end is not announced yet is not taken over: that would replace the record, and the end would never be
     announced.
+
+    Args:
+        record: The job's record.
+        at: The current time.
+        again: Whether a failed job is rendered again immediately (`max_age` is 0).
+        pdf: Whether there is a PDF that is fresh enough for the request.
     """
     unannounced = record.ended and not record.announced and at < record.lease_until + ANNOUNCE_WITHIN
     match record.state:
@@ -177,7 +190,7 @@ def look(record: Record, at: datetime, *, again: bool, pdf: bool) -> Found:
 
 
 def retry_at(record: Record) -> datetime:
-    """When any request has a failed job rendered again; at once if the job never reached the queue."""
+    """Returns from when on any request renders a failed job again: immediately if the job never reached the queue."""
     finished = record.finished_at or record.requested_at
     return finished if (record.error or {}).get("code") == "queue_unavailable" else finished + RETRY_AFTER
 
@@ -186,38 +199,41 @@ def retry_at(record: Record) -> datetime:
 
 
 class Step(Enum):
-    """What `dispatch` does with a message of ours."""
+    """What `dispatch` does with a message of a job."""
 
     RUN = "run"
+    """Take a slot and hand the job over to `render`."""
     PARK = "park"
-    """It is not due before `Decision.until`."""
+    """The job is not due before `Decision.until`."""
     ANNOUNCE = "announce"
-    """The job ended, and the function that ended it did not finish the announcement."""
+    """The job ended, but its end is not announced."""
     EXHAUST = "exhaust"
-    """Its attempts are used up."""
+    """The job has used all its attempts."""
     OVERDUE = "overdue"
-    """It has waited for too long."""
+    """The job is older than `Bounds.age`."""
     DROP = "drop"
-    """An older generation, a deleted job, or a duplicate of one that ended and was announced."""
+    """The message belongs to an older generation, a deleted job, or a job whose end is announced."""
 
 
 @dataclass(frozen=True)
 class Decision:
+    """A step; `until` is set for `PARK`."""
+
     step: Step
     until: datetime | None = None
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """How often and how long a job is tried."""
+    """How often and for how long a job is tried."""
 
     attempts: int
     age: timedelta
-    """From the request; a job that has not ended by then fails."""
+    """Time since the request after which a job that has not ended fails."""
 
 
 def decide(record: Record | None, generation: str, at: datetime, bounds: Bounds) -> Decision:
-    """Decides what to do with a delivered message of `generation`."""
+    """Decides what `dispatch` does with a delivered message of `generation`."""
     if record is None or record.generation != generation:
         return Decision(Step.DROP)
     if record.ended:
@@ -232,10 +248,10 @@ def decide(record: Record | None, generation: str, at: datetime, bounds: Bounds)
 
 
 def is_stray(record: Record | None, generation: str) -> bool:
-    """Says whether a published PDF of `generation` has no end in the record, and may not stay.
+    """Returns whether a published PDF of `generation` must be deleted, because no record says that it is done.
 
-    A PDF is published before its end is written, so a job that is deleted or fails in between leaves one. The PDF of a
-    generation that was done stays as the last good one of the next.
+    `settle` publishes a PDF before it writes the end. If the job is deleted or fails in between, a stray PDF is left.
+    The PDF of a generation that was done is kept, as `last_good` of the next generation.
     """
     if record is None:
         return True
@@ -248,22 +264,22 @@ def is_stray(record: Record | None, generation: str) -> bool:
 
 
 class Settlement(Enum):
-    """What `settle` does with what came back for a claim."""
+    """What `settle` does with the answer for a claim."""
 
     END = "end"
-    """The claim is the record's own and under way: end the job, or have it tried again."""
+    """The record is running this claim: end the job, or try it again."""
     RESEND = "resend"
-    """The job waits for its next attempt; its message may not have been published."""
+    """The job waits for its next attempt, but its message may not have been published."""
     ANNOUNCE = "announce"
-    """The job ended with this claim, and is not announced."""
+    """The job ended with this claim, but its end is not announced."""
     DROP = "drop"
-    """All was done before: the answer comes again."""
+    """The answer is a duplicate, and nothing is left to do."""
     STRAY = "stray"
-    """The record no longer names this claim, or the job failed: nothing that the claim published may stay."""
+    """The claim is obsolete or the job failed: delete what the claim published."""
 
 
 def settlement(record: Record | None, generation: str, claim: str) -> Settlement:
-    """Decides what to do with an answer for `claim` of `generation`."""
+    """Decides what `settle` does with an answer for `claim` of `generation`."""
     if record is None or record.generation != generation:
         return Settlement.STRAY if is_stray(record, generation) else Settlement.DROP
     if record.claim != claim:
@@ -281,17 +297,17 @@ def settlement(record: Record | None, generation: str, claim: str) -> Settlement
 
 
 def queued(record: Record, at: datetime) -> Record:
-    """The publish was confirmed."""
+    """Returns the record after the confirmed publish."""
     return record.with_(state="queued", lease_until=at + QUEUE_LEASE)
 
 
 def unpublished(record: Record, error: UrlshotError, at: datetime) -> Record:
-    """The publish was not confirmed. The caller gets the error at once, so nothing is left to announce."""
+    """Returns the record after a failed publish. The caller gets the error itself, so there is no end to announce."""
     return record.with_(state="failed", finished_at=at, error=error.public())
 
 
 def running(record: Record, lease: timedelta, at: datetime) -> Record:
-    """A new claim, which lasts for `lease` and uses one attempt."""
+    """Returns the record with a new claim, which lasts for `lease` and uses one attempt."""
     return record.with_(
         state="running",
         attempt=record.attempt + 1,
@@ -303,24 +319,28 @@ def running(record: Record, lease: timedelta, at: datetime) -> Record:
 
 
 def extended(record: Record, at: datetime) -> Record:
-    """The claim lasts until `settle` has ended the job, where the lease would be over before."""
+    """Returns the record with a lease that gives `settle` time to end the job."""
     return record.with_(lease_until=at + timedelta(seconds=SETTLE_SECONDS))
 
 
 def waiting(record: Record, delay: timedelta, at: datetime) -> Record:
-    """The attempt failed; the next one is due after `delay`."""
+    """Returns the record after a failed attempt; the next one is due after `delay`."""
     return record.with_(state="queued", not_before=at + delay, lease_until=at + delay + QUEUE_LEASE)
 
 
 def unstarted(record: Record, at: datetime) -> Record:
-    """The page was not rendered at all: the attempt is given back."""
+    """Returns the record after an attempt that never started rendering, and so does not count."""
     return record.with_(state="queued", attempt=record.attempt - 1, not_before=None, lease_until=at + QUEUE_LEASE)
 
 
 def done(record: Record, report: Report, at: datetime, announce: timedelta) -> Record:
-    """The PDF is published. `last_good` goes, because this generation's PDF has replaced that one.
+    """Returns the record after the PDF was published. The PDF has replaced that of `last_good`, which is removed.
 
-    `announce` is how long the announcement may take before a request takes the job over.
+    Args:
+        record: The job's record.
+        report: The report of the PDF.
+        at: The current time.
+        announce: The lease for the announcement.
     """
     return record.with_(
         state="done",
@@ -334,5 +354,5 @@ def done(record: Record, report: Report, at: datetime, announce: timedelta) -> R
 
 
 def failed(record: Record, error: dict[str, Any], at: datetime, announce: timedelta) -> Record:
-    """The job failed for good; `announce` is as with `done`."""
+    """Returns the record of a job that failed for good; `announce` is as in `done`."""
     return record.with_(state="failed", finished_at=at, error=error, announced=False, lease_until=at + announce)

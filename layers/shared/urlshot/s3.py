@@ -1,4 +1,4 @@
-"""S3 with short waits, conditional writes and our own errors."""
+"""Gives access to S3: short waits, conditional writes, and errors of `urlshot.errors`."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from urlshot.errors import Broken, Transient
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-# Conditional writes answer 409 while another write of the same key is under way (S3 API reference, PutObject).
+# S3 answers 409 to a conditional write during another write of the same key (S3 API reference, PutObject).
 _TRIES_ON_409 = 5
 
 
 class Conflict(Exception):
-    """A condition does not hold: there is another object, or there is one where none may be.
+    """The condition of a write failed: the object is another one, or there is one where none may be.
 
-    `found` is a job's record and its ETag, where they were read. `retried` says that the SDK sent the request more than
-    once, so that an earlier attempt of it may have made the object that is there.
+    Attributes:
+        found: The job's record and its ETag, if they were read.
+        retried: Whether the SDK sent the request more than once. Then an earlier attempt may have written the object.
     """
 
     def __init__(self, found: Any = None, *, retried: bool = False) -> None:
@@ -32,13 +33,16 @@ class Conflict(Exception):
 
 
 class Gone(Exception):
-    """The object was deleted since it was read."""
+    """The object does not exist any more."""
 
 
 def s3_client(pool: int = 10) -> S3Client:
-    """An S3 client whose waits are short and whose links a browser can follow.
+    """Makes an S3 client with short waits, whose presigned links work in every region.
 
-    Presigning would default to SigV2 and the global endpoint in the oldest regions.
+    By default, botocore presigns with SigV2 and the global endpoint in the oldest regions.
+
+    Args:
+        pool: Most connections that the client keeps open.
     """
     s3: S3Client = client(
         "s3",
@@ -50,12 +54,22 @@ def s3_client(pool: int = 10) -> S3Client:
 
 
 def put_if(s3: S3Client, bucket: str, key: str, body: bytes, etag: str | None) -> str:
-    """Writes a small JSON object in place of the one with `etag`, or where there is none if `etag` is None.
+    """Writes a small JSON object under a condition.
 
-    Returns its new ETag.
+    Args:
+        s3: The client.
+        bucket: The bucket.
+        key: The key.
+        body: The JSON.
+        etag: The ETag of the object to replace; None if there may be no object.
+
+    Returns:
+        The new ETag.
 
     Raises:
-        Conflict: there is another object. Gone: there is none to replace. Transient, Broken: as `s3_errors`.
+        Conflict: There is another object.
+        Gone: There is no object to replace.
+        Transient, Broken: As in `s3_errors`.
     """
     condition: dict[str, Any] = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
     for _ in range(_TRIES_ON_409):
@@ -75,14 +89,15 @@ def put_if(s3: S3Client, bucket: str, key: str, body: bytes, etag: str | None) -
                         raise Gone from None
                     case _:
                         raise
-    raise Transient("storage_unavailable", internal=f"write of {key}: 409 again and again")
+    raise Transient("storage_unavailable", internal=f"S3 write of {key}: 409 {_TRIES_ON_409} times")
 
 
 def delete_if(s3: S3Client, bucket: str, key: str, etag: str) -> None:
-    """Deletes the object with `etag`; an object that is gone already is fine (S3 user guide, "Conditional deletes").
+    """Deletes the object with `etag`, if it still exists (S3 user guide, "Conditional deletes").
 
     Raises:
-        Conflict: there is another object. Transient, Broken: as `s3_errors`.
+        Conflict: There is another object.
+        Transient, Broken: As in `s3_errors`.
     """
     for _ in range(_TRIES_ON_409):
         with s3_errors("delete"):
@@ -99,15 +114,16 @@ def delete_if(s3: S3Client, bucket: str, key: str, etag: str) -> None:
                     case _:
                         raise
             return
-    raise Transient("storage_unavailable", internal=f"delete of {key}: 409 again and again")
+    raise Transient("storage_unavailable", internal=f"S3 delete of {key}: 409 {_TRIES_ON_409} times")
 
 
 @contextmanager
 def s3_errors(doing: str) -> Iterator[None]:
-    """Translates botocore's errors; `doing` names the call in them.
+    """Translates botocore's errors; `doing` names the call in their internal text.
 
     Raises:
-        Transient: `storage_unavailable`: S3 does not answer. Broken: S3 refuses.
+        Transient: `storage_unavailable`: S3 does not answer.
+        Broken: S3 refuses the call.
     """
     try:
         yield
@@ -121,5 +137,5 @@ def s3_errors(doing: str) -> Iterator[None]:
 
 
 def status_of(error: ClientError) -> int:
-    """The HTTP status of S3's answer."""
+    """Returns the HTTP status of S3's answer."""
     return error.response["ResponseMetadata"]["HTTPStatusCode"]

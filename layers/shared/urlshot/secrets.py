@@ -1,4 +1,4 @@
-"""Secrets Manager: the broker's credentials, and the keys of links and callbacks."""
+"""Reads secrets from Secrets Manager: the broker's credentials, and the keys of links and callbacks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Credentials:
-    """A user of the broker; the password stays out of every repr."""
+    """The credentials of a user of the broker; `repr` does not show the password."""
 
     username: str
     password: str = field(repr=False)
@@ -32,10 +32,15 @@ def _client() -> SecretsManagerClient:
 
 
 def read_text(arn: str, unavailable: str = "storage_unavailable") -> str:
-    """Reads a secret as it is; `unavailable` is the code of an error that passes.
+    """Reads the text of a secret.
+
+    Args:
+        arn: The ARN of the secret.
+        unavailable: The code of a `Transient` error.
 
     Raises:
-        Transient: Secrets Manager does not answer. Broken: no such secret, or no permission.
+        Transient: Secrets Manager does not answer.
+        Broken: The secret does not exist, or the function may not read it.
     """
     try:
         return _client().get_secret_value(SecretId=arn)["SecretString"]
@@ -52,15 +57,16 @@ def read_credentials(arn: str) -> Credentials:
     """Reads a secret of the form `{"username": …, "password": …}`.
 
     Raises:
-        Transient: Secrets Manager does not answer. Broken: no such secret, no permission, or another form.
+        Transient: Secrets Manager does not answer.
+        Broken: The secret does not exist, has another form, or may not be read by the function.
     """
     try:
         value = json.loads(read_text(arn, "queue_unavailable"))
         return Credentials(value["username"], value["password"])
     except (ValueError, KeyError, TypeError) as error:
-        raise Broken(f"secret {arn} is not {{username, password}}") from error
+        raise Broken(f"secret {arn} does not have the form {{username, password}}") from error
 
 
 def link_key(arn: str) -> Callable[[], bytes] | None:
-    """What `FileLinks` asks for its key; without a secret, None: an endpoint without keys."""
+    """Returns what `FileLinks` needs to read its key; None if the endpoint has no API keys and so no secret."""
     return (lambda: read_text(arn).encode()) if arn else None

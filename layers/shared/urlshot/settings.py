@@ -1,4 +1,4 @@
-"""Settings: read once from the environment into a frozen, typed object."""
+"""Reads settings from environment variables into a frozen, typed object."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urlshot.errors import Broken
 
 
 class Settings(BaseModel):
-    """Base of a function's settings; a field `max_age` is read from the variable `MAX_AGE`."""
+    """Base of a function's settings; the field `max_age` comes from the variable `MAX_AGE`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -22,12 +22,12 @@ class Settings(BaseModel):
         """Reads the settings.
 
         Raises:
-            Broken: a variable is missing or wrong; the text names it.
+            Broken: A variable is missing or invalid; the text names it.
         """
         values = {name: environ[name.upper()] for name in cls.model_fields if name.upper() in environ}
         local = next((name for name in values if name.startswith("local_") and values[name]), None)
         if local and not environ.get("AWS_ENDPOINT_URL", "").startswith("http://127.0.0.1:"):
-            raise Broken(f"environment variable {local.upper()} is for the local stack only; remove it")
+            raise Broken(f"environment variable {local.upper()} works on the local stack only; remove it")
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -46,10 +46,10 @@ def _pairs(text: str) -> str:
 
 
 class EgressSettings(Settings):
-    """Settings of a function that judges targets.
+    """Settings of a function that checks URLs by the egress rules.
 
-    `ALLOW_HOSTS` and `DENY_HOSTS` are the operator's lists; `LOCAL_ALLOW` opens host:port pairs, on the local stack
-    only.
+    `ALLOW_HOSTS` and `DENY_HOSTS` are the operator's lists. `LOCAL_ALLOW` opens pairs of host and port, on the local
+    stack only.
     """
 
     allow_hosts: Annotated[str, AfterValidator(_hosts)] = ""
@@ -58,19 +58,22 @@ class EgressSettings(Settings):
 
     @property
     def egress(self) -> Egress:
-        """The rules that follow."""
+        """The egress rules of these settings."""
         return Egress.of(self.local_allow, denied=self.deny_hosts, allowed=self.allow_hosts)
 
 
 class OutgoingSettings(EgressSettings):
-    """Settings of a function that dials. `OWN_HOST` and the host of `PUBLIC_URL` are the service's own: nobody is to
-    have us call us in a circle."""
+    """Settings of a function that opens connections to pages or callbacks.
+
+    `OWN_HOST` and the host of `PUBLIC_URL` are the service's own. They are refused, so that the service cannot be made
+    to call itself endlessly.
+    """
 
     own_host: str = ""
     public_url: str = ""
 
     @property
     def egress(self) -> Egress:
-        """The rules for everything that is dialled."""
+        """The egress rules of these settings, with the service's own hosts refused."""
         own = [self.own_host, urlsplit(self.public_url).hostname or ""]
         return Egress.of(self.local_allow, own, self.deny_hosts, self.allow_hosts)

@@ -1,10 +1,11 @@
-"""Slots: a bounded number of places with one holder each, kept as objects in the bucket.
+"""Limits concurrency across instances by slots: objects in the bucket with one holder each.
 
-`dispatch` takes a slot for each page that is rendered (`slot/<n>`), `api` takes one for each request that waits for a
-PDF (`wait/<n>`). No function knows what other instances do, and Lambda counts neither.
+`dispatch` takes a slot (`slot/<n>`) for each page that is rendered. `api` takes one (`wait/<n>`) for each request that
+waits for a PDF. The slots are in S3 because instances of a function do not know each other, and Lambda's own limits
+count neither pages nor waiting requests.
 
-A conditional PUT takes a slot. A conditional DELETE gives it back and names the ETag of the holder's own object, so
-only the holder can give a slot back, and only once. A slot whose holder died is free again when its lease is over.
+A conditional PUT takes a slot. A conditional DELETE with the ETag of the holder's object frees it, so only the holder
+can free a slot, and only once. If a holder dies, its slot is free again when the lease is over.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Free:
-    """A slot that is free, or was; `etag` is that of a former holder whose lease is over."""
+    """A slot that was free when it was listed; `etag` is that of an expired holder, if there is one."""
 
     number: int
     etag: str | None = None
 
 
 class Slots:
-    """The slots `<kind>/0` to `<kind>/<count - 1>` of a bucket; safe to share between threads.
+    """The slots `<kind>/0` to `<kind>/<count - 1>` of a bucket; thread-safe.
 
-    Raises `Transient` (`storage_unavailable`) when S3 does not answer, from every method.
+    Every method raises `Transient` (`storage_unavailable`) if S3 does not answer, and `Broken` if S3 refuses.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Slots:
         lease: timedelta,
         clock: Callable[[], datetime] = records.now,
     ) -> None:
-        """Makes the slots; one whose holder does not give it back is free again after `lease`."""
+        """Prepares the slots. A slot whose holder does not free it is free again after `lease`."""
         self.count = count
         self._bucket = bucket
         self._s3 = s3
@@ -59,7 +60,7 @@ class Slots:
         self._clock = clock
 
     def list_free(self) -> list[Free]:
-        """Lists the free slots in the order of their numbers. Costs one LIST."""
+        """Lists the free slots in the order of their numbers, with one LIST."""
         with s3_errors("list"):
             listed = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=f"{self._kind}/").get("Contents", [])
         held = {one["Key"].removeprefix(f"{self._kind}/"): one for one in listed}
@@ -74,7 +75,7 @@ class Slots:
         return free
 
     def take(self, free: Free) -> Slot | None:
-        """Takes a slot; returns None if it has another holder by now. Costs one PUT."""
+        """Takes a slot with one PUT; returns None if the slot has another holder meanwhile."""
         # The content is random, so that no two holders' objects have the same ETag.
         holder = json.dumps({"holder": secrets.token_hex(16)}).encode()
         try:
@@ -89,7 +90,7 @@ class Slots:
         return Slot(number=free.number, etag=etag)
 
     def _etag_of(self, number: int, holder: bytes) -> str | None:
-        """Returns the slot's ETag if `holder` has it: an earlier attempt took it, and its answer was lost."""
+        """Returns the slot's ETag if `holder` has the slot because of an earlier attempt whose answer was lost."""
         with s3_errors("read"):
             try:
                 answer = self._s3.get_object(Bucket=self._bucket, Key=self._key(number))
@@ -100,7 +101,7 @@ class Slots:
                 raise
 
     def give_back(self, slot: Slot) -> None:
-        """Gives a slot back, unless it has another holder by now, or none. Costs one DELETE."""
+        """Frees a slot with one DELETE, unless the slot has another holder or none."""
         with suppress(Conflict):
             delete_if(self._s3, self._bucket, self._key(slot.number), slot.etag)
 

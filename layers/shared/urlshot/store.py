@@ -1,8 +1,8 @@
-"""The bucket: PDFs and job records in S3.
+"""Stores PDFs and job records in the bucket.
 
-Every write of a record is conditional, so that of any number of writers exactly one wins. A write whose answer was lost
-is sent again by the SDK and then refused because of itself; the generation in the record tells that case from a real
-conflict.
+Every write of a record is conditional, so only one of several simultaneous writers succeeds. If the answer to a write
+is lost, the SDK sends the write again, and S3 refuses it because of the first one. The store recognizes this case by
+comparing the stored record with the one that it wrote.
 """
 
 from __future__ import annotations
@@ -26,15 +26,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pdf:
-    """A published PDF: its size in bytes, when it was stored, the generation and claim that made it, and the ETag that
-    it had as an upload."""
+    """A published PDF."""
 
     bytes: int
     modified: datetime
+    """When the PDF was published."""
     generation: str
+    """The generation that made the PDF."""
     claim: str = ""
+    """The claim that made the PDF."""
     etag: str = ""
     upload: str = ""
+    """The ETag of the upload from which the PDF was copied."""
 
 
 def job_key(job_id: str) -> str:
@@ -42,14 +45,15 @@ def job_key(job_id: str) -> str:
 
 
 def upload_key(job_id: str, claim: str) -> str:
-    """The key to which `render` uploads and from which `settle` publishes; a lifecycle rule clears what is left."""
+    """Returns the key to which `render` uploads and from which `settle` publishes; a lifecycle rule clears it."""
     return f"upload/{job_id}/{claim}.pdf"
 
 
 class Store:
-    """Records and PDFs of one bucket; safe to share between threads.
+    """The records and PDFs of one bucket; thread-safe.
 
-    Raises `Transient` (`storage_unavailable`) when S3 does not answer, from every method.
+    Every method that calls S3 raises `Transient` (`storage_unavailable`) if S3 does not answer, and `Broken` if S3
+    refuses.
     """
 
     def __init__(self, bucket: str, s3: S3Client) -> None:
@@ -59,7 +63,14 @@ class Store:
     # ---- records ----------------------------------------------------------------------------------------------------
 
     def read(self, job_id: str) -> tuple[Record, str] | None:
-        """Reads a job's record; returns it with the ETag to change it by, or None if there is none."""
+        """Reads a job's record.
+
+        Returns:
+            The record and its ETag, or None if there is no record.
+
+        Raises:
+            Broken: The record has an unknown version.
+        """
         with s3_errors("read"):
             try:
                 answer = self._s3.get_object(Bucket=self.bucket, Key=job_key(job_id))
@@ -71,21 +82,22 @@ class Store:
         try:
             return Record.model_validate_json(body), answer["ETag"]
         except ValidationError as error:
-            raise Broken(f"record {job_key(job_id)} is not of a version that is known here: {error}") from error
+            raise Broken(f"record {job_key(job_id)} has an unknown version or form: {error}") from error
 
     def create(self, record: Record) -> str:
-        """Writes a record where there is none, and returns its ETag.
+        """Writes the first record of a job, and returns its ETag.
 
         Raises:
-            Conflict: there is one.
+            Conflict: The job has a record already.
         """
         return self._put(record, None)
 
     def change(self, record: Record, etag: str) -> str:
-        """Writes a record in place of the one with `etag`, and returns its new ETag.
+        """Writes a record over the one with `etag`, and returns its new ETag.
 
         Raises:
-            Conflict: there is another by now. Gone: it was deleted.
+            Conflict: The stored record has another ETag.
+            Gone: The record was deleted.
         """
         return self._put(record, etag)
 
@@ -94,24 +106,24 @@ class Store:
         try:
             return put_if(self._s3, self.bucket, job_key(record.id), body, etag)
         except Conflict:
-            # If this very record is there, an earlier attempt of this write had already succeeded.
+            # If the same record is stored, an earlier attempt of this write succeeded.
             found = self.read(record.id)
             if found is not None and found[0] == record:
                 return found[1]
             raise Conflict(found) from None
 
     def delete(self, job_id: str, etag: str) -> None:
-        """Deletes the record with `etag`; a record that is gone already is fine.
+        """Deletes the record with `etag`, if it still exists.
 
         Raises:
-            Conflict: there is another by now.
+            Conflict: The stored record has another ETag.
         """
         delete_if(self._s3, self.bucket, job_key(job_id), etag)
 
     # ---- PDFs -------------------------------------------------------------------------------------------------------
 
     def head_pdf(self, job_id: str) -> Pdf | None:
-        """Looks at the published PDF; returns None if there is none."""
+        """Returns the facts about the published PDF; None if there is none."""
         with s3_errors("head"):
             try:
                 head = self._s3.head_object(Bucket=self.bucket, Key=pdf_key(job_id))
@@ -130,7 +142,16 @@ class Store:
         )
 
     def upload_form(self, record: Record, max_bytes: int, lifetime: timedelta) -> dict[str, Any]:
-        """Signs a POST (`url`, `fields`) for the upload key of the record's claim alone; it ends after `lifetime`."""
+        """Signs a POST to the upload key of the record's claim.
+
+        Args:
+            record: The job's record.
+            max_bytes: Most bytes of the PDF.
+            lifetime: How long the signature is valid.
+
+        Returns:
+            The `url` and the `fields` of the POST.
+        """
         fields = {"Content-Type": "application/pdf"}
         return self._s3.generate_presigned_post(
             Bucket=self.bucket,
@@ -141,14 +162,16 @@ class Store:
         )
 
     def publish_pdf(self, record: Record, etag: str, over: Pdf | None) -> None:
-        """Copies what the record's claim uploaded to the job's published key, on S3's side.
+        """Copies the upload of the record's claim to the job's published key, inside S3.
 
-        `etag` is that of the uploaded object: a second run of the same claim may have replaced it since. `over` is the
-        published PDF that the copy may replace; None if there may be none (S3 API reference, CopyObject, If-Match).
+        Args:
+            record: The job's record.
+            etag: The ETag of the upload, because a second run of the same claim may have replaced the upload.
+            over: The published PDF to replace; None if there may be none (S3 API reference, CopyObject, If-Match).
 
         Raises:
-            Conflict: the uploaded object is another, or the published one. Gone: nothing is uploaded, or there is
-                nothing to replace.
+            Conflict: The upload or the published PDF is another one.
+            Gone: There is no upload, or no published PDF to replace.
         """
         condition: dict[str, Any] = {"IfMatch": over.etag} if over is not None else {"IfNoneMatch": "*"}
         with s3_errors("copy"):
@@ -173,7 +196,7 @@ class Store:
                         raise
 
     def upload_etag(self, record: Record) -> str | None:
-        """Returns the ETag of what the record's claim uploaded last; None if it uploaded nothing."""
+        """Returns the ETag of the last upload of the record's claim; None if there is none."""
         with s3_errors("head"):
             try:
                 return self._s3.head_object(Bucket=self.bucket, Key=upload_key(record.id, record.claim))["ETag"]
@@ -183,14 +206,14 @@ class Store:
                 raise
 
     def withdraw_pdf(self, job_id: str, *, generation: str, claim: str | None = None) -> bool:
-        """Deletes the published PDF if it is of `generation` (and `claim`); returns whether it did."""
+        """Deletes the published PDF if it belongs to `generation` (and `claim`); returns whether it did so."""
         pdf = self.head_pdf(job_id)
         if pdf is None or pdf.generation != generation or claim not in (None, pdf.claim):
             return False
         return self.delete_pdf(job_id, pdf.etag)
 
     def delete_pdf(self, job_id: str, etag: str) -> bool:
-        """Deletes the published PDF with `etag`; returns False if another was published since."""
+        """Deletes the published PDF with `etag`; returns False if another one was published meanwhile."""
         try:
             delete_if(self._s3, self.bucket, pdf_key(job_id), etag)
         except Conflict:
@@ -198,9 +221,14 @@ class Store:
         return True
 
     def link(self, job_id: str, seconds: int, file_name: str, *, head: bool = False, save: bool = False) -> str:
-        """Signs a link that shows the PDF, or with `save` saves it, under `file_name`; it ends after `seconds`.
+        """Signs a link to the PDF.
 
-        The method is part of what is signed: with `head` it is HEAD in place of GET.
+        Args:
+            job_id: The id of the job.
+            seconds: How long the link is valid.
+            file_name: The name under which a browser saves the PDF.
+            head: Whether the link is for HEAD instead of GET; the signature includes the method.
+            save: Whether a browser saves the PDF instead of showing it.
         """
         return self._s3.generate_presigned_url(
             "head_object" if head else "get_object",
@@ -214,6 +242,6 @@ class Store:
         )
 
     def link_origin(self) -> str:
-        """Returns the scheme, host and port of every such link."""
+        """Returns the origin of all signed links: scheme, host and port."""
         parts = urlsplit(self.link("any", 60, "any"))
         return f"{parts.scheme}://{parts.netloc}"

@@ -1,4 +1,4 @@
-"""Subscriptions as objects in S3; `urlshot.subscriptions` says what they are and why this is enough."""
+"""Stores subscriptions as objects in S3. `urlshot.subscriptions` explains what they are and why this is enough."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from urlshot.subscriptions import Kind, Subscriber, Subscription, prefix, serves
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-_PAGE = 1000  # keys of one list and of one delete, S3's most
+_PAGE = 1000  # keys of one LIST or DELETE; the maximum of S3
 _PAGES = 20
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """A subscriber whom an event is for, and those of his subscriptions that it answers."""
+    """A subscriber that an event is for, and its subscriptions that the event answers."""
 
     subscriber: Subscriber
     subscriptions: tuple[Subscription, ...]
 
 
 class Subscribers:
-    """The subscriptions of one bucket; safe to share between threads.
+    """The subscriptions of one bucket; thread-safe.
 
-    Every method raises `Transient` (`storage_unavailable`) when S3 does not answer, and `Broken` when a job has more
-    than 20,000 subscriptions.
+    Every method raises `Transient` (`storage_unavailable`) if S3 does not answer, and `Broken` if S3 refuses or a job
+    has more than 20,000 subscriptions.
     """
 
     def __init__(self, bucket: str, client: S3Client) -> None:
@@ -43,16 +43,23 @@ class Subscribers:
 
     @contextmanager
     def asking(self, job_id: str, who: Iterable[Subscriber], at: datetime) -> Iterator[tuple[str, ...]]:
-        """Subscribes for the time of a request's acceptance, and for good once that went well.
+        """Subscribes during the acceptance of a request, and undoes it if an error is raised in the `with` block.
 
-        Gives the names for `Detail.subscriptions`. An error inside takes the subscriptions back, as the caller hears of
-        the error.
+        After an error the subscriptions are not needed, because the caller gets the error as the answer.
+
+        Args:
+            job_id: The id of the job.
+            who: The subscribers that the request names.
+            at: When the request was made.
+
+        Yields:
+            The names of the subscriptions, for `Detail.subscriptions`.
         """
         added: list[Subscription] = []
         try:
             for subscriber in who:
                 subscription = Subscription.of(job_id, subscriber, at)
-                added.append(subscription)  # before it is written: a write whose answer is lost may have been done
+                added.append(subscription)  # before the write: it may succeed although its answer is lost
                 self._write(subscription, subscriber)
             yield tuple(one.name for one in added)
         except BaseException:
@@ -61,7 +68,7 @@ class Subscribers:
             raise
 
     def waiting(self, event: Detail, kind: Kind) -> list[Waiting]:
-        """Everyone of a kind whom the event is for."""
+        """Returns all subscribers of a kind that the event is for."""
         by_hash: dict[str, list[Subscription]] = {}
         for one in self._answered(event, prefix(event.id, kind)):
             by_hash.setdefault(one.hash, []).append(one)
@@ -73,17 +80,17 @@ class Subscribers:
         return found
 
     def still_waiting(self, event: Detail, subscriber: Subscriber) -> list[Subscription]:
-        """Those of one subscriber's subscriptions that the event answers and nobody has answered yet."""
+        """Returns the subscriptions of one subscriber that the event answers and that still exist."""
         return self._answered(event, prefix(event.id, subscriber.kind, subscriber.hash))
 
     def delete(self, subscriptions: Iterable[Subscription]) -> None:
-        """Deletes what was answered, or is taken back."""
+        """Deletes subscriptions that were answered or are withdrawn."""
         keys = [one.key for one in subscriptions]
         for start in range(0, len(keys), _PAGE):
             self._delete(keys[start : start + _PAGE])
 
     def delete_all(self, job_id: str) -> None:
-        """Deletes everything that is subscribed to a job, because the job is deleted."""
+        """Deletes all subscriptions of a deleted job."""
         for page in self._pages(prefix(job_id)):
             self.delete(page)
 
@@ -97,12 +104,12 @@ class Subscribers:
         with s3_errors("list"):
             for number, page in enumerate(listed):
                 if number == _PAGES:
-                    raise Broken(f"there are more than {_PAGES * _PAGE} subscriptions below {start}")
+                    raise Broken(f"there are more than {_PAGES * _PAGE} subscriptions under {start}")
                 keys = (item["Key"] for item in page.get("Contents", []))
                 yield list(filter(None, map(Subscription.parse, keys)))
 
     def _read(self, subscription: Subscription) -> Subscriber | None:
-        """The subscriber; None if the subscription was answered or taken back meanwhile."""
+        """Returns the subscriber; None if the subscription was answered or withdrawn meanwhile."""
         with s3_errors("read"):
             try:
                 body = self._s3.get_object(Bucket=self._bucket, Key=subscription.key)["Body"].read()

@@ -1,27 +1,27 @@
-"""Who wants to be told how a job ended: the callbacks and mails that requests ask for.
+"""Defines subscriptions: the callbacks and mails about the end of a job that requests ask for.
 
 A subscription is one small object for one request and one address:
 
-    sub/<job id>/<kind>-<hash of kind and address>-<when it was asked for, ms>-<nonce>.json
+    sub/<job id>/<kind>-<hash of kind and address>-<time of the request, ms>-<nonce>.json
 
-It is written before the request reads the job's record, and is never changed, only deleted. Why nobody is forgotten,
-and nobody is told of something else than what he asked for:
+A request writes its subscription before it reads the job's record. The object is never changed, only deleted. These
+rules make sure that every subscriber is notified, and only of what the request was about:
 
-- A request that joins a job read its record before the job's end was written. So its subscription was there by then,
-  and the event of that end, which is sent afterwards, finds it.
-- A request that hits, or meets a recent failure, has nothing to wait for: its event is put on the bus at once, and
-  names the subscriptions that it is for (`Detail.subscriptions`). Such an event serves no others, because those who
-  wait may wait for a newer render; and an event that repeats something for AMQP clients names none, and serves none.
-- An end serves those who asked before it, by their `asked_at`. So an event of an older generation that is late, or is
-  replayed, does not answer a request for a newer render. A request can read a record that is just about to end, and be
-  stamped later than the end: hence `TOLERANCE`.
-- The same address, asking any number of times for what ends once, is told once: it has one hash, and all of its
-  subscriptions that the end serves are deleted together, those that were read and no others. One that is written
-  meanwhile has a key of its own, and so survives.
-- A request that is refused takes back its own subscription. An earlier one of the same address stays, because its
-  request was accepted; that is why each request has an object of its own, and none is written over.
-- A process that dies between writing and being accepted leaves a subscription that nobody heard of. Should the job be
-  made within the days that such objects are kept, that address is told of it.
+- A request that joins a job has read the record before the job's end was written. So its subscription existed by then,
+  and the event of the end, which is sent later, finds it.
+- A request that hits a PDF or a recent failure has nothing to wait for. Its event is put on the bus immediately and
+  names the subscriptions that it is for (`Detail.subscriptions`). The event answers no other subscriptions, because
+  they may wait for a newer render. An event that repeats a result for AMQP clients names none and answers none.
+- The event of an end answers the subscriptions from before the end, by their `asked_at`. So a late or replayed event of
+  an older generation does not answer a request for a newer render. A request can read a record just before the end is
+  written and have a later `asked_at` than the end; `TOLERANCE` allows for that.
+- If an address asks several times about the same end, it is notified once. All its subscriptions have the same hash.
+  The consumer deletes together those that it read and the end answers. A subscription that is written meanwhile has
+  another key and stays.
+- A refused request deletes its own subscription. An earlier one of the same address stays, because its request was
+  accepted. This is why each request has its own object, and none is overwritten.
+- If a process dies after it wrote a subscription and before its request was accepted, the subscription stays. If the
+  job is made while the object is kept, the address is notified, although its request was never accepted.
 """
 
 from __future__ import annotations
@@ -38,10 +38,11 @@ from pydantic import BaseModel, ConfigDict
 from urlshot.events import Detail
 
 TOLERANCE = timedelta(seconds=30)
-"""How much later than an end a request may be stamped that the end still serves.
+"""How much later than an end the `asked_at` of a subscription may be that the end still answers.
 
-More than the longest write of a record, all attempts of the SDK together, and what two clocks may differ by. In return,
-who asks for a newer render within these seconds, and before the older one's event was handled, is told of the older.
+It is longer than the longest write of a record, with all attempts of the SDK, plus the difference of two clocks. The
+price: if a request asks for a newer render within this time, and before the event of the older end was handled, its
+subscriber is notified of the older end.
 """
 
 Kind = Literal["callback", "mail"]
@@ -52,26 +53,24 @@ _KEY = re.compile(
 
 
 class Subscriber(BaseModel):
-    """Whom to tell, and by what; the content of a subscription, version 1.
-
-    `address` is canonical, as `urlshot.recipients` gives it.
-    """
+    """A callback URL or a mail address to notify; the content of a subscription, version 1."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     version: Literal[1] = 1
     kind: Kind
     address: str
+    """Canonical, as `urlshot.recipients` returns it."""
 
     @property
     def hash(self) -> str:
-        """The same for everyone who names this address, in hex."""
+        """The hash of kind and address, in hex; equal for all requests with this address."""
         return hashlib.sha256(f"{self.kind}\n{self.address}".encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
 class Subscription:
-    """One request's wish to have one address told; all of it stands in the object's key."""
+    """One request's subscription of one address; its key contains all of these fields."""
 
     job_id: str
     kind: Kind
@@ -81,12 +80,12 @@ class Subscription:
 
     @classmethod
     def of(cls, job_id: str, subscriber: Subscriber, asked_at: datetime) -> Subscription:
-        at = asked_at.replace(microsecond=asked_at.microsecond // 1000 * 1000)  # as precise as the key
+        at = asked_at.replace(microsecond=asked_at.microsecond // 1000 * 1000)  # the precision of the key
         return cls(job_id, subscriber.kind, subscriber.hash, at, secrets.token_hex(8))
 
     @classmethod
     def parse(cls, key: str) -> Subscription | None:
-        """The subscription that a key spells; None if it is none of ours."""
+        """Returns the subscription of a key; None if the key has another form."""
         found = _KEY.fullmatch(key)
         if found is None:
             return None
@@ -96,7 +95,7 @@ class Subscription:
 
     @property
     def name(self) -> str:
-        """What an event that is for this subscription calls it."""
+        """The name of this subscription in `Detail.subscriptions`."""
         return f"{self.kind}-{self.hash}-{round(self.asked_at.timestamp() * 1000):013d}-{self.nonce}"
 
     @property
@@ -105,12 +104,12 @@ class Subscription:
 
 
 def prefix(job_id: str, kind: Kind | None = None, subscriber_hash: str = "") -> str:
-    """How the keys of a job's subscriptions begin: all, those of a kind, or those of one subscriber."""
+    """Returns the prefix of the keys of a job's subscriptions: of all, of a kind, or of one subscriber."""
     return f"sub/{job_id}/" + (f"{kind}-{subscriber_hash}" if kind else "")
 
 
 def serves(event: Detail, subscription: Subscription) -> bool:
-    """Whether this event is the answer to that subscription, which is of the same job."""
+    """Returns whether an event answers a subscription of the same job."""
     if event.cached:
         return subscription.name in event.subscriptions
     return subscription.asked_at <= event.finished_at + TOLERANCE

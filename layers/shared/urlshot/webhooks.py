@@ -1,12 +1,14 @@
-"""How callbacks are signed: Standard Webhooks 1.0.0, its asymmetric scheme, so that who verifies holds no secret; and
-its symmetric one besides, where the operator has given a secret for receivers that know only that.
+"""Signs callbacks by Standard Webhooks 1.0.0.
 
-The private key is derived from a generated password, which is what Secrets Manager can make by itself. The secret may
-hold several with commas between them, the newest first: then each signs, and each has its public key, so that receivers
-change over in their own time (`new,old`, and later `new`). The symmetric secret is what the receivers have, in the
-form that their libraries take: `whsec_` and 24 to 64 bytes as base64; it may hold several as well.
+The asymmetric scheme is always used, because its receivers need no secret. The symmetric scheme is used in addition if
+the operator has set a secret for receivers that know no other.
 
-PyNaCl is imported where it is needed only: `api` has the public keys to tell, and its cold start is not to pay for it.
+The private key is derived from a generated password, because Secrets Manager can generate passwords but no keys. The
+secret may contain several passwords, separated by commas, the newest first. Each of them signs and has a public key, so
+receivers can change to a new key in their own time (`new,old`, and later `new`). The symmetric secret has the form that
+the receivers' libraries expect: `whsec_` and 24 to 64 bytes as base64. It may contain several, too.
+
+PyNaCl is imported only when keys are needed: `api` serves the public keys, but its cold start must not import PyNaCl.
 """
 
 from __future__ import annotations
@@ -27,17 +29,28 @@ _LABEL = b"urlshot webhook ed25519 v1\n"
 
 
 class WebhookKeys:
-    """The keys of one deployment; `secret` gives the secret's text, `symmetric` that of the symmetric one if any."""
+    """The signing keys of one deployment."""
 
     def __init__(self, secret: Callable[[], str], symmetric: Callable[[], str] | None = None) -> None:
+        """Prepares the keys; the secrets are read when they are first needed.
+
+        Args:
+            secret: Reads the secret of the asymmetric scheme.
+            symmetric: Reads the secret of the symmetric scheme, if there is one.
+        """
         self._keys = Kept(lambda: _keys(secret()))
         self._symmetric = Kept(lambda: _symmetric_keys(symmetric()) if symmetric is not None else [])
 
     def sign(self, webhook_id: str, timestamp: int, body: bytes) -> str:
-        """The header `webhook-signature`; `timestamp` is the attempt's, in seconds since 1970.
+        """Returns the header `webhook-signature`.
+
+        Args:
+            webhook_id: The header `webhook-id`.
+            timestamp: The time of this attempt, in seconds since 1970.
+            body: The body of the callback.
 
         Raises:
-            Transient, Broken: the secret cannot be had.
+            Transient, Broken: A secret cannot be read or has the wrong form.
         """
         text = f"{webhook_id}.{timestamp}.".encode() + body
         signatures = [("v1a", key.sign(text).signature) for key in self._keys.get()]
@@ -45,10 +58,10 @@ class WebhookKeys:
         return " ".join(f"{version},{b64encode(signature).decode()}" for version, signature in signatures)
 
     def public(self) -> list[str]:
-        """The public keys, `whpk_…`, the newest first.
+        """Returns the public keys, `whpk_…`, the newest first.
 
         Raises:
-            Transient, Broken: the secret cannot be had.
+            Transient, Broken: The secret cannot be read or has the wrong form.
         """
         return [f"whpk_{b64encode(bytes(key.verify_key)).decode()}" for key in self._keys.get()]
 
@@ -66,7 +79,7 @@ def _symmetric_keys(text: str) -> list[bytes]:
     except ValueError as error:
         raise Broken("the symmetric secret of the callbacks is not base64") from error
     if not all(24 <= len(key) <= 64 for key in keys):
-        raise Broken("the symmetric secret of the callbacks has not 24 to 64 bytes")
+        raise Broken("the symmetric secret of the callbacks does not have 24 to 64 bytes")
     return keys
 
 

@@ -57,7 +57,7 @@ def test_a_missing_layer_says_how_to_build_it(tmp_path: Path) -> None:
 
 def test_a_workspace_that_others_may_write_to_is_refused(layer: Layer) -> None:
     layer.workspace().chmod(0o777)
-    with pytest.raises(LayerError, match="alone"):
+    with pytest.raises(LayerError, match="only this user"):
         layer.inflate("chromium")
 
 
