@@ -1,6 +1,6 @@
-"""A played `render`: takes as long as the page's URL says, uploads a small PDF and reports it.
+"""A simulated `render`: takes as long as the page's URL says, uploads a small PDF and reports it.
 
-The URL's query has `seconds=`. A page with `limit=1` runs into its limit: it uses its seconds up and fails.
+`seconds=` in the query of the URL is the duration. With `limit=1` the job fails after it, with a time-out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ UPLOAD_SECONDS = 30.0
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Plays one job."""
+    """Simulates the render of one job."""
     job = RenderJob.model_validate(event)
     phases = dict(job.phases)
     if job.handed_over_at is not None:
