@@ -123,7 +123,6 @@ class Books:
             life.announced = record["announced"]
 
     def _judge_settle(self, who: str, life: Life, record: dict[str, Any]) -> None:
-
         """Checks that `settle` changes a record only by the answer of the record's own claim.
 
         A claim is identified by its time here, so that a mistake in the product's names of claims is found.
