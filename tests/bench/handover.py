@@ -22,7 +22,7 @@ from datetime import datetime
 
 from infra.local.settings import PROJECT
 from tests.bench.local import PATIENCE, LocalStack, Site, eventually, running
-from tests.bench.project import played_project
+from tests.bench.project import simulated_project
 from tests.bench.rate import ENOUGH_SLOTS, FEW_SLOTS, hand_over_rate, throughput
 from tests.bench.usage import Usage, shown
 from urlshot.messages import QUEUE_BULK, delay_queue
@@ -186,7 +186,7 @@ def handover() -> None:
             seconds = latency(stack, site)
             slow = behind_slow(stack, site)
             bulk = behind_bulk(stack, site)
-        with played_project() as project:
+        with simulated_project() as project:
             over_direct = throughput(project, site, say)
             flow = [hand_over_rate(project, site, say, size, FEW_SLOTS) for size in (10, 50)]
             alone = [hand_over_rate(project, site, say, size, ENOUGH_SLOTS) for size in (10, 50)]

@@ -16,12 +16,12 @@ _NO_CACHE = shutil.ignore_patterns("__pycache__")
 
 
 @contextmanager
-def played_project() -> Iterator[Path]:
+def simulated_project() -> Iterator[Path]:
     """Makes the copy, with links to this project's layers, and removes it at the end.
 
     `python -m infra.local` in the folder of the copy starts it.
     """
-    with tempfile.TemporaryDirectory(dir=PROJECT / ".urlshot", prefix="played-") as folder:
+    with tempfile.TemporaryDirectory(dir=PROJECT / ".urlshot", prefix="simulated-") as folder:
         copy = Path(folder)
         copy.chmod(0o755)  # the broker may run as another user
         for name in ("functions", "infra"):

@@ -202,7 +202,7 @@ def warm(stack: LocalStack, site: Site, count: int) -> None:
 
 def page(site: Site, seconds: float, *, limit: bool = False) -> str:
     """Returns the URL of a page whose simulated render takes `seconds`."""
-    return f"{site.new('played')}&seconds={seconds:.3f}{'&limit=1' if limit else ''}"
+    return f"{site.new('simulated')}&seconds={seconds:.3f}{'&limit=1' if limit else ''}"
 
 
 def publish(stack: LocalStack, bodies: list[bytes]) -> None:

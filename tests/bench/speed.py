@@ -75,18 +75,18 @@ def compare() -> None:
     with open_studio() as studio:
         bare = Bare()
         for page in PAGES:
-            ways = {
+            jobs = {
                 "settled": partial(_ours, studio, page, "settled"),
                 "load": partial(_ours, studio, page, "load"),
                 "bare": partial(bare.print, studio.url(page)),
             }
-            took: dict[str, list[float]] = {name: [] for name in ways}
+            took: dict[str, list[float]] = {name: [] for name in jobs}
             for turn in range(ROUNDS + 1):
-                for name, way in ways.items():
-                    one = milliseconds(way)
+                for name, job in jobs.items():
+                    one = milliseconds(job)
                     if turn:  # the first turn warms up
                         took[name].append(one)
-            settled, load, other = (statistics.median(took[name]) for name in ways)
+            settled, load, other = (statistics.median(took[name]) for name in jobs)
             print(f"{page:<18}{settled:>9.0f}{load:>9.0f}{other:>9.0f}{load / other:>8.2f}", flush=True)
         bare.close()
 

@@ -1,4 +1,4 @@
-"""schemathesis fuzzes the whole stack: whatever is asked, every answer conforms to the contract."""
+"""schemathesis fuzzes the whole stack, and every answer conforms to the contract."""
 
 from __future__ import annotations
 

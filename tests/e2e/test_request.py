@@ -183,8 +183,8 @@ def test_any_amqp_client_gets_its_pdf_and_the_completion(stack: Stack, pages: Pa
             routing_key="shot_direct.start",
             mandatory=True,
         )
-        told = eventually(lambda: channel.basic_get("generate_shot_mail", no_ack=True), "the completion")
-        detail = json.loads(told.body)
+        completion = eventually(lambda: channel.basic_get("generate_shot_mail", no_ack=True), "the completion")
+        detail = json.loads(completion.body)
         assert (detail["url"], detail["id"], detail["key"]) == (url, job_id(url, {}), f"pdf/{job_id(url, {})}.pdf")
         assert detail["report"]["pages"] == 1
     assert detail["cached"]

@@ -187,7 +187,7 @@ class Books:
             if life.end is None or life.refused:
                 continue
             if f"{life.id}:{life.generation}:{life.end[0]}" not in announced and not life.deleted:
-                how = "was taken over" if life.taken_over else "stands"
+                how = "was taken over" if life.taken_over else "was not taken over"
                 yield Violation("no event", f"{life.name} is {life.end[0]}, {how}, and no event says so")
             if not life.announced and not life.deleted and not life.taken_over:
                 yield Violation("open", f"{life.name} is {life.end[0]} and not noted as announced")

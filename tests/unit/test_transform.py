@@ -288,7 +288,7 @@ def test_sam_adds_no_role_and_no_policy(whole: Deployment) -> None:
 
 
 def test_no_permission_is_for_all_resources(whole: Deployment) -> None:
-    """The exceptions are network interfaces, whose names nobody knows before, and metrics."""
+    """The exceptions are network interfaces, whose names are not known in advance, and metrics."""
     for name in FUNCTIONS:
         for statement in statements(whole, role_of(whole, function(whole, name))):
             assert not [one for one in statement["Action"] if one.endswith("*")], (name, statement)

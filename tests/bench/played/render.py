@@ -15,7 +15,7 @@ from functions.render.upload import upload
 from urlshot.errors import failure
 from urlshot.jobs import RenderAnswer, RenderJob, Report
 
-PDF = b"%PDF-1.4\n" + b"% played\n" * 100 + b"%%EOF\n"
+PDF = b"%PDF-1.4\n" + b"% simulated\n" * 100 + b"%%EOF\n"
 UPLOAD_SECONDS = 30.0
 
 
@@ -41,7 +41,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         sha256=hashlib.sha256(PDF).hexdigest(),
         phases=phases,
         network={},
-        chromium="played",
+        chromium="simulated",
         cold=False,
     )
     return RenderAnswer(id=job.id, generation=job.generation, report=report, etag=etag).model_dump(mode="json")

@@ -67,7 +67,7 @@ def _shortened(query: dict[str, Any]) -> bool:
     while len(urlencode(query, doseq=True)) > LINE:
         longest = max(query, key=lambda name: len(urlencode({name: query[name]}, doseq=True)))
         query[longest], before = str(query[longest])[:10], query[longest]
-        if query[longest] == before:  # the name is what is long
+        if query[longest] == before:  # the name is too long
             del query[longest]
         cut = True
     return cut
