@@ -61,10 +61,10 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def may(made: Stack, role: str) -> set[tuple[str, str]]:
-    """Returns the (action, resource) pairs that the role `<role>Role` of a function allows."""
+def may(made: Stack, room: str) -> set[tuple[str, str]]:
+    """Returns the (action, resource) pairs that the role of the function `<room>Function` allows."""
     found = set()
-    for policy in made[f"Roles.{role}Role"].require("Policies"):
+    for policy in made[f"Roles.{room}Role"].require("Policies"):
         for statement in policy["PolicyDocument"]["Statement"]:
             assert statement["Effect"] == "Allow"
             assert "NotAction" not in statement and "NotResource" not in statement

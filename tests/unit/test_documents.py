@@ -131,10 +131,10 @@ def test_architecture_shows_every_function_and_consumer() -> None:
     """The diagram, the list of consumers and the runbook's log groups are not generated."""
     made = stack(**EVERYTHING)
     text = (PROJECT / "docs" / "architecture.md").read_text("utf-8")
-    functions = {room(name) for name in made.functions}
-    off_path = {"topology", "watch"}
+    rooms = {room(name) for name in made.functions}
+    beside = {"topology", "watch"}
     flow = text[text.index("```\n") : text.index("```\n\n")]
-    assert {word for word in functions if re.search(rf"\b{word}\b", flow)} == functions - off_path
+    assert {word for word in rooms if re.search(rf"\b{word}\b", flow)} == rooms - beside
 
     bus = made.template.body["Resources"]["Bus"]
     assert bus["Type"] == "AWS::Events::EventBus"
@@ -162,7 +162,7 @@ def test_architecture_shows_every_function_and_consumer() -> None:
     assert set(re.findall(r"`(\w+)`", named[1])) == outside
     groups = re.search(r"/urlshot/\$STACK/\{([\w,]+)\}", (PROJECT / "docs" / "operate.md").read_text("utf-8"))
     assert groups is not None
-    assert set(groups[1].split(",")) == functions - off_path - {"mail"}  # mail's group exists with MailFrom only
+    assert set(groups[1].split(",")) == rooms - beside - {"mail"}  # mail's group exists with MailFrom only
 
 
 def test_runbook_names_only_alarms_that_exist() -> None:
