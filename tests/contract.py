@@ -132,7 +132,7 @@ class Contract:
         return found
 
     def _text_faults(self, schema: Mapping[str, Any], text: str, *, listed: bool = False) -> list[str]:
-        """Like `value_faults`, for a value that came as text in a header or a query."""
+        """Returns how a value in a header or a query, which is text, violates a schema."""
         value: Any = text
         match schema.get("type"):
             case "integer" | "number" | "boolean":

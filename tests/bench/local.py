@@ -132,7 +132,7 @@ class Ends:
         return self.wait_all([job_id], PATIENCE)[0]
 
     def wait_all(self, ids: list[str], seconds: float) -> list[tuple[float, dict[str, Any]]]:
-        """Like `wait`, for many jobs."""
+        """Waits at most `seconds` for the ends of all jobs; returns for each job what `wait` returns."""
         with self._changed:
             if not self._changed.wait_for(lambda: all(one in self._found for one in ids), seconds):
                 missing = sum(one not in self._found for one in ids)

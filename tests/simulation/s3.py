@@ -1,4 +1,5 @@
 """Simulates S3: conditional writes, lists, server-side copies, and lost answers.
+
 Sources: S3 API reference (PutObject, DeleteObject, CopyObject), S3 user guide ("Conditional requests"). Errors are
 those of botocore. `LastModified` has whole seconds, as S3 gives it.
 """
