@@ -180,6 +180,11 @@ class Stack:
     def endpoint(self) -> str:
         return str(self.ready["endpoint"])
 
+    @property
+    def folder(self) -> str:
+        """The folder of the run, which the command lines or environments of its processes name."""
+        return str(Path(self.ready["logs"]).parent)
+
     def post(self, url: str, **more: Any) -> Answer:
         return call("POST", f"{self.endpoint}/pdf", {"url": url, **more})
 
@@ -230,16 +235,17 @@ class Stack:
         return connection.channel()
 
 
-def processes_of_run(folder: str) -> list[str]:
-    """Returns the command lines of the processes that this run started, whatever their parents are now."""
+def processes_of_run(folder: str) -> list[tuple[int, str]]:
+    """Returns the ids and command lines of the processes that a run started, whatever their parents are now."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            text = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+            command = (process / "cmdline").read_bytes()
+            environment = (process / "environ").read_bytes()
         except OSError:
-            continue
-        if folder.encode() in text:
-            found.append((process / "cmdline").read_text().replace("\0", " "))
+            continue  # the process has ended
+        if folder.encode() in command + environment:
+            found.append((int(process.name), command.decode(errors="replace").replace("\0", " ")))
     return found
 
 
@@ -267,7 +273,7 @@ def stop(stack: Stack) -> None:
     del ENDPOINTS[stack.endpoint]
     stack.process.terminate()
     assert stack.process.wait(PATIENCE) == 0
-    assert processes_of_run(str(Path(stack.ready["logs"]).parent)) == []
+    assert processes_of_run(stack.folder) == []
 
 
 @pytest.fixture(scope="session")

@@ -6,23 +6,16 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import RENDERS, Pages, Stack, call, eventually, kill
+from tests.e2e.conftest import RENDERS, Pages, Stack, call, eventually, kill, processes_of_run
 
 
 @contextmanager
 def frozen_broker(stack: Stack) -> Iterator[None]:
     """Stops the broker's process for a while, which looks like a network that drops all packets."""
-    folder = str(Path(stack.ready["logs"]).parent)
-    [broker] = [
-        int(process.name)
-        for process in Path("/proc").glob("[0-9]*")
-        if "beam.smp" in (command := (process / "cmdline").read_text(errors="replace"))
-        and folder in command + (process / "environ").read_text(errors="replace")
-    ]
+    [broker] = [pid for pid, command in processes_of_run(stack.folder) if "beam.smp" in command]
     os.kill(broker, signal.SIGSTOP)
     try:
         yield
