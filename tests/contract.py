@@ -1,4 +1,4 @@
-"""Holds real answers against the description of the endpoint, functions/api/openapi.json."""
+"""Checks real requests and answers against the contract of the endpoint, functions/api/openapi.json."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _is_uri(value: object) -> bool:
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked; `target` is the path below the endpoint, with its query."""
+    """A request. `target` is the path below the endpoint, with the query."""
 
     method: str
     target: str
@@ -42,14 +42,14 @@ class Answer:
 
 
 class Contract:
-    """The description, closed: others shall bear with fields that are new, but ours are all described."""
+    """The contract without unknown fields: clients must accept new fields, but our answers have only described ones."""
 
     def __init__(self) -> None:
         self.closed: dict[str, Any] = json.loads(FILE.read_text("utf-8"))
         for schema in self.closed["components"]["schemas"].values():
             if "properties" in schema:
                 schema.setdefault("additionalProperties", False)
-        # References become absolute, so that any part of the document can be a schema by itself.
+        # With absolute references, any part of the document is a schema that can be used alone.
         self.document: dict[str, Any] = json.loads(json.dumps(self.closed).replace('"#/', f'"{_BASE}#/'))
         self._registry: Registry[Any] = Registry().with_resource(_BASE, DRAFT202012.create_resource(self.document))
         self._paths = {
@@ -58,7 +58,7 @@ class Contract:
         }
 
     def faults(self, request: Request, answer: Answer) -> list[str]:
-        """What of an answer is not as described; and, where a request was granted, what of the request is not."""
+        """Returns what the contract forbids in an answer and, if the request was accepted, in the request."""
         path = next((path for found, path in self._paths.items() if found.fullmatch(urlsplit(request.target).path)), "")
         item = self.document["paths"].get(path, {})
         operation = item.get(request.method.lower())
@@ -76,17 +76,17 @@ class Contract:
         return found
 
     def value_faults(self, schema: Mapping[str, Any], value: object) -> list[str]:
-        """What of a JSON value is not as a schema of this document has it."""
+        """Returns how a JSON value violates a schema of this document."""
         validator = Draft202012Validator(schema, registry=self._registry, format_checker=FORMATS)
         return [f"{error.json_path}: {error.message[:500]}" for error in validator.iter_errors(value)]
 
     def _unknown(self, request: Request, answer: Answer, *, known: bool) -> list[str]:
-        """Calls that there are not: their answers are described once for all."""
+        """Checks the answer to a path or method that the contract does not have; all of these have the same answers."""
         if request.method == "OPTIONS" and known:
             return [] if answer.status == 204 and answer.headers.get("Allow") else ["OPTIONS names no methods"]
         expected, code = (405, "method_not_allowed") if known else (404, "not_found")
         if answer.status != expected:
-            return [f"{answer.status} to a call that does not exist, in place of {expected}"]
+            return [f"{answer.status} to an unknown call, expected {expected}"]
         schema = {"allOf": [{"$ref": f"{_BASE}#/components/schemas/Problem"}], "properties": {"code": {"const": code}}}
         found = self._headers({"headers": {"X-Request-Id": {"required": True, "schema": {}}}}, answer)
         if known and not answer.headers.get("Allow"):
@@ -107,7 +107,7 @@ class Contract:
 
     def _content(self, content: Mapping[str, Any], answer: Answer) -> list[str]:
         if not content:
-            return ["a body where there is none to be"] if answer.body else []
+            return ["there is a body, and none is described"] if answer.body else []
         media = (answer.headers.get("Content-Type") or "").partition(";")[0]
         if media not in content:
             return [f"the content is {media or 'of no type'}, not {' or '.join(content)}"]
@@ -119,32 +119,33 @@ class Contract:
         found = []
         if "requestBody" in operation:
             schema = operation["requestBody"]["content"]["application/json"]["schema"]
-            if operation["operationId"] != "askForManyPdfs":  # where each is granted or refused by itself
-                found += [f"asked: {fault}" for fault in self.value_faults(schema, json.loads(request.body or b"null"))]
+            if operation["operationId"] != "askForManyPdfs":  # a batch is accepted even if requests in it are refused
+                asked = json.loads(request.body or b"null")
+                found += [f"request: {fault}" for fault in self.value_faults(schema, asked)]
         known = {one["name"]: one for one in map(self._resolved, operation.get("parameters", []))}
         for name, text in parse_qsl(urlsplit(request.target).query, keep_blank_values=True):
             if name not in known:
-                found.append(f"asked: {name} is not described")
+                found.append(f"request: {name} is not described")
             else:
                 faults = self._text_faults(known[name]["schema"], text, listed="explode" in known[name])
-                found += [f"asked: {name}: {fault}" for fault in faults]
+                found += [f"request: {name}: {fault}" for fault in faults]
         return found
 
     def _text_faults(self, schema: Mapping[str, Any], text: str, *, listed: bool = False) -> list[str]:
-        """The same for a value that came as text, in a header or a query."""
+        """Returns how a value in a header or a query, which is text, violates a schema."""
         value: Any = text
         match schema.get("type"):
             case "integer" | "number" | "boolean":
                 try:
                     value = json.loads(text)
                 except ValueError:
-                    return [f"{text!r} is no {schema['type']}"]
+                    return [f"{text!r} is not of type {schema['type']}"]
             case "array" if listed:
                 value = [part.strip() for part in text.split(",") if part.strip()]
         return self.value_faults(schema, value)
 
     def _resolved(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A part of the document, or what it refers to."""
+        """Returns a part of the document, with a reference replaced by its target."""
         if "$ref" not in value:
             return value
         found: Any = self.document

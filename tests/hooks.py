@@ -1,4 +1,4 @@
-"""A server that takes callbacks over TLS on loopback, and does to them what its paths are told to."""
+"""A server on loopback that receives callbacks over TLS and answers each path as a test sets it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 @dataclass(frozen=True)
 class Post:
-    """A request as it came."""
+    """A POST as it was received. Header names are in lower case."""
 
     path: str
     headers: dict[str, str]
@@ -29,7 +29,10 @@ class Post:
         return dict(json.loads(self.body))
 
     def signed_by(self, public_key: str) -> bool:
-        """Whether it is signed as Standard Webhooks 1.0.0 says, by its own words and another library than ours."""
+        """Says whether the POST has a v1a signature of Standard Webhooks 1.0.0.
+
+        This follows the specification and uses another library than the product does, so it is an independent check.
+        """
         key = Ed25519PublicKey.from_public_bytes(b64decode(public_key.removeprefix("whpk_"), validate=True))
         text = f"{self.headers['webhook-id']}.{self.headers['webhook-timestamp']}.".encode() + self.body
         for signature in self.headers["webhook-signature"].split(" "):
@@ -43,14 +46,14 @@ class Post:
 
 
 class Hooks:
-    """Listens at https://<name>:<port>, with a certificate that holds its key too."""
+    """Listens at https://<name>:<port>. `certificate` is a PEM file that holds the key too."""
 
     def __init__(self, certificate: Path, name: str = "localhost") -> None:
         self.posts: list[Post] = []
         self.answers: dict[str, list[int]] = defaultdict(list)
-        """Statuses that a path answers with, one after the other; then 204."""
+        """The statuses that each path answers with, in order; after them, 204."""
         self.silent: set[str] = set()
-        """Paths that never answer."""
+        """Paths that do not answer."""
         self._end = threading.Event()
         hooks = self
 
@@ -75,18 +78,19 @@ class Hooks:
 
         class Server(ThreadingHTTPServer):
             def handle_error(self, *_: Any) -> None:
-                pass  # clients that go away in the middle are part of the tests
+                pass  # some tests disconnect in the middle of a request
 
         self._server = Server(("127.0.0.1", 0), Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
-        # Handshakes are made in the thread of each connection, not where they are accepted.
+        # Each connection's own thread makes the handshake, so that a slow one does not block the accepting thread.
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self.port = self._server.server_port
         self.url = f"https://{name}:{self.port}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def at(self, path: str) -> list[Post]:
+        """Returns the POSTs to a path, in the order in which they came."""
         return [post for post in self.posts if post.path == path]
 
     def close(self) -> None:

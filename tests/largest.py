@@ -1,4 +1,4 @@
-"""The largest message and the largest report that the models admit."""
+"""The largest message and the largest report that the models accept."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LARGEST_MESSAGE = StartMessage(
     requested_at=now(),
     private=Private.model_validate(
         {
-            # What JSON has to escape is longer in it.
+            # JSON escapes each quotation mark, which doubles its length.
             "headers": {f"x-{number}": '"' * ((MAX_ALL - 200) // MAX_HEADERS) for number in range(MAX_HEADERS)},
         }
     ),

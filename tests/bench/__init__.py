@@ -1,1 +1,1 @@
-"""What a warm render costs, beside what it would cost without us, and what a cold start costs; see `make bench`."""
+"""Benchmarks of warm renders beside a bare Playwright, of the hand-over, and of cold starts; see `make bench`."""

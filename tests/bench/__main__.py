@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: warm renders, then the hand-over; with `handover` or `cold`: that alone."""
+"""`python -m tests.bench` times warm renders, then the hand-over; the argument `handover` or `cold` selects one."""
 
 import sys
 

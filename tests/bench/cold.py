@@ -1,12 +1,12 @@
-"""What a cold start costs: `render` and `api` in Lambda's image, from what `sam build` made, on one CPU and on two.
+"""Times cold starts of `render` and `api` in Lambda's image, as `sam build` made them, on one CPU and on two.
 
-    init           from the container's first process to the runtime's first question for an event; what Lambda reports
-                   as Init Duration. For render it holds the two columns after it, which are measured by themselves
-    inflate        Chromium and the driver's Node out of the layer, side by side
-    launch         driver and Chromium, until a page in it has answered
-    first, second  answer to the first event, and to one more
+init           from the start of the container's first process until the runtime asks for an event; Lambda reports
+               this as Init Duration. For `render` it includes `inflate` and `launch`, which are timed separately
+inflate        Chromium and the driver's Node are unpacked from the layer, in parallel
+launch         driver and Chromium start, until a page answers
+first, second  from an event to its answer, for the first event and for a second one
 
-The files are in the machine's page cache; on AWS the first read of a layer comes from further away.
+The files are in the machine's page cache. On AWS the first read of a layer is slower.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ asyncio.run(launch())
 
 
 async def _starts(name: str, event: dict[str, Any], cpus: int) -> tuple[float, float, float]:
-    """Milliseconds of init, of the first event and of the second."""
+    """Returns the milliseconds of init, of the first event and of the second."""
     function = built_functions()[name]
     with tempfile.TemporaryDirectory(dir=PROJECT / ".urlshot") as folder:
         flags = (*LAMBDA_LIKE, "--cpus", str(cpus))
@@ -59,7 +59,7 @@ async def _starts(name: str, event: dict[str, Any], cpus: int) -> tuple[float, f
 
 
 def _phases(cpus: int) -> tuple[float, float]:
-    """Milliseconds of inflating and of launching, in a process that does nothing else."""
+    """Returns the milliseconds of `inflate` and of `launch`, in a process that does nothing else."""
     with tempfile.TemporaryDirectory(dir=PROJECT / ".urlshot") as folder:
         opt = opt_of(built_functions()["RenderFunction"], Path(folder))
         command = python_command(PHASES, *LAMBDA_LIKE, "--cpus", str(cpus), "--volume", f"{opt}:/opt:ro")
@@ -70,7 +70,7 @@ def _phases(cpus: int) -> tuple[float, float]:
 
 def _event(name: str) -> dict[str, Any]:
     given = dict(json.loads((PROJECT / "tests" / "events" / f"{name}.json").read_text("utf-8")))
-    # what needs neither storage nor a queue
+    # this call needs neither storage nor a queue
     return given | {"resource": "/openapi.json", "path": "/openapi.json"} if name == "api" else given
 
 

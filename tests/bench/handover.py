@@ -1,14 +1,15 @@
-"""What the hand-over costs and what it keeps apart, on the local stack: moto for AWS, a real RabbitMQ, real functions.
+"""Times the hand-over on the local stack: moto for AWS, a real RabbitMQ, real functions.
 
-    latency      the stages of one request on the idle stack
-    behind_slow  POST to done of a small page behind pages that take 30 s, over the same page alone
-    behind_bulk  POST to done of a small page behind 500 queued jobs of batches, over the same page alone
-    throughput   finished jobs per second with all slots busy, over the same renders invoked directly; played renders
-    rate         jobs that dispatch hands over per second, and which processes use the processors meanwhile; with 40
-                 slots that settle has to give back in turn, and with slots for all jobs and nothing to settle
+latency      the stages of one request on the idle stack
+behind_slow  time from POST to done of a small page behind pages that take 30 s, divided by its time alone
+behind_bulk  time from POST to done of a small page behind 500 queued bulk jobs, divided by its time alone
+throughput   finished jobs per second with all slots busy, divided by the rate of the same renders invoked directly;
+             the renders are simulated
+rate         jobs that dispatch hands over per second, and the CPU time that each kind of process uses meanwhile;
+             with 40 slots that settle has to free, and with a slot for every job and nothing to settle
 
-Everything shares this machine's processors, which on AWS it does not, so times are upper bounds. What is compared is
-measured in turns. A page is new to the stack each time, and counts as done when its completion message arrives.
+All processes share this machine's processors. On AWS they do not, so the times are upper bounds. Variants that are
+compared are measured in turns. Each page is new to the stack. A job is done when its completion message arrives.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from datetime import datetime
 
 from infra.local.settings import PROJECT
 from tests.bench.local import PATIENCE, LocalStack, Site, eventually, running
-from tests.bench.project import played_project
+from tests.bench.project import simulated_project
 from tests.bench.rate import ENOUGH_SLOTS, FEW_SLOTS, hand_over_rate, throughput
 from tests.bench.usage import Usage, shown
 from urlshot.messages import QUEUE_BULK, delay_queue
@@ -32,17 +33,17 @@ SAMPLES = 8
 """Requests in each turn."""
 LATENCY_SAMPLES = 24
 AFTER_SECONDS = 1.5
-"""From the slow pages to the first request behind them."""
+"""Seconds from the start of the slow pages to the first request behind them."""
 BATCHES, BATCH = 5, 100
 
 
 def say(text: str) -> None:
-    """A line with the time and the machine's load, because other work on it shows in every figure."""
+    """Prints a line with the time and the machine's load, because other work on the machine changes every figure."""
     print(f"{time.strftime('%H:%M:%S')} load {os.getloadavg()[0]:4.1f}  {text}", flush=True)
 
 
 def spread(seconds: Sequence[float]) -> str:
-    """Median, quartiles and worst, in ms."""
+    """Formats the median, the quartiles and the maximum, in ms."""
     low, middle, high = statistics.quantiles(seconds, n=4)
     return f"{middle * 1000:.0f} ms (quartiles {low * 1000:.0f} to {high * 1000:.0f}, worst {max(seconds) * 1000:.0f})"
 
@@ -55,14 +56,14 @@ def warm(stack: LocalStack, site: Site) -> None:
 
 
 def slow_pages(stack: LocalStack, site: Site, count: int) -> None:
-    """Has `count` slow pages rendered side by side, let go as soon as all of them were asked for."""
+    """Renders `count` slow pages in parallel; the server answers once all of them are requested."""
     held = hold(stack, site, count)
     site.release()
     stack.ends.wait_all(held, PATIENCE)
 
 
 def hold(stack: LocalStack, site: Site, count: int) -> list[str]:
-    """Asks for slow pages, and returns their jobs once all of them are being rendered."""
+    """Requests `count` slow pages, waits until all of them are rendering, and returns the ids of their jobs."""
     site.hold()
     jobs = [stack.post(site.new("slow")) for _ in range(count)]
     site.await_held(count)
@@ -70,7 +71,7 @@ def hold(stack: LocalStack, site: Site, count: int) -> list[str]:
 
 
 def latency(stack: LocalStack, site: Site) -> float:
-    """Prints the stages of a request on the idle stack, medians in ms; returns seconds from POST to done."""
+    """Prints the stages of a request on the idle stack (medians, ms) and returns the seconds from POST to done."""
     found: dict[str, list[float]] = {}
     for _ in range(LATENCY_SAMPLES):
         for name, seconds in stages(stack, site).items():
@@ -82,10 +83,11 @@ def latency(stack: LocalStack, site: Site) -> float:
 
 
 def stages(stack: LocalStack, site: Site) -> dict[str, float]:
-    """Makes one request, and returns the seconds of its stages in order.
+    """Makes one request and returns the seconds of its stages in order.
 
-    `claim` is dispatch's time from the slot to the hand-over: record, signature. It is what the others leave. What the
-    report's phases leave out, such as the look at the PDF and the start of the handler, is `render: rest`.
+    `claim` is the time of dispatch from the slot to the hand-over, for the record and the signature. It is the
+    remainder of the other stages. `render: rest` is the time of render that no phase of the report covers, such as
+    the check of the PDF and the start of the handler.
     """
     began = time.time()
     job = stack.post(site.new("small"))
@@ -113,7 +115,11 @@ def stages(stack: LocalStack, site: Site) -> dict[str, float]:
 
 
 def behind_slow(stack: LocalStack, site: Site) -> float:
-    """Prints POST to done alone, behind one slow page and behind all slots but one; returns the last over the first."""
+    """Prints the time from POST to done alone, behind one slow page, and behind slow pages in all slots but one.
+
+    Returns:
+        The last of these medians divided by the first.
+    """
     took: dict[int, list[float]] = {0: [], 1: [], RENDERS - 1: []}
     for _ in range(ROUNDS):
         for count, found in took.items():
@@ -133,7 +139,7 @@ def behind_slow(stack: LocalStack, site: Site) -> float:
 
 
 def behind_bulk(stack: LocalStack, site: Site) -> float:
-    """Prints POST to done alone and behind queued batches; returns the second over the first."""
+    """Prints the time from POST to done alone and behind queued batches; returns the second divided by the first."""
     alone: list[tuple[float, dict[str, float]]] = []
     behind: list[tuple[float, dict[str, float]]] = []
     with stack.channel() as channel:
@@ -156,7 +162,7 @@ def behind_bulk(stack: LocalStack, site: Site) -> float:
                 raise SystemExit("the bulk queue ran empty: nothing was measured behind it")
             while queued(QUEUE_BULK):
                 channel.queue_purge(QUEUE_BULK)
-                time.sleep(0.5)  # what is in a batch comes back by the delay queue
+                time.sleep(0.5)  # messages of a batch that dispatch holds come back through the delay queue
             eventually(lambda: queued(delay_queue(QUEUE_BULK, 5)) + queued(QUEUE_BULK) == 0, "an empty bulk queue")
             eventually(lambda: not stack.slots_in_use(), "free slots")
     medians = []
@@ -171,7 +177,7 @@ def behind_bulk(stack: LocalStack, site: Site) -> float:
 
 
 def handover() -> None:
-    """Prints all of it, and the aims' figures in one line at the end."""
+    """Runs all measurements of the hand-over, and prints the main figures in one line at the end."""
     say(f"{os.cpu_count()} processors, moto for AWS, a real RabbitMQ; {RENDERS} slots for real pages")
     site = Site()
     try:
@@ -180,7 +186,7 @@ def handover() -> None:
             seconds = latency(stack, site)
             slow = behind_slow(stack, site)
             bulk = behind_bulk(stack, site)
-        with played_project() as project:
+        with simulated_project() as project:
             over_direct = throughput(project, site, say)
             flow = [hand_over_rate(project, site, say, size, FEW_SLOTS) for size in (10, 50)]
             alone = [hand_over_rate(project, site, say, size, ENOUGH_SLOTS) for size in (10, 50)]

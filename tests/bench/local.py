@@ -1,6 +1,6 @@
-"""The local stack in a process of its own, pages for it to print, and the ends of its jobs as AMQP consumers see them.
+"""Runs the local stack in a process of its own, serves pages to print, and receives the ends of jobs over AMQP.
 
-A job counts as done when its completion message arrives: its record is then ended, and nobody had to ask.
+A job counts as done when its completion message arrives: its record has ended by then, and no polling is needed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Site:
-    """A web server: a small page for every path, and pages below /slow that take 30 s unless they are let go."""
+    """A web server with a small page for every path. Pages below /slow take 30 s unless they are released."""
 
     SLOW_SECONDS = 30.0
 
@@ -72,22 +72,22 @@ class Site:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def new(self, kind: str) -> str:
-        """Returns a URL that was not asked for before."""
+        """Returns a URL that no job has had before."""
         self._number += 1
         return f"http://{self.host}/{kind}?{self._number}"
 
     def hold(self) -> None:
-        """From now on slow pages wait."""
+        """Makes slow pages wait from now on."""
         self._go.clear()
 
     def await_held(self, count: int) -> None:
-        """Waits until `count` more slow pages were asked for."""
+        """Waits until `count` more slow pages have been requested."""
         for _ in range(count):
             if not self._held.acquire(timeout=PATIENCE):
-                raise SystemExit("a slow page was not asked for")
+                raise SystemExit("a slow page was not requested")
 
     def release(self) -> None:
-        """Lets all slow pages go."""
+        """Answers all slow pages."""
         self._go.set()
 
     def close(self) -> None:
@@ -97,7 +97,7 @@ class Site:
 
 
 class Ends:
-    """The ends of jobs, by a queue of our own on the exchange."""
+    """Receives the ends of jobs from an exclusive queue on the exchange."""
 
     def __init__(self, url: str) -> None:
         self._changed = threading.Condition()
@@ -132,7 +132,7 @@ class Ends:
         return self.wait_all([job_id], PATIENCE)[0]
 
     def wait_all(self, ids: list[str], seconds: float) -> list[tuple[float, dict[str, Any]]]:
-        """Like `wait`, for many jobs."""
+        """Waits at most `seconds` for the ends of all jobs; returns for each job what `wait` returns."""
         with self._changed:
             if not self._changed.wait_for(lambda: all(one in self._found for one in ids), seconds):
                 missing = sum(one not in self._found for one in ids)
@@ -146,7 +146,7 @@ class Ends:
 
 
 class LocalStack:
-    """A stack that is up."""
+    """A running local stack."""
 
     def __init__(self, ready: dict[str, Any]) -> None:
         self.ready = ready
@@ -160,7 +160,7 @@ class LocalStack:
         )
 
     def call(self, method: str, path: str, body: object = None) -> Any:
-        """Returns the JSON of an answer of the API; any status but 2xx is an error."""
+        """Calls the API and returns the JSON of its answer. Raises `HTTPError` for a status above 399."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(
             self.ready["endpoint"] + path, data, {"Content-Type": "application/json"}, method=method
@@ -169,11 +169,11 @@ class LocalStack:
             return json.load(response)
 
     def post(self, url: str) -> str:
-        """Asks for a page; returns the job's id."""
+        """Requests a PDF of a page and returns the id of the job."""
         return str(self.call("POST", "/pdf", {"url": url})["id"])
 
     def post_to_done(self, url: str) -> tuple[float, dict[str, float]]:
-        """Returns the seconds from POST to done, and those of its parts."""
+        """Requests a PDF, waits for it, and returns the seconds from POST to done, in total and by stage."""
         began = time.time()
         job = self.post(url)
         accepted = time.time()
@@ -187,14 +187,17 @@ class LocalStack:
         return ended - began, {**parts, "announce": announce}
 
     def log_lines(self, function: str, message: str) -> list[dict[str, Any]]:
-        """Returns a function's log lines with this message."""
+        """Returns the log lines of a function whose message is `message`."""
         file = Path(self.ready["logs"]) / f"{function}.log"
         lines = file.read_text("utf-8").splitlines() if file.exists() else []
         found = [json.loads(line) for line in lines if line.startswith("{") and message in line]
         return [line for line in found if line.get("message") == message]
 
     def render_end(self, job_id: str) -> tuple[float, float]:
-        """Returns when `render` ended the job, and its seconds, as Lambda reports them; for jobs one after another."""
+        """Returns when `render` ended a job (seconds since the epoch), and its duration as Lambda reports it (seconds).
+
+        Jobs must have run one after another, because the first report after the job's line is taken.
+        """
         lines = (Path(self.ready["logs"]) / "RenderFunction.log").read_text("utf-8").splitlines()
         records = [json.loads(line) for line in lines if line.startswith("{")]
         place = next(
@@ -205,13 +208,13 @@ class LocalStack:
         return ended, report["record"]["metrics"]["durationMs"] / 1000
 
     def await_log(self, function: str, text: str, count: int, seconds: float) -> None:
-        """Waits until a function has logged so many lines with `text`, from the stack's start on."""
+        """Waits until the log of a function has `text` at least `count` times since the start of the stack."""
         file = Path(self.ready["logs"]) / f"{function}.log"
         eventually(lambda: file.read_bytes().count(text.encode()) >= count, f"{count} x {text!r}", seconds)
 
     @contextmanager
     def channel(self) -> Iterator[Any]:
-        """A channel of a plain AMQP client that waits for confirms."""
+        """Opens a channel of a plain AMQP client that waits for confirms."""
         connection = connect(self.ready["amqp_url"])
         try:
             yield connection.channel()
@@ -232,7 +235,7 @@ def connect(url: str) -> Any:
     """Connects a plain AMQP client that waits for confirms."""
     match = re.fullmatch(r"amqp://([^:]+):([^@]+)@([^/]+)/", url)
     if match is None:
-        raise SystemExit("the stack's AMQP address is not one")
+        raise SystemExit("the AMQP address of the stack is malformed")
     connection = amqp.Connection(match[3], match[1], match[2], confirm_publish=True)
     connection.connect()
     return connection
@@ -240,7 +243,7 @@ def connect(url: str) -> Any:
 
 @contextmanager
 def running(project: Path, site: Site, **parameters: object) -> Iterator[LocalStack]:
-    """Starts the stack of a project's folder as `make up` does, and ends it."""
+    """Starts the local stack of the project in folder `project` as `make up` does, and stops it at the end."""
     with tempfile.TemporaryDirectory() as folder:
         ready, output = Path(folder) / "ready.json", Path(folder) / "out"
         command = [sys.executable, "-m", "infra.local", "up", "--ready-file", str(ready), "--allow", site.host]
@@ -269,9 +272,9 @@ def running(project: Path, site: Site, **parameters: object) -> Iterator[LocalSt
 
 
 def eventually(look: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
-    """Waits until `look` is true; for what is written to a file and announced nowhere."""
+    """Polls until `look` returns true, for changes that nothing announces, such as those of a file."""
     deadline = time.monotonic() + seconds
     while not look():
         if time.monotonic() > deadline:
-            raise SystemExit(f"not within {seconds:g} s: {what}")
+            raise SystemExit(f"{what}: not reached within {seconds:g} s")
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""A copy of the project whose `render` is played, and whose `dispatch` and `settle` count their calls to AWS."""
+"""Copies the project with a simulated `render`, and with a `dispatch` and `settle` that count their calls to AWS."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ _NO_CACHE = shutil.ignore_patterns("__pycache__")
 
 
 @contextmanager
-def played_project() -> Iterator[Path]:
-    """Makes the copy; `python -m infra.local` in its folder starts it. The layers are those of this project."""
-    with tempfile.TemporaryDirectory(dir=PROJECT / ".urlshot", prefix="played-") as folder:
+def simulated_project() -> Iterator[Path]:
+    """Makes the copy, with links to this project's layers, and removes it at the end.
+
+    `python -m infra.local` in the folder of the copy starts it.
+    """
+    with tempfile.TemporaryDirectory(dir=PROJECT / ".urlshot", prefix="simulated-") as folder:
         copy = Path(folder)
-        copy.chmod(0o755)  # the broker may run as a user of its own
+        copy.chmod(0o755)  # the broker may run as another user
         for name in ("functions", "infra"):
             shutil.copytree(PROJECT / name, copy / name, ignore=_NO_CACHE)
         (copy / ".urlshot").mkdir()

@@ -1,4 +1,4 @@
-"""Played renders: how much of direct renders' throughput the whole way keeps, and how fast dispatch hands over."""
+"""Measures the throughput of the whole stack, and how fast dispatch hands over, with simulated renders."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from urlshot.store import Store, upload_key
 RENDERS = 8
 JOBS, ROUNDS = 160, 3
 MEDIAN_SECONDS, SPREAD = 1.5, 0.5
-"""Of a played page: the median, and the standard deviation of its logarithm."""
+"""The duration of a simulated render: the median in seconds, and the standard deviation of its logarithm."""
 LIMIT_SHARE, LIMIT_SECONDS = 0.02, 10.0
-"""Pages that run into their limit."""
+"""The share of renders that reach the time limit, and that limit in seconds."""
 RATE_JOBS, RATE_ROUNDS = 500, 2
 FEW_SLOTS, ENOUGH_SLOTS = 40, 1000
-"""With few slots, pages take no time, and dispatch waits for settle to give slots back. With enough of them, pages
-last, so that dispatch is alone with the broker and the AWS stand-in."""
+"""With few slots, renders take no time, and dispatch waits until settle frees slots. With enough slots, renders last
+`HELD_SECONDS`, so that dispatch shares the machine with the broker and moto alone."""
 HELD_SECONDS = 60.0
 RATE_SECONDS = 600.0
 HANDED_OVER = "job: handed over"
@@ -45,7 +45,7 @@ Say = Callable[[str], None]
 
 
 def page_times(seed: int) -> list[tuple[float, bool]]:
-    """Returns seconds, and whether the page runs into its limit, for each job; the same for the same seed."""
+    """Returns for each job its seconds and whether it reaches the time limit; equal seeds give equal lists."""
     chance = random.Random(seed)
     slow = set(chance.sample(range(JOBS), round(JOBS * LIMIT_SHARE)))
     return [
@@ -55,9 +55,13 @@ def page_times(seed: int) -> list[tuple[float, bool]]:
 
 
 def throughput(project: Path, site: Site, say: Say) -> float:
-    """Prints jobs per second both ways, in turns; returns the median of whole over direct."""
+    """Measures jobs per second through the stack and by direct invocations, in turns.
+
+    Returns:
+        The median of the first rate divided by the second.
+    """
     ratios = []
-    # One attempt for a job: directly driven, a page that runs into its limit is rendered once, too.
+    # One attempt for each job, because direct invocations do not repeat a render that reaches its limit.
     with running(project, site, Renders=RENDERS, MaxAttempts=1) as stack:
         warm(stack, site, RENDERS)
         for round_ in range(ROUNDS):
@@ -68,20 +72,20 @@ def throughput(project: Path, site: Site, say: Say) -> float:
             wholly = whole(stack, site, times)
             ratios.append(directly / wholly)
             say(
-                f"throughput: {JOBS} played renders, {RENDERS} at a time: directly {JOBS / directly:.2f}/s, the whole"
-                f" way {JOBS / wholly:.2f}/s: {directly / wholly:.2f} ({JOBS / ideal:.2f}/s at best)"
+                f"throughput: {JOBS} simulated renders, {RENDERS} at a time: directly {JOBS / directly:.2f}/s, through"
+                f" the stack {JOBS / wholly:.2f}/s: {directly / wholly:.2f} ({JOBS / ideal:.2f}/s at best)"
             )
             say(f"throughput: CPU seconds in {wholly:.1f} s: {shown(usage.since())}")
         around, between = slot_times(stack)
         say(
-            f"throughput: medians: {around * 1000:.0f} ms from hand-over to settled without the page's time,"
+            f"throughput: medians: {around * 1000:.0f} ms from hand-over to settled, without the render itself,"
             f" {between * 1000:.0f} ms from there to the slot's next hand-over"
         )
     return statistics.median(ratios)
 
 
 def ideal_seconds(times: list[float]) -> float:
-    """Returns how long the pages take if each starts as soon as a slot is free."""
+    """Returns the seconds that all renders take if each starts as soon as a slot is free."""
     free = [0.0] * RENDERS
     for seconds in times:
         free[free.index(min(free))] += seconds
@@ -89,7 +93,7 @@ def ideal_seconds(times: list[float]) -> float:
 
 
 def direct(stack: LocalStack, site: Site, times: list[tuple[float, bool]]) -> float:
-    """Invokes the played renders directly, one after another in each thread; returns the seconds for all."""
+    """Invokes the simulated renders directly, with one thread for each slot, and returns the seconds for all."""
     address = urlsplit(stack.ready["invoke_endpoint"]).netloc
     lease = records.now() + timedelta(hours=1)
 
@@ -107,7 +111,7 @@ def direct(stack: LocalStack, site: Site, times: list[tuple[float, bool]]) -> fl
         body = json.loads(answer.read())
         connection.close()
         if answer.status != 200 or not (body.get("etag") or body.get("error")):
-            raise SystemExit(f"a played render failed: {answer.status} {body}")
+            raise SystemExit(f"a simulated render failed: {answer.status} {body}")
 
     jobs = [job(*one) for one in times]
     began = time.monotonic()
@@ -117,9 +121,9 @@ def direct(stack: LocalStack, site: Site, times: list[tuple[float, bool]]) -> fl
 
 
 def whole(stack: LocalStack, site: Site, times: list[tuple[float, bool]]) -> float:
-    """Publishes messages of the same pages, and returns the seconds until every job has ended.
+    """Publishes a message for each page, and returns the seconds until every job has ended.
 
-    Their records are there, as `api` writes them, so that the slots are busy from the first moment on.
+    It writes the records first, as `api` does, so that all slots are busy from the start.
     """
     store = Store(stack.ready["bucket"], stack.s3)
     jobs = [queued_job(store, page(site, seconds, limit=limit)) for seconds, limit in times]
@@ -128,13 +132,16 @@ def whole(stack: LocalStack, site: Site, times: list[tuple[float, bool]]) -> flo
     found = stack.ends.wait_all([name for name, _ in jobs], RATE_SECONDS)
     failed = sum(event["error"] is not None for _, event in found)
     if failed != sum(limit for _, limit in times):
-        raise SystemExit(f"{failed} played jobs failed")
+        raise SystemExit(f"{failed} simulated jobs failed")
     return max(at for at, _ in found) - began
 
 
 def slot_times(stack: LocalStack) -> tuple[float, float]:
-    """Returns two medians in seconds: from a hand-over until the job is settled, without the page's own time; and from
-    there until the same slot is handed over again."""
+    """Returns two medians in seconds.
+
+    The first is the time from the hand-over until the job is settled, without the render itself. The second is the time
+    from there until the same slot is handed over again.
+    """
     settled = {line["claim"]: _at(line) for line in stack.log_lines("SettleFunction", "render: settled")}
     free: dict[int, float] = {}
     around, between = [], []
@@ -149,8 +156,11 @@ def slot_times(stack: LocalStack) -> tuple[float, float]:
 
 
 def hand_over_rate(project: Path, site: Site, say: Say, batch: int, slots: int) -> float:
-    """Prints how many jobs a second dispatch hands over in batches of `batch`, and by what the processors are used;
-    returns the median of the rounds."""
+    """Prints how many jobs per second dispatch hands over in batches of `batch`, and the CPU time by process.
+
+    Returns:
+        The median rate of all rounds, in jobs per second.
+    """
     rates: list[float] = []
     held = slots >= RATE_JOBS
     instances, seconds, rounds = (1, HELD_SECONDS, 1) if held else (slots, 0.0, RATE_ROUNDS)
@@ -172,7 +182,7 @@ def hand_over_rate(project: Path, site: Site, say: Say, batch: int, slots: int) 
             own = dict(used).get("dispatch", 0.0) * 1000 / RATE_JOBS
             say(
                 f"rate: {RATE_JOBS} jobs, {slots} slots, batches of up to {batch}: {rates[-1]:.0f} handed over per"
-                f" second; dispatch used {own:.1f} ms of a processor for each"
+                f" second; dispatch used {own:.1f} ms of CPU time for each"
             )
             say(f"rate: CPU seconds in {took:.1f} s until the last was handed over: {shown(used)}")
         for name, counted in earlier.items():
@@ -184,26 +194,26 @@ def hand_over_rate(project: Path, site: Site, say: Say, batch: int, slots: int) 
 
 
 def warm(stack: LocalStack, site: Site, count: int) -> None:
-    """Starts `count` instances of the played render: so many pages that last long enough to overlap."""
+    """Starts `count` instances of the simulated render, by as many renders that overlap."""
     urls = [page(site, 3.0) for _ in range(count)]
     publish(stack, [json.dumps({"url": url}).encode() for url in urls])
     stack.ends.wait_all([job_id(url, {}) for url in urls], 2 * PATIENCE)
 
 
 def page(site: Site, seconds: float, *, limit: bool = False) -> str:
-    """Returns the URL of a page that takes so long."""
-    return f"{site.new('played')}&seconds={seconds:.3f}{'&limit=1' if limit else ''}"
+    """Returns the URL of a page whose simulated render takes `seconds`."""
+    return f"{site.new('simulated')}&seconds={seconds:.3f}{'&limit=1' if limit else ''}"
 
 
 def publish(stack: LocalStack, bodies: list[bytes]) -> None:
-    """Publishes messages to the work queue, each confirmed."""
+    """Publishes messages to the work queue and waits for the confirm of each."""
     with stack.channel() as channel:
         for body in bodies:
             channel.basic_publish(amqp.Message(body, delivery_mode=2), EXCHANGE, START)
 
 
 def queued_job(store: Store, url: str) -> tuple[str, bytes]:
-    """Writes the record of a queued job, as `api` does; returns its id and its message."""
+    """Writes the record of a queued job, as `api` does, and returns its id and the body of its message."""
     at = records.now()
     record = records.create(job_id(url, {}), url, Options(), at)
     store.create(records.queued(record, at))
@@ -220,7 +230,7 @@ def _at(line: dict[str, Any]) -> float:
 
 
 def calls(stack: LocalStack, function: str) -> Counter[str]:
-    """Returns how many calls to AWS a function made, by kind."""
+    """Returns the number of calls to AWS that a function has made, by kind."""
     found: Counter[str] = Counter()
     for line in stack.log_lines(function, "calls"):
         found.update(line["calls"])

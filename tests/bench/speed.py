@@ -1,9 +1,9 @@
-"""urlshot's renderer beside a bare Playwright that makes a context, goes to the page, prints it and closes the context:
-in the same run and with the same Chromium, turn by turn. Ends within a minute.
+"""Times urlshot's renderer beside a bare Playwright, with the same Chromium, in turns. It ends within a minute.
 
-The times are those of a warm process, from the job to the PDF. Between two jobs there is a pause, in which urlshot's
-renderer prepares its next page, as it does on Lambda. The rates are of so many processes side by side, one job after
-another in each, with no pauses; on a machine with fewer processors than processes they say what the machine can do.
+The bare Playwright makes a context, goes to the page, prints it and closes the context. The times are those of a warm
+process, from the job to the PDF. A pause between two jobs lets urlshot's renderer prepare its next page, as it does on
+Lambda. The rates are those of several processes in parallel, which print without pauses. With more processes than
+processors, they show what the machine can do.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ PAUSE = 0.25
 RATE_SECONDS = 3.0
 SIDE_BY_SIDE = (1, 2, 4)
 BEGIN_SECONDS = 45.0
-"""After that no more rate is measured, so that a busy machine is done within a minute, too."""
+"""Seconds after which no further rate is measured, so that a busy machine ends within a minute too."""
 
 
 class Bare:
-    """Playwright as most people use it."""
+    """A bare Playwright, as most people use it."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -39,11 +39,11 @@ class Bare:
         self._chromium: Chromium = self._run(launch_chromium(layer=LAYER))
 
     def print(self, url: str) -> None:
-        """Makes a PDF."""
+        """Prints a page to a PDF."""
         self._run(self._print(url))
 
     def close(self) -> None:
-        """Ends the browser."""
+        """Closes the browser."""
         self._run(self._chromium.close())
 
     async def _print(self, url: str) -> None:
@@ -58,7 +58,7 @@ class Bare:
 
 
 def milliseconds(job: Callable[[], object]) -> float:
-    """How long a job takes, after a pause, so that nothing of the one before is still going on."""
+    """Returns the milliseconds that a job takes, after a pause in which the work of the job before it ends."""
     time.sleep(PAUSE)
     began = time.perf_counter()
     job()
@@ -66,30 +66,38 @@ def milliseconds(job: Callable[[], object]) -> float:
 
 
 def compare() -> None:
-    """Prints a table of medians. The ratio is that of equal work: both print at the load event. What it costs to have
-    the page come to rest, which is the default, stands in a column of its own; a bare Playwright then prints less."""
+    """Prints a table of medians.
+
+    The ratio compares equal work: both print at the load event. The column `settled` shows the default, which waits
+    until the page settles; a bare Playwright does not wait, and its PDF may lack content.
+    """
     print(f"{'page':<18}{'settled':>9}{'load':>9}{'bare':>9}{'ratio':>8}   medians of {ROUNDS}, in ms; load / bare")
     with open_studio() as studio:
         bare = Bare()
         for page in PAGES:
-            ways = {
+            jobs = {
                 "settled": partial(_ours, studio, page, "settled"),
                 "load": partial(_ours, studio, page, "load"),
                 "bare": partial(bare.print, studio.url(page)),
             }
-            took: dict[str, list[float]] = {name: [] for name in ways}
+            took: dict[str, list[float]] = {name: [] for name in jobs}
             for turn in range(ROUNDS + 1):
-                for name, way in ways.items():
-                    one = milliseconds(way)
-                    if turn:  # the first is to warm up
+                for name, job in jobs.items():
+                    one = milliseconds(job)
+                    if turn:  # the first turn warms up
                         took[name].append(one)
-            settled, load, other = (statistics.median(took[name]) for name in ways)
+            settled, load, other = (statistics.median(took[name]) for name in jobs)
             print(f"{page:<18}{settled:>9.0f}{load:>9.0f}{other:>9.0f}{load / other:>8.2f}", flush=True)
         bare.close()
 
 
 def count(page: str, barrier: float) -> int:
-    """How many PDFs of a page one process makes in RATE_SECONDS, from a moment on that all processes share."""
+    """Returns how many PDFs of a page one process makes in RATE_SECONDS.
+
+    Args:
+        page: The name of the page.
+        barrier: The time at which all processes start, in seconds since the epoch.
+    """
     with open_studio() as studio:
         studio.render(page)
         time.sleep(max(0.0, barrier - time.time()))
@@ -100,11 +108,11 @@ def count(page: str, barrier: float) -> int:
 
 
 def rate(page: str, processes: int) -> None:
-    """Prints PDFs per second."""
+    """Prints how many PDFs per second several processes make in parallel."""
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
         barrier = time.time() + 2.0 + processes
         done = sum(pool.map(count, [page] * processes, [barrier] * processes))
-    print(f"{page}: {done / RATE_SECONDS:.1f} PDFs/s with {processes} side by side", flush=True)
+    print(f"{page}: {done / RATE_SECONDS:.1f} PDFs/s with {processes} in parallel", flush=True)
 
 
 def _ours(studio: Studio, page: str, wait_until: str) -> None:
@@ -113,7 +121,7 @@ def _ours(studio: Studio, page: str, wait_until: str) -> None:
 
 
 def main() -> None:
-    """All of it."""
+    """Prints the comparison and then the rates."""
     began = time.monotonic()
     compare()
     for processes in SIDE_BY_SIDE:

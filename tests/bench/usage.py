@@ -1,4 +1,4 @@
-"""CPU seconds by kind of process, from /proc."""
+"""Reads CPU seconds by kind of process from /proc."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Usage:
-    """CPU seconds that the stack's processes used since this was made; of those that still run at the end."""
+    """Measures CPU seconds of the stack's processes from its creation on; processes that end meanwhile are left out."""
 
     def __init__(self, stack: LocalStack) -> None:
         self._stack = stack
         self._before = _seconds(stack)
 
     def since(self) -> list[tuple[str, float]]:
-        """Returns the seconds by kind, the largest first."""
+        """Returns the CPU seconds since the creation by kind of process, the largest first."""
         used: Counter[str] = Counter()
         for pid, (kind, seconds) in _seconds(self._stack).items():
             used[kind] += seconds - self._before.get(pid, (kind, 0.0))[1]
@@ -27,12 +27,12 @@ class Usage:
 
 
 def shown(used: list[tuple[str, float]]) -> str:
-    """CPU seconds of each kind of process, and of all."""
+    """Formats the CPU seconds of each kind of process, and of all together."""
     return ", ".join([f"{kind} {seconds:.1f}" for kind, seconds in used] + [f"all {sum(one for _, one in used):.1f}"])
 
 
 def _seconds(stack: LocalStack) -> dict[int, tuple[str, float]]:
-    """Returns kind and CPU seconds of each process below the stack's, by its number."""
+    """Returns the kind and the CPU seconds of the stack's process and of each process below it, by process id."""
     functions = {one["pid"]: str(one["function"]).removesuffix("Function").lower() for one in stack.instances()}
     parents, times = dict[int, int](), dict[int, float]()
     for folder in Path("/proc").glob("[0-9]*"):

@@ -1,4 +1,4 @@
-"""The whole local stack as `make up` starts it, pages of our own for it to print, and eyes on what comes out."""
+"""Starts the whole local stack as `make up` does, serves pages for it to print, and reads its results."""
 
 from __future__ import annotations
 
@@ -28,14 +28,13 @@ from tests import contract
 
 PROJECT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0
-"""Seconds for anything to happen that takes a second or two; generous, because machines stall."""
-
+"""Seconds to wait for a thing that takes a second or two; generous, because machines stall."""
 
 RENDERS = 4
-"""Pages that the stack renders at a time; one slot is not for bulk jobs."""
+"""The number of slots; bulk jobs may use all but one of them."""
 
 MEMBER = "Basic " + base64.b64encode(b"me:s3cret").decode()
-"""What pages below /members ask for."""
+"""The Authorization header that pages below /members require."""
 
 
 @dataclass
@@ -55,7 +54,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 CONTRACT = contract.Contract()
 ENDPOINTS: dict[str, str] = {}
-"""Of the stacks that run, with their API keys: what they answer is held against the contract."""
+"""The API key of each running stack, by endpoint. `call` checks the answers of these endpoints."""
 
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
 
@@ -69,9 +68,17 @@ def call(
     key: str | None = None,
     headers: dict[str, str] | None = None,
 ) -> Answer:
-    """One HTTP request as it is, redirects not followed, errors as answers; an endpoint's are as its contract says.
+    """Sends one HTTP request and returns the answer, whatever its status; redirects are not followed.
 
-    An endpoint's own API key goes along, unless another `key` is given; an empty one is none.
+    An answer of an endpoint in `ENDPOINTS` must conform to the contract.
+
+    Args:
+        method: The HTTP method.
+        url: The absolute URL.
+        body: A value to send as JSON.
+        data: The body as bytes, in place of `body`.
+        key: The API key; None sends the endpoint's own key, and an empty string sends none.
+        headers: Further headers.
     """
     if body is not None:
         data = json.dumps(body).encode()
@@ -92,22 +99,22 @@ def call(
 
 
 def eventually(look: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
-    """The first true value of `look`. For what ends up in a file or a queue and tells nobody."""
+    """Polls until `look` returns a true value and returns it, for changes that nothing announces."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
         if time.monotonic() > deadline:
-            pytest.fail(f"still not there after {seconds:g} s: {what}")
+            pytest.fail(f"{what}: not there after {seconds:g} s")
         time.sleep(0.05)
     return found
 
 
 class Pages:
-    """A web server with a page for every path; some of them wait until they are told to go on."""
+    """A web server with a page for every path. A page can be held until the test releases it."""
 
     def __init__(self, port: int = 0) -> None:
         self.hits: Counter[str] = Counter()
         self.documents: dict[str, str] = {}
-        """HTML of paths that have a page of their own."""
+        """HTML of the paths that do not have the standard page."""
         self._gates: dict[str, threading.Event] = {}
         self._arrived: dict[str, threading.Event] = {}
         pages = self
@@ -145,7 +152,11 @@ class Pages:
         return f"http://{self.host}{path}"
 
     def hold(self, path: str) -> tuple[threading.Event, threading.Event]:
-        """Makes a page wait: returns what is set when it was asked for, and what to set to let it go."""
+        """Holds a page.
+
+        Returns:
+            An event that is set when the page is requested, and an event that releases the page when the test sets it.
+        """
         self._arrived[path], self._gates[path] = threading.Event(), threading.Event()
         return self._arrived[path], self._gates[path]
 
@@ -158,7 +169,7 @@ class Pages:
 
 @dataclass
 class Stack:
-    """A running stack: its addresses as the ready file gives them, and its process."""
+    """A running stack: the content of its ready file, its process, and the pages that it may print."""
 
     ready: dict[str, Any]
     process: subprocess.Popen[bytes]
@@ -169,11 +180,16 @@ class Stack:
     def endpoint(self) -> str:
         return str(self.ready["endpoint"])
 
+    @property
+    def folder(self) -> str:
+        """The folder of the run, which the command lines or environments of its processes name."""
+        return str(Path(self.ready["logs"]).parent)
+
     def post(self, url: str, **more: Any) -> Answer:
         return call("POST", f"{self.endpoint}/pdf", {"url": url, **more})
 
     def ended(self, job_id: str) -> dict[str, Any]:
-        """The job once it has ended."""
+        """Waits until a job has ended and returns it as the endpoint shows it."""
 
         def look() -> dict[str, Any] | None:
             job = call("GET", f"{self.endpoint}/pdf/{job_id}?wait=20").json()
@@ -182,7 +198,7 @@ class Stack:
         return eventually(look, f"the end of job {job_id}")
 
     def record(self, job_id: str) -> dict[str, Any]:
-        """The job's record as it is in the bucket."""
+        """Returns the record of a job from the bucket."""
         s3 = boto3.client(
             "s3",
             endpoint_url=self.ready["aws_endpoint"],
@@ -196,7 +212,7 @@ class Stack:
         return record
 
     def log_lines(self, function: str, job_id: str) -> list[dict[str, Any]]:
-        """The JSON lines of a function that are about a job."""
+        """Returns the JSON log lines of a function that contain the id of a job."""
         file = Path(self.ready["logs"]) / f"{function}.log"
         lines = file.read_text().splitlines() if file.exists() else []
         return [json.loads(line) for line in lines if job_id in line and line.startswith("{")]
@@ -211,7 +227,7 @@ class Stack:
         return [one for one in found if one["function"] == function]
 
     def channel(self) -> amqp.Channel:
-        """A plain AMQP client."""
+        """Opens a channel of a plain AMQP client."""
         match = re.fullmatch(r"amqp://([^:]+):([^@]+)@([^/]+)/", self.ready["amqp_url"])
         assert match is not None
         connection = amqp.Connection(match[3], match[1], match[2], confirm_publish=True)
@@ -219,16 +235,17 @@ class Stack:
         return connection.channel()
 
 
-def descendants_of_the_run(folder: str) -> list[str]:
-    """Command lines of processes that were started for this run, whoever their parent is by now."""
+def processes_of_run(folder: str) -> list[tuple[int, str]]:
+    """Returns the ids and command lines of the processes that a run started, whatever their parents are now."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            text = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+            command = (process / "cmdline").read_bytes()
+            environment = (process / "environ").read_bytes()
         except OSError:
-            continue
-        if folder.encode() in text:
-            found.append((process / "cmdline").read_text().replace("\0", " "))
+            continue  # the process has ended
+        if folder.encode() in command + environment:
+            found.append((int(process.name), command.decode(errors="replace").replace("\0", " ")))
     return found
 
 
@@ -252,11 +269,11 @@ def start(pages: Pages, ready_file: Path, *arguments: str) -> Stack:
 
 
 def stop(stack: Stack) -> None:
-    """Ends a stack as a supervisor would, and sees that nothing of it is left."""
+    """Ends a stack with SIGTERM, as a supervisor does, and checks that no process of it is left."""
     del ENDPOINTS[stack.endpoint]
     stack.process.terminate()
     assert stack.process.wait(PATIENCE) == 0
-    assert descendants_of_the_run(str(Path(stack.ready["logs"]).parent)) == []
+    assert processes_of_run(stack.folder) == []
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
-"""`python -m tests.e2e.screenshots FOLDER`: pictures of the page at / in its states, from the whole local stack.
+"""`python -m tests.e2e.screenshots FOLDER` takes pictures of the states of the page at / from a local stack.
 
-It takes Debian's chromium, because the layer's headless shell has no PDF viewer, and the layer's fonts, so that the
-pictures look the same on every machine.
+It uses Debian's chromium, because the layer's headless shell has no PDF viewer. It uses the layer's fonts, so that the
+pictures are equal on every machine.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from .conftest import PROJECT, Pages, start, stop
 
 PORT = 8000
-"""Of the pages that are printed, because it is to be read in the pictures."""
+"""The port of the printed pages. It is fixed because the pictures show it."""
 FONTS = PROJECT / ".urlshot" / "layers" / "ChromiumLayer" / "chromium"
 DEMO = PROJECT / "infra" / "local" / "demo"
 VIEWER_SECONDS = 60
@@ -49,7 +49,7 @@ def main(folder: Path) -> int:
     ):
         browser = driver.chromium.launch(
             executable_path=chromium,
-            headless=False,  # what Playwright calls headless has no PDF viewer
+            headless=False,  # Playwright's headless mode has no PDF viewer
             args=["--headless=new", "--no-sandbox", "--hide-scrollbars"],
             env={"PATH": "/usr/bin:/bin", "HOME": scratch, "FONTCONFIG_PATH": str(FONTS)},
         )
@@ -123,7 +123,7 @@ class _Studio:
         expect(seen).to_be_visible(timeout=60_000)
 
     def _wait_for_the_viewer(self, page: Page) -> None:
-        """Until the viewer has drawn: its frames tell nothing, so until two pictures of it are the same."""
+        """Waits until two successive pictures of the viewer are equal, because its frames report no progress."""
         frame = page.locator("iframe")
         expect(frame).to_be_visible()
         before = b""

@@ -1,4 +1,4 @@
-"""An endpoint as it is deployed by default, with keys and under its stage's path: who gets in, by what, and how far."""
+"""Access to an endpoint as deployed by default, with API keys and below the path of its stage."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ CLOSED = [
 
 @pytest.mark.parametrize(("method", "path"), CLOSED)
 @pytest.mark.parametrize("key", ["", "somebody-elses"])
-def test_without_a_key_that_fits_there_is_a_problem_and_no_more(keyed: Stack, method: str, path: str, key: str) -> None:
+def test_call_without_a_valid_key_gets_a_problem(keyed: Stack, method: str, path: str, key: str) -> None:
     answer = call(method, keyed.endpoint + path, {"url": "https://example.com/"} if method == "POST" else None, key=key)
     assert (answer.status, answer.json()["code"]) == (403, "api_key_required")
     assert answer.headers["X-Request-Id"] == answer.json()["request_id"]
@@ -74,12 +74,12 @@ def test_without_a_key_that_fits_there_is_a_problem_and_no_more(keyed: Stack, me
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/openapi.json", "/webhook-keys", "/page/page.js"])
-def test_what_everybody_needs_is_open(keyed: Stack, path: str) -> None:
+def test_public_path_needs_no_key(keyed: Stack, path: str) -> None:
     assert call("GET", keyed.endpoint + path, key="").status == 200
     assert call("HEAD", keyed.endpoint + path, key="").status == 200
 
 
-def test_a_browser_of_the_allowed_origin_may_ask_before_it_calls(keyed: Stack) -> None:
+def test_preflight_of_the_allowed_origin_is_answered(keyed: Stack) -> None:
     asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "DELETE"}
     answer = call("OPTIONS", f"{keyed.endpoint}/pdf/{'0' * 40}", key="", headers=asked)
     assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (204, ORIGIN)
@@ -88,15 +88,15 @@ def test_a_browser_of_the_allowed_origin_may_ask_before_it_calls(keyed: Stack) -
 
 
 def readme_download(keyed: Stack, url: str, out: Path) -> None:
-    """Runs the commands by which the README downloads a first PDF, with this stack's endpoint and key."""
+    """Runs the documented commands that download a first PDF, with this stack's endpoint and key."""
     block = first_call().replace("https://example.com/", url)
     stubs = f"out() {{ echo {keyed.endpoint}; }}; aws() {{ echo {keyed.ready['api_key']}; }}\n"
     subprocess.run(["bash", "-eu", "-c", stubs + block], cwd=out.parent, check=True, timeout=60)
     (out.parent / "page.pdf").rename(out)
 
 
-def test_a_job_from_its_request_to_its_deletion(keyed: Stack, pages: Pages, tmp_path: Path) -> None:
-    """Every address that is given out works as it is given, under the stage's path; a file's without the key."""
+def test_every_link_works_from_request_to_deletion(keyed: Stack, pages: Pages, tmp_path: Path) -> None:
+    """Every link that the endpoint gives works below the stage's path. The link to the file needs no key."""
     url = pages.url("/keyed")
     accepted = keyed.post(url)
     job = f"{keyed.endpoint}/pdf/{job_id(url, {})}"
@@ -127,13 +127,13 @@ def test_a_job_from_its_request_to_its_deletion(keyed: Stack, pages: Pages, tmp_
     assert pages.hits["/keyed"] == 1
 
 
-def test_a_job_that_is_deleted_while_it_renders_leaves_nothing(keyed: Stack, pages: Pages) -> None:
+def test_job_deleted_during_its_render_leaves_nothing(keyed: Stack, pages: Pages) -> None:
     arrived, go = pages.hold("/deleted")
     job = keyed.post(pages.url("/deleted")).json()["id"]
     assert arrived.wait(60)
     assert call("DELETE", f"{keyed.endpoint}/pdf/{job}").status == 204
     go.set()
-    lines = eventually(lambda: keyed.log_lines("SettleFunction", job), "what settle makes of it")
+    lines = eventually(lambda: keyed.log_lines("SettleFunction", job), "the log line of settle")
     assert [line["state"] for line in lines if line.get("message") == "result: dropped"] == ["deleted"]
     assert call("GET", f"{keyed.endpoint}/pdf/{job}").status == 404
 
@@ -143,18 +143,18 @@ def test_hosts_that_the_operator_denies_are_refused(keyed: Stack) -> None:
     assert (answer.status, answer.json()["code"], answer.json()["field"]) == (422, "host_not_allowed", "url")
 
 
-def test_an_endpoint_does_not_print_itself(keyed: Stack) -> None:
+def test_endpoint_does_not_print_itself(keyed: Stack) -> None:
     answer = keyed.post(f"{keyed.endpoint}/pdf?url=https://example.com/")
     assert (answer.status, answer.json()["code"]) == (422, "blocked_target")
 
 
-def test_only_so_many_wait_and_the_rest_are_answered_at_once(keyed: Stack, pages: Pages) -> None:
+def test_requests_beyond_the_waiting_limit_are_answered_immediately(keyed: Stack, pages: Pages) -> None:
     arrived, go = pages.hold("/waited-for")
     url = pages.url("/waited-for")
     job = keyed.post(url).json()["id"]
     assert arrived.wait(60)
     bucket = f"{keyed.ready['aws_endpoint']}/{keyed.ready['bucket']}/wait"
-    assert call("PUT", f"{bucket}/0", data=b"{}").status == 200  # the only slot to wait has another holder
+    assert call("PUT", f"{bucket}/0", data=b"{}").status == 200  # another request holds the only waiting slot
     assert call("GET", f"{keyed.endpoint}/pdf/{job}?wait=25").json()["state"] == "running"
     refused = call("GET", f"{keyed.endpoint}/pdf?url={url}")
     assert (refused.status, refused.json()["code"]) == (503, "too_many_waiting")
@@ -165,14 +165,12 @@ def test_only_so_many_wait_and_the_rest_are_answered_at_once(keyed: Stack, pages
 
 
 def symmetric_signature(headers: Mapping[str, str], body: bytes) -> str:
-    """The v1 signature that Standard Webhooks wants of a callback."""
+    """Returns the v1 signature that Standard Webhooks requires of a callback."""
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     return f"v1,{base64.b64encode(hmac.digest(SYMMETRIC_KEY, signed, hashlib.sha256)).decode()}"
 
 
-def test_everyone_who_asked_for_a_callback_gets_one_and_a_mail_is_a_link_that_opens(
-    keyed: Stack, pages: Pages, hooks: Hooks
-) -> None:
+def test_subscribers_get_callbacks_and_a_mail_whose_link_opens(keyed: Stack, pages: Pages, hooks: Hooks) -> None:
     arrived, go = pages.hold("/told")
     url = pages.url("/told")
     job = keyed.post(url, callback_url=f"{hooks.url}/first", notify="somebody@example.com").json()["id"]
@@ -185,7 +183,7 @@ def test_everyone_who_asked_for_a_callback_gets_one_and_a_mail_is_a_link_that_op
     for path in ("/first", "/joined", "/hit"):
         [post] = eventually(lambda path=path: hooks.at(path), f"the callback to {path}")
         assert post.signed_by(public)
-        assert verified(post.headers, post.body, [public])  # as docs/api.md does it
+        assert verified(post.headers, post.body, [public])  # the example in docs/api.md
         assert not verified(post.headers, post.body + b" ", [public])
         assert symmetric_signature(post.headers, post.body) in post.headers["webhook-signature"].split()
         assert (post.json["type"], post.json["data"]["id"]) == ("shot.completed", job)
@@ -196,8 +194,8 @@ def test_everyone_who_asked_for_a_callback_gets_one_and_a_mail_is_a_link_that_op
     assert call("GET", link, key="").status == 302
 
 
-def test_the_page_takes_a_key_and_keeps_it_as_long_as_was_asked(keyed: Stack, pages: Pages) -> None:
-    """Below the stage's path, and with addresses of PDFs that carry a token."""
+def test_page_keeps_the_key_as_long_as_the_visitor_chose(keyed: Stack, pages: Pages) -> None:
+    """The page runs below the path of the stage, and the links to its PDFs have a token."""
     origin = keyed.endpoint.rpartition("/")[0]
     stored = "[sessionStorage.getItem('urlshot.key'), localStorage.getItem('urlshot.key')]"
     key = keyed.ready["api_key"]

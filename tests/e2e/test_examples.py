@@ -1,4 +1,4 @@
-"""The examples of README and docs/api.md, as they are printed there."""
+"""The examples of the README and of docs/api.md run as they are printed."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def run(stack: Stack, folder: Path, *command: str, **more: str) -> subprocess.Co
 
 
 def size(pdf: Path) -> list[int]:
-    """Width and height in millimetres."""
+    """Returns the width and the height of the first page in millimetres."""
     return [round(float(side) / 72 * 25.4) for side in PdfReader(pdf).pages[0].mediabox[2:]]
 
 
-def test_the_tour(stack: Stack, pages: Pages, tmp_path: Path) -> None:
+def test_tour_prints_what_it_promises(stack: Stack, pages: Pages, tmp_path: Path) -> None:
     done = run(stack, tmp_path, "sh", "-eu", str(EXAMPLES / "tour.sh"), PAGE=pages.url("/tour"))
     assert done.returncode == 0, done.stderr
     accepted, job, report, batch = done.stdout.splitlines()
@@ -39,7 +39,9 @@ def test_the_tour(stack: Stack, pages: Pages, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [(sys.executable, "print_pages.py"), ("node", "print-pages.mjs")])
-def test_a_program_prints_pages(stack: Stack, pages: Pages, tmp_path: Path, command: tuple[str, str]) -> None:
+def test_program_prints_pages_and_shows_a_refusal(
+    stack: Stack, pages: Pages, tmp_path: Path, command: tuple[str, str]
+) -> None:
     program, file = command
     urls = [pages.url(f"/{file}/{number}") for number in (1, 2)]
     done = run(stack, tmp_path, program, str(EXAMPLES / file), *urls)

@@ -1,4 +1,4 @@
-"""Functions killed and the broker frozen, in the whole local stack: nothing is lost, nothing is sent twice."""
+"""Functions are killed and the broker is frozen in the whole local stack: no job is lost, no mail is sent twice."""
 
 from __future__ import annotations
 
@@ -6,23 +6,16 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import RENDERS, Pages, Stack, call, eventually, kill
+from tests.e2e.conftest import RENDERS, Pages, Stack, call, eventually, kill, processes_of_run
 
 
 @contextmanager
 def frozen_broker(stack: Stack) -> Iterator[None]:
-    """Stops the broker's process for a while, as a network does that drops everything."""
-    folder = str(Path(stack.ready["logs"]).parent)
-    [broker] = [
-        int(process.name)
-        for process in Path("/proc").glob("[0-9]*")
-        if "beam.smp" in (command := (process / "cmdline").read_text(errors="replace"))
-        and folder in command + (process / "environ").read_text(errors="replace")
-    ]
+    """Stops the broker's process for a while, which looks like a network that drops all packets."""
+    [broker] = [pid for pid, command in processes_of_run(stack.folder) if "beam.smp" in command]
     os.kill(broker, signal.SIGSTOP)
     try:
         yield
@@ -31,7 +24,7 @@ def frozen_broker(stack: Stack) -> Iterator[None]:
 
 
 def kill_busy(stack: Stack, function: str) -> None:
-    """Kills the function's instances that work on something."""
+    """Kills the instances of a function that are handling an event."""
     busy = eventually(
         lambda: [one for one in stack.instances(function) if one["state"] == "busy"], f"a busy {function}"
     )
@@ -40,7 +33,7 @@ def kill_busy(stack: Stack, function: str) -> None:
 
 
 @pytest.mark.timeout(180)
-def test_dispatch_killed_while_it_waits_for_a_slot(stack: Stack, pages: Pages) -> None:
+def test_message_survives_a_dispatch_killed_while_it_waits_for_a_slot(stack: Stack, pages: Pages) -> None:
     paths = [f"/killed-dispatch-holds-{number}" for number in range(RENDERS)]
     gates = [pages.hold(path) for path in paths]
     try:
@@ -57,7 +50,7 @@ def test_dispatch_killed_while_it_waits_for_a_slot(stack: Stack, pages: Pages) -
 
 
 @pytest.mark.timeout(180)
-def test_render_killed_is_tried_again(stack: Stack, pages: Pages) -> None:
+def test_job_of_a_killed_render_is_tried_again(stack: Stack, pages: Pages) -> None:
     arrived, go = pages.hold("/killed-render")
     job = stack.post(pages.url("/killed-render")).json()["id"]
     assert arrived.wait(60)

@@ -1,4 +1,4 @@
-"""schemathesis against the whole stack: no answer but those that the contract has, whatever is asked."""
+"""schemathesis fuzzes the whole stack, and every answer conforms to the contract."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ FOLDER = Path(__file__).with_name("fuzz")
 
 
 def fuzz(stack: Stack, page: str, scratch: Path, seconds: int, *arguments: str) -> None:
-    """One run on a stack; of the contract as it is for us, where nothing may be added to an answer.
+    """Runs schemathesis against a stack that has one job that is done and one that failed.
 
-    Jobs that are there for it: one that was done, and one that failed.
+    It uses the contract without unknown fields, because our own answers must not have any.
     """
     jobs = [stack.ended(stack.post(url).json()["id"])["id"] for url in (page, stack.pages.url("/status/404"))]
     (scratch / "openapi.json").write_text(json.dumps(CONTRACT.closed))
@@ -41,23 +41,23 @@ def fuzz(stack: Stack, page: str, scratch: Path, seconds: int, *arguments: str) 
     assert "No issues found" in done.stdout
 
 
-def test_the_endpoint_gives_its_own_description_with_its_own_address(stack: Stack) -> None:
+def test_contract_at_the_endpoint_resolves_to_its_address(stack: Stack) -> None:
     where = f"{stack.endpoint}/openapi.json"
     found = call("GET", where)
     assert found.status == 200
     assert found.json() == json.loads(FILE.read_text("utf-8"))
-    # Whoever reads it appends a call's path to this, without the slash at its end.
+    # Readers remove the slash at the end and append the path of a call.
     assert urljoin(where, found.json()["servers"][0]["url"]).rstrip("/") == stack.endpoint
 
 
 @pytest.mark.timeout(200)
-def test_whatever_is_asked_the_answer_is_one_of_the_contract(stack: Stack, pages: Pages, tmp_path: Path) -> None:
+def test_answers_conform_to_the_contract(stack: Stack, pages: Pages, tmp_path: Path) -> None:
     fuzz(stack, pages.url("/fuzz"), tmp_path, 180, "--max-examples", "10")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1000)
-def test_the_same_for_long_with_keys_and_deletion(pages: Pages, tmp_path: Path) -> None:
+def test_answers_conform_to_the_contract_in_a_long_run_with_keys(pages: Pages, tmp_path: Path) -> None:
     stack = start(pages, tmp_path / "ready.json", "--param", "RetryDelays=1,2", "--param", "RequireApiKey=true")
     try:
         fuzz(stack, pages.url("/fuzz-long"), tmp_path, 900, "--max-examples", "300", "--seed", "2")

@@ -1,4 +1,4 @@
-"""The README's first command, as a process of its own."""
+"""`make pdf`, the first command of the README, runs as a process of its own."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ async def run(*arguments: str, **environment: str) -> tuple[int, str]:
 
 
 @pytest.mark.timeout(150)
-async def test_the_demo_page_by_a_broker_that_is_there_already(tmp_path: Path) -> None:
-    """With URLSHOT_AMQP_URL no broker of our own is started; the rest is the same."""
+async def test_demo_page_is_printed_with_an_existing_broker(tmp_path: Path) -> None:
+    """With URLSHOT_AMQP_URL the command starts no broker. Everything else is the same."""
     node = Rabbit(tmp_path / "node", lambda _: None)
     await node.start("somebody", "somebodys-password")
     try:
@@ -47,7 +47,7 @@ async def test_the_demo_page_by_a_broker_that_is_there_already(tmp_path: Path) -
 
 
 @pytest.mark.timeout(150)
-async def test_a_url_that_may_not_be_fetched_ends_with_its_reason(tmp_path: Path) -> None:
+async def test_forbidden_url_ends_with_its_reason(tmp_path: Path) -> None:
     code, output = await run("--url", "http://192.168.0.1/", "--out", str(tmp_path / "out.pdf"))
     assert code == 1
     assert "not on the public internet" in output

@@ -1,4 +1,4 @@
-"""The page at / in a real browser, against the whole stack: what people do with it, and what strangers cannot."""
+"""The page at / works in a real browser against the whole stack, and strangers' texts cannot harm it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Arrive = Callable[..., Visitor]
 
 @pytest.fixture
 def arrive(browser: Browser, stack: Stack) -> Iterator[Arrive]:
-    """Opens the page in a browser of its own; at the end nothing may have gone wrong, and nobody else been asked."""
+    """Opens the page in a fresh browser context; at the end, checks for errors and requests to other origins."""
     visitors: list[Visitor] = []
 
     def arrive(script: str = "", **context: Any) -> Visitor:
@@ -45,7 +45,7 @@ def arrive(browser: Browser, stack: Stack) -> Iterator[Arrive]:
         visitor.leave(stack.endpoint, stack.ready["aws_endpoint"])
 
 
-def test_a_pasted_address_becomes_a_pdf(arrive: Arrive, stack: Stack, pages: Pages) -> None:
+def test_pasted_address_becomes_a_pdf(arrive: Arrive, stack: Stack, pages: Pages) -> None:
     visitor = arrive()
     page = visitor.page
     visitor.ask(pages.url("/pasted"))
@@ -55,7 +55,7 @@ def test_a_pasted_address_becomes_a_pdf(arrive: Arrive, stack: Stack, pages: Pag
     assert visitor.focused() == "Page /pasted"
     expect(page.get_by_role("status")).to_contain_text("Complete")
 
-    # No viewer here, so a link; where there is one, a frame.
+    # This browser has no PDF viewer, so the page shows a link in place of a frame.
     link = job.get_by_role("link", name="Open the PDF").get_attribute("href") or ""
     assert "This is /pasted" in PdfReader(io.BytesIO(call("GET", link).body)).pages[0].extract_text()
     with page.expect_download() as download:
@@ -68,9 +68,9 @@ def test_a_pasted_address_becomes_a_pdf(arrive: Arrive, stack: Stack, pages: Pag
     assert pages.hits["/pasted"] == 2
 
 
-def test_the_pdf_is_framed_from_the_storage_alone(arrive: Arrive, stack: Stack, pages: Pages) -> None:
+def test_pdf_is_framed_from_the_storage_alone(arrive: Arrive, stack: Stack, pages: Pages) -> None:
     visitor = arrive(VIEWER)
-    with visitor.page.expect_download():  # what the shell makes of a PDF in a frame
+    with visitor.page.expect_download():  # the headless shell downloads a PDF in a frame
         visitor.ask(pages.url("/framed"))
     frame = visitor.page.locator("iframe")
     assert (frame.get_attribute("src") or "").startswith(f"{stack.ready['aws_endpoint']}/")
@@ -82,7 +82,7 @@ def test_the_pdf_is_framed_from_the_storage_alone(arrive: Arrive, stack: Stack, 
     expect(visitor.page.get_by_role("button", name="Show")).to_have_attribute("aria-expanded", "false")
 
 
-def test_the_lasting_link_is_copied(arrive: Arrive, stack: Stack, pages: Pages) -> None:
+def test_copied_link_is_the_lasting_one(arrive: Arrive, stack: Stack, pages: Pages) -> None:
     visitor = arrive(permissions=["clipboard-read", "clipboard-write"])
     visitor.ask(pages.url("/copied"))
     visitor.page.get_by_role("button", name="Copy link").click()
@@ -92,7 +92,7 @@ def test_the_lasting_link_is_copied(arrive: Arrive, stack: Stack, pages: Pages) 
     assert call("GET", call("GET", link).headers["Location"]).body.startswith(b"%PDF")
 
 
-def test_many_addresses_at_once(arrive: Arrive, pages: Pages) -> None:
+def test_many_addresses_become_a_batch(arrive: Arrive, pages: Pages) -> None:
     visitor = arrive()
     page = visitor.page
     pages.documents["/many/blank"] = "<!doctype html><title>Blank</title>"
@@ -115,7 +115,7 @@ def test_many_addresses_at_once(arrive: Arrive, pages: Pages) -> None:
     expect(page.get_by_text("Nothing here yet.")).to_be_visible()
 
 
-def test_a_failure_comes_with_its_remedy(arrive: Arrive, pages: Pages) -> None:
+def test_failure_is_shown_with_its_remedy(arrive: Arrive, pages: Pages) -> None:
     visitor = arrive()
     url = pages.url("/status/404?page")
     visitor.ask(url)
@@ -124,14 +124,14 @@ def test_a_failure_comes_with_its_remedy(arrive: Arrive, pages: Pages) -> None:
     expect(job.get_by_text("404.")).to_be_visible()
     expect(job.get_by_text("Check that the URL opens in a browser.")).to_be_visible()
     expect(job.get_by_role("button", name="Show")).to_be_hidden()
-    visitor.ask(url)  # so soon it is answered with that failure
+    visitor.ask(url)  # a request this soon is answered with that failure
     expect(job.get_by_text("Check that the URL opens in a browser.")).to_be_visible()
     job.get_by_role("button", name="Remove").click()
     expect(job).to_have_count(0)
     assert visitor.focused() == "Your PDFs"
 
 
-def test_options_are_sent_where_they_differ_and_refused_at_their_field(arrive: Arrive, pages: Pages) -> None:
+def test_changed_options_are_sent_and_refusals_are_shown_at_their_field(arrive: Arrive, pages: Pages) -> None:
     visitor = arrive()
     page = visitor.page
     page.get_by_role("combobox", name="Paper").select_option("A5")
@@ -149,7 +149,7 @@ def test_options_are_sent_where_they_differ_and_refused_at_their_field(arrive: A
     page.get_by_text("More options").click()
     visitor.ask(pages.url("/options"))
     wrong = page.get_by_label("Pages", exact=True)
-    expect(wrong).to_be_focused()  # and unfolded, or it could not be
+    expect(wrong).to_be_focused()  # so its section is unfolded too
     expect(wrong).to_have_accessible_description(
         re.compile("^“Pages”: contains '3-1', which is neither a page nor an ascending range")
     )
@@ -179,7 +179,7 @@ def test_options_are_sent_where_they_differ_and_refused_at_their_field(arrive: A
     assert "1 / 1" in pdf.pages[0].extract_text() and "This is" not in pdf.pages[0].extract_text()
 
 
-def test_the_list_outlives_a_reload_and_garbage_and_the_lack_of_storage(arrive: Arrive, pages: Pages) -> None:
+def test_list_survives_a_reload_and_garbage_and_missing_storage(arrive: Arrive, pages: Pages) -> None:
     visitor = arrive()
     page = visitor.page
     visitor.ask(pages.url("/kept"))
@@ -210,7 +210,7 @@ def test_the_list_outlives_a_reload_and_garbage_and_the_lack_of_storage(arrive: 
     expect(locked.job("Page /kept").get_by_text("Complete")).to_be_visible()
 
 
-def test_strangers_texts_are_texts(arrive: Arrive, pages: Pages) -> None:
+def test_strangers_texts_are_shown_as_plain_text(arrive: Arrive, pages: Pages) -> None:
     title = HOSTILE.replace("&", "&amp;").replace("<", "&lt;")
     script = f"console.error({json.dumps(HOSTILE)})".replace("</", "<\\/")
     pages.documents["/hostile"] = f"<!doctype html><title>{title}</title><h1>Hello</h1><script>{script}</script>"
@@ -227,7 +227,7 @@ def test_strangers_texts_are_texts(arrive: Arrive, pages: Pages) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") == 320
 
 
-def test_with_the_keyboard_alone(arrive: Arrive, pages: Pages) -> None:
+def test_page_works_with_the_keyboard_alone(arrive: Arrive, pages: Pages) -> None:
     visitor = arrive()
     page = visitor.page
     keys = page.keyboard
@@ -266,11 +266,11 @@ def test_with_the_keyboard_alone(arrive: Arrive, pages: Pages) -> None:
     keys.press("Shift+Tab")
     keys.press("Enter")
     expect(job).to_have_count(0)
-    tab_to("")  # there is a way on from here
+    tab_to("")  # the focus is not trapped here
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_stands_in_the_way_of_assistive_technology(arrive: Arrive, pages: Pages, scheme: str) -> None:
+def test_page_has_no_accessibility_violations(arrive: Arrive, pages: Pages, scheme: str) -> None:
     pages.documents["/incomplete"] = (
         "<!doctype html><title>Incomplete</title><h1>A</h1><img src='/status/404'>" + "text " * 99
     )
@@ -302,7 +302,7 @@ def test_nothing_stands_in_the_way_of_assistive_technology(arrive: Arrive, pages
 
 
 @pytest.mark.parametrize("width", [320, 390])
-def test_a_phone_needs_no_scrolling_sideways(arrive: Arrive, pages: Pages, width: int) -> None:
+def test_phone_needs_no_sideways_scrolling(arrive: Arrive, pages: Pages, width: int) -> None:
     visitor = arrive(viewport={"width": width, "height": 700}, has_touch=True)
     visitor.ask(pages.url("/phone/" + "a" * 300))
     expect(visitor.page.get_by_role("article").get_by_text("Complete")).to_be_visible()
@@ -316,8 +316,8 @@ def test_a_phone_needs_no_scrolling_sideways(arrive: Arrive, pages: Pages, width
     assert visitor.page.locator("body").evaluate(small) == 0
 
 
-def test_polls_with_pauses_and_not_while_it_is_hidden_and_not_for_ever(arrive: Arrive) -> None:
-    """By a clock that the test turns, and an endpoint that is never done."""
+def test_page_polls_with_pauses_and_stops_while_hidden_or_after_a_time(arrive: Arrive) -> None:
+    """The test controls the browser's clock, and the endpoint's job never ends."""
     visitor = arrive()
     page = visitor.page
     page.clock.install(time=0)
@@ -334,11 +334,11 @@ def test_polls_with_pauses_and_not_while_it_is_hidden_and_not_for_ever(arrive: A
             problem = {"title": "There are too many requests", "detail": "There are too many requests."}
             route.fulfill(status=429, json=problem, headers={"Retry-After": "9"})
         else:
-            # Each answer is another, so that it can be seen to have come.
+            # The attempt differs in each answer, so that the page shows which answer came last.
             route.fulfill(json={**job, "attempt": len(looks)}, headers={"Retry-After": "7"})
 
     def turn(seconds: float, count: int, text: str | re.Pattern[str]) -> None:
-        """After so many more seconds there were so many looks, and the job's line says what came of the last."""
+        """Advances the clock; then there have been `count` polls, and the job's line shows `text`."""
         page.clock.run_for(int(seconds * 1000))
         expect(page.get_by_role("article").get_by_text(text)).to_be_visible()
         assert len(looks) == count
@@ -366,7 +366,7 @@ def test_polls_with_pauses_and_not_while_it_is_hidden_and_not_for_ever(arrive: A
     turn(0, 7, "Printing, try 7")
 
 
-def test_without_scripts_the_form_is_a_form(browser: Browser, stack: Stack, pages: Pages) -> None:
+def test_form_works_without_scripts(browser: Browser, stack: Stack, pages: Pages) -> None:
     page = browser.new_context(java_script_enabled=False).new_page()
     page.goto(stack.endpoint)
     page.get_by_label("Address of the page").fill(pages.url("/plain"))

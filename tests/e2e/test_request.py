@@ -1,4 +1,4 @@
-"""Requests through the whole stack: HTTP, S3, RabbitMQ, Chromium, EventBridge and its consumers."""
+"""Requests pass through the whole stack: HTTP, S3, RabbitMQ, Chromium, EventBridge and its consumers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def text_of(pdf: bytes) -> str:
     return "\n".join(page.extract_text() for page in PdfReader(io.BytesIO(pdf)).pages)
 
 
-def test_a_miss_is_rendered_and_then_a_hit(stack: Stack, pages: Pages) -> None:
+def test_miss_is_rendered_and_then_a_hit(stack: Stack, pages: Pages) -> None:
     url = pages.url("/miss")
     accepted = stack.post(url)
     assert accepted.status == 202
@@ -48,7 +48,7 @@ def test_a_miss_is_rendered_and_then_a_hit(stack: Stack, pages: Pages) -> None:
     assert pages.hits["/miss"] == 1
 
 
-def test_the_fan_out_hears_of_a_success(stack: Stack, pages: Pages) -> None:
+def test_success_reaches_all_consumers(stack: Stack, pages: Pages) -> None:
     url = pages.url("/heard")
     job = stack.post(url).json()["id"]
     [line] = eventually(lambda: stack.log_lines("LogFunction", job), "the log line")
@@ -61,7 +61,7 @@ def test_the_fan_out_hears_of_a_success(stack: Stack, pages: Pages) -> None:
     assert metric["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "urlshot"
 
 
-def test_a_page_that_answers_404_fails_and_everyone_hears_of_it(stack: Stack, pages: Pages) -> None:
+def test_page_that_answers_404_fails_and_reaches_all_consumers(stack: Stack, pages: Pages) -> None:
     url = pages.url("/status/404/heard")
     job = stack.ended(stack.post(url).json()["id"])
     assert (job["state"], job["error"]["code"], job["error"]["retryable"]) == ("failed", "page_status", False)
@@ -81,7 +81,7 @@ def test_a_page_that_answers_404_fails_and_everyone_hears_of_it(stack: Stack, pa
     assert call("GET", f"{stack.endpoint}/pdf/{job['id']}/file").json()["code"] == "pdf_not_found"
 
 
-def test_a_server_that_refuses_is_tried_again_and_then_kept_among_the_dead(stack: Stack, pages: Pages) -> None:
+def test_unknown_host_is_tried_again_and_then_becomes_a_dead_letter(stack: Stack, pages: Pages) -> None:
     job = stack.ended(stack.post("http://closed.invalid/").json()["id"])
     assert (job["state"], job["error"]["code"], job["attempt"]) == ("failed", "name_not_found", 3)
     channel = stack.channel()
@@ -91,7 +91,7 @@ def test_a_server_that_refuses_is_tried_again_and_then_kept_among_the_dead(stack
     channel.connection.close()
 
 
-def test_curl_saves_a_pdf_by_the_talks_direct_download(stack: Stack, pages: Pages, tmp_path: Path) -> None:
+def test_curl_saves_a_pdf_by_direct_download(stack: Stack, pages: Pages, tmp_path: Path) -> None:
     out = tmp_path / "x.pdf"
     url = f"{stack.endpoint}/pdf?url={pages.url('/direct')}&landscape=true&format=A5"
     done = subprocess.run(["curl", "-sSL", "--fail", "-o", out, url], capture_output=True, timeout=60, check=False)
@@ -101,7 +101,7 @@ def test_curl_saves_a_pdf_by_the_talks_direct_download(stack: Stack, pages: Page
     assert [round(float(side) / 72 * 25.4) for side in page.mediabox[2:]] == [210, 148]
 
 
-def test_a_hundred_at_once_make_one_render(stack: Stack, pages: Pages) -> None:
+def test_hundred_equal_requests_make_one_render(stack: Stack, pages: Pages) -> None:
     _, go = pages.hold("/hundred")
     url = pages.url("/hundred")
     with ThreadPoolExecutor(100) as threads:
@@ -117,7 +117,7 @@ def test_a_hundred_at_once_make_one_render(stack: Stack, pages: Pages) -> None:
 
 
 def test_fast_page_does_not_wait_for_slow_ones(stack: Stack, pages: Pages) -> None:
-    """All slots but one are held by pages whose server does not answer."""
+    """Pages whose server does not answer hold all slots but one."""
     slow = [f"/slow-{number}" for number in range(RENDERS - 1)]
     gates = [pages.hold(path) for path in slow]
     jobs = [stack.post(pages.url(path)).json()["id"] for path in slow]
@@ -133,7 +133,7 @@ def test_fast_page_does_not_wait_for_slow_ones(stack: Stack, pages: Pages) -> No
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("number", [60, pytest.param(500, marks=pytest.mark.slow)])
 def test_single_request_does_not_wait_behind_a_batch(stack: Stack, pages: Pages, number: int) -> None:
-    """Bulk jobs hold every slot that they may have, and the rest of them wait in their own queue."""
+    """Bulk jobs hold every slot that they may use, and the others wait in their own queue."""
     held = [f"/status/404/bulk-held-{number}-{index}" for index in range(RENDERS - 1)]
     gates = [pages.hold(path) for path in held]
     paths = held + [f"/status/404/bulk-{number}-{index}" for index in range(number - len(held))]
@@ -145,7 +145,7 @@ def test_single_request_does_not_wait_behind_a_batch(stack: Stack, pages: Pages,
     before = sum(pages.hits[path] for path in paths)
     single = stack.ended(stack.post(pages.url(f"/single-{number}")).json()["id"])
     assert (single["state"], single["priority"]) == ("done", "normal")
-    # a job of the batch that a person asks for as well does not wait any more either
+    # a job of the batch that a single request asks for too does not wait any longer
     last = stack.post(pages.url(paths[-1])).json()
     assert last["priority"] == "normal"
     assert stack.ended(last["id"])["state"] == "failed"
@@ -157,12 +157,12 @@ def test_single_request_does_not_wait_behind_a_batch(stack: Stack, pages: Pages,
     assert {pages.hits[path] for path in paths} == {1}
 
 
-def test_report_says_where_the_time_went(stack: Stack, pages: Pages) -> None:
+def test_report_has_the_phases_before_the_render(stack: Stack, pages: Pages) -> None:
     job = stack.ended(stack.post(pages.url("/phases")).json()["id"])
     assert list(job["report"]["phases"])[:4] == ["queue", "wait", "hand_over", "start"]
 
 
-def test_one_request_can_be_followed_through_the_logs(stack: Stack, pages: Pages) -> None:
+def test_correlation_id_follows_a_request_through_the_logs(stack: Stack, pages: Pages) -> None:
     accepted = stack.post(pages.url("/followed"))
     job, request = accepted.json()["id"], accepted.headers["X-Request-Id"]
     stack.ended(job)
@@ -170,21 +170,21 @@ def test_one_request_can_be_followed_through_the_logs(stack: Stack, pages: Pages
         assert [line for line in stack.log_lines(function, job) if line.get("correlation_id") == request], function
 
 
-def test_any_amqp_client_gets_its_pdf_and_hears_of_it(stack: Stack, pages: Pages) -> None:
-    """The talk's producer and the talk's mail consumer, with nothing of ours but the names."""
+def test_any_amqp_client_gets_its_pdf_and_the_completion(stack: Stack, pages: Pages) -> None:
+    """The producer and the mail consumer of the talk use no code of ours, only the names."""
     url = pages.url("/amqp")
     channel = stack.channel()
     channel.queue_declare("generate_shot_mail", exclusive=True)
     channel.queue_bind("generate_shot_mail", "shot_direct", "shot_direct.completed")
-    for _ in range(2):  # the second finds the PDF there
+    for _ in range(2):  # the PDF exists for the second message
         channel.basic_publish(
             amqp.Message(json.dumps({"url": url}).encode(), delivery_mode=2),
             exchange="shot_direct",
             routing_key="shot_direct.start",
             mandatory=True,
         )
-        told = eventually(lambda: channel.basic_get("generate_shot_mail", no_ack=True), "the completion")
-        detail = json.loads(told.body)
+        completion = eventually(lambda: channel.basic_get("generate_shot_mail", no_ack=True), "the completion")
+        detail = json.loads(completion.body)
         assert (detail["url"], detail["id"], detail["key"]) == (url, job_id(url, {}), f"pdf/{job_id(url, {})}.pdf")
         assert detail["report"]["pages"] == 1
     assert detail["cached"]
@@ -193,7 +193,7 @@ def test_any_amqp_client_gets_its_pdf_and_hears_of_it(stack: Stack, pages: Pages
     channel.connection.close()
 
 
-def test_a_message_that_is_none_is_kept_with_its_reason(stack: Stack) -> None:
+def test_malformed_message_becomes_a_dead_letter_with_its_reason(stack: Stack) -> None:
     channel = stack.channel()
     channel.basic_publish(amqp.Message(b"hello"), exchange="shot_direct", routing_key="shot_direct.start")
     dead = eventually(lambda: channel.basic_get("generate_shot_dead", no_ack=True), "the dead letter")
@@ -246,19 +246,19 @@ def test_bad_input_is_a_problem_that_names_the_field(
 
 
 @pytest.mark.parametrize("path", ["/pdf/" + "0" * 40, "/pdf/nonsense", "/pdf/" + "0" * 40 + "/file", "/no/such/path"])
-def test_what_is_not_there_is_a_404(stack: Stack, path: str) -> None:
+def test_unknown_path_is_a_404(stack: Stack, path: str) -> None:
     answer = call("GET", stack.endpoint + path)
     assert (answer.status, answer.headers["Content-Type"]) == (404, "application/problem+json")
     assert answer.headers["x-amzn-RequestId"]
     assert answer.json()["code"] in ("not_found", "pdf_not_found")
 
 
-def test_health_names_its_parts(stack: Stack) -> None:
+def test_health_names_its_checks(stack: Stack) -> None:
     answer = call("GET", f"{stack.endpoint}/health")
     assert (answer.status, answer.json()) == (200, {"status": "ok", "checks": {"queue": "ok", "storage": "ok"}})
 
 
-def test_a_new_render_can_be_asked_for_and_the_older_pdf_stays_until_it_is_there(stack: Stack, pages: Pages) -> None:
+def test_older_pdf_stays_until_the_new_render_is_done(stack: Stack, pages: Pages) -> None:
     url = pages.url("/again")
     first = stack.ended(stack.post(url).json()["id"])
     arrived, go = pages.hold("/again")
@@ -273,7 +273,7 @@ def test_a_new_render_can_be_asked_for_and_the_older_pdf_stays_until_it_is_there
     assert pages.hits["/again"] == 2
 
 
-def test_a_page_behind_a_login_is_a_private_job(stack: Stack, pages: Pages) -> None:
+def test_page_behind_a_login_is_printed_by_a_private_job(stack: Stack, pages: Pages) -> None:
     url = pages.url("/members/invoice")
     assert stack.ended(stack.post(url).json()["id"])["error"]["code"] == "page_status"
     private = {

@@ -1,4 +1,4 @@
-"""Thousands of requests of every kind at once: whatever is asked, the answer is the contract's and none is a 5xx."""
+"""Thousands of mixed requests run in parallel: every answer conforms to the contract, and none is a 5xx."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.e2e.conftest import Answer, Pages, Stack, call, eventually
 REQUESTS = 2000
 SIDE_BY_SIDE = 12
 NEW_PAGES = 150
-"""Different pages among all that is asked for, so that most requests join or hit."""
+"""The number of different pages, so that most requests join a job or hit a PDF."""
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_two_thousand_mixed_requests_without_a_5xx(stack: Stack, pages: Pages) -> None:
+def test_two_thousand_mixed_requests_get_no_5xx(stack: Stack, pages: Pages) -> None:
     drawn = random.Random(42)
     known: list[str] = [str(stack.post(pages.url("/soak-first")).json()["id"])]
 
@@ -37,7 +37,7 @@ def test_two_thousand_mixed_requests_without_a_5xx(stack: Stack, pages: Pages) -
     kinds: dict[str, tuple[int, Callable[[], Answer]]] = {
         "ask": (30, lambda: asked(stack.post(page()))),
         "ask with options": (5, lambda: asked(stack.post(page(), options={"format": drawn.choice(["A5", "Letter"])}))),
-        "ask anew": (1, lambda: asked(stack.post(page(), max_age=0))),
+        "ask again": (1, lambda: asked(stack.post(page(), max_age=0))),
         "batch": (2, lambda: call("POST", f"{stack.endpoint}/pdf/batch", {"requests": [{"url": page()}] * 10})),
         "refused": (8, lambda: stack.post(drawn.choice(["http://10.0.0.1/", "ftp://x/", "nonsense", ""]))),
         "no json": (4, lambda: call("POST", f"{stack.endpoint}/pdf", data=drawn.randbytes(drawn.randrange(200)))),
@@ -64,7 +64,7 @@ def test_two_thousand_mixed_requests_without_a_5xx(stack: Stack, pages: Pages) -
     assert sum(seen.values()) == REQUESTS
     assert {kind for kind, _ in seen} == set(kinds)
     assert not {(kind, status): number for (kind, status), number in seen.items() if status >= 500}
-    # And all that was taken in comes to its end, each page rendered as often as it was asked for anew, and no more.
+    # Every accepted job ends.
     for job in set(known):
         assert stack.ended(job)["state"] == "done"
     channel = stack.channel()

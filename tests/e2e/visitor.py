@@ -1,4 +1,4 @@
-"""A real browser, and someone in it who looks at the page at / and notes what the browser complains of."""
+"""A visitor uses the page at / in a real browser and collects the browser's errors and warnings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from playwright_aws_lambda import Layer
 from tests.e2e.conftest import PROJECT
 
 PATIENCE = 30_000
-"""Milliseconds for what is to be seen in a moment; generous, because machines stall."""
+"""Milliseconds to wait for a thing that appears within moments; generous, because machines stall."""
 
 WATCH = """
 addEventListener("securitypolicyviolation", (event) => console.error(event.violatedDirective, event.blockedURI));
@@ -25,7 +25,7 @@ addEventListener("securitypolicyviolation", (event) => console.error(event.viola
 
 @contextmanager
 def open_browser() -> Iterator[Browser]:
-    """The layer's headless shell; it has no PDF viewer."""
+    """Starts the layer's headless shell, which has no PDF viewer."""
     layer = Layer.at(Path(os.environ.get("URLSHOT_CHROMIUM_LAYER", PROJECT / ".urlshot" / "layers" / "ChromiumLayer")))
     environment = {
         "LD_LIBRARY_PATH": str(layer.libraries),
@@ -41,13 +41,13 @@ def open_browser() -> Iterator[Browser]:
 
 @dataclass
 class Visitor:
-    """Someone at the page: what they see, what the browser complains of, and whom it talks to."""
+    """A visitor of the page, with the errors of the browser, the origins of its requests and the API keys it sent."""
 
     page: Page
     complaints: list[str] = field(default_factory=list)
     origins: set[str] = field(default_factory=set)
     keys: set[tuple[str, str]] = field(default_factory=set)
-    """Origin and value of every x-api-key that was sent."""
+    """The origin and the value of every x-api-key that the browser sent."""
 
     def __post_init__(self) -> None:
         self.page.on("console", self._on_console)
@@ -57,21 +57,21 @@ class Visitor:
 
     @classmethod
     def of(cls, browser: Browser, script: str = "", **context: Any) -> Visitor:
-        """A visitor with a browser profile of their own; `script` runs before the page's."""
+        """Returns a visitor with a fresh browser context; `script` runs before the page's scripts."""
         page = browser.new_context(**context).new_page()
         page.set_default_timeout(PATIENCE)
         page.add_init_script(WATCH + script)
         return cls(page)
 
     def leave(self, *origins: str) -> None:
-        """Nothing may have gone wrong, nobody but these been asked, and a key been shown to the first of them only."""
+        """Closes the context, and checks for errors, other origins than these, and keys sent to any but the first."""
         self.page.context.close()
         assert self.complaints == []
         assert self.origins <= set(origins)
         assert {origin for origin, _ in self.keys} <= {origins[0]}
 
     def _on_console(self, message: ConsoleMessage) -> None:
-        # Chromium says of every problem answer that it is none of a success.
+        # Chromium logs an error for every answer that is not a success, and problems are such answers.
         if message.type in ("error", "warning") and not message.text.startswith("Failed to load resource"):
             self.complaints.append(message.text)
 
@@ -86,7 +86,7 @@ class Visitor:
         self.page.get_by_role("button", name="Make").click()
 
     def job(self, name: str) -> Locator:
-        """The card of the job with this title or address."""
+        """Returns the card of the job with this title or address."""
         return self.page.get_by_role("article", name=name)
 
     def focused(self) -> str:

@@ -1,4 +1,4 @@
-"""Lambda's image and a running local stack, for tests of what `sam build` made; `make sam-test` runs them."""
+"""Lambda's image and a running local stack, for tests of the result of `sam build`; `make sam-test` runs them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def event(name: str) -> dict[str, Any]:
-    """An event as it is shipped."""
+    """Returns an event of tests/events."""
     return dict(json.loads((EVENTS / f"{name}.json").read_text("utf-8")))
 
 
@@ -55,7 +55,7 @@ def stack(image: str, pages: Pages, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def sam_local(image: str, command: str, *arguments: str | Path, variables: str | None = None) -> list[str | Path]:
-    """A command line of `sam local` on what is built."""
+    """Returns a command line of `sam local` that uses the built functions."""
     return [
         *(SAM, "local", command, "--invoke-image", image, "--skip-pull-image"),
         *(("--env-vars", variables) if variables else ()),
@@ -64,14 +64,14 @@ def sam_local(image: str, command: str, *arguments: str | Path, variables: str |
 
 
 def sam_environment() -> dict[str, str]:
-    """An environment without an account."""
+    """Returns an environment without an AWS account."""
     none = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "AWS_DEFAULT_REGION": "us-east-1"}
     return {**os.environ, **none, "SAM_CLI_TELEMETRY": "0"}
 
 
 @pytest.fixture
 def invoke(image: str, tmp_path: Path, request: pytest.FixtureRequest) -> Invoke:
-    """`sam local invoke` of a function with an event, by what a running stack says; its answer."""
+    """Invokes a function by `sam local invoke`, with the variables of a running stack, and returns its answer."""
 
     def run(name: str, given: dict[str, Any]) -> Any:
         variables = None if name == "RenderFunction" else str(request.getfixturevalue("stack").ready["env_vars"])

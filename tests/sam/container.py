@@ -1,8 +1,8 @@
-"""A function in Lambda's image, run by Docker from what `sam build` made, under conditions that `sam local` cannot set.
+"""Runs a function, as `sam build` made it, in Lambda's image under conditions that `sam local` cannot set.
 
 The image's own bootstrap talks to the local stack's Runtime API (infra/local/runtime.py). AWS's images start it in
-place of their emulator when AWS_LAMBDA_RUNTIME_API is set; so both theirs and a stand-in with a bootstrap of its own
-can be used.
+place of their emulator when AWS_LAMBDA_RUNTIME_API is set. So AWS's images work, and so does any other image that has
+a bootstrap.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ PULL_SECONDS = 300.0
 
 LAMBDA_LIKE = (
     "--read-only",
-    *("--tmpfs", "/tmp:rw,exec,mode=1777,size=1024m"),  # noqa: S108 - the only place that Lambda lets be written
+    *("--tmpfs", "/tmp:rw,exec,mode=1777,size=1024m"),  # noqa: S108 - the only writable folder on Lambda
     *("--user", "993:990"),
     *("--cap-drop", "ALL"),
     *("--security-opt", "no-new-privileges"),
     *("--shm-size", "64k"),
 )
-"""Docker's options for what a function meets on Lambda: a user that the image does not know, no capabilities, a
-read-only file system but for /tmp, and as good as no shared memory."""
+"""Docker options for Lambda's conditions: a user that the image does not know, no capabilities, a file system that is
+read-only except for /tmp, and almost no shared memory."""
 
 
 def unavailable() -> str | None:
-    """Why no function can be run in Lambda's image here; None if it can. Fetches the image if it has to."""
+    """Returns why no function can run in Lambda's image here, or None if it can. Fetches the image if it is missing."""
     if not (BUILD / "template.yaml").is_file():
         return f"{BUILD} is not there: run `make sam`"
     if shutil.which("docker") is None:
@@ -58,7 +58,7 @@ def unavailable() -> str | None:
 
 
 def _failure(*command: str) -> str:
-    """The last line of what a command that failed says; nothing if it did not."""
+    """Runs a command and returns the last line of its error output if it failed, and an empty string otherwise."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PULL_SECONDS, check=False)
     except subprocess.TimeoutExpired:
@@ -67,29 +67,29 @@ def _failure(*command: str) -> str:
 
 
 def built_functions() -> Mapping[str, Function]:
-    """The template's functions. Their addresses lead nowhere."""
+    """Returns the functions of the template. The addresses in their variables lead nowhere."""
     nowhere = LocalAddresses(aws="http://127.0.0.1:9", amqp="amqp://127.0.0.1:9", console="http://127.0.0.1:9")
     return read_wiring(Template(PROJECT / "template.yaml", nowhere, default_parameters()), nowhere).functions
 
 
 def opt_of(function: Function, scratch: Path) -> Path:
-    """The function's layers over one another, the later over the earlier, as Lambda lays them out in /opt."""
+    """Copies the layers of a function into one folder, as Lambda does in /opt: later layers replace earlier files."""
     for layer in function.layers:
         shutil.copytree(BUILD / layer, scratch / "opt", dirs_exist_ok=True, symlinks=True)
     return scratch / "opt"
 
 
 def python_command(code: str, *flags: str) -> list[str]:
-    """The command line of a program that runs in the image, by the runtime's interpreter, in place of a function."""
+    """Returns a command line that runs Python code in the image, by the runtime's interpreter, without a function."""
     here = ("--env", "PYTHONPATH=/opt/python", "--env", "LD_LIBRARY_PATH=/var/lang/lib")
     return ["docker", "run", "--rm", *flags, *here, "--entrypoint", "/var/lang/bin/python3", IMAGE, "-c", code]
 
 
 @dataclass
 class Running:
-    """A container whose function waits for events. `init_ms`: from its first process to the runtime's first question.
+    """A container whose function waits for events.
 
-    `lines` is what it logged.
+    `init_ms` is the time from the start of its first process until the runtime asks for an event. `lines` is its log.
     """
 
     instance: Instance
@@ -97,7 +97,7 @@ class Running:
     lines: list[str] = field(repr=False)
 
     async def invoke(self, event: Mapping[str, Any]) -> Answer:
-        """One event; errors of the function are in the answer."""
+        """Invokes the function with one event. The answer holds an error of the function."""
         return await self.instance.invoke(json.dumps(event).encode(), str(uuid.uuid4()))
 
 
@@ -105,9 +105,16 @@ class Running:
 async def running(
     function: Function, scratch: Path, *flags: str, variables: Mapping[str, str]
 ) -> AsyncIterator[Running]:
-    """Starts a container, with Docker's `flags` and the function's own `variables`, and removes it in the end.
+    """Starts a container, and removes it at the end.
 
-    Errors: `InitError`.
+    Args:
+        function: The function to run.
+        scratch: A folder for its layers.
+        flags: Options of `docker run`.
+        variables: The function's environment variables.
+
+    Raises:
+        InitError: The function did not start.
     """
     opt = opt_of(function, scratch)
     name, lines = f"urlshot-{uuid.uuid4().hex[:12]}", list[str]()
@@ -128,7 +135,7 @@ async def running(
         command=[
             *("docker", "run", "--rm", "--name", name, "--network", "host", "--memory", f"{function.memory}m", *flags),
             *("--volume", f"{BUILD / function.name}:/var/task:ro", "--volume", f"{opt}:/opt:ro"),
-            *(part for variable in given for part in ("--env", variable)),  # docker takes their values from its own
+            *(part for variable in given for part in ("--env", variable)),  # docker's environment has the values
             *("--entrypoint", "/var/runtime/bootstrap", IMAGE, function.handler),
         ],
         environment={**_dockers_own(), **environment},
@@ -151,7 +158,7 @@ def _dockers_own() -> dict[str, str]:
 
 
 async def _started(name: str) -> float:
-    """When the container's first process started, in seconds since 1970."""
+    """Returns when the container's first process started, in seconds since the epoch."""
     command = ["docker", "inspect", "--format", "{{.State.StartedAt}}", name]
     done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=30, check=True)
     return datetime.fromisoformat(done.stdout.strip()[:26].rstrip("Z") + "+00:00").timestamp()

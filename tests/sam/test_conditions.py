@@ -1,4 +1,4 @@
-"""The functions in Lambda's image under Lambda's conditions, which `sam local` cannot set."""
+"""The functions run in Lambda's image under Lambda's conditions, which `sam local` cannot set."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ async def test_render_makes_pdfs(image: str, tmp_path: Path) -> None:
         ("open('/dev/shm/x', 'w').write('x' * 100_000)", "No space left on device"),
     ],
 )
-def test_the_conditions_are_what_they_are_said_to_be(image: str, code: str, reason: str) -> None:
-    """Or the tests beside this one would prove nothing."""
+def test_container_has_the_conditions_of_lambda(image: str, code: str, reason: str) -> None:
+    """Without these conditions, the other tests of this file would prove nothing."""
     command = python_command(code, *LAMBDA_LIKE)
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert reason in done.stderr
 
 
 @pytest.mark.parametrize("name", sorted(set(built_functions()) - {"RenderFunction"}))
-async def test_a_function_comes_up(image: str, tmp_path: Path, name: str) -> None:
+async def test_function_starts(image: str, tmp_path: Path, name: str) -> None:
     function = built_functions()[name]
     async with running(function, tmp_path, *LAMBDA_LIKE, variables=function.environment) as container:
-        assert container.init_ms < 10_000  # what Lambda gives it
+        assert container.init_ms < 10_000  # Lambda's limit of the init phase
 
 
-async def test_api_serves_what_travels_with_it(image: str, tmp_path: Path) -> None:
+async def test_api_serves_the_files_of_its_package(image: str, tmp_path: Path) -> None:
     function = built_functions()["ApiFunction"]
     given = event("api")
     async with running(function, tmp_path, *LAMBDA_LIKE, variables=function.environment) as container:

@@ -1,4 +1,4 @@
-"""Each function as `sam local` runs it from the built artefacts, beside a running local stack."""
+"""`sam local` runs each function from the built artefacts, beside a running local stack."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ pytestmark = pytest.mark.timeout(300)
 
 
 def test_every_function_has_an_event() -> None:
-    rooms = {file.parent.name for file in (PROJECT / "functions").glob("*/app.py")}
-    assert {file.stem for file in EVENTS.glob("*.json")} == rooms
+    functions = {file.parent.name for file in (PROJECT / "functions").glob("*/app.py")}
+    assert {file.stem for file in EVENTS.glob("*.json")} == functions
 
 
-def test_render_needs_nothing_else(invoke: Invoke) -> None:
+def test_render_needs_no_other_service(invoke: Invoke) -> None:
     answer = invoke("RenderFunction", event("render"))
     assert base64.b64decode(answer["pdf"]).startswith(b"%PDF-")
     assert answer["report"]["verdict"] == "complete"
@@ -39,7 +39,7 @@ def test_api_answers(invoke: Invoke, stack: Stack) -> None:
 
 
 def test_dispatch_handles_a_message(invoke: Invoke, stack: Stack) -> None:
-    """The message's page may not be reached, so that the message goes to the dead queue at once."""
+    """The message's URL is forbidden, so the message goes to the dead queue immediately."""
     given = event("dispatch")
     [(queue, [message])] = given["rmqMessagesByQueue"].items()
     data = base64.b64encode(b'{"url": "http://10.0.0.1/"}').decode()
@@ -51,12 +51,12 @@ def test_dispatch_handles_a_message(invoke: Invoke, stack: Stack) -> None:
     channel.connection.close()
 
 
-def test_settle_drops_the_result_of_a_job_that_is_not_there(invoke: Invoke, stack: Stack) -> None:
+def test_settle_drops_the_result_of_an_unknown_job(invoke: Invoke, stack: Stack) -> None:
     assert invoke("SettleFunction", event("settle")) == {"outcome": "dropped"}
 
 
 @pytest.mark.parametrize("name", ["Log", "Metric", "Watch"])
-def test_what_answers_nothing_does_not_fail(invoke: Invoke, name: str) -> None:
+def test_function_without_an_answer_succeeds(invoke: Invoke, name: str) -> None:
     assert invoke(f"{name}Function", event(name.lower())) is None
 
 
@@ -67,13 +67,13 @@ def test_mail_is_sent(invoke: Invoke, stack: Stack) -> None:
     assert given["detail"]["url"] in mail
 
 
-def test_callback_finds_nobody_who_waits(invoke: Invoke) -> None:
+def test_callback_finds_no_subscriber(invoke: Invoke) -> None:
     assert invoke("CallbackFunction", event("callback")) == {"batchItemFailures": []}
 
 
 @pytest.fixture
 def cloudformation(image: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Where a custom resource's answers go, and those that came."""
+    """Starts a server for the answers of a custom resource; gives its URL and the list of received answers."""
     answers: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -122,7 +122,7 @@ def test_start_api_serves_the_endpoint(image: str, stack: Stack) -> None:
         assert (page.status, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
         job = call("POST", f"{base}/pdf", {"url": "https://nowhere.example/"})
         assert job.status == 202, job.body
-        assert stack.ended(job.json()["id"])["state"] == "failed"  # dispatch and render of the stack have had it
+        assert stack.ended(job.json()["id"])["state"] == "failed"  # dispatch and render of the stack handled it
     finally:
         process.terminate()
         process.wait(30)

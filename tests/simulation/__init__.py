@@ -1,1 +1,1 @@
-"""A deterministic simulation of the hand-over: the real code over simulated services, judged after each history."""
+"""A deterministic simulation of the hand-over: the real code runs over simulated services, and is checked."""

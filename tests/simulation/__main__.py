@@ -1,4 +1,4 @@
-"""`make simulate`: runs histories on all cores, and fails when anything was lost or doubled."""
+"""`make simulate` runs histories on all cores, and fails if anything was lost or doubled."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.simulation.install import installed
 
 CHUNK = 100
 SHOWN = 3
-"""Histories that go wrong and are shrunk and printed."""
+"""The number of failed histories that are shrunk and printed."""
 
 
 def run_chunk(first: int) -> tuple[Counter[str], list[tuple[int, list[Violation]]]]:
-    """Runs CHUNK histories from the seed `first` on; returns their counts, and the seeds that went wrong."""
+    """Runs CHUNK histories from the seed `first` on; returns their counts, and the seeds with violations."""
     counts: Counter[str] = Counter()
     wrong = []
-    gc.disable()  # a history leaves cycles: they are collected once a chunk
+    gc.disable()  # a history leaves reference cycles, which are collected once for each chunk
     with installed():
         for seed in range(first, first + CHUNK):
             result = history.run(seed)
@@ -37,7 +37,7 @@ def run_chunk(first: int) -> tuple[Counter[str], list[tuple[int, list[Violation]
 
 
 def chunks(first: int, histories: int, until: float) -> Iterator[int]:
-    """The first seeds of the chunks, until there are enough or the time is over."""
+    """Yields the first seed of each chunk until there are enough histories or the time `until` is reached."""
     for start in itertools.count(first, CHUNK):
         if (histories and start - first >= histories) or (until and time.monotonic() >= until):
             return
@@ -45,6 +45,7 @@ def chunks(first: int, histories: int, until: float) -> Iterator[int]:
 
 
 def show(seed: int, violations: list[Violation]) -> None:
+    """Prints the shortest history that has the first violation of a seed."""
     print(f"\n==== seed {seed}: {violations[0].kind}: {violations[0].text}; the shortest history with it:")
     with installed():
         print(history.story(history.shrink(history.record(seed), violations[0].kind)))
@@ -64,7 +65,7 @@ def main() -> int:
     wrong: list[tuple[int, list[Violation]]] = []
     said = began
     with multiprocessing.get_context("fork").Pool(cores, maxtasksperchild=200) as workers:
-        # No more chunks are under way than there are cores, so that the time can end the run.
+        # At most one chunk for each core runs, so that the run can end soon after its time is over.
         under_way = [workers.apply_async(run_chunk, (start,)) for start in itertools.islice(starts, cores)]
         while under_way:
             counts, found = under_way.pop(0).get()

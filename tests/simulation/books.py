@@ -1,7 +1,7 @@
-"""The books of a history: what was promised, what happened, and whether the two agree.
+"""Records what a history promised and what happened, and checks whether the two agree.
 
-The books see every change of the bucket as it happens, every event on the bus and every run of `render`. They know
-nothing of the product's code but the form of records and events.
+The books see every change of the bucket as it happens, every event on the bus and every run of `render`. Of the
+product's code they know the form of records and events only.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Life:
     """The state, and the sha256 of the report."""
     code: str = ""
     accepted: bool = False
-    """Its message was confirmed."""
+    """Whether the broker confirmed its message."""
     announced: bool = False
     deleted: bool = False
     taken_over: bool = False
@@ -52,7 +52,7 @@ class Life:
 
     @property
     def refused(self) -> bool:
-        """Its request got an error at once, so its end is not announced."""
+        """Whether its request got an immediate error, so that its end is not announced."""
         return self.code == "queue_unavailable"
 
 
@@ -63,18 +63,18 @@ class Books:
     lives: dict[tuple[str, str], Life] = field(default_factory=dict)
     events: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
     accepted: list[tuple[str, str]] = field(default_factory=list)
-    """Id and generation of the jobs that requests were accepted for."""
+    """The id and the generation of each job for which a request was accepted."""
     bare: list[tuple[float, str]] = field(default_factory=list)
-    """When a bare message was published, and the id of its job."""
+    """When each bare message was published, and the id of its job."""
     deletions: list[tuple[float, str]] = field(default_factory=list)
-    """When a request to delete a job began and ended, and the id."""
+    """When each request to delete a job began or ended, and the id of the job."""
     half_deleted: set[str] = field(default_factory=set)
-    """The processes that were to delete a job, and died or got an error: what they left may have no PDF."""
+    """The processes that began to delete a job, and died or got an error: a record that they left may have no PDF."""
     found: list[Violation] = field(default_factory=list)
     _withdrawn: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """The generation of the PDF that was deleted last of an id, and by which process."""
+    """The generation of the last deleted PDF of each id, and the process that deleted it."""
     settling: dict[str, tuple[dict[str, Any], timedelta]] = field(default_factory=dict)
-    """The render job that each process of `settle` is called for, and the length of a claim."""
+    """The render job that each process of `settle` handles, and the length of the lease of a claim."""
     claims: set[str] = field(default_factory=set)
     _kept: dict[str, str | None] = field(default_factory=dict)
     """The generation whose PDF each record keeps."""
@@ -86,7 +86,7 @@ class Books:
     def violation(self, kind: str, text: str) -> None:
         self.found.append(Violation(kind, text))
 
-    # ---- as it happens ----------------------------------------------------------------------------------------------
+    # ---- while it happens --------------------------------------------------------------------------------------------
 
     def object_changed(self, who: str, key: str, old: Object | None, new: Object | None) -> None:
         if key.startswith("pdf/") and old is not None and new is None:
@@ -123,7 +123,10 @@ class Books:
             life.announced = record["announced"]
 
     def _judge_settle(self, who: str, life: Life, record: dict[str, Any]) -> None:
-        """A claim is known here by when it was made, so that the product's own way of naming claims is judged too."""
+        """Checks that `settle` changes a record only by the answer of the record's own claim.
+
+        A claim is identified by its time here, so that a mistake in the product's names of claims is found.
+        """
         job, lease = self.settling[who]
         claimed = datetime.fromisoformat(job["lease_until"]) - lease
         if job["generation"] != life.generation or claimed != datetime.fromisoformat(record["started_at"]):
@@ -133,13 +136,15 @@ class Books:
         self.events.append((at, detail))
 
     def dispatched(self, who: str, deliveries: int, parked: int) -> None:
-        """A batch was handled; each of its messages may have been parked once."""
+        """Checks that a handled batch has parked each of its messages at most once."""
         if parked > deliveries:
             self.violation("multiplied", f"{who} was given {deliveries} messages and parked {parked}")
 
     def render_changed(self, what: str, claim: str) -> None:
-        """A run of a claim begins or ends. A claim holds its slot until its first answer; that Lambda runs an event
-        twice is not the product's doing."""
+        """Checks the claim and the slots when a run of a claim begins or ends.
+
+        A claim holds its slot until its first answer. A second run of the same event is Lambda's, and does not count.
+        """
         if claim not in self.claims:
             self.violation("unclaimed", f"a page is rendered for {claim}, which no record has named")
         if what == "begin" and claim not in self._over:
@@ -160,13 +165,13 @@ class Books:
     # ---- at the end -------------------------------------------------------------------------------------------------
 
     def close(self, objects: dict[str, Object], left: int) -> list[Violation]:
-        """Judges the history; `left` is how many messages are in queues other than the dead one."""
+        """Checks the whole history; `left` is the number of messages in all queues except the dead one."""
         records = {key[4:-5]: json.loads(one.body) for key, one in objects.items() if key.startswith("job/")}
         if left:
             self.violation("restless", f"{left} messages are left")
-        told = {detail["event_key"] for _, detail in self.events}
+        announced = {detail["event_key"] for _, detail in self.events}
         self.found += self._open(records)
-        self.found += self._unannounced(told)
+        self.found += self._unannounced(announced)
         self.found += self._doubled()
         self.found += self._pdfs(records, objects)
         self.found += self._promises()
@@ -177,12 +182,12 @@ class Books:
             if record["state"] in ("queued", "running"):
                 yield Violation("open", f"{self.lives[job_id, record['generation']].name} is still {record['state']}")
 
-    def _unannounced(self, told: set[str]) -> Iterator[Violation]:
+    def _unannounced(self, announced: set[str]) -> Iterator[Violation]:
         for life in self.lives.values():
             if life.end is None or life.refused:
                 continue
-            if f"{life.id}:{life.generation}:{life.end[0]}" not in told and not life.deleted:
-                how = "was taken over" if life.taken_over else "stands"
+            if f"{life.id}:{life.generation}:{life.end[0]}" not in announced and not life.deleted:
+                how = "was taken over" if life.taken_over else "was not taken over"
                 yield Violation("no event", f"{life.name} is {life.end[0]}, {how}, and no event says so")
             if not life.announced and not life.deleted and not life.taken_over:
                 yield Violation("open", f"{life.name} is {life.end[0]} and not noted as announced")
@@ -244,7 +249,7 @@ class Books:
                 yield Violation("lost", f"the bare message of {at:.2f} s for {job_id[:6]} has no event")
 
     def counts(self) -> Counter[str]:
-        """How many generations were accepted, and what became of them: done, failed, or gone (deleted, taken over)."""
+        """Counts the accepted generations by their end: done, failed, or gone (deleted or taken over)."""
         counts: Counter[str] = Counter()
         for life in self.lives.values():
             if life.accepted:

@@ -1,7 +1,8 @@
-"""RabbitMQ as the product uses it, with Lambda's event source mappings: one batch at a time for each work queue.
+"""Simulates RabbitMQ with Lambda's event source mappings, which take one batch at a time from each work queue.
 
-A message waits in a delay queue for the queue's time to live and returns to its work queue. A batch whose handler
-raises or dies returns to the front of its queue as a whole, redelivered. Confirms can be lost, publishes refused.
+A message waits in a delay queue for the queue's time to live and returns to its work queue. If the handler of a batch
+raises or dies, the whole batch returns to the front of its queue, marked as redelivered. A confirm can be lost, and a
+publish can be refused.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from tests.simulation.kernel import Kernel
 from urlshot.errors import Transient
 from urlshot.messages import COMPLETED, DEAD, EXCHANGE, FAILED, QUEUE, QUEUE_BULK, START, START_BULK, delay_queue
 
-FAULTS = ("dies", "dies after", "refused", "confirm lost", "there twice", "slow")
+FAULTS = ("dies", "dies after", "refused", "confirm lost", "published twice", "slow")
 
 ROUTES = {(EXCHANGE, START): QUEUE, (EXCHANGE, START_BULK): QUEUE_BULK}
 
@@ -28,7 +29,7 @@ class Message:
 
 
 class SimulatedBroker:
-    """The queues. `deliver` gets a batch of one work queue, and answers through the callback whether it was handled."""
+    """The simulated queues and their mappings."""
 
     def __init__(
         self,
@@ -38,7 +39,15 @@ class SimulatedBroker:
         deliver: Callable[[str, list[Message], Callable[[bool], None]], None],
         unroutable: Callable[[str], None],
     ) -> None:
-        """`steps` are the seconds of the delay queues; `unroutable` hears of a message that no queue takes."""
+        """Declares the queues.
+
+        Args:
+            kernel: The kernel of the history.
+            steps: The delays of the delay queues, in seconds.
+            batch: The largest number of messages in a batch.
+            deliver: Handles a batch of a work queue, and calls its last argument with whether it succeeded.
+            unroutable: Is called with the routing key of a message that no queue takes.
+        """
         self._kernel = kernel
         self._batch = batch
         self._deliver = deliver
@@ -49,10 +58,10 @@ class SimulatedBroker:
         self.work: dict[str, deque[Message]] = {QUEUE: deque(), QUEUE_BULK: deque()}
         self.waiting = 0
         self.parked: Counter[str] = Counter()
-        """Messages that each process has put into a delay queue."""
+        """How many messages each process has put into a delay queue."""
         self.dead: list[dict[str, object]] = []
         self.down_until = 0.0
-        """Until then no mapping fetches messages."""
+        """The time until which no mapping fetches messages, in seconds."""
         self._busy: set[str] = set()
 
     # ---- the publisher's method -------------------------------------------------------------------------------------
@@ -73,7 +82,7 @@ class SimulatedBroker:
         if fault == "refused":
             raise Transient("queue_unavailable", internal="refused")
         self.parked[name] += key in self._delays
-        for _ in range(2 if fault == "there twice" else 1):
+        for _ in range(2 if fault == "published twice" else 1):
             self._put(ROUTES.get((exchange, key), key), Message(body, correlation_id))
         if fault == "confirm lost":
             raise Transient("queue_unavailable", internal="confirm lost")
@@ -82,7 +91,7 @@ class SimulatedBroker:
     # ---- queues -----------------------------------------------------------------------------------------------------
 
     def put(self, queue: str, body: bytes, correlation_id: str = "") -> None:
-        """A message of a plain AMQP client."""
+        """Publishes a message as a plain AMQP client does."""
         self._put(queue, Message(body, correlation_id))
 
     def _put(self, queue: str, message: Message) -> None:

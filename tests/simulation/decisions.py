@@ -1,19 +1,19 @@
-"""Every random decision of a history, in one place, so that it can be replayed and shrunk."""
+"""Makes every random decision of a history, so that the history can be replayed and shrunk."""
 
 from __future__ import annotations
 
 import random
 
 STEP = 0.01
-"""Seconds of the latency that decision 0 stands for."""
+"""The latency for decision 0, in seconds."""
 
 
 class Decisions:
-    """Draws the decisions of a history from a seed, or repeats given ones.
+    """Draws the decisions of a history from a seed, or replays given ones.
 
-    Each decision is a number, and 0 is the harmless one: no fault, a short latency, the usual outcome. A decision is
-    known by its process and its place in that process, so that taking one process out of a history leaves the decisions
-    of the others as they are.
+    Each decision is a number, and 0 is the harmless one: no fault, a short latency, the usual outcome. The name of a
+    decision holds its process and its position in that process, so that the removal of one process from a history
+    does not change the decisions of the others.
     """
 
     def __init__(self, seed: int, given: dict[str, int] | None = None, *, record: bool = False) -> None:
@@ -23,13 +23,13 @@ class Decisions:
         self._record = record
         self._places: dict[str, int] = {}
         self.faults = 0.0
-        """Chance of a fault at one call; 0 heals everything."""
+        """The probability of a fault at one call."""
         self.freezes = 0.0
         self.calm = False
         self.injected = 0
 
     def latency(self, name: str) -> float:
-        """Seconds that a call takes: mostly milliseconds, sometimes seconds, rarely minutes."""
+        """Returns the seconds that a call takes: mostly milliseconds, sometimes seconds, rarely minutes."""
         if self.given is None:
             chance = self.rng.random()
             if self.calm:
@@ -49,7 +49,7 @@ class Decisions:
         return code / 1000 if code else STEP
 
     def fault(self, name: str, kinds: tuple[str, ...]) -> str:
-        """One of `kinds`, or '' for none."""
+        """Returns one of `kinds`, or an empty string for no fault."""
         if self.given is None:
             code = 0
             if self.faults and self.rng.random() < self.faults:
@@ -63,7 +63,7 @@ class Decisions:
         return kinds[code - 1] if 0 < code <= len(kinds) else ""
 
     def choose(self, name: str, weights: tuple[float, ...]) -> int:
-        """The index of an outcome; `weights` are those of the outcomes from 1 on, the rest is for 0."""
+        """Returns the index of an outcome; `weights` are the probabilities from index 1 on, and 0 has the rest."""
         if self.given is not None:
             return self._take(name)
         code, chance = 0, self.rng.random()
@@ -78,7 +78,7 @@ class Decisions:
         return code
 
     def between(self, name: str, most: int) -> int:
-        """A whole number from 0 to `most`."""
+        """Returns a whole number from 0 to `most`."""
         if self.given is not None:
             return self._take(name)
         code = int(self.rng.random() * (most + 1))

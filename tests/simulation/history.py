@@ -1,4 +1,4 @@
-"""Makes histories from seeds, and shrinks those that go wrong."""
+"""Makes histories from seeds, and shrinks histories that have violations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.simulation.world import URLS, Operation, Setting, World
 
 @dataclass(frozen=True)
 class History:
-    """A history as it can be run again: the deployment, the operations, and the decisions that are not harmless."""
+    """A history that can be run again: the deployment, the operations, and the decisions that are not 0."""
 
     setting: Setting
     operations: tuple[Operation, ...]
@@ -27,7 +27,7 @@ class History:
 
 @dataclass(frozen=True)
 class Result:
-    """How the history of a seed went; `counts` are those of the books, and `faults` and `steps`."""
+    """The result of a history. `counts` has the counts of the books, and `histories`, `requests`, `faults`, `steps`."""
 
     seed: int
     violations: list[Violation]
@@ -40,11 +40,11 @@ MIXES = (
     {"request": 50, "bare": 10, "delete": 10, "down": 20, "jump": 10},
     {"request": 80, "bare": 20},
 )
-"""What comes from outside, in parts: one of these for each history."""
+"""The weights of the kinds of operations. Each history draws one of these mixes."""
 
 
 def plan(seed: int) -> tuple[Setting, list[Operation]]:
-    """The deployment and the operations of a seed."""
+    """Returns the deployment and the operations of a seed."""
     rng = random.Random(f"plan {seed}")
     setting = Setting(
         renders=rng.choice((1, 1, 2, 3)),
@@ -61,7 +61,7 @@ def plan(seed: int) -> tuple[Setting, list[Operation]]:
     later = rng.random() < 0.3
     mix = rng.choice((MIXES[0], *MIXES))
     operations = [_operation(rng, mix, urls, horizon) for _ in range(rng.randrange(2, 12))]
-    if later:  # when the messages of all those jobs have come back
+    if later:  # after the messages of all these jobs have returned from the delay queues
         operations += [_operation(rng, mix, urls, 20.0, setting.heal_at - 30.0) for _ in range(rng.randrange(1, 4))]
     return setting, sorted(operations, key=lambda one: one.at)
 
@@ -84,7 +84,7 @@ def _operation(
 
 
 def run(seed: int) -> Result:
-    """Runs the history of a seed."""
+    """Runs the history of a seed and returns its result."""
     setting, operations = plan(seed)
     world = World(setting, operations, Decisions(seed))
     violations = world.run()
@@ -94,7 +94,7 @@ def run(seed: int) -> Result:
 
 
 def record(seed: int) -> History:
-    """The history of a seed with all of its decisions written out."""
+    """Returns the history of a seed with all of its decisions recorded."""
     setting, operations = plan(seed)
     world = World(setting, operations, Decisions(seed, record=True))
     world.run()
@@ -102,7 +102,13 @@ def record(seed: int) -> History:
 
 
 def shrink(history: History, kind: str, tries: int = 1500) -> History:
-    """A smaller history with a violation of the same kind: fewer operations, fewer decisions that are not harmless."""
+    """Returns a smaller history with a violation of the same kind: with fewer operations and fewer decisions.
+
+    Args:
+        history: The history to shrink; it is returned as it is if it has no such violation.
+        kind: The kind of the violation.
+        tries: How many histories to run, roughly.
+    """
     left = tries
 
     def fails(one: History) -> bool:
@@ -143,10 +149,10 @@ def _without_decisions(history: History, fails: Callable[[History], bool], more:
 
 
 def story(history: History) -> str:
-    """A history as a list of steps to read."""
+    """Returns a text that lists the operations, decisions, steps and violations of a history."""
     violations, world = history.run(tracing=True)
-    lines = [f"{history.setting}", "asked from outside (seconds):", *(f"  {one}" for one in history.operations)]
-    lines += ["decisions that are not harmless:", *(f"  {name} = {code}" for name, code in history.decisions.items())]
+    lines = [f"{history.setting}", "operations (seconds):", *(f"  {one}" for one in history.operations)]
+    lines += ["decisions that are not 0:", *(f"  {name} = {code}" for name, code in history.decisions.items())]
     lines += ["steps:", *(world.kernel.trace or [])]
     lines += ["violations:", *(f"  {one.kind}: {one.text}" for one in violations)]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Puts the simulation in place of time, chance, threads and logs, where the product's modules take them."""
+"""Replaces time, randomness, threads and logs in the product's modules with simulated ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from urlshot import accept, announce, records, slots, store
 
 
 class Active:
-    """The kernel of the history that runs in this process; the patched modules look here."""
+    """The history that runs in this process. The patched modules read its kernel here."""
 
     kernel: Kernel
     tokens = 0
@@ -47,7 +47,7 @@ def nothing(*_: object, **__: object) -> None:
 
 @contextmanager
 def installed() -> Iterator[None]:
-    """Puts the simulation's time, randomness and threads in place of the real ones, where the product takes them."""
+    """Patches the product's modules while the context is open."""
     time = SimpleNamespace(sleep=lambda seconds: _kernel().sleep(seconds), monotonic=lambda: _kernel().now)
     chance = SimpleNamespace(uniform=lambda low, high: high, Random=random.Random)
     with ExitStack() as stack:
@@ -59,13 +59,15 @@ def installed() -> Iterator[None]:
             stack.enter_context(patch.object(module, "log", _Silent()))
         stack.enter_context(patch.object(pool, "threading", SimpleNamespace(Lock=lambda: Lock(_kernel))))
         stack.enter_context(patch.object(dispatch_app, "ThreadPoolExecutor", lambda max_workers: Threads(_kernel)))
-        stack.enter_context(patch.object(pool, "FIRST_PAUSE", 1.0))  # fewer looks at the slots: the clock is cheap
+        stack.enter_context(
+            patch.object(pool, "FIRST_PAUSE", 1.0)
+        )  # fewer checks of the slots make a history faster to run
         stack.enter_context(patch.object(pool, "LONGEST_PAUSE", 8.0))
         stack.enter_context(patch.object(records, "new_generation", _token("g")))
         stack.enter_context(patch.object(accept.records, "new_claim", _token("c")))
         stack.enter_context(patch.object(slots, "secrets", SimpleNamespace(token_hex=_token("holder"))))
         stack.enter_context(patch("urlshot.events.new_generation", _token("e")))
-        # Parsing is most of the work of a history, and the same bytes give the same frozen value.
+        # Parsing takes most of the time of a history. A cache is safe because equal bytes give equal, frozen values.
         read = SimpleNamespace(model_validate_json=lru_cache(4096)(records.Record.model_validate_json))
         stack.enter_context(patch.object(store, "Record", read))
         stack.enter_context(patch.object(dispatch_app, "parse_message", lru_cache(4096)(dispatch_app.parse_message)))

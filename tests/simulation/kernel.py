@@ -1,7 +1,7 @@
-"""The scheduler: processes as greenlets, and one clock.
+"""Schedules simulated processes, which are greenlets, by one clock.
 
-A process gives way at each call of a simulated service, for a latency that the history's seed decides. The order of the
-latencies is the interleaving. So a history is a function of its decisions, and can be replayed and shrunk.
+A process yields at each call of a simulated service, for a latency that the history's decisions give. The latencies
+determine the interleaving. So a history is a function of its decisions, and can be replayed and shrunk.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ EPOCH = datetime(2026, 1, 2, 3, 0, 0, tzinfo=UTC)
 
 
 class Killed(BaseException):
-    """The process dies here. Nothing in the product catches it."""
+    """The process dies here. No code of the product catches it."""
 
 
 class Thread(greenlet):
-    """A line of execution of a process."""
+    """A thread of a process."""
 
     process: Process
     token: int
 
 
 class Process:
-    """What dies as one: an invocation of a function, with its threads."""
+    """An invocation of a function, with its threads; they die together."""
 
     __slots__ = ("deadline", "ended", "kernel", "name", "state", "threads")
 
@@ -45,7 +45,7 @@ class Process:
 
 
 class Kernel:
-    """The clock, and the queue of what happens next."""
+    """The clock, and the queue of threads and actions that are due."""
 
     def __init__(self, decisions: Decisions, *, tracing: bool = False) -> None:
         self.now = 0.0
@@ -73,7 +73,14 @@ class Kernel:
     def spawn(
         self, name: str, run: Callable[[], Any], timeout: float, ended: Callable[[BaseException | None, Any], None]
     ) -> Process:
-        """Starts a process, which is killed after `timeout` seconds; `ended` hears its error or its result."""
+        """Starts a process.
+
+        Args:
+            name: The name of the process, for traces and decisions.
+            run: The code of the process.
+            timeout: The seconds after which the process is killed.
+            ended: Is called with the error of the process, or None, and with its result.
+        """
         process = Process(self, name, self.now + timeout, ended)
 
         def body() -> None:
@@ -81,7 +88,7 @@ class Kernel:
                 result = run()
             except Killed:
                 self.kill(process, "killed")
-            except Exception as error:  # noqa: BLE001 - the harness judges it
+            except Exception as error:  # noqa: BLE001 - `ended` checks it
                 self._end(process, error, None)
             else:
                 self._end(process, None, result)
@@ -97,13 +104,13 @@ class Kernel:
             process.ended(error, result)
 
     def close(self) -> None:
-        """Ends all processes that are left, without a step of theirs."""
+        """Ends all remaining processes without running another step of them."""
         for process in list(self._alive):
             process.state["dead"] = "closed"
             self._reap(process)
 
     def kill(self, process: Process, why: str) -> None:
-        """Ends a process with all of its threads; may be called from one of them."""
+        """Ends a process with all of its threads; one of these may be the caller."""
         if process.dead:
             return
         process.state["dead"] = why
@@ -117,10 +124,10 @@ class Kernel:
                 if thread:
                     thread.throw(Killed)
                 else:
-                    thread.token = 0  # it never began
+                    thread.token = 0  # it has not started
 
     def run(self, until: float = float("inf"), steps: int = 100_000) -> bool:
-        """Lets everything happen until the queue is empty or the time is `until`; says whether it came to rest."""
+        """Runs until the queue is empty or the time is `until`; returns False if `steps` steps did not suffice."""
         queue = self._queue
         while queue and queue[0][0] <= until:
             if self.steps >= steps:
@@ -132,7 +139,7 @@ class Kernel:
                     continue
                 self.now = max(self.now, time)
                 if self.now > what.process.deadline and not what.process.dead:
-                    self.kill(what.process, "its time is up")
+                    self.kill(what.process, "timed out")
                     continue
                 what.switch()
             else:
@@ -150,7 +157,7 @@ class Kernel:
         return thread
 
     def running(self) -> str:
-        """The name of the process that runs; empty for the services themselves."""
+        """Returns the name of the running process; empty if a simulated service runs."""
         thread = getcurrent()
         return thread.process.name if isinstance(thread, Thread) else ""
 
@@ -168,7 +175,7 @@ class Kernel:
             raise Killed
 
     def wait(self) -> None:
-        """Waits until another thread wakes this one."""
+        """Suspends the current thread until another thread wakes it."""
         thread = self.current()
         thread.token = 0
         self._main.switch()
@@ -181,9 +188,10 @@ class Kernel:
         heappush(self._queue, (self.now, self._seq, thread))
 
     def enter(self, what: str, faults: tuple[str, ...] = ()) -> tuple[str, str]:
-        """Gives way before a call takes effect; returns the process's name and the fault that the call has.
+        """Yields before a call takes effect, and returns the name of the process and the fault of the call.
 
-        Any call can meet the fault `dies`, before it takes effect.
+        Raises:
+            Killed: The fault is `dies`, or the process died meanwhile. The call has no effect.
         """
         process = self.current().process
         decisions = self.decisions
@@ -196,7 +204,7 @@ class Kernel:
         return process.name, fault
 
     def leave(self, fault: str) -> None:
-        """Gives way after a call took effect."""
+        """Applies the faults that come after the effect of a call: `dies after` and `slow`."""
         if fault == "dies after":
             raise Killed
         if fault == "slow":
@@ -211,7 +219,7 @@ class Kernel:
 
 
 class Threads:
-    """Stands in for ThreadPoolExecutor: each item is a thread of the calling process."""
+    """Replaces ThreadPoolExecutor: each item runs in a thread of the calling process."""
 
     def __init__(self, kernel: Callable[[], Kernel]) -> None:
         self._kernel = kernel
@@ -242,7 +250,7 @@ class Threads:
 
 
 class Lock:
-    """Stands in for threading.Lock between the threads of one process."""
+    """Replaces threading.Lock between the threads of one process."""
 
     def __init__(self, kernel: Callable[[], Kernel]) -> None:
         self._kernel = kernel

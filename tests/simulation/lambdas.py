@@ -1,7 +1,7 @@
-"""Lambda as the product uses it: the event queue of `render`, its runs, and its destinations, which call `settle`.
+"""Simulates Lambda: the event queue of `render`, its runs, and its destinations, which call `settle`.
 
-At least once: an event can run twice, a destination can come twice, late, or never. `render` itself is a script of what
-it does to the outside: it refuses to begin near the end of its lease, uploads under its claim, and answers.
+An event runs at least once and can run twice. A call of the destination can come twice, late, or never. `render` is
+simulated by its outward behaviour: it refuses to begin near the end of its lease, uploads for its claim, and answers.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ INVOKE_FAULTS = ("dies", "dies after", "throttled", "broken", "answer lost", "no
 
 OUTCOMES = ("done", "failed", "failed for good", "crash", "time-out", "internal", "nothing uploaded")
 OUTCOME_WEIGHTS = (0.10, 0.05, 0.05, 0.04, 0.02, 0.01)
-DESTINATION = ("comes", "comes twice", "comes late", "never comes")
+DESTINATION = ("called", "called twice", "called late", "not called")
 DESTINATION_WEIGHTS = (0.04, 0.04, 0.04)
-START = ("at once", "late", "too old", "twice", "twice, the second late")
+START = ("immediately", "late", "too old", "twice", "twice, the second late")
 START_WEIGHTS = (0.05, 0.03, 0.03, 0.03)
 
 RENDER_SECONDS = 60
 MIN_LEASE_SECONDS = 10
 RETRY_SECONDS = (60, 120)
-"""Before the second and third attempt of an asynchronous invocation (Lambda developer guide)."""
+"""Seconds before the second and the third attempt of an asynchronous invocation (Lambda developer guide)."""
 
 
 class SimulatedLambda:
-    """`settle` gets the record of an invocation, and answers through the callback whether it went well."""
+    """The simulated Lambda service."""
 
     def __init__(
         self,
@@ -45,9 +45,14 @@ class SimulatedLambda:
         *,
         same_bytes: bool,
     ) -> None:
-        """`watch` hears of the begin and end of each run of a claim.
+        """Creates the service.
 
-        With `same_bytes` every render of a URL makes the same PDF, as a URL does that serves a PDF.
+        Args:
+            kernel: The kernel of the history.
+            s3: The simulated S3 that `render` uploads to.
+            settle: Handles the record of an invocation, and calls its last argument with whether it succeeded.
+            watch: Is called with "begin" or "end" and the claim for each run of `render`.
+            same_bytes: Whether every render of a job makes the same PDF, as happens if its URL serves a PDF.
         """
         self._kernel = kernel
         self._s3 = s3
@@ -83,12 +88,12 @@ class SimulatedLambda:
         name = f"render {self._invoked}"
         decisions = self._kernel.decisions
         how = START[decisions.choose(f"{name}/start", START_WEIGHTS)]
-        at_once = decisions.latency(f"{name}/wait")
+        prompt = decisions.latency(f"{name}/wait")
         late = decisions.between(f"{name}/late", EVENT_AGE_SECONDS + 20)
         if how == "too old":
             self._kernel.after(EVENT_AGE_SECONDS + late, lambda: self._answer(name, job, "EventAgeExceeded", {}))
             return
-        first = late if how == "late" else min(at_once, EVENT_AGE_SECONDS)
+        first = late if how == "late" else min(prompt, EVENT_AGE_SECONDS)
         self._kernel.after(first, lambda: self._run(name, job, 1))
         if how.startswith("twice"):
             second = first + (late if "late" in how else 1)
@@ -175,13 +180,13 @@ class SimulatedLambda:
         }
         how = DESTINATION[self._kernel.decisions.choose(f"{name}/destination", DESTINATION_WEIGHTS)]
         wait = self._kernel.decisions.latency(f"{name}/destination/wait")
-        if how == "never comes":
-            self._kernel.say(name, "its destination never comes")
+        if how == "not called":
+            self._kernel.say(name, "its destination is not called")
             return
-        if how == "comes late":
+        if how == "called late":
             wait += self._kernel.decisions.between(f"{name}/destination/late", 400)
         self._kernel.after(wait, lambda: self._call(event, 0))
-        if how == "comes twice":
+        if how == "called twice":
             self._kernel.after(wait + 0.02, lambda: self._call(event, 0))
 
     def _call(self, event: dict[str, Any], attempt: int) -> None:

@@ -1,7 +1,7 @@
-"""Known ways to break the protocol, as changes of the product's source: the simulation must find each of them.
+"""Known mistakes in the protocol, as changes of the product's source. The simulation must find each of them.
 
-A mutant replaces a piece of one function's source. If the product changes so that the piece is no longer there, the
-mutant says so in place of testing nothing.
+A mutant replaces a piece of the source of one function. It fails if that piece is no longer there, because it would
+test nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from urlshot.store import Store
 
 @dataclass(frozen=True)
 class Mutant:
-    """`name` says what goes wrong; `owner` has the function `function`, in whose source `old` becomes `new`."""
+    """A change of one function: `old` becomes `new` in the source of `owner`'s `function`. `name` is the mistake."""
 
     name: str
     owner: Any
@@ -34,18 +34,18 @@ class Mutant:
     old: str
     new: str
     also: Mutant | None = None
-    """A second change that belongs to it."""
+    """A second change that is part of the mistake."""
 
     @contextmanager
     def applied(self) -> Iterator[None]:
         before = getattr(self.owner, self.function)
         source = textwrap.dedent(inspect.getsource(before))
         if source.count(self.old) != 1:
-            raise AssertionError(f"{self.name}: the source of {self.function} has no single {self.old!r}")
+            raise AssertionError(f"{self.name}: the source of {self.function} does not have {self.old!r} exactly once")
         names: dict[str, Any] = {}
         code = "from __future__ import annotations\n" + source.replace(self.old, self.new)
         exec(compile(code, f"<{self.name}>", "exec"), before.__globals__, names)  # noqa: S102
-        # A function of a module is known by its name in the modules that import it, too.
+        # Modules that import a function by name hold their own reference to it.
         owners = [one for one in (self.owner, store, slots) if getattr(one, self.function, None) is before]
         with ExitStack() as stack:
             for owner in owners:
@@ -83,7 +83,7 @@ MUTANTS = (
     Mutant("the message is never parked", HandOver, "_hand_over", PARK, "pass"),
     Mutant("the message is parked and postponed", HandOver, "_hand_over", PARK, f"{PARK}; {POSTPONE}"),
     Mutant(
-        "a message that is not due is parked and postponed",
+        "a message that is too early is parked and postponed",
         HandOver,
         "_not_now",
         'return "parked"',
@@ -98,13 +98,13 @@ MUTANTS = (
         "return self._announce(invocation, done, self._store.change(done, etag))",
     ),
     Mutant(
-        "the attempt stands in place of the claim",
+        "the attempt replaces the claim",
         records,
         "running",
         "claim=new_claim()",
         'claim=f"{record.generation}.{record.attempt + 1}"',
     ),
-    Mutant("settle takes the answer of an older claim", records, "settlement", "record.claim != claim", "False"),
+    Mutant("settle accepts the answer of an older claim", records, "settlement", "record.claim != claim", "False"),
     Mutant(
         "an end that is not announced is dropped",
         records,
@@ -113,7 +113,7 @@ MUTANTS = (
         "Step.DROP",
     ),
     Mutant(
-        "the note that an end is announced comes first",
+        "an end is recorded as announced before it is announced",
         Announcer,
         "announce",
         'if record.state == "failed":',
@@ -128,7 +128,7 @@ MUTANTS = (
     ),
     Mutant("409 counts as success", s3, "put_if", "continue", 'return "none"'),
     Mutant(
-        "a slot is given back without its ETag",
+        "a slot is freed without its ETag",
         Slots,
         "give_back",
         "delete_if(self._s3, self._bucket, self._key(slot.number), slot.etag)",
@@ -150,7 +150,7 @@ MUTANTS = (
         "upload_form",
         "upload_key(record.id, record.claim)",
         "pdf_key(record.id)",
-        Mutant("and nothing is copied", Store, "publish_pdf", 'with s3_errors("copy"):', 'if "copy" == "":'),
+        Mutant("and settle copies nothing", Store, "publish_pdf", 'with s3_errors("copy"):', 'if "copy" == "":'),
     ),
     Mutant(
         "done is written before the PDF is published",
@@ -197,7 +197,7 @@ MUTANTS = (
         "record.lease_until + GRACE",
     ),
     Mutant(
-        "a delete takes any PDF",
+        "a delete removes any PDF",
         Store,
         "delete_pdf",
         "delete_if(self._s3, self.bucket, pdf_key(job_id), etag)",

@@ -1,4 +1,4 @@
-"""S3 as the product uses it: conditional writes, listing, copies on the server's side, and answers that are lost.
+"""Simulates S3: conditional writes, lists, server-side copies, and lost answers.
 
 Sources: S3 API reference (PutObject, DeleteObject, CopyObject), S3 user guide ("Conditional requests"). Errors are
 those of botocore. `LastModified` has whole seconds, as S3 gives it.
@@ -21,8 +21,8 @@ from tests.simulation.kernel import Kernel
 READ_FAULTS = ("dies", "unavailable", "slow", "dies after")
 WRITE_FAULTS = ("dies", "dies after", "unavailable", "answer lost", "sent again", "slow")
 CONDITIONAL_FAULTS = (*WRITE_FAULTS, "conflict")
-"""`answer lost`: done, and the caller sees no answer. `sent again`: done, the answer is lost, and the SDK's own second
-attempt meets what the first one did. `conflict`: 409, another write of the key is under way."""
+"""`answer lost`: the call takes effect, and the caller gets no answer. `sent again`: the call takes effect, its answer
+is lost, and the SDK's second attempt sees the effect of the first. `conflict`: 409, another write is in progress."""
 
 Observer = Callable[[str, "Object | None", "Object | None"], None]
 
@@ -44,7 +44,7 @@ def refusal(operation: str, code: str, status: int, *, retries: int = 0) -> Clie
 
 
 class SimulatedS3:
-    """One bucket, and the client's methods that the product calls. `observer` sees every change as it happens."""
+    """One bucket, with the client methods that the product calls. `observer` is called at every change."""
 
     def __init__(self, kernel: Kernel, observer: Observer) -> None:
         self.objects: dict[str, Object] = {}
@@ -53,7 +53,7 @@ class SimulatedS3:
 
     # ---- the client's methods ---------------------------------------------------------------------------------------
 
-    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - the client's own names
+    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803 - botocore's parameter names
         return self._call("GetObject", Key, READ_FAULTS, lambda _: self._get(Key))
 
     def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
@@ -121,7 +121,7 @@ class SimulatedS3:
         return self._call("CopyObject", Key, faults, effect)
 
     def generate_presigned_post(self, *, Bucket: str, Key: str, **about: Any) -> dict[str, Any]:  # noqa: N803
-        """Signs nothing; what the form allows stands in its fields, where the simulated `render` reads it."""
+        """Returns a form without a signature; its fields say what it allows, and the simulated `render` reads them."""
         until = self._kernel.now + about["ExpiresIn"]
         return {"url": "https://bucket.example/", "fields": {"key": Key, "until": str(until)}}
 

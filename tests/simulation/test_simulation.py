@@ -1,4 +1,4 @@
-"""The hand-over under simulated faults: nothing is lost, nothing is done twice, and known mistakes are found."""
+"""The hand-over loses and doubles nothing under simulated faults, and the simulation finds known mistakes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.simulation.history import Result
 from tests.simulation.install import installed
 from tests.simulation.mutants import MUTANTS, Mutant
 
-pytestmark = pytest.mark.timeout(600)  # a busy machine
+pytestmark = pytest.mark.timeout(600)  # for a busy machine
 
 HISTORIES = 2_000
 WITHIN = 20_000
-"""Histories within which each mutant has to be found."""
+"""The number of histories within which each mutant must be found."""
 QUICK = 500
-"""Those of them that `make test` runs for each mutant."""
+"""The number of histories within which `QUICKLY_FOUND` mutants must be found; `make test` runs these."""
 FIRST_SEED = 1_000_000
 
 
@@ -40,13 +40,13 @@ def test_no_history_loses_or_doubles_a_job() -> None:
         pytest.fail(f"seed {wrong.seed}: {kind}\n{history.story(history.shrink(history.record(wrong.seed), kind))}")
 
 
-def test_a_sample_of_histories_reaches_every_outcome() -> None:
+def test_sample_of_histories_reaches_every_outcome() -> None:
     counts = sum((history.run(seed).counts for seed in range(200)), start=type(history.run(0).counts)())
     assert min(counts[name] for name in ("accepted", "done", "failed", "gone", "faults")) > 10
     assert counts["accepted"] == counts["done"] + counts["failed"] + counts["gone"]
 
 
-def test_a_seed_always_gives_the_same_history() -> None:
+def test_seed_always_gives_the_same_history() -> None:
     for seed in range(20):
         recorded = history.record(seed)
         first, second = (recorded.run(tracing=True)[1].kernel.trace for _ in range(2))
@@ -72,7 +72,7 @@ QUICKLY_FOUND = {
 
 
 @pytest.mark.parametrize("mutant", QUICKLY_FOUND.values(), ids=list(QUICKLY_FOUND))
-def test_a_gross_mistake_is_found_at_once(mutant: Mutant) -> None:
+def test_gross_mistake_is_found_quickly(mutant: Mutant) -> None:
     with mutant.applied():
         assert first_wrong(QUICK) is not None
 
@@ -80,18 +80,18 @@ def test_a_gross_mistake_is_found_at_once(mutant: Mutant) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.name for mutant in MUTANTS])
-def test_every_known_mistake_is_found(mutant: Mutant) -> None:
+def test_known_mistake_is_found(mutant: Mutant) -> None:
     with mutant.applied():
         assert first_wrong(WITHIN) is not None
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.name for mutant in MUTANTS])
-def test_every_known_mistake_fits_the_source(mutant: Mutant) -> None:
+def test_known_mistake_fits_the_source(mutant: Mutant) -> None:
     with mutant.applied():
         pass
 
 
-def test_a_wrong_history_is_shrunk_to_what_matters() -> None:
+def test_failed_history_is_shrunk_to_a_few_decisions() -> None:
     mutant = QUICKLY_FOUND["the end is announced before it is written"]
     with mutant.applied():
         wrong = first_wrong(QUICK)

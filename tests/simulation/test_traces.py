@@ -1,4 +1,4 @@
-"""Histories that once went wrong: each goes well now, and goes wrong again with the mistake that it stands for."""
+"""Histories that once failed: each passes now, and fails again with the mistake that caused it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tests.simulation.world import Operation, Setting
 
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
 DIES, DIES_AFTER, CONFLICT = 1, 2, 7
-"""Places in the lists of faults of a conditional write (tests/simulation/s3.py)."""
+"""Indices into the faults of a conditional write, from 1 on (tests/simulation/s3.py)."""
 TWICE, FAILED_FOR_GOOD = 3, 2
-"""Places in the lists of what Lambda and `render` do (tests/simulation/lambdas.py)."""
+"""Indices into the outcomes of Lambda and `render`, from 0 on (tests/simulation/lambdas.py)."""
 ONCE = Setting(renders=1, max_attempts=1, heal_at=400.0)
 
 
@@ -28,9 +28,9 @@ def delete(at: float) -> Operation:
 
 
 TRACES = {
-    "settle dies after it published, and the job fails": (
+    "settle dies after it published the PDF, and the job fails": (
         "the PDF of a failed job stays",
-        # its three attempts die: the first after the copy, the others before they read the record
+        # all three attempts of settle die: the first after the copy, the others before they read the record
         History(
             ONCE,
             (request(0.0),),
@@ -65,8 +65,8 @@ TRACES = {
             {"settle 1/fault/4": DIES_AFTER, "settle 2/fault/0": DIES, "mapping generate_shot/latency/1": 5000},
         ),
     ),
-    "a delete freezes while another deletes and the job is asked for again": (
-        "a delete takes any PDF",
+    "a delete freezes while another deletes, and the job is asked for again": (
+        "a delete removes any PDF",
         History(ONCE, (request(0.0), delete(10.0), delete(12.0), request(14.0)), {"delete 2/latency/2": 20_000}),
     ),
     "a delete meets 409": (
@@ -83,11 +83,11 @@ def simulation() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("mistake", "trace"), TRACES.values(), ids=list(TRACES))
-def test_a_known_trace_goes_well_without_its_mistake(mistake: str, trace: History) -> None:
+def test_known_trace_passes_and_fails_with_its_mistake(mistake: str, trace: History) -> None:
     violations, world = trace.run()
     assert not violations
     with BY_NAME[mistake].applied():
         violations, other = trace.run()
     assert violations
     used = world.decisions.made | other.decisions.made
-    assert used == trace.decisions, "the product's steps are others by now: the trace tests nothing"
+    assert used == trace.decisions, "the product's steps have changed, so the trace tests nothing"

@@ -1,4 +1,4 @@
-"""One history: the real parts of `api`, `dispatch` and `settle` over the simulated services."""
+"""Runs one history: the real code of `api`, `dispatch` and `settle` over the simulated services."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ BUCKET = "bucket"
 URLS = tuple(f"https://example.com/{name}" for name in "abcd")
 IDS = {url: job_id(url, {}) for url in URLS}
 API_SECONDS, DISPATCH_SECONDS, SETTLE_TIMEOUT = 30, 100, SETTLE_SECONDS - 5
-"""Time-outs of the functions: a function that is frozen is ended at its time-out."""
+"""The time-outs of the functions in seconds. A frozen function ends at its time-out."""
 EVENT_FAULTS = ("dies", "dies after", "unavailable", "left out", "answer lost")
 PATIENCE = 16.0
 
 
 @dataclass(frozen=True)
 class Operation:
-    """What comes from outside: a request, a delete, a bare message, a pause of the mappings, or a jump of the clock."""
+    """An operation: a request, a delete, a bare message, a pause of the mappings, or a jump of the clock."""
 
     at: float
     what: str
@@ -65,7 +65,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Setting:
-    """How this history's urlshot is deployed."""
+    """The deployment of urlshot in this history, and its faults."""
 
     renders: int = 2
     batch: int = 4
@@ -73,15 +73,15 @@ class Setting:
     max_job_age: int = 86_400
     same_bytes: bool = False
     faults: float = 0.0
-    """Chance of a fault at each call."""
+    """The probability of a fault at each call."""
     freezes: float = 0.0
-    """Chance that a call takes as long as a frozen function: up to 35 s, which is within most time-outs."""
+    """The probability that a call takes as long as if the function were frozen: 1 to 35 s."""
     heal_at: float = 300.0
-    """When all faults end."""
+    """The time at which all faults end, in seconds."""
 
 
 class SimulatedEvents:
-    """The EventBridge client's method that the product calls."""
+    """Simulates EventBridge: the client method that the product calls."""
 
     def __init__(self, kernel: Kernel, books: Books) -> None:
         self._kernel = kernel
@@ -103,7 +103,7 @@ class SimulatedEvents:
 
 
 class World:
-    """Everything of one history."""
+    """The services, the functions and the books of one history."""
 
     def __init__(self, setting: Setting, operations: list[Operation], decisions: Decisions, *, tracing: bool = False):
         Active.kernel = self.kernel = kernel = Kernel(decisions, tracing=tracing)
@@ -155,7 +155,7 @@ class World:
         )
 
     def run(self) -> list[Violation]:
-        """Runs the history to its end, and reads the books."""
+        """Runs the history to its end, and returns the violations."""
         kernel, decisions = self.kernel, self.decisions
         decisions.faults, decisions.freezes = self.setting.faults, self.setting.freezes
         for number, operation in enumerate(self.operations, 1):
@@ -169,7 +169,7 @@ class World:
         finally:
             kernel.close()
         if not well:
-            self.books.violation("restless", "the history does not come to rest")
+            self.books.violation("restless", "the history does not end")
         return self.books.close(self.s3.objects, sum(map(len, self.broker.work.values())) + self.broker.waiting)
 
     def _object_changed(self, key: str, old: Object | None, new: Object | None) -> None:
@@ -179,7 +179,7 @@ class World:
         self._numbers[what] = number = self._numbers.get(what, 0) + 1
         return f"{what} {number}"
 
-    # ---- from outside -----------------------------------------------------------------------------------------------
+    # ---- operations --------------------------------------------------------------------------------------------------
 
     def _begin(self, number: int, operation: Operation) -> None:
         name = f"{operation.what} {number}"
@@ -217,7 +217,7 @@ class World:
             self.books.accepted.append((request.id, accepted.record.generation))
 
     def _begin_delete(self, name: str, operation: Operation) -> None:
-        """Deletes a job; a client that gets an error, or no answer, asks again until it is deleted."""
+        """Deletes a job; after an error or no answer, the client tries again until the job is deleted."""
         judge = self._unexpected(name)
 
         def ended(error: BaseException | None, result: Any) -> None:

@@ -1,15 +1,15 @@
-"""Reads CloudWatch's embedded metric format, in which functions write their metrics (CloudWatch's user guide)."""
+"""Reads metrics in CloudWatch's embedded metric format, which functions print (CloudWatch user guide)."""
 
 from __future__ import annotations
 
 import json
 
 Emitted = dict[tuple[object, ...], float]
-"""Values by name and (dimension, value) pairs. The dimension `service`, which all have on Lambda, is left out."""
+"""Values by metric name and (dimension, value) pairs, without the dimension `service`, which all metrics have."""
 
 
 def read_metrics(printed: str) -> Emitted:
-    """The metrics of the namespace `urlshot` among the lines that a function printed."""
+    """Returns the metrics of the namespace `urlshot` in the lines that a function printed."""
     found: Emitted = {}
     for line in printed.splitlines():
         value = json.loads(line)

@@ -1,4 +1,4 @@
-"""The whole stack as the templates describe it, evaluated under parameters of a test's own."""
+"""Evaluates the templates of the whole stack with given parameters."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ EVERYTHING = {
     "RenderConcurrency": "10",
     "SettleConcurrency": "3",
 }
-"""Parameters that make what is not made by default."""
+"""Parameters that create the resources that do not exist by default."""
 ATTACHED = {"ApiFunction", "DispatchFunction", "SettleFunction", "TopologyFunction", "WatchFunction"}
 """The functions that talk to the broker."""
 
 
 class Stack:
-    """All resources that there are with these parameters, by logical id; those of nested stacks after their stack."""
+    """All resources with these parameters, by logical id; a nested stack's resources have its id as a prefix."""
 
     def __init__(self, **parameters: str) -> None:
         self.template = Template(PROJECT / "template.yaml", ADDRESSES, parameters)
@@ -62,7 +62,7 @@ def listed(value: Any) -> list[Any]:
 
 
 def may(made: Stack, room: str) -> set[tuple[str, str]]:
-    """Actions and resources that a function's role allows."""
+    """Returns the (action, resource) pairs that the role of the function `<room>Function` allows."""
     found = set()
     for policy in made[f"Roles.{room}Role"].require("Policies"):
         for statement in policy["PolicyDocument"]["Statement"]:
@@ -73,7 +73,7 @@ def may(made: Stack, room: str) -> set[tuple[str, str]]:
 
 
 def short(resource: str) -> str:
-    """A resource without what all of them have in common."""
+    """Returns a resource ARN without the parts that all of them share."""
     resource = resource.replace("arn:aws:s3:::urlshot-storage-bucket", "bucket")
     resource = resource.replace("urlshot-Broker-", "")
     return re.sub(r"^arn:aws:\w+:[\w-]*:\w*:(function:|secret:|event-bus/|broker:)?(urlshot-)?", "", resource)

@@ -1,4 +1,4 @@
-"""From a job to an HTTP answer: ages, tags, older PDFs, and what a caller may see."""
+"""`functions.api` turns a job into an HTTP answer: ages, tags, older PDFs, and only the fields for callers."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -25,7 +25,7 @@ REPORT = Report(
 
 
 class Signed:
-    """In place of the store, whose links need no network but a client."""
+    """Replaces the store, whose links need a client."""
 
     def link(self, job_id: str, seconds: int, name: str, *, head: bool = False, save: bool = False) -> str:
         return f"https://s3/{job_id}?{seconds}&{name}" + ("&HEAD" if head else "")
@@ -65,13 +65,13 @@ def test_every_code_is_a_problem_answer(code: str) -> None:
     assert ("Retry-After" in answer.headers) is (answer.status in (503, 504))
 
 
-def test_our_half_of_an_error_is_not_shown() -> None:
+def test_internal_text_of_an_error_is_not_shown() -> None:
     answer = answers.problem(call(), Rejected("invalid_url", "The URL has no host.", internal="secret", field="url"))
     assert "secret" not in answer.body
     assert answer.value["field"] == "url"
 
 
-def test_a_job_is_shown_without_what_is_for_us() -> None:
+def test_job_is_shown_without_internal_fields() -> None:
     body = DESK.job(call(), record("queued"), None, NOW).value
     assert not set(body) & {"generation", "announced", "lease_until", "last_good"}
     assert (body["version"], body["state"], body["options"]) == (1, "queued", {"format": "A5"})
@@ -82,14 +82,14 @@ def test_a_job_is_shown_without_what_is_for_us() -> None:
 @pytest.mark.parametrize(
     ("state", "waits"), [("publishing", True), ("queued", True), ("running", True), ("done", False), ("failed", False)]
 )
-def test_a_job_under_way_says_when_to_ask_again(state: records.State, waits: bool) -> None:
+def test_job_in_progress_says_when_to_ask_again(state: records.State, waits: bool) -> None:
     answer = DESK.job(call(), record(state), None, NOW, status=202)
     assert ("Retry-After" in answer.headers) is waits
     assert answer.headers["Location"] == f"https://host/prod/pdf/{ID}"
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_a_done_job_says_how_old_its_pdf_is_and_how_long_it_is_kept() -> None:
+def test_done_job_says_how_old_its_pdf_is_and_how_long_it_is_kept() -> None:
     body = DESK.job(call(), record("done", report=REPORT), pdf(age=30), NOW).value
     assert (body["state"], body["bytes"], body["age"]) == ("done", 1234, 30)
     assert body["stored_at"] == "2026-01-02T03:03:35Z"
@@ -99,7 +99,7 @@ def test_a_done_job_says_how_old_its_pdf_is_and_how_long_it_is_kept() -> None:
     assert "older_pdf" not in body
 
 
-def test_a_done_job_whose_pdf_was_cleared_away_is_shown_as_expired() -> None:
+def test_done_job_whose_pdf_has_expired_is_shown_as_expired() -> None:
     body = DESK.job(call(), record("done", report=REPORT), None, NOW).value
     assert body["state"] == "expired"
     assert not set(body) & {"bytes", "age", "link_ends_at"}
@@ -107,7 +107,7 @@ def test_a_done_job_whose_pdf_was_cleared_away_is_shown_as_expired() -> None:
 
 
 @pytest.mark.parametrize("state", ["publishing", "queued", "running", "failed"])
-def test_an_older_pdf_stays_reachable_and_is_called_older(state: records.State) -> None:
+def test_older_pdf_stays_reachable_and_is_called_older(state: records.State) -> None:
     last = LastGood(generation="g", finished_at=NOW - timedelta(hours=1), report=REPORT)
     body = DESK.job(call(), record(state, last_good=last), pdf(age=3600), NOW).value
     assert body["older_pdf"]["age"] == 3600
@@ -116,13 +116,13 @@ def test_an_older_pdf_stays_reachable_and_is_called_older(state: records.State) 
     assert body["links"]["pdf"]
 
 
-def test_a_pdf_of_another_life_than_the_one_that_is_known_of_has_no_report() -> None:
+def test_pdf_of_an_unknown_generation_has_no_report() -> None:
     last = LastGood(generation="before", finished_at=NOW - timedelta(hours=1), report=REPORT)
     shown = DESK.job(call(), record("running", last_good=last), pdf(age=1, generation="now"), NOW).value["older_pdf"]
     assert shown == {"finished_at": "2026-01-02T03:04:04Z", "age": 1}
 
 
-def test_a_job_that_the_caller_has_is_not_sent_again() -> None:
+def test_job_that_the_caller_has_is_not_sent_again() -> None:
     first = DESK.job(call(), record("done", report=REPORT), pdf(30), NOW, etag='"e"')
     tag = first.headers["ETag"]
     assert tag.startswith('W/"')
@@ -134,20 +134,20 @@ def test_a_job_that_the_caller_has_is_not_sent_again() -> None:
 @pytest.mark.parametrize(
     ("etag", "there", "seconds"),
     [
-        ('"other"', pdf(30), 0),  # the record went on
-        ('"e"', None, 0),  # the PDF was cleared away
-        ('"e"', pdf(29), 0),  # it is another PDF
-        ('"e"', pdf(30), 450),  # half of the time of its link is out
+        ('"other"', pdf(30), 0),  # the record has changed
+        ('"e"', None, 0),  # the PDF has expired
+        ('"e"', pdf(29), 0),  # another PDF
+        ('"e"', pdf(30), 450),  # half of the lifetime of its link is over
     ],
 )
-def test_a_tag_changes_with_all_that_a_caller_would_want_to_know(etag: str, there: Pdf | None, seconds: int) -> None:
+def test_tag_changes_with_everything_a_caller_needs(etag: str, there: Pdf | None, seconds: int) -> None:
     tag = DESK.job(call(), record("done", report=REPORT), pdf(30), NOW, etag='"e"').headers["ETag"]
     later = NOW + timedelta(seconds=seconds)
     answer = DESK.job(call(if_none_match=tag), record("done", report=REPORT), there, later, etag=etag)
     assert answer.status == 200
 
 
-def test_a_recent_failure_says_its_cause_and_when_it_may_be_tried_again() -> None:
+def test_recent_failure_has_its_cause_and_its_retry_time() -> None:
     error = Rejected("page_status", "The page answered 404.").public()
     answer = DESK.failed_recently(call(), record("failed", error=error), None, NOW + timedelta(seconds=20))
     body = answer.value
@@ -161,7 +161,7 @@ def test_a_recent_failure_says_its_cause_and_when_it_may_be_tried_again() -> Non
     assert with_older["links"]["pdf"]
 
 
-def test_a_hit_says_how_old_it_is_and_when_its_link_ends() -> None:
+def test_hit_says_how_old_it_is_and_when_its_link_ends() -> None:
     answer = DESK.hit(call(), ID, "https://example.com/", pdf(30), NOW)
     body = answer.value
     assert (answer.status, body["state"], body["bytes"], body["age"]) == (200, "done", 1234, 30)
@@ -169,7 +169,7 @@ def test_a_hit_says_how_old_it_is_and_when_its_link_ends() -> None:
     assert "url" not in DESK.hit(call(), ID, "", pdf(), NOW).value
 
 
-def test_where_keys_are_required_the_files_address_has_a_token() -> None:
+def test_link_to_the_file_has_a_token_where_keys_are_required() -> None:
     keyed = Answers(cast("Store", Signed()), FileLinks(lambda: b"secret"), link_seconds=900, pdf_days=30)
     links = keyed.hit(call(), ID, "", pdf(), NOW).value["links"]
     address, _, token = links["file"].partition("?token=")

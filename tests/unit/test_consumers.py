@@ -1,4 +1,4 @@
-"""The consumers of the bus, with the events of tests/events as EventBridge delivers them."""
+"""The consumers of the bus handle the events of tests/events, which have the form that EventBridge delivers."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def event(name: str, **detail: Any) -> dict[str, Any]:
     return cast("dict[str, Any]", found)
 
 
-def test_the_talks_log_line_of_a_success(caplog: pytest.LogCaptureFixture) -> None:
+def test_log_line_of_a_success_is_the_talks(caplog: pytest.LogCaptureFixture) -> None:
     log(event("log"), CONTEXT)
     [line] = caplog.records
     assert (line.levelname, line.message) == ("INFO", f"OK - The PDF has been generated - {ID} - {URL}")
     assert (vars(line)["job_id"], vars(line)["event_key"]) == (ID, event("log")["detail"]["event_key"])
 
 
-def test_the_talks_log_line_of_a_failure(caplog: pytest.LogCaptureFixture) -> None:
+def test_log_line_of_a_failure_is_the_talks(caplog: pytest.LogCaptureFixture) -> None:
     log(event("metric"), CONTEXT)
     [line] = caplog.records
     assert (line.levelname, line.message) == ("ERROR", f"ERROR - The PDF has not been generated - {ID} - {URL}")
@@ -55,8 +55,8 @@ REPORT: dict[str, Any] = {
 
 @pytest.fixture
 def emitted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[], Emitted]:
-    """What was written in CloudWatch's embedded metric format: values by name and dimensions, `service` left out."""
-    monkeypatch.setattr(metrics, "namespace", "urlshot")  # which on Lambda its variable gives
+    """Reads the metrics that were printed since the last call."""
+    monkeypatch.setattr(metrics, "namespace", "urlshot")  # on Lambda a variable sets it
     return lambda: read_metrics(capsys.readouterr().out)
 
 
@@ -79,21 +79,21 @@ def emitted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         (event("log", cached=True, report=REPORT), {("pdf.asked.again",): 1}),
     ],
 )
-def test_the_talks_metrics(given: dict[str, Any], expected: Emitted, emitted: Callable[[], Emitted]) -> None:
+def test_metrics_have_the_talks_names(given: dict[str, Any], expected: Emitted, emitted: Callable[[], Emitted]) -> None:
     metric(given, CONTEXT)
     assert emitted() == expected
 
 
-def test_a_report_tells_its_verdict_its_phases_and_what_it_used(emitted: Callable[[], Emitted]) -> None:
+def test_report_gives_metrics_of_verdict_phases_and_gb_seconds(emitted: Callable[[], Emitted]) -> None:
     metric(event("log", report=REPORT), CONTEXT)
     found = emitted()
     assert found.pop(("pdf.verdict", ("verdict", "degraded"))) == 1
     assert found.pop(("pdf.gb_seconds",)) == 0.7
     phases = {name.removeprefix("pdf.phase."): value for (name, *_), value in found.items() if "phase" in name}
-    assert phases == {name: value for name, value in REPORT["phases"].items() if name != "tea"}  # of a closed list
+    assert phases == {name: value for name, value in REPORT["phases"].items() if name != "tea"}  # an unknown phase
 
 
-def test_what_a_render_used_is_left_out_where_it_is_not_known(emitted: Callable[[], Emitted]) -> None:
+def test_unknown_gb_seconds_give_no_metric(emitted: Callable[[], Emitted]) -> None:
     metric(event("log", report={**REPORT, "gb_seconds": 0.0}), CONTEXT)
     assert ("pdf.gb_seconds",) not in emitted()
 

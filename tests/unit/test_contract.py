@@ -1,4 +1,4 @@
-"""The answers that `functions.api` makes, held against the contract; and the check itself, by what it must find."""
+"""The answers of `functions.api` conform to the contract, and the check of the contract finds known faults."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ID = job_id(URL, OPTIONS.changed())
 
 
 class Signed:
-    """In place of the store, whose links need no network but a client."""
+    """Replaces the store, whose links need a client."""
 
     def link(self, one: str, seconds: int, name: str, **_: Any) -> str:
         return f"https://bucket.s3.amazonaws.com/pdf/{one}.pdf?X-Amz-Expires={seconds}&name={name}"
@@ -55,7 +55,7 @@ def record(state: records.State, **changes: Any) -> records.Record:
 
 
 def faults(method: str, target: str, answer: Answer, body: object = None) -> list[str]:
-    """Of an answer as the handler sends it."""
+    """Returns the contract's faults of an answer in the form in which the handler sends it."""
     sent = answer.with_headers({"X-Request-Id": "r-1"}).proxied(head=method == "HEAD")
     asked = contract.Request(method, target, None if body is None else json.dumps(body).encode())
     return CONTRACT.faults(asked, contract.Answer(sent["statusCode"], sent["headers"], sent["body"].encode()))
@@ -85,22 +85,22 @@ JOB = f"/pdf/{ID}"
         ("OPTIONS", JOB, Answer(204, "", {"Allow": "GET"})),
     ],
 )  # fmt: skip
-def test_answers_are_as_the_contract_says(method: str, target: str, answer: Answer) -> None:
+def test_answer_conforms_to_the_contract(method: str, target: str, answer: Answer) -> None:
     assert faults(method, target, answer, {"url": URL} if method == "POST" else None) == []
 
 
 @pytest.mark.parametrize("one", [call for call in CALLS if call.path in app.ROUTES], ids=lambda one: one.name)
-def test_every_problem_of_a_call_is_as_the_contract_says(one: Any) -> None:
+def test_every_problem_of_a_call_conforms_to_the_contract(one: Any) -> None:
     target = one.path.replace("{id}", ID)
     for code in one.codes:
-        if code not in ("rate_limited", "quota_exceeded"):  # API Gateway's own, with a Retry-After of its own
+        if code not in ("rate_limited", "quota_exceeded"):  # these are API Gateway's, with its own Retry-After
             assert (
                 faults(one.method.upper(), target, answers.problem(call(one.method, one.path), UrlshotError(code)))
                 == []
             )
 
 
-def test_what_no_call_does_is_answered_as_the_contract_says() -> None:
+def test_answers_to_unknown_calls_conform_to_the_contract() -> None:
     unknown = answers.problem(POST, Rejected("not_found"))
     assert faults("GET", "/no/such/path", unknown) == []
     wrong = answers.problem(POST, Rejected("method_not_allowed"))
@@ -117,10 +117,10 @@ DONE, FAILED = (
 @pytest.mark.parametrize(
     "event",
     [DONE, FAILED, events.told_again(FAILED), events.cached(ID, URL, "bucket", NOW, None)],
-    ids=["done", "failed", "failed before", "there before"],
+    ids=["done", "failed", "failed before", "done before"],
 )
 @pytest.mark.parametrize("links", [FileLinks(None), FileLinks(lambda: b"key")], ids=["open", "with tokens"])
-def test_callbacks_are_as_the_contract_says(event: events.Detail, links: FileLinks) -> None:
+def test_callback_conforms_to_the_contract(event: events.Detail, links: FileLinks) -> None:
     schema = CONTRACT.document["webhooks"]["jobEnded"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert CONTRACT.value_faults(schema, json.loads(completion(event, "https://host/prod", links))) == []
 
@@ -146,24 +146,24 @@ def changed(answer: Answer, **fields: Any) -> Answer:
         ("/pdf", HIT.with_headers({"Content-Type": "text/html"}), {"url": URL}, "not application/json"),
         ("/pdf", replace(HIT, headers={"Content-Type": "application/json"}), {"url": URL}, "Location is missing"),
         ("/pdf", replace(HIT, status=201), {"url": URL}, "201 is not among the statuses"),
-        ("/pdf", HIT, {"url": URL, "paper": "A4"}, "asked: $: Additional properties"),
+        ("/pdf", HIT, {"url": URL, "paper": "A4"}, "request: $: Additional properties"),
         ("/pdf", NO_PDF, {"url": URL}, "'pdf_not_found' is not one of ['refused']"),
         ("/pdf", replace(BUSY, headers={}), {"url": URL}, "Retry-After is missing"),
         ("/pdf/batch", BLOCKED, {"requests": []}, "'blocked_target' is not one of"),
     ],
 )  # fmt: skip
-def test_what_is_not_as_the_contract_says_is_found(target: str, answer: Answer, body: object, fault: str) -> None:
+def test_violation_of_the_contract_is_found(target: str, answer: Answer, body: object, fault: str) -> None:
     found = faults("POST", target, answer, body)
     assert any(fault in one for one in found), found
 
 
-def test_a_granted_query_is_one_that_is_described() -> None:
+def test_accepted_query_with_unknown_parameters_is_a_violation() -> None:
     [fault] = faults("GET", f"/pdf?url={URL}&paper=A4", answers.redirect(303, URL))
-    assert fault == "asked: paper is not described"
+    assert fault == "request: paper is not described"
     assert faults("GET", f"/pdf?url={URL}&scale=big", answers.redirect(303, URL)) != []
 
 
-def test_every_code_has_a_status_that_a_problem_may_have() -> None:
+def test_problem_of_every_code_fits_its_schema() -> None:
     schema = {"$ref": "urn:urlshot:openapi#/components/schemas/Problem"}
     for code in CODES:
         assert CONTRACT.value_faults(schema, answers.problem(POST, UrlshotError(code)).value) == []

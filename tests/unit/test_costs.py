@@ -1,4 +1,4 @@
-"""What the documentation says a thousand PDFs cost: computed again from the figures and prices that it names."""
+"""The documented cost of a thousand PDFs follows from the documented figures and prices."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FILES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("**/*.md"))]
 [TEXT] = [text for file in FILES if "| of Lambda |" in (text := file.read_text("utf-8"))]
 GB_SECOND, REQUEST = 0.0000166667, 0.20 / 1_000_000
 CALL_MS, LEAST_MS, PROCESSOR_MB = 20, 5, 1769
-ONCE = {"TopologyFunction", "WatchFunction"}  # not for a PDF
+ONCE = {"TopologyFunction", "WatchFunction"}  # they do not run for each PDF
 
 
 def table(head: str) -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""The documentation's curl commands: none sends the API key to the host that a redirect names."""
+"""The documented curl commands never send the API key to the target of a redirect."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ TOUR = PROJECT / "tests" / "e2e" / "examples" / "tour.sh"
 
 @dataclass
 class Site:
-    """A host that records requests and answers all alike."""
+    """A host that records requests and gives all of them the same answer."""
 
     address: str = ""
     asked: list[tuple[str, str | None]] = field(default_factory=list)
-    """Path and API key of each request."""
+    """The path and the API key of each request."""
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def site(status: int, body: bytes, location: str = "") -> Iterator[Site]:
             self.end_headers()
             self.wfile.write(body)
 
-        do_POST = do_GET  # noqa: N815 - http.server names them so
+        do_POST = do_GET  # noqa: N815 - http.server prescribes this name
 
         def log_message(self, *_: object) -> None:
             pass

@@ -1,4 +1,4 @@
-"""One lookup, every address checked, and the checked address dialled."""
+"""`dial` looks a name up once, checks every address, and connects to a checked address."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PUBLIC, PUBLIC_6 = "93.184.216.34", "2606:2800:220:1::1"
 
 @pytest.fixture
 def dialled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The addresses that were dialled; none is reached."""
+    """Returns the list of the addresses that `dial` tried. Every attempt is refused."""
     addresses: list[str] = []
 
     async def connect(family: socket.AddressFamily, address: str, *_: object) -> None:
@@ -30,7 +30,7 @@ def dialled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def answers(*addresses: str) -> tuple[Resolver, Callable[[], int]]:
-    """A resolver, and how often it was asked; asked again it would answer something else, as in DNS rebinding."""
+    """Returns a resolver and a count of its lookups. From the second on, it gives 127.0.0.1, as in DNS rebinding."""
     asked = 0
 
     async def resolver(host: str, port: int) -> list[Found]:
@@ -68,7 +68,7 @@ async def test_one_private_address_refuses_the_name(dialled: list[str], address:
     assert asked() == 1
 
 
-async def test_the_checked_addresses_are_dialled_in_order_after_one_lookup(dialled: list[str]) -> None:
+async def test_checked_addresses_are_dialled_in_order_after_one_lookup(dialled: list[str]) -> None:
     resolver, asked = answers(PUBLIC_6, PUBLIC)
     with pytest.raises(Unreachable) as caught:
         await dial("example.com", 443, Egress(), resolver)
@@ -78,7 +78,7 @@ async def test_the_checked_addresses_are_dialled_in_order_after_one_lookup(diall
 
 
 @pytest.mark.parametrize("host", [*PRIVATE[:5], "localhost", "a.localhost", "LOCALHOST.", "api.example.com"])
-async def test_a_host_that_its_spelling_refuses_is_not_looked_up(dialled: list[str], host: str) -> None:
+async def test_host_that_is_refused_by_its_spelling_is_not_looked_up(dialled: list[str], host: str) -> None:
     resolver, asked = answers(PUBLIC)
     with pytest.raises(Unreachable) as caught:
         await dial(host, 443, Egress.of(own=["api.example.com"]), resolver)
@@ -86,7 +86,7 @@ async def test_a_host_that_its_spelling_refuses_is_not_looked_up(dialled: list[s
     assert asked() == 0
 
 
-async def test_only_the_opened_pair_is_open(dialled: list[str]) -> None:
+async def test_only_the_opened_host_and_port_are_open(dialled: list[str]) -> None:
     egress = Egress.of("127.0.0.1:8000")
     resolver, _ = answers("127.0.0.1")
     with pytest.raises(Unreachable) as caught:
@@ -98,7 +98,7 @@ async def test_only_the_opened_pair_is_open(dialled: list[str]) -> None:
     assert dialled == ["127.0.0.1"]
 
 
-async def test_a_name_without_addresses_does_not_exist() -> None:
+async def test_name_without_addresses_does_not_exist() -> None:
     resolver, _ = answers()
     with pytest.raises(Unreachable) as caught:
         await dial("example.com", 443, Egress(), resolver)
@@ -106,13 +106,13 @@ async def test_a_name_without_addresses_does_not_exist() -> None:
 
 
 @pytest.mark.parametrize("host", ["0x7f.1", "2130706433", "0177.0.0.1", "127.1"])
-async def test_old_spellings_of_loopback_are_caught_when_resolved(host: str) -> None:
+async def test_old_spelling_of_loopback_is_refused_when_resolved(host: str) -> None:
     with pytest.raises(Unreachable) as caught:
         await dial(host, 80, Egress())
     assert caught.value.failure.code == "blocked_target"
 
 
-async def test_a_silent_address_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silent_address_ends_with_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     async def connect(*_: object) -> None:
         await asyncio.sleep(30)
 

@@ -1,4 +1,4 @@
-"""The documents: short, linked, wrapped, and true where they list what the code has."""
+"""The documents are short, linked and wrapped, and their lists agree with the code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROOTS = ("functions", "infra", "layers", "tests", "docs")
 MAKE_WORDS = re.compile(r"(?:`|^)make ([a-z-]+)((?: [A-Z]+=\S+)*)", re.MULTILINE)
 CLASSES = {"CompletionData", "RenderJob", "StartMessage"}
 EXAMPLES = {"AuditFunction", "AuditRole", "AuditLogs"}
-"""What the recipe for a consumer would add."""
+"""Resources that the recipe for a consumer adds; the template does not have them."""
 PARTS = {
     "README.md": {"calls", "tests/e2e/examples/tour.sh"},
     "docs/api.md": {f"tests/e2e/examples/{name}" for name in ("print_pages.py", "print-pages.mjs", "verify.py")},
@@ -40,12 +40,12 @@ def name_of(file: Path) -> str:
 
 
 def prose(text: str) -> str:
-    """A document without its blocks of code."""
+    """Returns a document without its blocks of code."""
     return re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
 
 
 def anchors(file: Path) -> set[str]:
-    """The anchors of a document's headings, as GitHub makes them; a repeated heading gets a number."""
+    """Returns the anchors of a document's headings, as GitHub makes them; a repeated heading gets a number."""
     found: dict[str, int] = {}
     for heading in re.findall(r"^#+ (.+)$", prose(file.read_text("utf-8")), re.MULTILINE):
         anchor = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
@@ -56,7 +56,7 @@ def anchors(file: Path) -> set[str]:
 
 
 def links(file: Path) -> Iterator[str]:
-    """Every target of a link or a picture."""
+    """Yields the target of every link and picture."""
     text = re.sub(r"`[^`\n]*`", "", prose(file.read_text("utf-8")))
     yield from re.findall(r"\]\(([^)\s]+)\)", text)
     yield from re.findall(r'<img src="([^"]+)"', text)
@@ -114,21 +114,21 @@ def test_contributing_is_linked_from_the_top_of_readme() -> None:
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=name_of)
 def test_lines_wrap_at_120_columns(file: Path) -> None:
-    """Rows of tables, code, pictures and addresses cannot be wrapped."""
+    """Rows of tables, code, pictures and URLs cannot be wrapped."""
     lines = prose(file.read_text("utf-8")).splitlines()
     free = [line for line in lines if not line.startswith(("|", "<img", "![")) and "https://" not in line]
     assert [line for line in free if len(line) > WIDTH] == []
 
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=name_of)
-def test_generated_parts_are_as_the_code_has_them(file: Path) -> None:
+def test_generated_parts_are_up_to_date(file: Path) -> None:
     text = file.read_text("utf-8")
     assert documents.parts(text) == PARTS.get(name_of(file), set())
     assert documents.with_parts(text) == text, "run `make openapi` and look at what it changes"
 
 
 def test_architecture_shows_every_function_and_consumer() -> None:
-    """The diagram, the list of consumers, and the runbook's log groups are written by hand."""
+    """The diagram, the list of consumers and the runbook's log groups are not generated."""
     made = stack(**EVERYTHING)
     text = (PROJECT / "docs" / "architecture.md").read_text("utf-8")
     rooms = {room(name) for name in made.functions}
@@ -165,7 +165,7 @@ def test_architecture_shows_every_function_and_consumer() -> None:
     assert set(groups[1].split(",")) == rooms - beside - {"mail"}  # mail's group exists with MailFrom only
 
 
-def test_runbook_treats_every_alarm_that_it_names() -> None:
+def test_runbook_names_only_alarms_that_exist() -> None:
     resources = load_template(PROJECT / "infra" / "monitoring.yaml")["Resources"]
     alarms = {name for name, one in resources.items() if one["Type"] == "AWS::CloudWatch::Alarm"}
     text = (PROJECT / "docs" / "operate.md").read_text("utf-8")
@@ -183,7 +183,7 @@ def test_length_of_a_lease_is_right_where_it_is_named() -> None:
     assert {int(one) for found in named for one in found if one} == {lease}
 
 
-def test_rendering_names_every_warning_of_what_is_missing() -> None:
+def test_rendering_explains_every_warning_of_missing_content() -> None:
     rows = re.findall(r"^\|.*\|(.*)\|$", (PROJECT / "docs" / "rendering.md").read_text("utf-8"), re.MULTILINE)
     named = {code for row in rows for code in re.findall(r"`(\w+)`", row)}
     assert named <= TEXTS.keys()
@@ -191,7 +191,7 @@ def test_rendering_names_every_warning_of_what_is_missing() -> None:
 
 
 def test_files_that_are_named_exist() -> None:
-    """In prose and tables: a path in backticks, from the root of the repository."""
+    """Paths are in backticks and start at the root of the repository."""
     named = every(rf"`((?:{'|'.join(ROOTS)})/[\w./*-]+)`")
     assert len(named) > 60
     assert [path for path in sorted(named) if not list(PROJECT.glob(path.rstrip("/")))] == []

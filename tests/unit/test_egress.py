@@ -1,4 +1,4 @@
-"""Which addresses are the public internet: tables of ranges with their just-outside neighbours."""
+"""The egress rules allow the public internet only: tables have each range and the neighbours just outside it."""
 
 import ipaddress
 
@@ -29,26 +29,26 @@ OPEN = [
 
 
 @pytest.mark.parametrize("text", CLOSED)
-def test_what_is_not_the_public_internet_is_closed(text: str) -> None:
+def test_address_outside_the_public_internet_is_closed(text: str) -> None:
     decision = decide(ipaddress.ip_address(text))
     assert not decision.allowed
     assert text.split("%")[0] in decision.reason or "::" in decision.reason
 
 
 @pytest.mark.parametrize("text", OPEN)
-def test_the_public_internet_is_open(text: str) -> None:
+def test_address_on_the_public_internet_is_open(text: str) -> None:
     assert decide(ipaddress.ip_address(text)).allowed
 
 
 @given(st.ip_addresses())
-def test_nothing_that_python_calls_private_is_open(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
+def test_address_that_python_calls_private_is_closed(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
     if decide(address).allowed:
         assert not (address.is_private or address.is_loopback or address.is_link_local or address.is_multicast)
         assert not (address.is_reserved or address.is_unspecified)
 
 
 @given(st.ip_addresses(v=4))
-def test_no_spelling_of_ipv4_inside_ipv6_is_open(address: ipaddress.IPv4Address) -> None:
+def test_ipv4_address_inside_ipv6_is_closed(address: ipaddress.IPv4Address) -> None:
     number = int(address)
     mapped = ipaddress.IPv6Address((0xFFFF << 32) | number)
     nat64 = ipaddress.IPv6Address((0x64FF9B << 96) | number)
@@ -60,17 +60,17 @@ def test_no_spelling_of_ipv4_inside_ipv6_is_open(address: ipaddress.IPv4Address)
     ("host", "address"),
     [("8.8.8.8", "8.8.8.8"), ("[::1]", "::1"), ("::1", "::1"), ("example.com", None), ("08.8.8.8", None), ("", None)],
 )
-def test_an_address_is_told_from_a_name(host: str, address: str | None) -> None:
+def test_address_is_distinguished_from_a_name(host: str, address: str | None) -> None:
     found = parse_address(host)
     assert (str(found) if found else None) == address
 
 
-def test_a_name_is_left_to_its_addresses() -> None:
+def test_name_is_decided_by_its_addresses() -> None:
     assert Egress().for_host("example.com", 443) is None
 
 
 @pytest.mark.parametrize("rules", [Egress.of(own=["api.example.com", ""]), Egress.of(denied="api.example.com")])
-def test_own_and_denied_hosts_are_closed_whatever_their_spelling(rules: Egress) -> None:
+def test_own_and_denied_hosts_are_closed_in_every_spelling(rules: Egress) -> None:
     for host in ("api.example.com", "API.example.com."):
         decision = rules.for_host(host, 443)
         assert decision is not None
@@ -99,10 +99,10 @@ def test_own_and_denied_hosts_are_closed_whatever_their_spelling(rules: Egress) 
         ("*.example.com", "secret.example.com", "open.example.com", True),
     ],
 )
-def test_the_operators_lists_say_whose_pages_are_printed(allowed: str, denied: str, host: str, may: bool) -> None:
+def test_operators_lists_decide_which_pages_are_printed(allowed: str, denied: str, host: str, may: bool) -> None:
     rules = Egress.of(allowed=allowed, denied=denied)
     assert rules.for_target(host).allowed is may
-    # What a page is made of may come from elsewhere, but from nowhere that is denied.
+    # Resources of a page may come from hosts that are not in the allow list, but not from denied hosts.
     fetched = rules.for_host(host, 443)
     assert (fetched is not None and not fetched.allowed and "does not fetch" in fetched.reason) is listed(
         host, host_list(denied)
@@ -112,12 +112,12 @@ def test_the_operators_lists_say_whose_pages_are_printed(allowed: str, denied: s
 @pytest.mark.parametrize(
     "text", ["https://example.com", "example.com/x", "*", "*.", "a..b", "a b", "b*.com", "münchen.de"]
 )
-def test_a_list_with_something_that_is_no_host_is_an_error(text: str) -> None:
+def test_list_with_an_entry_that_is_no_host_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match="is not a host"):
         host_list(f"example.com,{text}")
 
 
-def test_on_one_machine_the_opened_pair_tells_the_page_from_the_service() -> None:
+def test_opened_port_of_a_host_that_is_also_the_endpoint_is_open() -> None:
     rules = Egress.of("127.0.0.1:8000", own=["127.0.0.1"])
     page, service = rules.for_host("127.0.0.1", 8000), rules.for_host("127.0.0.1", 8080)
     assert page is not None
@@ -125,7 +125,7 @@ def test_on_one_machine_the_opened_pair_tells_the_page_from_the_service() -> Non
     assert (page.allowed, service.allowed) == (True, False)
 
 
-def test_opened_pairs_open_a_spelling_and_an_address() -> None:
+def test_opened_pair_opens_a_host_name_or_an_address() -> None:
     egress = Egress.of("127.0.0.1:8000, box.lan:80,[::1]:81")
     assert egress.for_host("BOX.lan.", 80) is not None
     assert egress.for_host("box.lan", 81) is None
@@ -136,6 +136,6 @@ def test_opened_pairs_open_a_spelling_and_an_address() -> None:
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1", ":80", "host:", "host:0", "host:65536", "host:x"])
-def test_a_pair_that_is_none_is_an_error(text: str) -> None:
+def test_malformed_pair_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match="is not host:port"):
         Egress.of(text)

@@ -1,4 +1,4 @@
-"""API Gateway's events and answers as values."""
+"""`functions.api.http` reads API Gateway's events and writes its answers."""
 
 from typing import Any
 
@@ -34,13 +34,13 @@ def event(path: str = "/pdf", full_path: str = "/prod/pdf", **changes: Any) -> d
         ("/pdf/", "/prod/pdf/", "https", "https://host:1/prod"),
     ],
 )
-def test_addresses_are_built_from_the_requests_own(path: str, full_path: str, scheme: str | None, base: str) -> None:
+def test_links_start_with_the_address_of_the_request(path: str, full_path: str, scheme: str | None, base: str) -> None:
     call = Call.of(event(path, full_path, headers={"X-Forwarded-Proto": scheme} if scheme else None))
     assert call.base == base
     assert call.job("id") == f"{base}/pdf/id"
 
 
-def test_a_client_is_sent_on_to_the_very_request_that_it_made() -> None:
+def test_redirect_leads_to_the_same_request_with_one_more_hop() -> None:
     call = Call.of(event(queryStringParameters={"url": "https://a/?b=c&d", "hops": "1"}))
     assert call.again(2) == "https://host:1/prod/pdf?url=https%3A%2F%2Fa%2F%3Fb%3Dc%26d&hops=2"
 
@@ -64,7 +64,7 @@ def test_absent_parts_are_empty() -> None:
         ("http://a", ("a", 80)),
     ],
 )
-def test_the_endpoint_knows_its_own_host_and_port(base: str, own: tuple[str, int]) -> None:
+def test_call_knows_the_host_and_port_of_the_endpoint(base: str, own: tuple[str, int]) -> None:
     assert Call("GET", "/", base, "r").own == own
 
 
@@ -81,11 +81,11 @@ def test_the_endpoint_knows_its_own_host_and_port(base: str, own: tuple[str, int
         ("a", '"a"', False),
     ],
 )
-def test_a_representation_that_the_caller_has_is_known_by_its_tag(header: str, etag: str, has: bool) -> None:
+def test_etag_of_the_caller_matches_weakly(header: str, etag: str, has: bool) -> None:
     assert Call("GET", "/", "https://a", "r", headers={"if-none-match": header}).has(etag) is has
 
 
-def test_an_answer_to_head_has_no_body_and_all_the_headers() -> None:
+def test_answer_to_head_has_no_body_and_all_headers() -> None:
     answer = json_answer(200, {"a": 1}, {"ETag": '"x"'}).with_headers({"X-Request-Id": "r"})
     assert answer.value == {"a": 1}
     get, head = answer.proxied(), answer.proxied(head=True)
@@ -94,5 +94,5 @@ def test_an_answer_to_head_has_no_body_and_all_the_headers() -> None:
     assert get["headers"] == {"Content-Type": "application/json", "ETag": '"x"', "X-Request-Id": "r"}
 
 
-def test_an_answer_without_a_body_has_no_content_type() -> None:
+def test_answer_without_a_body_has_no_content_type() -> None:
     assert "Content-Type" not in Answer(204).proxied()["headers"]

@@ -1,4 +1,4 @@
-"""The URL as a browser reads it, and the id that follows from it."""
+"""A URL is parsed as a browser parses it, and the id of a job follows from it."""
 
 import hashlib
 
@@ -28,7 +28,7 @@ CLOSED = Egress()
         ("http://[2606:4700::1111]/", "http://[2606:4700::1111]/", "2606:4700::1111", 80),
     ],
 )
-def test_a_url_is_read_as_a_browser_reads_it(url: str, canonical: str, host: str, port: int) -> None:
+def test_url_is_parsed_as_a_browser_parses_it(url: str, canonical: str, host: str, port: int) -> None:
     found = target(url, CLOSED)
     assert (found.url, found.host, found.port) == (canonical, host, port)
 
@@ -71,14 +71,14 @@ def test_a_url_is_read_as_a_browser_reads_it(url: str, canonical: str, host: str
         ("http://a.localhost/", "blocked_target"),
     ],
 )
-def test_what_cannot_be_asked_for_is_refused_by_its_code(url: str, code: str) -> None:
+def test_forbidden_url_is_refused_with_its_code(url: str, code: str) -> None:
     with pytest.raises(Rejected) as caught:
         target(url, CLOSED)
     assert caught.value.code.name == code
     assert caught.value.field == "url"
 
 
-def test_an_opened_pair_opens_that_pair_and_no_neighbour() -> None:
+def test_opened_pair_opens_no_other_host_or_port() -> None:
     egress = Egress.of("127.0.0.1:8000")
     assert target("http://127.0.0.1:8000/x", egress).port == 8000
     for neighbour in ("http://127.0.0.1:8001/", "http://127.0.0.2:8000/", "http://localhost:8000/"):
@@ -86,7 +86,7 @@ def test_an_opened_pair_opens_that_pair_and_no_neighbour() -> None:
             target(neighbour, egress)
 
 
-def test_the_length_is_bounded_to_the_character() -> None:
+def test_longest_url_is_accepted_and_one_more_character_is_not() -> None:
     url = "https://example.com/"
     assert target(url + "a" * (MAX_URL - len(url)), CLOSED)
     with pytest.raises(Rejected):
@@ -94,24 +94,24 @@ def test_the_length_is_bounded_to_the_character() -> None:
 
 
 @given(st.text(max_size=80) | st.text(max_size=60).map(lambda text: "http://" + text))
-def test_any_text_is_a_canonical_url_or_a_refusal(text: str) -> None:
+def test_any_text_is_a_canonical_url_or_is_refused(text: str) -> None:
     try:
         found = target(text, CLOSED)
     except Rejected as error:
         assert error.detail
         return
-    # Canonical is a fixed point: asking for what the answer shows is asking for the same.
+    # The canonical form is a fixed point: a request for the canonical URL is the same request.
     assert target(found.url, CLOSED) == found
     assert found.url.isascii()
     assert ada_url.URL(found.url).href == found.url
 
 
-def test_the_id_of_a_plain_request_is_the_talks() -> None:
+def test_id_of_a_request_without_options_is_the_sha1_of_its_url() -> None:
     url = "https://example.com/"
     assert job_id(url, {}) == hashlib.sha1(url.encode()).hexdigest()  # noqa: S324
 
 
-def test_options_make_another_job_whatever_their_order() -> None:
+def test_options_change_the_id_and_their_order_does_not() -> None:
     url = "https://example.com/"
     first = job_id(url, {"landscape": True, "format": "A5"})
     assert first == job_id(url, {"format": "A5", "landscape": True})
@@ -130,7 +130,7 @@ def test_options_make_another_job_whatever_their_order() -> None:
         ("a" * 40 + "\n", False),
     ],
 )
-def test_the_form_of_an_id(text: str, is_one: bool) -> None:
+def test_id_has_32_or_40_hexadecimal_digits(text: str, is_one: bool) -> None:
     assert is_job_id(text) is is_one
 
 
@@ -143,12 +143,12 @@ def test_the_form_of_an_id(text: str, is_one: bool) -> None:
         ("https://example.com/" + "a" * 300, ("example.com-" + "a" * 300)[:100] + ".pdf"),
     ],
 )
-def test_the_files_name_comes_from_host_and_path(url: str, name: str) -> None:
+def test_file_name_comes_from_host_and_path(url: str, name: str) -> None:
     assert file_name(url) == name
 
 
 @given(st.text(max_size=200))
-def test_the_files_name_is_safe_in_a_header(path: str) -> None:
+def test_file_name_is_safe_in_a_header(path: str) -> None:
     url = ada_url.URL("https://example.com/")
     url.pathname = path
     name = file_name(url.href)

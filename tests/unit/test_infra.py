@@ -1,4 +1,4 @@
-"""The stack as CloudFormation would make it, under several parameters: what there is, and who reaches what."""
+"""The evaluated templates have the right resources and network rules under several sets of parameters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.unit.stacks import ADDRESSES, ATTACHED, EVERYTHING, MODES, PROJECT, P
 SUBNETS = ["SubnetA", "SubnetB"]
 NESTED = ["network", "broker", "storage", "roles", "monitoring"]
 SAMS_OWN = {"AWS::ApiGateway::UsagePlan", "AWS::WAFv2::WebACLAssociation"}
-"""They refer to what SAM makes (`!Ref Api.Stage`)."""
+"""Resources that refer to a resource of SAM's transform (`!Ref Api.Stage`)."""
 
 
 # ---- templates ------------------------------------------------------------------------------------------------------
@@ -56,7 +56,7 @@ def test_parameters_and_outputs_are_described_and_used(name: str) -> None:
         assert re.search(rf'"(Fn::If": \[|Condition": )"{one}"|Fn::If: \["?{one}', text), one
 
 
-def test_what_a_nested_stack_is_given_is_what_it_asks_for() -> None:
+def test_parameters_of_a_nested_stack_are_those_that_it_declares() -> None:
     for resource in stack(**EVERYTHING).of(STACK_TYPE).values():
         asked = load_template(PROJECT / resource.require("TemplateURL"))["Parameters"]
         given = resource.body["Properties"].get("Parameters", {})
@@ -65,7 +65,7 @@ def test_what_a_nested_stack_is_given_is_what_it_asks_for() -> None:
 
 
 @pytest.mark.parametrize("stage", ["default", "dev", "prod"])
-def test_the_parameters_of_samconfig_are_parameters(stage: str) -> None:
+def test_parameters_of_samconfig_are_valid(stage: str) -> None:
     deploy = tomllib.loads((PROJECT / "samconfig.toml").read_text())[stage]["deploy"]["parameters"]
     given = dict(one.split("=", 1) for one in deploy.get("parameter_overrides", []))
     parameters = Stack(**given).template.parameters
@@ -113,7 +113,7 @@ def test_broker_and_endpoints_are_in_one_zone_or_as_a_cluster_in_two(mode: dict[
             assert endpoint.require("PrivateDnsEnabled") is True
 
 
-def test_the_subnets_are_halves_of_nothing_but_the_vpc_in_two_zones() -> None:
+def test_subnets_are_the_halves_of_the_vpc_in_two_zones() -> None:
     made = stack(VpcCidr="10.9.0.0/23")
     subnets = made.of("AWS::EC2::Subnet").values()
     assert [one.require("CidrBlock") for one in subnets] == ["10.9.0.0/24", "10.9.1.0/24"]
@@ -130,19 +130,19 @@ def test_zones_are_those_of_the_subnets_and_the_first_is_the_brokers(mode: dict[
     assert given["AllowedPattern"] == made.template.body["Parameters"]["Zones"]["AllowedPattern"]
 
 
-def test_render_memory_is_said_to_need_a_quota() -> None:
+def test_description_of_render_memory_names_the_quota() -> None:
     assert "3,008 MB" in stack().template.body["Parameters"]["RenderMemory"]["Description"]
 
 
 @pytest.mark.parametrize("name", ["HasMail"])
-def test_a_condition_is_defined_in_one_template(name: str) -> None:
+def test_condition_is_defined_in_one_template(name: str) -> None:
     files = [PROJECT / "template.yaml", *(PROJECT / "infra" / f"{nested}.yaml" for nested in NESTED)]
     assert [file.name for file in files if name in load_template(file).get("Conditions", {})] == ["template.yaml"]
     tests = [file.name for file in files if "NotifyAllow" in json.dumps(load_template(file).get("Conditions", {}))]
     assert tests == ["template.yaml"]
 
 
-def test_nothing_in_the_vpc_has_a_way_to_the_internet_or_from_it() -> None:
+def test_vpc_has_no_connection_to_the_internet() -> None:
     made = stack(**MODES[1], **EVERYTHING)
     ways = ("InternetGateway", "NatGateway", "EIP", "TransitGateway", "VPNGateway", "Route", "VPCPeeringConnection")
     assert not [one for one in made.all.values() if one.type.removeprefix("AWS::EC2::") in ways]
@@ -168,7 +168,7 @@ def ingress_of(group: Resource) -> list[dict[str, Any]]:
         ("EndpointsGroup", "FunctionsGroup", set()),
     ],
 )
-def test_who_may_connect_to_whom(source: str, target: str, ports: set[int]) -> None:
+def test_security_groups_allow_these_ports_only(source: str, target: str, ports: set[int]) -> None:
     made = stack()
     let_in = [
         *ingress_of(made[f"Network.{target}"]),
@@ -189,10 +189,10 @@ def test_who_may_connect_to_whom(source: str, target: str, ports: set[int]) -> N
 
 
 CALLED_FROM_OUTSIDE = {"logs", "ec2", "mq"}
-"""What Lambda itself calls in the role of a function, and not from inside its network."""
+"""Services that Lambda itself calls with the role of a function, from outside the VPC."""
 
 
-def test_every_call_of_an_attached_function_has_an_endpoint_for_it() -> None:
+def test_every_aws_call_of_a_function_in_the_vpc_has_an_endpoint() -> None:
     made = stack(**EVERYTHING)
     through = {
         endpoint.require("ServiceName").rpartition(".")[2]: endpoint.require("PolicyDocument")["Statement"]
@@ -214,7 +214,7 @@ def test_every_call_of_an_attached_function_has_an_endpoint_for_it() -> None:
         ), (action, resource)
 
 
-def test_the_custom_resource_can_answer_cloudformation_out_of_the_vpc() -> None:
+def test_custom_resource_can_answer_cloudformation_from_the_vpc() -> None:
     statements = stack()["Network.S3Endpoint"].require("PolicyDocument")["Statement"]
     [answers] = [one for one in statements if one["Sid"] == "AnswersOfCustomResources"]
     # CloudFormation's user guide, "Access CloudFormation using an interface endpoint": the region without dashes
@@ -222,7 +222,7 @@ def test_the_custom_resource_can_answer_cloudformation_out_of_the_vpc() -> None:
     assert answers["Action"] == "s3:PutObject"
 
 
-def test_endpoints_let_through_named_actions_on_what_is_ours() -> None:
+def test_endpoints_allow_named_actions_on_our_resources_only() -> None:
     for endpoint in stack().of("AWS::EC2::VPCEndpoint").values():
         for statement in endpoint.require("PolicyDocument")["Statement"]:
             assert not [action for action in listed(statement["Action"]) if "*" in action]
@@ -230,7 +230,7 @@ def test_endpoints_let_through_named_actions_on_what_is_ours() -> None:
                 assert "123456789012" in resource or "urlshot-storage" in resource or "cloudformation" in resource
 
 
-def test_what_replaces_a_broker_gives_it_another_name_of_legal_length() -> None:
+def test_replaced_broker_gets_another_name_of_legal_length() -> None:
     names = {stack(**mode)["Broker.Broker"].require("BrokerName") for mode in MODES}
     assert len(names) == len(MODES)
     body = load_template(PROJECT / "infra" / "broker.yaml")
@@ -241,7 +241,7 @@ def test_what_replaces_a_broker_gives_it_another_name_of_legal_length() -> None:
         assert made.template.nested("Broker").output("Name") == made["Broker.Broker"].require("BrokerName")
 
 
-def test_the_brokers_passwords_are_such_as_amazon_mq_takes() -> None:
+def test_passwords_of_the_broker_are_valid_for_amazon_mq() -> None:
     made = stack()
     secrets = {name: one for name, one in made.of("AWS::SecretsManager::Secret").items() if name.startswith("Broker.")}
     users = set()
@@ -254,8 +254,8 @@ def test_the_brokers_passwords_are_such_as_amazon_mq_takes() -> None:
     assert not any(one.property("PermissionsBoundary") for one in made.of("AWS::IAM::Role").values())
 
 
-def test_a_broker_that_is_new_or_has_new_passwords_is_told_everything() -> None:
-    """CloudFormation has a custom resource run again when one of its properties changes, and at no other time."""
+def test_topology_runs_again_for_a_new_broker_or_new_passwords() -> None:
+    """CloudFormation runs a custom resource again only if one of its properties changes."""
     made = stack(PasswordVersion="7")
     [topology] = [one for one in made.all.values() if one.type.startswith("Custom::")]
     assert topology.require("Broker") == made.template.nested("Broker").output("Arn")

@@ -1,4 +1,4 @@
-"""What is kept: the bucket, and the events on their way to whoever wants to know."""
+"""The bucket protects and expires its objects, and undelivered events are kept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urlshot.events import SOURCE
 # ---- bucket ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_bucket_is_private_encrypted_and_kept() -> None:
+def test_bucket_is_private_encrypted_and_retained() -> None:
     made = stack(AccessLogBucket="logs")
     bucket = made["Storage.Bucket"]
     assert set(bucket.require("PublicAccessBlockConfiguration").values()) == {True}
@@ -29,18 +29,18 @@ def test_the_bucket_is_private_encrypted_and_kept() -> None:
         assert [short(one) for one in statement["Resource"]] == ["bucket", "bucket/*"]
 
 
-def test_everything_that_is_written_to_the_bucket_ends_some_day() -> None:
+def test_every_written_object_of_the_bucket_expires() -> None:
     made = stack(PdfDays="5", RecordDays="50", **EVERYTHING)
     rules = made["Storage.Bucket"].require("LifecycleConfiguration")["Rules"]
     days = {rule["Prefix"]: int(rule["ExpirationInDays"]) for rule in rules if "Prefix" in rule}
     assert (days["pdf/"], days["job/"]) == (5, 50)
     written = {
         short(resource).removeprefix("bucket/").split("/")[0] + "/"
-        for room in MAY
-        for action, resource in may(made, room)
+        for role in MAY
+        for action, resource in may(made, role)
         if action == "s3:PutObject"
     }
-    assert written == days.keys() | {"watch/"}  # which is one object, written anew every minute
+    assert written == days.keys() | {"watch/"}  # one object that is overwritten every minute
 
 
 def test_records_outlive_their_pdfs() -> None:
@@ -51,7 +51,7 @@ def test_records_outlive_their_pdfs() -> None:
 # ---- events ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_consumer_loses_no_event() -> None:
+def test_event_that_a_consumer_cannot_handle_is_kept() -> None:
     made = stack(**EVERYTHING)
     for name in ("LogFunction", "MailFunction", "MetricFunction"):
         function = made[name]
@@ -60,33 +60,33 @@ def test_a_consumer_loses_no_event() -> None:
         letters = rule["Properties"]["DeadLetterConfig"]["Arn"]
         [target] = function.require("EventInvokeConfig")["DestinationConfig"].values()
         assert target == {"Type": "SQS", "Destination": letters}
-        # What Lambda gives up, it puts there in the function's own role; SAM adds that only to roles that it makes.
+        # Lambda writes a failed event there with the function's role. SAM adds this permission only to its own roles.
         assert ("sqs:SendMessage", letters) in may(made, name.removesuffix("Function"))
     [target] = made["CallbackRule"].require("Targets")
     assert target["RetryPolicy"] == {"MaximumRetryAttempts": 20, "MaximumEventAgeInSeconds": 3600}
     assert target["DeadLetterConfig"] == {"Arn": "arn:aws:sqs:us-east-1:123456789012:urlshot-UndeliveredEvents"}
 
 
-def test_eventbridge_may_put_what_no_consumer_could_be_given_into_its_queue_and_nothing_else_may() -> None:
+def test_only_our_rules_may_write_to_the_queue_of_undelivered_events() -> None:
     made = stack()
     policy = made["UndeliveredEventsPolicy"]
     assert policy.require("Queues") == [ADDRESSES.ref(made["UndeliveredEvents"])]
     allow, deny = policy.require("PolicyDocument")["Statement"]
     assert (allow["Effect"], allow["Principal"]) == ("Allow", {"Service": "events.amazonaws.com"})
     assert (allow["Action"], short(allow["Resource"])) == ("sqs:SendMessage", "UndeliveredEvents")
-    # A rule of a bus of its own has the bus in its ARN; so has each that SAM makes of a function's event.
+    # The ARN of a rule on a custom bus contains the bus. This holds for the rules that SAM makes, too.
     source = allow["Condition"]["ArnLike"]["aws:SourceArn"]
     assert source == "arn:aws:events:us-east-1:123456789012:rule/urlshot-bus/*"
     assert (deny["Effect"], deny["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
 
 
 @pytest.mark.parametrize("queue", ["UndeliveredEvents", "UndeliveredCallbacks"])
-def test_what_was_given_up_waits_as_long_as_sqs_keeps_it(queue: str) -> None:
+def test_dead_letters_are_kept_as_long_as_sqs_allows(queue: str) -> None:
     assert stack()[queue].require("MessageRetentionPeriod") == 14 * 86_400
     assert stack()[queue].require("SqsManagedSseEnabled") is True
 
 
-def test_events_are_archived_for_as_long_as_was_said_or_not_at_all() -> None:
+def test_events_are_archived_for_archive_days_or_not_at_all() -> None:
     archive = stack(ArchiveDays="3")["EventArchive"]
     assert archive.require("RetentionDays") == "3"
     assert archive.require("EventPattern") == {"source": [SOURCE]}
@@ -94,6 +94,6 @@ def test_events_are_archived_for_as_long_as_was_said_or_not_at_all() -> None:
     assert "EventArchive" not in stack(ArchiveDays="0")
 
 
-def test_without_a_sender_there_are_neither_mails_nor_a_role_to_send_them() -> None:
+def test_stack_without_a_sender_has_no_mail_function_and_no_mail_role() -> None:
     made = stack(MailTo="b@example.com")
     assert not [name for name in made.all if "Mail" in name]

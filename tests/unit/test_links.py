@@ -1,4 +1,4 @@
-"""Tokens that open one file."""
+"""A token in a link opens one file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def token_of(path: str) -> str:
     return path.partition("?token=")[2]
 
 
-def test_the_token_is_the_first_half_of_an_hmac_in_url_safe_letters() -> None:
+def test_token_is_the_first_half_of_an_hmac_in_url_safe_base64() -> None:
     mac = hmac.new(b"key", f"urlshot file v1\n{ID}".encode(), hashlib.sha256).digest()
     token = urlsafe_b64encode(mac[:16]).decode().rstrip("=")
     assert LINKS.path(ID) == f"/pdf/{ID}/file?token={token}"
@@ -31,30 +31,30 @@ def test_the_token_is_the_first_half_of_an_hmac_in_url_safe_letters() -> None:
     assert LINKS.opens(ID, token)
 
 
-def test_it_opens_its_own_file_and_no_other() -> None:
+def test_token_opens_its_own_file_and_no_other() -> None:
     token = token_of(LINKS.path(ID))
     assert not LINKS.opens(OTHER, token)
     assert not FileLinks(lambda: b"another key").opens(ID, token)
 
 
 @pytest.mark.parametrize("token", [None, "", "x", "ÿ", "\ud800", token_of(LINKS.path(ID)) + "==", "A" * 5000])
-def test_anything_else_does_not(token: str | None) -> None:
+def test_malformed_token_opens_nothing(token: str | None) -> None:
     assert not LINKS.opens(ID, token)
 
 
 @given(st.text(max_size=30))
-def test_no_other_text_does(token: str) -> None:
+def test_no_other_text_opens_the_file(token: str) -> None:
     assert LINKS.opens(ID, token) == (token == token_of(LINKS.path(ID)))
 
 
-def test_an_endpoint_without_keys_has_no_tokens_and_is_open() -> None:
+def test_endpoint_without_keys_has_no_tokens_and_is_open() -> None:
     open_links = FileLinks(None)
     assert open_links.path(ID) == f"/pdf/{ID}/file"
     assert open_links.opens(ID, None) and open_links.opens(ID, "whatever")
 
 
 class Secret:
-    """A secret that can be rotated and can be out of reach, and its reader's clock."""
+    """A secret that can be rotated and can be unavailable, with the clock of its reader."""
 
     def __init__(self) -> None:
         self.value = b"first"
@@ -77,7 +77,7 @@ def secret() -> Secret:
     return Secret()
 
 
-def test_the_key_is_asked_for_when_it_is_needed_and_kept(secret: Secret) -> None:
+def test_key_is_read_when_it_is_needed_and_cached(secret: Secret) -> None:
     links = FileLinks(secret, secret.clock)
     assert secret.asked == 0
     token = token_of(links.path(ID))
@@ -86,12 +86,12 @@ def test_the_key_is_asked_for_when_it_is_needed_and_kept(secret: Secret) -> None
     assert secret.asked == 1
 
 
-def test_a_rotated_key_is_found_by_a_token_that_does_not_fit(secret: Secret) -> None:
+def test_unknown_token_makes_a_rotated_key_be_read(secret: Secret) -> None:
     links = FileLinks(secret, secret.clock)
     links.path(ID)
     secret.value = b"second"
     token = token_of(FileLinks(lambda: b"second").path(ID))
-    assert not links.opens(ID, token)  # asked for a moment ago
+    assert not links.opens(ID, token)  # the key was read a moment ago
     secret.now += DOUBT_SECONDS
     assert links.opens(ID, token)
     for _ in range(100):
@@ -99,7 +99,7 @@ def test_a_rotated_key_is_found_by_a_token_that_does_not_fit(secret: Secret) -> 
     assert secret.asked == 2
 
 
-def test_a_rotated_key_is_found_in_time_by_who_only_makes_links(secret: Secret) -> None:
+def test_rotated_key_is_used_for_new_links_after_a_time(secret: Secret) -> None:
     links = FileLinks(secret, secret.clock)
     before = links.path(ID)
     secret.value = b"second"
@@ -109,7 +109,7 @@ def test_a_rotated_key_is_found_in_time_by_who_only_makes_links(secret: Secret) 
     assert links.path(ID) == FileLinks(lambda: b"second").path(ID)
 
 
-def test_a_key_that_cannot_be_had_now_is_taken_for_unchanged(secret: Secret) -> None:
+def test_cached_key_is_used_while_the_secret_is_unavailable(secret: Secret) -> None:
     value = Kept(secret, secret.clock)
     secret.away = True
     with pytest.raises(Transient):

@@ -1,4 +1,4 @@
-"""What `LogLevel` does, in processes with the environment and the logging set-up that Lambda gives a function."""
+"""`LogLevel` works in processes with the environment and the logging setup that Lambda gives a function."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ for name in ("log", "metric"):  # a PDF that was made, and one that was not
 
 
 def environment(level: str) -> dict[str, str]:
-    """What a function of a stack of this level finds in its environment."""
+    """Returns the environment of a function in a stack with this log level."""
     made = stack(LogLevel=level)
     shared = made.template.globals("Function")
     return {
@@ -64,12 +64,12 @@ def test_function_writes_lines_of_its_level_and_above(level: str) -> None:
     found = {line["level"] for line in written if "level" in line}
     assert found == {"DEBUG", "INFO", "ERROR"} & set(LEVELS[LEVELS.index(level) :])
     metrics = {name for line in written if "_aws" in line for name in line}
-    assert {"pdf.generated.success", "pdf.generated.error"} <= metrics  # alarms need no level
+    assert {"pdf.generated.success", "pdf.generated.error"} <= metrics  # alarms do not depend on the level
 
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_lambda_filters_no_line_of_any_function(level: str) -> None:
-    """Lambda's own filter lets through what the function writes, and lines without a level, which count as INFO."""
+    """Lambda's own filter passes all lines of the function. Lines without a level count as INFO."""
     made = stack(LogLevel=level)
     assert made.template.globals("Function")["LoggingConfig"] == {
         "LogFormat": "JSON", "ApplicationLogLevel": "DEBUG" if level == "DEBUG" else "INFO"

@@ -1,4 +1,4 @@
-"""The text of the mails."""
+"""The text of a mail has the talk's subject, the links and no line breaks from strangers."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def detail(**changes: object) -> Detail:
 OPEN = FileLinks(None)
 
 
-def test_the_talks_mail_of_a_pdf_that_was_made() -> None:
+def test_mail_of_a_success_has_the_talks_subject_and_the_links() -> None:
     mail = compose(detail(), "https://api.example.com/prod", OPEN)
     assert mail.subject == "The PDF has been generated"
     assert mail.text == (
@@ -38,7 +38,7 @@ def test_the_talks_mail_of_a_pdf_that_was_made() -> None:
     )
 
 
-def test_the_talks_mail_of_a_pdf_that_was_not_made() -> None:
+def test_mail_of_a_failure_has_the_talks_subject_and_the_remedy() -> None:
     error = {"code": "page_status", "detail": "The page answered 404.", "remedy": "Check the URL."}
     mail = compose(detail(error=error, report=None, key=None), "https://api.example.com", OPEN)
     assert mail.subject == "The PDF has not been generated"
@@ -47,11 +47,11 @@ def test_the_talks_mail_of_a_pdf_that_was_not_made() -> None:
 
 
 @pytest.mark.parametrize("cached", [True, False])
-def test_a_pdf_without_a_report_is_mailed_all_the_same(cached: bool) -> None:
+def test_pdf_without_a_report_has_a_mail_too(cached: bool) -> None:
     assert "/pdf/x/file" in compose(detail(report=None, cached=cached), "https://a", OPEN).text
 
 
-def test_where_keys_are_required_the_link_opens_its_file_without_one() -> None:
+def test_link_has_a_token_where_keys_are_required() -> None:
     links = FileLinks(lambda: b"key")
     mail = compose(detail(), "https://a", links)
     assert f"PDF:   https://a{links.path('x')}\n" in mail.text

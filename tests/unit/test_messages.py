@@ -1,4 +1,4 @@
-"""What travels on the queue: ours, any AMQP client's, and what is neither."""
+"""Messages on the queue are ours, a bare message of any AMQP client, or refused."""
 
 import json
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ OURS = StartMessage(
 )
 
 
-def test_our_message_is_what_the_contract_says() -> None:
+def test_own_message_has_the_documented_form() -> None:
     assert json.loads(OURS.body()) == {
         "version": 1,
         "id": "a" * 40,
@@ -42,7 +42,7 @@ def test_our_message_is_what_the_contract_says() -> None:
         ({"url": "https://example.com/", "id": 7, "their": "own"}, Options()),
     ],
 )
-def test_any_client_may_send_a_bare_url(body: dict[str, object], options: Options) -> None:
+def test_bare_message_needs_only_a_url(body: dict[str, object], options: Options) -> None:
     message = parse_message(json.dumps(body).encode())
     assert message == BareMessage(url="https://example.com/", options=options)
     assert parse_message(message.body()) == message
@@ -66,7 +66,7 @@ def test_any_client_may_send_a_bare_url(body: dict[str, object], options: Option
         (OURS.body().replace(b"2026", b"soon"), "invalid_request", "requested_at"),
     ],
 )
-def test_what_can_never_be_done_is_refused_with_its_reason(body: bytes, code: str, field: str | None) -> None:
+def test_invalid_message_is_refused_with_its_reason(body: bytes, code: str, field: str | None) -> None:
     with pytest.raises(Rejected) as caught:
         parse_message(body)
     assert (caught.value.code.name, caught.value.field) == (code, field)
@@ -79,7 +79,7 @@ def test_what_can_never_be_done_is_refused_with_its_reason(body: bytes, code: st
         lambda x: st.lists(x) | st.dictionaries(st.sampled_from(["url", "generation", "id", "options", "version"]), x),
     ).map(lambda value: json.dumps(value).encode())
 )
-def test_any_bytes_are_a_message_or_a_refusal(body: bytes) -> None:
+def test_any_bytes_are_a_message_or_are_refused(body: bytes) -> None:
     try:
         message = parse_message(body)
     except Rejected as error:
@@ -110,7 +110,7 @@ def test_every_priority_has_a_queue_and_a_key() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0", "5,5", "30,5", "x", "5,", "90000"])
-def test_delays_that_are_none_are_an_error(text: str) -> None:
+def test_invalid_delays_are_an_error(text: str) -> None:
     with pytest.raises(ValueError):
         messages.parse_delays(text)
 
@@ -118,7 +118,7 @@ def test_delays_that_are_none_are_an_error(text: str) -> None:
 SECRET = {"headers": {"x-token": "s3cret"}, "cookies": [{"name": "sid", "value": "s3cret"}]}
 
 
-def test_a_private_jobs_secrets_travel_in_its_message_and_in_no_repr() -> None:
+def test_secrets_of_a_private_job_are_in_its_message_and_in_no_repr() -> None:
     private = Private.model_validate(SECRET)
     for message in (OURS.model_copy(update={"private": private}), BareMessage(url=OURS.url, private=private)):
         assert json.loads(message.body())["private"] == SECRET
@@ -127,7 +127,7 @@ def test_a_private_jobs_secrets_travel_in_its_message_and_in_no_repr() -> None:
     assert "private" not in json.loads(OURS.body())
 
 
-def test_a_dead_message_has_lost_its_secrets_and_cannot_be_done_without_them() -> None:
+def test_dead_message_has_no_secrets_and_is_refused_without_them() -> None:
     body = BareMessage(url=OURS.url, private=Private.model_validate(SECRET)).body()
     dead = messages.stripped(body)
     assert b"s3cret" not in dead
@@ -138,11 +138,11 @@ def test_a_dead_message_has_lost_its_secrets_and_cannot_be_done_without_them() -
 
 
 @pytest.mark.parametrize("body", [b"", b"no json", b"[1]", b'{"url": "https://example.com/"}'])
-def test_what_has_no_secrets_is_kept_as_it_is(body: bytes) -> None:
+def test_message_without_secrets_is_kept_unchanged(body: bytes) -> None:
     assert messages.stripped(body) == body
 
 
-def test_a_wrong_secret_is_not_quoted() -> None:
+def test_refusal_does_not_quote_a_wrong_secret() -> None:
     body = json.dumps({"url": OURS.url, "private": {"headers": {"x-token": "s3cret\r\nx: y"}}}).encode()
     with pytest.raises(Rejected) as caught:
         parse_message(body)

@@ -1,4 +1,4 @@
-"""The dashboard and the alarms: each metric is emitted, and alarms go to the topic that was named."""
+"""Dashboard and alarms use exactly the emitted metrics, and alarms go to the given topic."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from urlshot.messages import QUEUES
 
 CONTEXT = cast("LambdaContext", SimpleNamespace())
 Metric = tuple[str, frozenset[str]]
-"""Name and dimensions, without `service`."""
+"""The name and the dimensions of a metric, without `service`."""
 
 
 def alarms(made: Stack) -> dict[str, Resource]:
@@ -44,7 +44,7 @@ def dashboard(made: Stack) -> dict[str, Any]:
 
 
 def metrics_of_alarms(made: Stack) -> Iterator[tuple[str, str, dict[str, str]]]:
-    """Namespace, name and dimensions."""
+    """Yields the namespace, the name and the dimensions of each metric."""
     for alarm in alarms(made).values():
         several = [one["MetricStat"]["Metric"] for one in alarm.property("Metrics", []) if "MetricStat" in one]
         single = {name: alarm.property(name) for name in ("Namespace", "MetricName", "Dimensions")}
@@ -60,14 +60,14 @@ def metrics_of_dashboard(made: Stack) -> Iterator[tuple[str, str, dict[str, str]
     for widget in dashboard(made)["widgets"]:
         for metric in widget["properties"]["metrics"]:
             parts = [part for part in metric if isinstance(part, str)]
-            if parts and parts[0] != "...":  # three dots: as the one before
+            if parts and parts[0] != "...":  # three dots repeat the metric before
                 namespace, name, *rest = parts
                 yield namespace, name, dict(zip(rest[::2], rest[1::2], strict=True))
 
 
 @pytest.fixture
 def emitted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> set[Metric]:
-    """The metrics that functions/metric, watch, dispatch and settle write, and those of functions/api's outcomes."""
+    """Returns the metrics that metric, watch, dispatch and settle print, and those of the outcomes of api."""
     for module in (functions.metric.app, functions.watch.app, functions.dispatch.app, functions.settle.app):
         monkeypatch.setattr(module.metrics, "namespace", "urlshot")  # on Lambda a variable sets it
     for given in (
@@ -84,7 +84,7 @@ def emitted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 
 
 def watch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs functions/watch on a broker and a bucket with a little in them."""
+    """Runs functions/watch with messages in each queue and four slots."""
     parts = SimpleNamespace(
         settings=SimpleNamespace(broker_console="", lease=195),
         user=None,
@@ -98,7 +98,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def dispatch_and_settle(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs functions/dispatch and settle; played parts say how the messages and the results were handled."""
+    """Runs functions/dispatch and functions/settle with stubs that give fixed outcomes."""
     handled = [Handled(HANDED_OVER, slot_wait=0.5), Handled(NO_SLOT)]
     dispatcher = SimpleNamespace(handle=lambda *_: handled)
     monkeypatch.setattr(functions.dispatch.app, "bootstrap", lambda: dispatcher)
@@ -110,7 +110,7 @@ def dispatch_and_settle(monkeypatch: pytest.MonkeyPatch) -> None:
         functions.settle.app.handler(given, CONTEXT)
 
 
-def test_metrics_that_are_emitted_and_metrics_that_are_shown_are_the_same(
+def test_metrics_that_are_emitted_are_those_that_are_shown(
     emitted: set[Metric],
 ) -> None:
     made = stack(**EVERYTHING)
@@ -130,7 +130,7 @@ def test_runbook_lists_every_metric_and_no_other(emitted: set[Metric]) -> None:
     assert set(re.findall(r"`(pdf\.[\w.]+)`", text)) <= {name for name, _ in emitted}
 
 
-def test_every_function_emits_by_the_name_of_its_stack() -> None:
+def test_every_function_emits_metrics_with_the_name_of_its_stack() -> None:
     made = stack()
     for name in made.functions:
         variables = {**made.template.globals("Function")["Environment"]["Variables"]}
@@ -148,7 +148,7 @@ def test_every_verdict_and_every_outcome_has_a_line_on_the_dashboard() -> None:
     assert {name for _, name, _ in shown if name.startswith("pdf.phase.")} == {f"pdf.phase.{one}" for one in PHASES}
 
 
-def test_what_is_aws_own_is_looked_up_by_the_names_that_aws_gives_it() -> None:
+def test_metrics_of_aws_have_the_dimensions_of_aws() -> None:
     made = stack(**EVERYTHING)
     known = {
         "AWS/Lambda": {"FunctionName"},
@@ -157,7 +157,7 @@ def test_what_is_aws_own_is_looked_up_by_the_names_that_aws_gives_it() -> None:
         "AWS/ApiGateway": {"ApiName", "Stage"},
     }
     values = {
-        "FunctionName": {"ApiFunction", "DispatchFunction", "RenderFunction", "SettleFunction"},  # as Ref gives it here
+        "FunctionName": {"ApiFunction", "DispatchFunction", "RenderFunction", "SettleFunction"},  # as Ref gives them
         "QueueName": {"urlshot-UndeliveredEvents", "urlshot-UndeliveredCallbacks"},
         "Broker": {made["Broker.Broker"].require("BrokerName")},
         "ApiName": {made["Api"].require("DefinitionBody")["info"]["title"]},
@@ -169,7 +169,7 @@ def test_what_is_aws_own_is_looked_up_by_the_names_that_aws_gives_it() -> None:
             assert all(value in values[dimension] for dimension, value in on.items()), on
 
 
-def test_the_dashboards_widgets_fill_a_grid_without_lying_on_one_another() -> None:
+def test_widgets_of_the_dashboard_do_not_overlap() -> None:
     taken: set[tuple[int, int]] = set()
     for widget in dashboard(stack())["widgets"]:
         cells = {
@@ -189,7 +189,7 @@ def test_price_of_a_thousand_is_computed_with_the_functions_memory() -> None:
     assert "render * 3008 / 1024 + dispatch + settle + api" in price
     assert made["RenderFunction"].require("MemorySize") == "3008"
     for name in ("ApiFunction", "DispatchFunction", "SettleFunction"):
-        assert made[name].require("MemorySize") == 1024  # a GB, so a second of them is a GB-second
+        assert made[name].require("MemorySize") == 1024  # 1 GB, so that a second is a GB-second
 
 
 EXPECTED = {
@@ -199,7 +199,7 @@ EXPECTED = {
 }  # fmt: skip
 
 
-def test_alarms_go_to_the_topic_that_was_named_and_nowhere_without_one() -> None:
+def test_alarms_go_to_the_given_topic_and_nowhere_without_one() -> None:
     loud, silent = alarms(stack(**EVERYTHING)), alarms(stack())
     assert loud.keys() == silent.keys() == EXPECTED
     for name, alarm in loud.items():
@@ -210,7 +210,7 @@ def test_alarms_go_to_the_topic_that_was_named_and_nowhere_without_one() -> None
         assert alarm.require("TreatMissingData") == missing
 
 
-def test_thresholds_are_those_that_were_given() -> None:
+def test_thresholds_are_the_given_ones() -> None:
     made = alarms(stack(AlarmQueueSeconds="120", AlarmBulkSeconds="240", AlarmConnections="9", AlarmErrorPercent="50"))
     assert made["StuckBulkJobs"].require("Threshold") == "240"
     assert made["BrokerConnections"].require("Threshold") == "9"
@@ -218,7 +218,7 @@ def test_thresholds_are_those_that_were_given() -> None:
     assert made["ErrorRate"].require("Threshold") == "50"
 
 
-def test_every_part_of_a_formula_is_there_and_one_result_is_returned() -> None:
+def test_formula_of_an_alarm_uses_all_parts_and_returns_one_result() -> None:
     for name, alarm in alarms(stack()).items():
         parts = alarm.property("Metrics", [])
         returned = [one for one in parts if one.get("ReturnData", True)]
@@ -228,7 +228,7 @@ def test_every_part_of_a_formula_is_there_and_one_result_is_returned() -> None:
             assert ids == {part["Id"] for part in parts if part is not one}, name
 
 
-def test_alarms_about_times_ring_before_the_time_is_up() -> None:
+def test_alarms_about_durations_ring_before_the_time_out() -> None:
     made = stack()
     slow = alarms(made)["SlowDispatch"].require("Threshold")
     assert 0.5 < slow / 1000 / made["DispatchFunction"].require("Timeout") < 1
@@ -236,13 +236,13 @@ def test_alarms_about_times_ring_before_the_time_is_up() -> None:
     assert late / 1000 < min(EVENT_AGE_SECONDS, SETTLE_SECONDS)
 
 
-def test_without_the_watch_there_is_no_function_no_role_and_no_alarm_of_it() -> None:
+def test_stack_without_watch_has_no_function_role_or_alarm_of_it() -> None:
     made = stack(QueueWatch="disabled")
     assert not [name for name in made.all if "Watch" in name and name != "Broker.WatchSecret"]
     assert alarms(made).keys() == EXPECTED - {"StuckJobs", "StuckBulkJobs", "SlotsFull", "DeadMessages", "WatchSilent"}
 
 
-def test_the_watch_runs_every_minute_and_is_not_repeated() -> None:
+def test_watch_runs_every_minute_without_retries() -> None:
     watch = stack()["WatchFunction"]
     [schedule] = watch.require("Events").values()
     assert schedule == {"Type": "Schedule", "Properties": {"Schedule": "rate(1 minute)"}}

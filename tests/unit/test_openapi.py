@@ -1,4 +1,4 @@
-"""The description of the endpoint: as the code that it is made of has it, valid, and with examples that are true."""
+"""The contract of the endpoint is up to date and valid, and its examples are right."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from urlshot.errors import CODES
 from urlshot.identity import job_id
 from urlshot.options import Options
 
-MAKE = "run `make openapi` and look at what it changes"
+MAKE = "run `make openapi` and check what it changes"
 
 
 @pytest.fixture(scope="module")
@@ -25,15 +25,15 @@ def contract() -> Contract:
     return Contract()
 
 
-def test_the_file_is_what_the_code_says_now() -> None:
+def test_contract_is_up_to_date() -> None:
     assert document.FILE.read_text("utf-8") == document.text(), MAKE
 
 
-def test_it_is_openapi_3_1() -> None:
+def test_contract_is_valid_openapi_3_1() -> None:
     assert [error.message for error in OpenAPIV31SpecValidator(document.document()).iter_errors()] == []
 
 
-def test_every_route_is_described_and_every_call_that_is_described_is_one() -> None:
+def test_calls_of_the_contract_are_those_of_the_api() -> None:
     described: dict[str, set[str]] = {}
     for call in CALLS:
         described.setdefault(call.path, set()).add(call.method.upper())
@@ -41,7 +41,7 @@ def test_every_route_is_described_and_every_call_that_is_described_is_one() -> N
 
 
 def examples(contract: Contract) -> Iterator[tuple[dict[str, Any], Any]]:
-    """Every example of the document, with the schema that it is to fit."""
+    """Yields every example of the document with its schema."""
 
     def walk(value: Any) -> Iterator[tuple[dict[str, Any], Any]]:
         if isinstance(value, list):
@@ -68,7 +68,7 @@ def test_every_example_fits_its_schema(contract: Contract) -> None:
     ] == []
 
 
-def test_the_ids_of_the_examples_are_those_of_their_urls(contract: Contract) -> None:
+def test_ids_of_the_examples_follow_from_their_urls(contract: Contract) -> None:
     jobs = [value for _, value in examples(contract) if isinstance(value, dict) and {"id", "url"} <= set(value)]
     assert len(jobs) >= 5
     for job in jobs:
@@ -98,13 +98,13 @@ def test_every_code_is_described_by_a_call_that_can_give_it() -> None:
         ("PdfRequest", {"options": {}}, False),
     ],
 )
-def test_what_is_asked_is_described_as_it_is_read(contract: Contract, name: str, text: Any, fits: bool) -> None:
+def test_schema_accepts_what_the_api_accepts(contract: Contract, name: str, text: Any, fits: bool) -> None:
     faults = contract.value_faults({"$ref": f"urn:urlshot:openapi#/components/schemas/{name}"}, text)
     assert (faults == []) is fits
 
 
-def test_answers_are_open_to_others_and_closed_to_us(contract: Contract) -> None:
-    """Fields may be added, and who checks answers against the document shall not stumble over them; we shall."""
+def test_published_schemas_allow_new_fields_and_our_check_does_not(contract: Contract) -> None:
+    """A client that validates answers must accept fields that we add later, but our own tests must know each field."""
     published = json.loads(document.text())["components"]["schemas"]
     assert not [name for name in ("Job", "PdfThere", "Problem", "Report") if "additionalProperties" in published[name]]
     job = next(value for _, value in examples(contract) if isinstance(value, dict) and value.get("state") == "done")

@@ -1,4 +1,4 @@
-"""The commands in the documents: a shell and the AWS CLI understand them, and what they look up exists."""
+"""The documented commands are valid for the shell and the AWS CLI, and the things that they look up exist."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.unit.stacks import EVERYTHING, PROJECT, stack
 DEPLOY = (PROJECT / "docs" / "deploy.md").read_text("utf-8")
 TEXT = "\n".join(file.read_text("utf-8") for file in documents.documents())
 BLOCKS = re.findall(r"^ *```sh\n(.*?)^ *```$", TEXT, re.DOTALL | re.MULTILINE)
-HIGH_LEVEL = {("s3", "cp"), ("s3", "rm"), ("s3", "rb")}  # the AWS CLI's own, which botocore does not know
+HIGH_LEVEL = {("s3", "cp"), ("s3", "rm"), ("s3", "rb")}  # commands of the AWS CLI that botocore does not have
 GLOBAL = {"query", "output", "cli-binary-format"}
 
 
 def commands() -> Iterator[tuple[str, str, set[str]]]:
-    """Every call of the AWS CLI: service, operation and options."""
+    """Yields the service, the operation and the options of every call of the AWS CLI."""
     for block in BLOCKS:
         text = re.sub(r"\\\n\s*", " ", block)
         for found in re.finditer(r"\baws ([a-z0-9-]+) ([a-z0-9-]+)((?:(?!\baws |\n|\| jq|; done).)*)", text):

@@ -1,4 +1,4 @@
-"""The options: strict, bounded, and equal when they mean the same."""
+"""Options are strict and bounded, and equal if they mean the same."""
 
 import json
 
@@ -12,7 +12,7 @@ from urlshot.options import Options, parse_options
 UNITS = {"mm": 1.0, "cm": 10.0, "in": 25.4, "pt": 25.4 / 72, "px": 25.4 / 96}
 
 
-def test_the_defaults_change_nothing() -> None:
+def test_defaults_change_nothing() -> None:
     assert parse_options({}).changed() == {}
     assert parse_options({"format": "A4", "margin": "10mm", "scale": 1, "page_ranges": " "}).changed() == {}
 
@@ -53,7 +53,7 @@ def test_the_defaults_change_nothing() -> None:
         ({"margin": "0px"}, {"margin": dict.fromkeys(("top", "right", "bottom", "left"), "0mm")}),
     ],
 )
-def test_what_differs_is_named_in_one_way(given_options: dict[str, object], changed: dict[str, object]) -> None:
+def test_changed_options_have_one_form(given_options: dict[str, object], changed: dict[str, object]) -> None:
     options = parse_options(given_options)
     assert options.changed() == changed
     assert parse_options(json.loads(json.dumps(options.changed()))) == options
@@ -97,7 +97,7 @@ def test_what_differs_is_named_in_one_way(given_options: dict[str, object], chan
         ({"margin": "10"}, "options.margin.top"),
         ({"margin": "-1mm"}, "options.margin.top"),
         ({"margin": "101mm"}, "options.margin.top"),
-        ({"margin": "\u0661mm"}, "options.margin.top"),  # a digit, but no ASCII one
+        ({"margin": "\u0661mm"}, "options.margin.top"),  # a digit outside ASCII
         ({"margin": {"top": "1em"}}, "options.margin.top"),
         ({"margin": {"middle": "1mm"}}, "options.margin.middle"),
         ({"width": "100mm"}, "options"),
@@ -126,7 +126,7 @@ def test_what_differs_is_named_in_one_way(given_options: dict[str, object], chan
         ({"headers": {"a": "b"}}, "options.headers"),
     ],
 )
-def test_what_is_wrong_is_named_by_its_field(value: object, field: str) -> None:
+def test_wrong_option_is_refused_with_its_field(value: object, field: str) -> None:
     with pytest.raises(Rejected) as caught:
         parse_options(value)
     assert caught.value.code.name == "invalid_request"
@@ -135,7 +135,7 @@ def test_what_is_wrong_is_named_by_its_field(value: object, field: str) -> None:
 
 
 @given(st.floats(0, 100), st.sampled_from(sorted(UNITS)))
-def test_equal_lengths_are_equal(millimetres: float, unit: str) -> None:
+def test_equal_lengths_are_equal_in_any_unit(millimetres: float, unit: str) -> None:
     text = f"{millimetres / UNITS[unit]:.4f}{unit}"
     top = parse_options({"margin": {"top": text}}).margin.top
     assert abs(float(top.removesuffix("mm")) - millimetres) <= 0.02
@@ -162,7 +162,7 @@ VALUES = st.fixed_dictionaries(
 
 
 @given(VALUES)
-def test_what_differs_means_the_same_and_stays_the_same(value: dict[str, object]) -> None:
+def test_changed_options_parse_to_the_same_options(value: dict[str, object]) -> None:
     try:
         options = parse_options(value)
     except Rejected:
@@ -171,12 +171,12 @@ def test_what_differs_means_the_same_and_stays_the_same(value: dict[str, object]
     again = parse_options(changed)
     assert again == options
     assert again.changed() == options.changed()
-    # As records and render jobs carry them, with every default written out.
+    # Records and render jobs hold options in these forms, with every default.
     assert Options.model_validate_json(options.model_dump_json(exclude_none=True)) == options
     assert Options.model_validate(json.loads(options.model_dump_json())) == options
 
 
-def test_every_option_says_what_it_does() -> None:
+def test_every_option_has_a_description() -> None:
     assert all(field.description for field in Options.model_fields.values())
 
 
@@ -186,7 +186,7 @@ def test_every_option_says_what_it_does() -> None:
         lambda inner: st.dictionaries(st.sampled_from([*Options.model_fields, "x"]), inner),
     )
 )
-def test_any_json_is_options_or_a_refusal(value: object) -> None:
+def test_any_json_is_options_or_is_refused(value: object) -> None:
     try:
         options = parse_options(value)
     except Rejected as error:

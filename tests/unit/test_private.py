@@ -1,4 +1,4 @@
-"""What a private job carries: bounded, sent on as it is, and shown nowhere."""
+"""The secrets of a private job are bounded, unchanged and shown nowhere."""
 
 import json
 
@@ -17,7 +17,7 @@ FULL = {
 }
 
 
-def test_it_travels_whole_and_shows_nothing() -> None:
+def test_private_survives_json_and_shows_no_secret() -> None:
     for value in (FULL, {"basic_auth": {"username": "u" + SECRET, "password": SECRET}}):
         private = Private.model_validate(value)
         assert private
@@ -28,7 +28,7 @@ def test_it_travels_whole_and_shows_nothing() -> None:
         assert Private.model_validate_json(private.model_dump_json()) == private
 
 
-def test_nothing_is_falsy() -> None:
+def test_empty_private_is_falsy() -> None:
     assert not Private()
     assert not Private.model_validate({"headers": {}, "cookies": [], "basic_auth": None})
 
@@ -62,7 +62,7 @@ def test_names_of_headers_are_equal_in_any_case() -> None:
         ({"secret": SECRET}, "secret"),
     ],
 )
-def test_what_is_wrong_is_named_without_its_value(value: object, field: str) -> None:
+def test_wrong_field_is_named_without_its_value(value: object, field: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Private.model_validate(value)
     assert SECRET not in str(caught.value)
@@ -71,7 +71,7 @@ def test_what_is_wrong_is_named_without_its_value(value: object, field: str) -> 
     assert SECRET not in f"{refusal} {refusal.public()}"
 
 
-def test_two_authorizations_are_one_too_many() -> None:
+def test_header_authorization_and_basic_auth_are_refused_together() -> None:
     with pytest.raises(ValidationError):
         Private.model_validate({"headers": {"authorization": "x"}, "basic_auth": {"username": "a", "password": SECRET}})
 
@@ -84,7 +84,7 @@ def test_two_authorizations_are_one_too_many() -> None:
         ),
     )
 )
-def test_any_json_is_private_or_a_refusal(value: object) -> None:
+def test_any_json_is_private_or_is_refused(value: object) -> None:
     try:
         private = Private.model_validate(value)
     except ValidationError as error:

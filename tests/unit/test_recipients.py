@@ -1,4 +1,4 @@
-"""Who may be told, and no trick that lets in somebody else."""
+"""Only permitted subscribers are accepted, and no trick adds another recipient."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HOSTS = parse_hosts("hooks.example.com, other.example:8443,[2606:2800:220:1::1]"
     "address",
     ["boss@corp.example", "boss@CORP.Example", "any.one+tag@example.com", "o'neil@EXAMPLE.COM", "x@example.com"],
 )
-def test_listed_addresses_and_domains_are_mailed(address: str) -> None:
+def test_listed_address_or_domain_is_allowed(address: str) -> None:
     assert notify_allowed(address, ALLOW)
     local, _, domain = address.partition("@")
     assert mail_subscriber(address, ALLOW).address == f"{local}@{domain.lower()}"
@@ -44,7 +44,7 @@ def test_listed_addresses_and_domains_are_mailed(address: str) -> None:
         "x@sub.example.com", "x@notexample.com", "x@example.com.", "x@example.co",
     ],
 )  # fmt: skip
-def test_all_others_are_not(address: str) -> None:
+def test_other_address_is_not_allowed(address: str) -> None:
     assert not notify_allowed(address, ALLOW)
 
 
@@ -63,7 +63,7 @@ TRICKS = [
 
 
 @pytest.mark.parametrize("address", TRICKS)
-def test_what_is_not_one_plain_address_is_refused_as_such(address: str) -> None:
+def test_text_that_is_not_one_plain_address_is_refused(address: str) -> None:
     assert not notify_allowed(address, ALLOW)
     with pytest.raises(Rejected) as caught:
         mail_subscriber(address, ALLOW)
@@ -80,8 +80,8 @@ parts = st.lists(
 
 @given(parts | st.text(max_size=40) | parts.map(lambda text: text + "@example.com"))
 @example("evil@evil.example@example.com")
-def test_whatever_is_allowed_is_one_address_of_those_listed_to_another_reader_too(address: str) -> None:
-    """The other reader is the standard library's, which knows lists, quotes, comments and routes."""
+def test_allowed_address_is_one_listed_address_to_another_parser_too(address: str) -> None:
+    """The other parser is the standard library's, which knows lists, quotes, comments and routes."""
     if not notify_allowed(address, ALLOW):
         return
     assert address.isascii() and address.isprintable() and " " not in address
@@ -92,23 +92,23 @@ def test_whatever_is_allowed_is_one_address_of_those_listed_to_another_reader_to
 
 
 @given(st.from_regex(r"\A[a-zA-Z0-9_+]{1,20}(\.[a-z0-9-]{1,10}){0,2}\Z", alphabet=st.characters(codec="ascii")))
-def test_every_plain_name_of_a_listed_domain_is_allowed(local: str) -> None:
+def test_every_plain_name_at_a_listed_domain_is_allowed(local: str) -> None:
     assert notify_allowed(f"{local}@example.com", ALLOW)
 
 
-def test_nobody_is_mailed_where_nobody_is_listed() -> None:
+def test_no_address_is_allowed_without_a_list() -> None:
     assert not notify_allowed("x@example.com", parse_allow(""))
     with pytest.raises(Rejected, match="notify_not_allowed"):
         mail_subscriber("x@example.com", frozenset())
 
 
 @pytest.mark.parametrize("text", ["x", "@", "@example.com@", "x@example.com;y@example.com", "@*", "@.example.com"])
-def test_a_list_with_something_else_in_it_is_an_error(text: str) -> None:
+def test_list_with_an_invalid_address_is_an_error(text: str) -> None:
     with pytest.raises(ValueError):
         parse_allow(text)
 
 
-# ---- callbacks ----------------------------------------------------------------------------------------------------
+# ---- callbacks ------------------------------------------------------------------------------------------------------
 
 CLOSED = Egress()
 
@@ -125,7 +125,7 @@ def callback(url: str, *, has_key: bool = True) -> str:
         ("https://anna.example/hook#part", "https://anna.example/hook"),
     ],
 )
-def test_with_a_key_any_https_address_is_called(url: str, canonical: str) -> None:
+def test_any_https_callback_is_allowed_with_a_key(url: str, canonical: str) -> None:
     assert callback(url) == canonical
 
 
@@ -144,7 +144,7 @@ def test_with_a_key_any_https_address_is_called(url: str, canonical: str) -> Non
     ],
 )
 @pytest.mark.parametrize("has_key", [True, False])
-def test_nothing_else_is(url: str, code: str, has_key: bool) -> None:
+def test_other_callback_is_refused_with_its_reason(url: str, code: str, has_key: bool) -> None:
     with pytest.raises(Rejected) as caught:
         callback(url, has_key=has_key)
     assert (caught.value.code.name, caught.value.field) == (code, "callback_url")
@@ -165,7 +165,7 @@ def test_nothing_else_is(url: str, code: str, has_key: bool) -> None:
         ("https://evil.example/?hooks.example.com", False),
     ],
 )
-def test_without_a_key_only_listed_hosts_are(url: str, allowed: bool) -> None:
+def test_only_listed_hosts_are_allowed_without_a_key(url: str, allowed: bool) -> None:
     if allowed:
         assert callback(url, has_key=False)
     else:
@@ -174,22 +174,22 @@ def test_without_a_key_only_listed_hosts_are(url: str, allowed: bool) -> None:
 
 
 @given(st.text(max_size=30))
-def test_without_a_key_and_without_a_list_nobody_is(text: str) -> None:
+def test_no_callback_is_allowed_without_a_key_and_without_a_list(text: str) -> None:
     try:
         callback_subscriber(f"https://{text}", CLOSED, has_key=False, hosts=frozenset())
     except Rejected:
         return
-    pytest.fail("somebody is called")
+    pytest.fail("the callback is accepted")
 
 
-def test_http_is_not_allowed_whoever_asks() -> None:
+def test_http_callback_is_not_allowed_even_with_a_key() -> None:
     assert not callback_allowed("http://hooks.example.com:443/", has_key=True, hosts=HOSTS)
 
 
 @pytest.mark.parametrize(
     "text", ["a b", "https://a.example", "a.example/x", "user@a.example", "a.example:x", "[::1", "*.a.example"]
 )
-def test_a_list_with_something_else_than_hosts_is_an_error(text: str) -> None:
+def test_list_with_an_invalid_host_is_an_error(text: str) -> None:
     with pytest.raises(ValueError):
         parse_hosts(text)
 
@@ -199,7 +199,7 @@ class Some(Settings):
     notify_allow: NotifyAllow = frozenset()
 
 
-def test_settings_read_both_lists_and_name_the_one_that_is_wrong() -> None:
+def test_settings_read_both_lists_and_name_the_wrong_one() -> None:
     some = Some.read({"CALLBACK_HOSTS": "a.example", "NOTIFY_ALLOW": "@b.example"})
     assert (some.callback_hosts, some.notify_allow) == ({"a.example:443"}, {"@b.example"})
     assert Some.read({"CALLBACK_HOSTS": "", "NOTIFY_ALLOW": ""}) == Some()
@@ -207,5 +207,5 @@ def test_settings_read_both_lists_and_name_the_one_that_is_wrong() -> None:
         Some.read({"NOTIFY_ALLOW": "everyone"})
 
 
-def test_the_canonical_address_is_its_own_canonical_address() -> None:
+def test_canonical_address_is_a_fixed_point() -> None:
     assert canonical_address("A.b@EXAMPLE.com") == "A.b@example.com" == canonical_address("A.b@example.com")

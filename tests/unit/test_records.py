@@ -1,4 +1,4 @@
-"""The life of a job: every state against every step that can find it, as tables."""
+"""Each step decides by the record of a job; tables show the decision for each state."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -39,28 +39,28 @@ def last_good(generation: str) -> LastGood:
 @pytest.mark.parametrize(
     ("found", "at", "again", "pdf", "expected"),
     [
-        # `publishing` is waited for until its lease is over
+        # a request waits for `publishing` until its lease is over
         (record("publishing"), NOW - SECOND, False, False, Found.WAIT),
         (record("publishing"), NOW - SECOND, True, False, Found.WAIT),
         (record("publishing"), NOW, False, False, Found.TAKE_OVER),
-        # `queued` and `running` are joined until a while after their lease
+        # a request joins `queued` and `running` until `GRACE` after their lease
         (record("queued"), NOW - SECOND, False, False, Found.JOIN),
         (record("queued"), NOW + GRACE - SECOND, False, False, Found.JOIN),
         (record("queued"), NOW + GRACE, False, False, Found.TAKE_OVER),
         (record("running"), NOW - SECOND, True, False, Found.JOIN),
         (record("running"), NOW + GRACE - SECOND, False, False, Found.JOIN),
         (record("running"), NOW + GRACE, False, False, Found.TAKE_OVER),
-        # `done` is joined with a PDF that is fresh enough, and else taken over
+        # a request joins `done` if the PDF is fresh enough, and takes it over otherwise
         (record("done"), NOW, False, True, Found.JOIN),
         (record("done"), NOW, False, False, Found.TAKE_OVER),
-        # `failed` is the answer until its retry time, unless the request wants a new render
+        # `failed` is the answer until its retry time, unless the request asks for a new render
         (record("failed", error=UNREACHABLE), NOW, False, False, Found.FAILED),
         (record("failed", error=UNREACHABLE), NOW + RETRY_AFTER - SECOND, False, False, Found.FAILED),
         (record("failed", error=UNREACHABLE), NOW + RETRY_AFTER, False, False, Found.TAKE_OVER),
         (record("failed", error=UNREACHABLE), NOW, True, False, Found.TAKE_OVER),
-        # a job that never reached the queue is tried again at once
+        # a job that never reached the queue is tried again immediately
         (record("failed", error={"code": "queue_unavailable"}), NOW, False, False, Found.TAKE_OVER),
-        # an end that is not announced is not taken over for a day
+        # a request does not take over an unannounced end before `ANNOUNCE_WITHIN`
         (record("done", announced=False), NOW + ANNOUNCE_WITHIN - SECOND, True, False, Found.JOIN),
         (record("done", announced=False), NOW + ANNOUNCE_WITHIN, True, False, Found.TAKE_OVER),
         (record("failed", announced=False, error=UNREACHABLE), NOW + GRACE, True, False, Found.FAILED),
@@ -86,11 +86,11 @@ def test_request_decides_by_the_record(found: Record, at: datetime, again: bool,
         (record("running", attempt=1), NOW - SECOND, Step.PARK),
         (record("running", attempt=3), NOW - SECOND, Step.PARK),
         (record("running", attempt=1), NOW, Step.RUN),
-        # a job that waits for its next attempt is parked until then, give or take what clocks differ
+        # the message of a job that waits for its next attempt is parked until then; clocks may differ a little
         (record("queued", attempt=1, not_before=NOW + 5 * SECOND), NOW, Step.PARK),
         (record("queued", attempt=1, not_before=NOW + SECOND), NOW, Step.RUN),
         (record("queued", attempt=1, not_before=NOW), NOW, Step.RUN),
-        # a job that did not end within a day fails, unless a claim is under way
+        # a job that did not end within a day fails, unless the lease of a claim runs
         (record("queued"), NOW + timedelta(hours=24), Step.OVERDUE),
         (record("queued"), NOW + timedelta(hours=24) - SECOND, Step.RUN),
         (record("queued", attempt=3), NOW + timedelta(hours=24), Step.OVERDUE),
@@ -135,13 +135,13 @@ def test_message_of_a_deleted_job_is_dropped() -> None:
         (record("running", lease_until=NOW - timedelta(hours=1)), Settlement.END),
         # settle died between the record and the message of the next attempt
         (record("queued", not_before=NOW), Settlement.RESEND),
-        # render never started; the parked message comes back by itself
+        # render never started; the parked message continues the job
         (record("queued"), Settlement.DROP),
         (record("done", announced=False), Settlement.ANNOUNCE),
         (record("failed", announced=False), Settlement.ANNOUNCE),
         (record("done"), Settlement.DROP),
         (record("failed"), Settlement.STRAY),  # a second run of the claim may have published a PDF since
-        # the answer of an older claim, whatever the newer one does
+        # the answer of an older claim, in every state of the newer one
         *[(record(state, claim="d" * 32), Settlement.STRAY) for state in STATES],
         (None, Settlement.STRAY),
     ],
@@ -180,18 +180,18 @@ def test_failed_rerender_does_not_hide_the_older_pdf() -> None:
     third = records.create(good.id, good.url, good.options, NOW, over=failed)
     assert third.last_good is not None
     assert third.last_good.generation == good.generation
-    # and once it is rendered, its own PDF replaces that one
+    # when it is done, its own PDF replaces the older one
     assert records.done(third, REPORT, NOW, LEASE).last_good is None
 
 
-def test_claim_uses_an_attempt_and_only_a_render_that_never_started_gives_it_back() -> None:
+def test_claim_uses_an_attempt_unless_its_render_never_started() -> None:
     claimed = records.running(record("queued", not_before=NOW), LEASE, NOW)
     assert (claimed.attempt, claimed.not_before, claimed.lease_until) == (1, None, NOW + LEASE)
     assert records.waiting(claimed, SECOND, NOW).attempt == 1
     assert records.unstarted(claimed, NOW).attempt == 0
 
 
-def test_every_claim_is_another() -> None:
+def test_every_claim_has_a_new_value() -> None:
     first = records.running(record("queued"), LEASE, NOW)
     assert records.running(first, LEASE, NOW + LEASE).claim not in ("", first.claim)
 

@@ -1,4 +1,4 @@
-"""From an HTTP event to what is asked for."""
+"""`functions.api.requests` reads bodies, queries and batches into requests, or refuses them."""
 
 import base64
 import json
@@ -32,12 +32,12 @@ def from_body(body: str | None, *, is_base64: bool, rules: Rules) -> Request:
     return read_body(call(body, is_base64=is_base64), rules).request
 
 
-def test_a_body_with_a_url_is_enough() -> None:
+def test_body_needs_only_a_url() -> None:
     request = from_body(json.dumps({"url": "https://EXAMPLE.com"}), is_base64=False, rules=RULES)
     assert (request.url, request.id, request.options, request.max_age) == (URL, job_id(URL, {}), Options(), 600)
 
 
-def test_a_body_in_base64_is_the_same() -> None:
+def test_body_in_base64_is_decoded() -> None:
     body = base64.b64encode(json.dumps({"url": URL, "max_age": 0}).encode()).decode()
     assert from_body(body, is_base64=True, rules=RULES).max_age == 0
 
@@ -64,18 +64,18 @@ def test_a_body_in_base64_is_the_same() -> None:
         (json.dumps({"url": URL, "max_age": 1.5}), "invalid_request", "max_age"),
     ],
 )
-def test_a_wrong_body_is_named_by_its_field(body: str | None, code: str, field: str | None) -> None:
+def test_wrong_body_is_refused_with_its_field(body: str | None, code: str, field: str | None) -> None:
     with pytest.raises(Rejected) as caught:
         from_body(body, is_base64=False, rules=RULES)
     assert (caught.value.code.name, caught.value.field) == (code, field)
 
 
-def test_a_body_that_is_not_base64_is_no_surprise() -> None:
+def test_malformed_base64_is_invalid_json() -> None:
     with pytest.raises(Rejected, match="invalid_json"):
         from_body("%%%", is_base64=True, rules=RULES)
 
 
-def test_a_query_takes_the_options_by_their_names() -> None:
+def test_query_takes_options_by_their_names() -> None:
     query = {
         "url": URL, "max_age": "5", "landscape": "true", "background": "0", "scale": "0.5", "format": "A5",
         "page_ranges": "1-2", "margin": "1cm",
@@ -89,7 +89,7 @@ def test_a_query_takes_the_options_by_their_names() -> None:
     assert (request.max_age, hops) == (5, 0)
 
 
-def test_a_query_takes_numbers_and_lists_and_leaves_what_has_fields_to_a_body() -> None:
+def test_query_takes_numbers_and_lists_and_no_options_with_fields() -> None:
     query = {
         "url": URL,
         "delay": "1.5",
@@ -108,7 +108,7 @@ def test_a_query_takes_numbers_and_lists_and_leaves_what_has_fields_to_a_body() 
             from_query(call(**{"url": URL, name: "x"}), RULES)
 
 
-def test_a_query_and_a_body_that_ask_the_same_make_one_job() -> None:
+def test_equal_query_and_body_make_one_job() -> None:
     by_query = from_query(call(url="https://example.com", landscape="true"), RULES)[0].request
     by_body = from_body('{"url": "https://example.com/", "options": {"landscape": true}}', is_base64=False, rules=RULES)
     assert by_query.id == by_body.id
@@ -118,18 +118,18 @@ def test_a_query_and_a_body_that_ask_the_same_make_one_job() -> None:
     ("query", "field"),
     [
         ({}, "url"),
-        ({"url": URL, "b": "2"}, "b"),  # of a page's URL that was not percent-encoded
+        ({"url": URL, "b": "2"}, "b"),  # belongs to a page's URL that was not percent-encoded
         ({"url": URL, "landscape": "yes"}, "landscape"),
         ({"url": URL, "scale": "big"}, "scale"),
         ({"url": URL, "scale": "nan"}, "options.scale"),
         ({"url": URL, "max_age": "-1"}, "max_age"),
-        ({"url": URL, "max_age": "\u0661"}, "max_age"),  # a digit, but no ASCII one
+        ({"url": URL, "max_age": "\u0661"}, "max_age"),  # a digit outside ASCII
         ({"url": URL, "max_age": "1" * 11}, "max_age"),
         ({"url": URL, "hops": str(MAX_HOPS + 1)}, "hops"),
         ({"url": URL, "hops": "x"}, "hops"),
     ],
 )
-def test_a_wrong_query_is_named_by_its_parameter(query: dict[str, str], field: str) -> None:
+def test_wrong_query_is_refused_with_its_parameter(query: dict[str, str], field: str) -> None:
     with pytest.raises(Rejected) as caught:
         from_query(call(**query), RULES)
     assert caught.value.field == field
@@ -140,7 +140,7 @@ def test_a_wrong_query_is_named_by_its_parameter(query: dict[str, str], field: s
         st.sampled_from(["url", "max_age", "hops", *Options.model_fields]) | st.text(max_size=5), st.text(max_size=20)
     )
 )
-def test_any_query_is_a_request_or_a_refusal(query: dict[str, str]) -> None:
+def test_any_query_is_a_request_or_is_refused(query: dict[str, str]) -> None:
     try:
         request = from_query(call(**{"url": URL, **query}), RULES)[0].request
     except Rejected as error:
@@ -150,12 +150,12 @@ def test_any_query_is_a_request_or_a_refusal(query: dict[str, str]) -> None:
 
 
 @given(st.text(max_size=100) | st.recursive(st.none() | st.booleans() | st.text(), st.lists).map(json.dumps))
-def test_any_body_is_a_request_or_a_refusal(body: str) -> None:
+def test_body_without_a_url_is_refused(body: str) -> None:
     with pytest.raises(Rejected):
         from_body(body, is_base64=False, rules=RULES)
 
 
-def test_a_private_request_is_nobody_elses_job() -> None:
+def test_private_request_is_a_job_of_its_own() -> None:
     body = json.dumps({"url": URL, "private": {"cookies": [{"name": "sid", "value": "s3cret"}]}})
     first, second = (from_body(body, is_base64=False, rules=RULES) for _ in range(2))
     assert first.id != second.id
@@ -164,7 +164,7 @@ def test_a_private_request_is_nobody_elses_job() -> None:
     assert "s3cret" not in repr(first)
 
 
-def test_an_empty_private_is_a_request_like_any_other() -> None:
+def test_request_with_an_empty_private_is_an_ordinary_one() -> None:
     body = json.dumps({"url": URL, "private": {}})
     assert from_body(body, is_base64=False, rules=RULES).id == job_id(URL, {})
 
@@ -172,21 +172,21 @@ def test_an_empty_private_is_a_request_like_any_other() -> None:
 @pytest.mark.parametrize(
     "url", ["https://api.example.org/prod/pdf?url=x", "https://API.example.org:443/", "https://api.example.org./"]
 )
-def test_the_endpoint_is_not_asked_to_print_itself(url: str) -> None:
+def test_url_of_the_endpoint_itself_is_refused(url: str) -> None:
     with pytest.raises(Rejected) as caught:
         from_body(json.dumps({"url": url}), is_base64=False, rules=RULES)
     assert (caught.value.code.name, caught.value.field) == ("blocked_target", "url")
     assert from_body(json.dumps({"url": "https://api.example.org:8443/"}), is_base64=False, rules=RULES)
 
 
-def test_the_operators_lists_hold_for_requests() -> None:
+def test_operators_lists_apply_to_requests() -> None:
     rules = Rules(Egress.of(allowed="*.example.com"), max_age=600)
     assert from_body('{"url": "https://www.example.com/"}', is_base64=False, rules=rules)
     with pytest.raises(Rejected, match="host_not_allowed"):
         from_body('{"url": "https://example.org/"}', is_base64=False, rules=rules)
 
 
-def test_a_batch_is_a_list_that_is_not_looked_into_yet() -> None:
+def test_batch_is_a_list_of_unchecked_requests() -> None:
     assert batch_of(call('{"requests": [{"url": "x"}, 7]}')) == [{"url": "x"}, 7]
 
 
@@ -203,26 +203,26 @@ def test_a_batch_is_a_list_that_is_not_looked_into_yet() -> None:
         (json.dumps({"requests": ["a" * MAX_BATCH_BODY]}), "body_too_large", None),
     ],
 )
-def test_a_wrong_batch_is_named_by_its_field(body: str, code: str, field: str | None) -> None:
+def test_wrong_batch_is_refused_with_its_field(body: str, code: str, field: str | None) -> None:
     with pytest.raises(Rejected) as caught:
         batch_of(call(body))
     assert (caught.value.code.name, caught.value.field) == (code, field)
 
 
-def test_who_wants_to_know_goes_with_the_request() -> None:
+def test_request_names_its_subscribers() -> None:
     body = json.dumps({"url": URL, "callback_url": "https://hooks.example.com/x", "notify": "me@example.com"})
     rules = Rules(Egress(), 600, parse_hosts("hooks.example.com"), parse_allow("@example.com"))
-    told = read_body(call(body), rules).subscribers
-    assert [(one.kind, one.address) for one in told] == [
+    subscribers = read_body(call(body), rules).subscribers
+    assert [(one.kind, one.address) for one in subscribers] == [
         ("callback", "https://hooks.example.com/x"), ("mail", "me@example.com")
     ]  # fmt: skip
     with pytest.raises(Rejected, match="callback_not_allowed"):
         read_body(call(body), RULES)
-    with pytest.raises(Rejected, match="notify_not_allowed"):  # a key opens callbacks, and no mailbox
+    with pytest.raises(Rejected, match="notify_not_allowed"):  # a key permits callbacks, but no mail
         read_body(replace(call(body), key_id="key-1"), RULES)
 
 
-def test_the_operators_lists_of_pages_say_nothing_of_callbacks_but_what_is_closed() -> None:
+def test_deny_list_applies_to_callbacks_and_allow_list_does_not() -> None:
     body = json.dumps({"url": URL, "callback_url": "https://hooks.example.org/x"})
     keyed = replace(call(body), key_id="key-1")
     assert read_body(keyed, Rules(Egress.of(allowed="example.com"), 600)).subscribers

@@ -1,4 +1,4 @@
-"""Who may do what: every role of the stack, statement by statement, and every function's log."""
+"""Every role of the stack allows exactly the listed actions, and every function has its own log."""
 
 from __future__ import annotations
 
@@ -66,39 +66,39 @@ MAY: dict[str, set[tuple[str, str]]] = {
 
 
 @pytest.mark.parametrize("mode", [PRIVATE, PUBLIC], ids=["private", "public"])
-@pytest.mark.parametrize("room", MAY)
-def test_a_function_may_do_this_and_nothing_else(room: str, mode: dict[str, str]) -> None:
+@pytest.mark.parametrize("base", MAY)
+def test_function_may_do_this_and_nothing_else(base: str, mode: dict[str, str]) -> None:
     made = stack(**mode, **EVERYTHING)
-    function, role = made[f"{room}Function"], made[f"Roles.{room}Role"]
-    assert function.require("Role") == made.template.nested("Roles").output(room)
-    assert "Policies" not in function.body["Properties"]  # SAM leaves them out where there is a role, without a word
-    log = f"arn:aws:local:us-east-1:123456789012:urlshot-Roles-{room}Logs"
+    function, role = made[f"{base}Function"], made[f"Roles.{base}Role"]
+    assert function.require("Role") == made.template.nested("Roles").output(base)
+    assert "Policies" not in function.body["Properties"]  # SAM silently ignores them if there is a role
+    log = f"arn:aws:local:us-east-1:123456789012:urlshot-Roles-{base}Logs"
     own = {("logs:CreateLogStream", log), ("logs:PutLogEvents", log)}
-    assert own <= may(made, room)
-    assert {(action, short(resource)) for action, resource in may(made, room) - own} == MAY[room]
-    # In both modes: Lambda deletes a function's network interfaces after it has left the VPC.
-    attached = f"{room}Function" in ATTACHED - {"DispatchFunction"}
+    assert own <= may(made, base)
+    assert {(action, short(resource)) for action, resource in may(made, base) - own} == MAY[base]
+    # The policy stays in both modes, because Lambda deletes a function's interfaces after it has left the VPC.
+    attached = f"{base}Function" in ATTACHED - {"DispatchFunction"}
     assert role.property("ManagedPolicyArns") == (["urlshot-Roles-AttachPolicy"] if attached else None)
     assert role.require("AssumeRolePolicyDocument")["Statement"] == [
         {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
     ]
 
 
-def test_every_function_has_a_role_that_is_tested_and_nobody_else_has_one() -> None:
+def test_every_function_and_nothing_else_has_a_tested_role() -> None:
     made = stack(**EVERYTHING)
     assert {name.removesuffix("Function") for name in made.functions} == MAY.keys()
-    assert set(made.of("AWS::IAM::Role")) == {f"Roles.{room}Role" for room in MAY}
+    assert set(made.of("AWS::IAM::Role")) == {f"Roles.{base}Role" for base in MAY}
     assert set(made.of("AWS::IAM::ManagedPolicy")) == {"Roles.AttachPolicy"}
 
 
-@pytest.mark.parametrize(("room", "target"), [("Dispatch", "Render"), ("Render", "Settle")])
-def test_function_may_invoke_the_next_one_by_its_very_name(room: str, target: str) -> None:
+@pytest.mark.parametrize(("base", "target"), [("Dispatch", "Render"), ("Render", "Settle")])
+def test_function_may_invoke_the_next_one_by_its_exact_name(base: str, target: str) -> None:
     made = stack()
-    [name] = [resource for action, resource in may(made, room) if action == "lambda:InvokeFunction"]
+    [name] = [resource for action, resource in may(made, base) if action == "lambda:InvokeFunction"]
     assert name.endswith(f":function:{made[f'{target}Function'].require('FunctionName')}")
 
 
-def test_only_lambda_and_not_the_code_may_use_what_attaches_a_function() -> None:
+def test_only_lambda_itself_may_use_the_permissions_for_interfaces() -> None:
     allow, deny = stack()["Roles.AttachPolicy"].require("PolicyDocument")["Statement"]
     assert (allow["Effect"], set(allow["Action"])) == ("Allow", INTERFACES)
     assert (deny["Effect"], deny["Action"], deny["Resource"]) == ("Deny", "ec2:*", "*")
@@ -106,7 +106,7 @@ def test_only_lambda_and_not_the_code_may_use_what_attaches_a_function() -> None
 
 
 def test_switching_network_mode_changes_no_permission() -> None:
-    """A stack updates roles before functions, and Lambda deletes interfaces after that."""
+    """CloudFormation updates roles before functions, and Lambda deletes the interfaces after that."""
     private, public = stack(**PRIVATE, **EVERYTHING), stack(**PUBLIC, **EVERYTHING)
     for name, role in private.of("AWS::IAM::Role").items():
         for part in ("Policies", "ManagedPolicyArns"):
@@ -116,7 +116,7 @@ def test_switching_network_mode_changes_no_permission() -> None:
 
 
 @pytest.mark.parametrize(("to", "there"), [({}, False), ({"MailTo": "b@example.com"}, True)])
-def test_mail_has_a_role_exactly_where_there_is_a_mail_function(to: dict[str, str], there: bool) -> None:
+def test_mail_role_exists_exactly_if_the_mail_function_does(to: dict[str, str], there: bool) -> None:
     made = stack(MailFrom="a@example.com", **to)
     assert ("MailFunction" in made, "Roles.MailRole" in made, "Roles.MailLogs" in made) == (there, there, there)
 
@@ -125,7 +125,7 @@ def test_only_callback_reads_the_symmetric_secret() -> None:
     arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:hooks/v1-AbCdEf"
     without, made = stack(**EVERYTHING), stack(SymmetricWebhookSecretArn=arn, **EVERYTHING)
     assert may(made, "Callback") - may(without, "Callback") == {("secretsmanager:GetSecretValue", arn)}
-    assert [room for room in MAY if any(resource == arn for _, resource in may(made, room))] == ["Callback"]
+    assert [base for base in MAY if any(resource == arn for _, resource in may(made, base))] == ["Callback"]
 
 
 def test_mails_are_sent_from_one_address_only() -> None:
@@ -134,20 +134,20 @@ def test_mails_are_sent_from_one_address_only() -> None:
     assert ses["Condition"] == {"StringEquals": {"ses:FromAddress": "a@example.com"}}
 
 
-def test_every_function_has_a_log_of_its_own_that_is_kept_for_log_days() -> None:
+def test_every_function_has_its_own_log_that_is_kept_for_log_days() -> None:
     made = stack(LogDays="7", **EVERYTHING)
     groups = made.of("AWS::Logs::LogGroup")
     assert len(groups) == len(made.functions)
     for name in made.functions:
-        room = name.removesuffix("Function")
-        group = groups[f"Roles.{room}Logs"]
+        base = name.removesuffix("Function")
+        group = groups[f"Roles.{base}Logs"]
         assert made[name].require("LoggingConfig")["LogGroup"] == group.require("LogGroupName")
-        assert group.require("LogGroupName") == f"/urlshot/urlshot/{room.lower()}"
+        assert group.require("LogGroupName") == f"/urlshot/urlshot/{base.lower()}"
         assert group.require("RetentionInDays") == "7"
 
 
 @pytest.mark.parametrize("name", ["RenderConcurrency", "SettleConcurrency", "ApiConcurrency"])
-def test_a_concurrency_of_zero_reserves_none(name: str) -> None:
+def test_concurrency_of_zero_reserves_none(name: str) -> None:
     function = f"{name.removesuffix('Concurrency')}Function"
     assert stack()[function].property("ReservedConcurrentExecutions") is None
     assert stack(**{name: "3"})[function].property("ReservedConcurrentExecutions") == "3"

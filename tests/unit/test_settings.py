@@ -1,4 +1,4 @@
-"""Settings: typed, frozen, and an error that names the variable."""
+"""Settings are typed and frozen, and an error names the variable."""
 
 import pytest
 from pydantic import Field, ValidationError
@@ -35,7 +35,7 @@ def test_settings_are_read_by_their_names_and_typed() -> None:
         ({"BUCKET": "b", "RENDERS": "1", "DENY_HOSTS": "example.com,*"}, "DENY_HOSTS"),
     ],
 )
-def test_a_wrong_variable_is_named(environ: dict[str, str], named: str) -> None:
+def test_wrong_variable_is_named(environ: dict[str, str], named: str) -> None:
     with pytest.raises(Broken) as caught:
         Some.read(environ)
     assert f"variable {named}" in caught.value.internal
@@ -45,20 +45,20 @@ class Out(OutgoingSettings):
     local_ca: str = ""
 
 
-def test_what_is_for_the_local_stack_is_for_the_local_stack_only() -> None:
+def test_local_ca_is_refused_on_aws() -> None:
     with pytest.raises(Broken, match="LOCAL_CA"):
         Out.read({"LOCAL_CA": "/ca.pem"})
     assert Out.read({"LOCAL_CA": "/ca.pem", "AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}).local_ca == "/ca.pem"
 
 
-def test_our_own_hosts_are_denied_also_where_a_pair_is_opened() -> None:
+def test_denied_host_stays_denied_if_its_port_is_opened() -> None:
     environ = {"DENY_HOSTS": "api.example, other.example", "AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
     egress = Out.read({**environ, "LOCAL_ALLOW": "127.0.0.1:80,api.example:80"}).egress
     decisions = [egress.for_host(host, 80) for host in ("127.0.0.1", "api.example", "other.example")]
     assert [decision and decision.allowed for decision in decisions] == [True, False, False]
 
 
-def test_private_addresses_are_opened_on_the_local_stack_only() -> None:
+def test_private_address_can_be_opened_on_the_local_stack_only() -> None:
     environ = {"BUCKET": "b", "RENDERS": "1", "LOCAL_ALLOW": "127.0.0.1:80"}
     with pytest.raises(Broken, match="LOCAL_ALLOW"):
         Some.read(environ)

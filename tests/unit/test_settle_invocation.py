@@ -1,4 +1,4 @@
-"""Lambda's record of an invocation of render: what it means, and what it may not do."""
+"""Lambda's record of an invocation of render is read, and render's answer in it is not trusted."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_event_that_render_never_got_counts_as_not_started(condition: str) -> No
         ("Runtime.ExitError", "RequestId: r-1 Error: Runtime exited with error: signal: killed", "crash"),
         ("Runtime.ExitError", "RequestId: r-1 Error: Runtime exited with error: exit status 70", "crash"),
         ("Runtime.OutOfMemory", "RequestId: r-1 Error: out of memory", "crash"),
-        # the rest is ours
+        # all other errors are ours
         ("Runtime.ImportModuleError", "Unable to import module 'functions.render.app'", "internal"),
         ("KeyError", "'DISPLAY'", "internal"),
         ("Broken", "internal: An internal error occurred.", "internal"),
@@ -110,13 +110,13 @@ def test_function_error_blames_the_page_for_a_crash_and_a_timeout_only(kind: str
         {},
         {"id": "x"},
         answered(),
-        answered(report=REPORT),  # without the ETag of an upload
+        answered(report=REPORT),  # no ETag of an upload
         {**answered(), "error": {"code": "made_up"}},
         {**answered(), "error": {}},
         {**answered(report=REPORT, etag='"e"'), "surprise": 1},
     ],
 )
-def test_odd_answer_is_an_error_of_ours(payload: Any) -> None:
+def test_malformed_answer_is_an_internal_error(payload: Any) -> None:
     error = read(event(payload)).error
     assert error is not None
     assert error.code.name == "internal"
@@ -151,7 +151,7 @@ def test_event_that_is_no_record_is_refused(bad: dict[str, Any]) -> None:
 
 
 def test_answer_cannot_name_another_job() -> None:
-    """Only requestPayload says which claim an answer is for; render's answer is a stranger's word."""
+    """Only requestPayload says which claim an answer belongs to. Render's answer is not trusted."""
     forged = {**answered(report=REPORT, etag='"e"'), "id": "b" * 40, "generation": "1" * 16}
     assert read(event(forged)).job == JOB
 
@@ -164,7 +164,7 @@ JSON = st.recursive(
 
 
 @given(JSON, st.sampled_from(["Success", "RetriesExhausted", "EventAgeExceeded"]), st.none() | st.just("Unhandled"))
-def test_any_answer_gives_one_meaning(payload: Any, condition: str, error: str | None) -> None:
+def test_any_answer_has_exactly_one_meaning(payload: Any, condition: str, error: str | None) -> None:
     found = read(event(payload, condition, error))
     assert found.job == JOB
     assert not (found.report and found.error)

@@ -1,4 +1,4 @@
-"""The page for people: how its files are served, and that its form offers what the API takes."""
+"""The page at / is served safely, and its form offers exactly the options of the API."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from urlshot.options import Options, parse_options
 BASE = "https://host/prod"
 STORAGE = "https://bucket.s3.eu-west-1.amazonaws.com"
 BUDGET = 52_700
-"""Bytes of everything that the page loads, as it stands in the repository."""
+"""The largest size of all files of the page together, in bytes, without compression."""
 
 
 def call(headers: dict[str, str] | None = None, base: str = BASE, **query: str) -> Call:
@@ -30,7 +30,7 @@ def index(given: Call | None = None, *, requires_key: bool = False) -> Answer:
 
 
 class Markup(HTMLParser):
-    """A document's elements as (name, attributes), and the values of each select by its name."""
+    """Parses a document into its elements (tag, attributes) and the values of each select by its name."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -65,10 +65,10 @@ def markup() -> Markup:
     return Markup(index().body or "")
 
 
-# ---- how it is served ------------------------------------------------------------------------------------------------
+# ---- how the page is served -----------------------------------------------------------------------------------------
 
 
-def test_the_policy_lets_nothing_in_but_this_origin_and_frames_of_the_storages() -> None:
+def test_policy_allows_this_origin_and_frames_of_the_storage_only() -> None:
     headers = index().headers
     policy = dict(rule.split(" ", 1) for rule in str(headers["Content-Security-Policy"]).split("; "))
     assert policy == {
@@ -96,17 +96,17 @@ def test_the_policy_lets_nothing_in_but_this_origin_and_frames_of_the_storages()
         ('https://h"><script>$x', '<base href="https://h&quot;&gt;&lt;script&gt;$x/">'),
     ],
 )
-def test_relative_addresses_start_from_the_requests_own(base: str, written: str) -> None:
+def test_relative_links_start_with_the_address_of_the_request(base: str, written: str) -> None:
     assert written in (index(call(base=base)).body or "")
 
 
 @pytest.mark.parametrize("requires_key", [True, False])
-def test_the_page_knows_whether_keys_are_needed(requires_key: bool) -> None:
+def test_page_knows_whether_keys_are_required(requires_key: bool) -> None:
     assert f'data-requires-key="{str(requires_key).lower()}"' in (index(requires_key=requires_key).body or "")
 
 
 @pytest.mark.parametrize("ask", [index, lambda given: site.file(given, "page.js"), site.contract])
-def test_who_has_it_is_told_so(ask: Any) -> None:
+def test_client_with_the_current_version_gets_a_304(ask: Any) -> None:
     whole = ask(call())
     etag = str(whole.headers["ETag"])
     assert re.fullmatch(r'"[0-9a-f]{32}"', etag)
@@ -117,18 +117,18 @@ def test_who_has_it_is_told_so(ask: Any) -> None:
     assert ask(call(headers={"if-none-match": '"other"'})).status == 200
 
 
-def test_the_tag_changes_with_the_content() -> None:
+def test_tag_changes_with_the_content() -> None:
     assert index().headers["ETag"] != index(call(base="https://other")).headers["ETag"]
 
 
-def test_a_file_of_this_version_may_be_kept_for_ever_and_any_other_is_asked_for_again() -> None:
+def test_file_of_this_version_is_immutable_and_others_are_revalidated() -> None:
     version = site.files().version
     assert "immutable" in str(site.file(call(v=version), "page.css").headers["Cache-Control"])
     for given in (call(), call(v="0" * 12)):
         assert site.file(given, "page.css").headers["Cache-Control"] == "no-cache"
 
 
-def test_modules_import_one_another_in_one_version() -> None:
+def test_modules_import_each_other_in_one_version() -> None:
     version = site.files().version
     for name, text in site.files().texts.items():
         for address in re.findall(r'from "(.*?)"', text if name.endswith(".js") else ""):
@@ -140,16 +140,16 @@ def test_modules_import_one_another_in_one_version() -> None:
     "name",
     ["", ".", "..", "../site.py", "..%2fsite.py", "/etc/passwd", "page.js/", "page.js\0", "site.py", "index.html"],
 )
-def test_nothing_else_leaves_the_folder(name: str) -> None:
+def test_other_name_is_not_found(name: str) -> None:
     with pytest.raises(Rejected) as error:
         site.file(call(), name)
     assert error.value.code.name == "not_found"
 
 
-# ---- what it is made of ----------------------------------------------------------------------------------------------
+# ---- the files of the page ------------------------------------------------------------------------------------------
 
 
-def test_every_file_that_is_referred_to_is_there_and_every_file_is_referred_to(markup: Markup) -> None:
+def test_references_of_the_page_are_exactly_its_files(markup: Markup) -> None:
     attributes = [pair for _, found in markup.elements for pair in found.items()]
     addresses = {value.partition("?")[0] for name, value in attributes if name in ("src", "href")}
     files = {address.removeprefix("page/") for address in addresses if address.startswith("page/")}
@@ -160,7 +160,7 @@ def test_every_file_that_is_referred_to_is_there_and_every_file_is_referred_to(m
         assert site.file(call(), name).status == 200
 
 
-def test_there_is_no_inline_script_or_style_and_no_address_of_anybody_else(markup: Markup) -> None:
+def test_page_has_no_inline_script_or_style_and_no_other_origin(markup: Markup) -> None:
     for tag, attributes in markup.elements:
         assert tag != "style" and (tag != "script" or attributes["src"].startswith("page/"))
         assert not [name for name in attributes if name.startswith("on") or name == "style"]
@@ -170,14 +170,14 @@ def test_there_is_no_inline_script_or_style_and_no_address_of_anybody_else(marku
         assert set(re.findall(r"https?://[\w.]+", text)) <= {"http://www.w3.org", "https://example.com"}
 
 
-def test_it_stays_small_and_each_file_can_be_read_in_one_sitting() -> None:
+def test_page_stays_small_and_each_file_readable() -> None:
     texts = [path.read_text() for path in site.FOLDER.iterdir()]
     assert sum(len(text.encode()) for text in texts) < BUDGET
     assert max(text.count("\n") for text in texts) < 300
     assert max(len(line) for text in texts for line in text.splitlines()) <= 130
 
 
-def test_ids_are_there_once_and_what_refers_to_them_finds_them(markup: Markup) -> None:
+def test_ids_are_unique_and_references_to_them_exist(markup: Markup) -> None:
     ids = [attributes["id"] for _, attributes in markup.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     for _, attributes in markup.elements:
@@ -187,20 +187,20 @@ def test_ids_are_there_once_and_what_refers_to_them_finds_them(markup: Markup) -
     assert set(re.findall(r'(?:find|getElementById)\("([\w-]+)"\)', scripts)) <= set(ids)
 
 
-def test_warnings_that_are_explained_exist() -> None:
+def test_explained_warnings_exist() -> None:
     explained = re.search(r"const ADVICE = \{(.*?)\};", (site.FOLDER / "words.js").read_text(), re.DOTALL)
     assert explained is not None
     assert set(re.findall(r"^  (\w+):", explained[1], re.MULTILINE)) <= set(TEXTS)
 
 
-# ---- the form against the options ------------------------------------------------------------------------------------
+# ---- the form against the options -----------------------------------------------------------------------------------
 
 SCHEMA = Options.model_json_schema()
 TEXTS_OF_PATTERNS = ("en", "en-US", "zh-Hans-CN", "e", "Europe/Berlin", "Etc/GMT+1", "1x", "é", "a b", "UTC")
 
 
 def described(path: str) -> dict[str, Any]:
-    """The schema of an option, or of one of its fields."""
+    """Returns the schema of an option, or of one of its fields."""
     found: dict[str, Any] = SCHEMA
     for name in path.split("."):
         found = found["properties"][name]
@@ -218,7 +218,7 @@ def default(path: str) -> Any:
 
 
 def paths() -> set[str]:
-    """Every option; one of several fields by each of them."""
+    """Returns the names of all options; for an option with fields, the names of its fields."""
     return {
         f"{name}.{field}" if field else name
         for name in Options.model_fields
@@ -226,7 +226,7 @@ def paths() -> set[str]:
     }
 
 
-def test_the_form_has_every_option_and_nothing_else(markup: Markup) -> None:
+def test_form_has_every_option_and_nothing_else(markup: Markup) -> None:
     names = {control["name"] for control in markup.named("input", "select", "textarea")}
     assert names == paths() | {"url", "margin"}
 
@@ -258,7 +258,7 @@ def test_boxes_start_at_the_default(markup: Markup) -> None:
             assert bool(chosen) is default(name)
 
 
-def test_fields_have_the_options_bounds_and_defaults(markup: Markup) -> None:
+def test_fields_have_the_bounds_and_defaults_of_the_options(markup: Markup) -> None:
     for control in markup.named("input", "textarea"):
         name = control["name"]
         if name == "url" or control.get("type") in ("checkbox", "radio"):

@@ -1,4 +1,4 @@
-"""What stands in the key of a subscription."""
+"""The key of a subscription holds all of its data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ times = st.datetimes(datetime(2020, 1, 1), datetime(2200, 1, 1), timezones=st.ju
 
 
 @given(times, st.sampled_from(["callback", "mail"]), st.text(max_size=20))
-def test_a_key_says_all_that_there_is_to_a_subscription(at: datetime, kind: str, address: str) -> None:
+def test_key_holds_the_whole_subscription(at: datetime, kind: str, address: str) -> None:
     subscriber = Subscriber.model_validate({"kind": kind, "address": address})
     subscription = Subscription.of(ID, subscriber, at)
     assert Subscription.parse(subscription.key) == subscription
@@ -33,10 +33,10 @@ def test_two_requests_have_two_keys_and_one_hash() -> None:
     assert one.key != other.key
 
 
-def test_the_kind_is_part_of_the_hash() -> None:
+def test_kind_is_part_of_the_hash() -> None:
     assert ANNA.hash != Subscriber(kind="mail", address=ANNA.address).hash
 
 
 @pytest.mark.parametrize("key", ["sub/", f"sub/{ID}/x.json", f"job/{ID}.json", f"sub/{ID}/callback-abc-1-2.json"])
-def test_other_keys_are_none_of_ours(key: str) -> None:
+def test_other_key_is_no_subscription(key: str) -> None:
     assert Subscription.parse(key) is None

@@ -1,4 +1,4 @@
-"""template.yaml against the code that it wires: handlers, settings, names and times."""
+"""template.yaml fits the code: handlers, settings, names and durations."""
 
 from __future__ import annotations
 
@@ -66,44 +66,44 @@ def wiring() -> Wiring:
     return wiring_with(QueueWatch="enabled")
 
 
-def test_every_room_is_a_function_and_every_function_a_room(wiring: Wiring) -> None:
-    rooms = {path.parent.name for path in (PROJECT / "functions").glob("*/app.py")}
-    assert set(wiring.functions) == {f"{room.capitalize()}Function" for room in rooms} == set(SETTINGS)
+def test_every_function_has_a_package_and_every_package_a_function(wiring: Wiring) -> None:
+    packages = {path.parent.name for path in (PROJECT / "functions").glob("*/app.py")}
+    assert set(wiring.functions) == {f"{package.capitalize()}Function" for package in packages} == set(SETTINGS)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_handler_exists_and_takes_an_event_and_a_context(wiring: Wiring, name: str) -> None:
+def test_handler_exists_and_takes_an_event_and_a_context(wiring: Wiring, name: str) -> None:
     module, _, attribute = wiring.functions[name].handler.rpartition(".")
     handler = getattr(importlib.import_module(module), attribute)
     assert list(inspect.signature(handler).parameters) == ["event", "context"]
 
 
 @pytest.mark.parametrize("name", [name for name, settings in SETTINGS.items() if settings])
-def test_a_functions_environment_satisfies_its_settings(wiring: Wiring, name: str) -> None:
+def test_environment_of_a_function_satisfies_its_settings(wiring: Wiring, name: str) -> None:
     settings = SETTINGS[name]
     assert settings is not None
     assert settings.read(wiring.functions[name].environment)
 
 
 @pytest.mark.parametrize("name", [name for name, settings in SETTINGS.items() if settings])
-def test_no_variable_is_set_that_nobody_reads(wiring: Wiring, name: str) -> None:
+def test_function_reads_every_variable_that_is_set(wiring: Wiring, name: str) -> None:
     settings = SETTINGS[name]
     assert settings is not None
     read = {field.upper() for field in settings.model_fields}
     assert {key for key in wiring.functions[name].environment if not key.startswith("POWERTOOLS_")} <= read
 
 
-def test_what_is_for_the_local_stack_cannot_be_set_by_the_template() -> None:
+def test_template_sets_no_variable_of_the_local_stack() -> None:
     texts = [path.read_text() for path in (PROJECT / "template.yaml", *(PROJECT / "infra").glob("*.yaml"))]
     assert not any("LOCAL_" in text for text in texts)
 
 
-def test_addresses_of_aws_are_named_for_sam_local_and_not_set(wiring: Wiring) -> None:
+def test_endpoints_of_aws_are_declared_for_sam_local_and_not_set(wiring: Wiring) -> None:
     assert "AWS_ENDPOINT_URL: " in (PROJECT / "template.yaml").read_text()
     assert not [name for function in wiring.functions.values() for name in function.environment if "AWS_" in name]
 
 
-def test_the_declared_queues_are_the_ones_that_are_consumed() -> None:
+def test_declared_queues_are_those_that_are_consumed() -> None:
     wiring = wiring_with(QueueLimit="77", BatchSize="7", RetryDelays="1,2")
     [topology] = wiring.custom_resources
     wanted = Wanted.model_validate({key: str(value) for key, value in topology.properties.items()})
@@ -112,12 +112,12 @@ def test_the_declared_queues_are_the_ones_that_are_consumed() -> None:
     for mapping in wiring.mappings:
         assert mapping.function == "DispatchFunction"
         assert mapping.batch_size == DispatchSettings.read(wiring.functions["DispatchFunction"].environment).batch_size
-        assert mapping.window == 0  # unset, Lambda would wait for half a second
+        assert mapping.window == 0  # Lambda's default is half a second
         assert mapping.secret.endswith("-DispatchSecret")
 
 
 def test_all_parts_agree_on_delays_lease_and_slots() -> None:
-    """A message that is parked goes to a queue that was declared, and watch counts slots as dispatch takes them."""
+    """A parked message needs a declared queue, and watch must count the slots that dispatch takes."""
     wiring = wiring_with(RetryDelays="1,2", Renders="9", QueueWatch="enabled")
     [topology] = wiring.custom_resources
     wanted = Wanted.model_validate({key: str(value) for key, value in topology.properties.items()})
@@ -132,39 +132,39 @@ def test_all_parts_agree_on_delays_lease_and_slots() -> None:
     assert dispatch.max_attempts == settle.max_attempts
 
 
-def test_what_uses_the_queues_comes_after_what_declares_them() -> None:
+def test_users_of_the_queues_depend_on_their_declaration() -> None:
     template = Template(PROJECT / "template.yaml", ADDRESSES, default_parameters())
     for name in ("ApiFunction", "DispatchFunction", "SettleFunction", "WorkMapping", "BulkMapping", "ReturnedMapping"):
         assert template.resources[name].body["DependsOn"] == "Topology"
 
 
-def test_results_of_render_go_to_settle_whatever_they_are(wiring: Wiring) -> None:
+def test_every_result_of_render_goes_to_settle(wiring: Wiring) -> None:
     render = wiring.functions["RenderFunction"].asynchronous
     assert (render.retries, render.max_age) == (0, lease.EVENT_AGE_SECONDS)
     assert render.on_success == render.on_failure == Destination("Lambda", "SettleFunction")
 
 
-def test_settle_keeps_no_event_that_it_gave_up(wiring: Wiring) -> None:
+def test_settle_keeps_no_failed_event(wiring: Wiring) -> None:
     """An event may hold the secrets of a private job."""
     assert wiring.functions["SettleFunction"].asynchronous == Asynchronous(retries=2, max_age=3600.0)
 
 
-def test_the_rules_match_our_events_and_no_others(wiring: Wiring) -> None:
+def test_rules_match_our_events_and_no_others(wiring: Wiring) -> None:
     assert {rule.function for rule in wiring.rules} == {"LogFunction", "MailFunction", "MetricFunction"}
     for rule in (*wiring.rules, *wiring.queue_rules):
         assert rule.pattern == {"source": [events.SOURCE], "detail-type": ["ShotCompleted", "ShotFailed"]}
 
 
-def test_the_waits_of_a_job_fit_into_one_another(wiring: Wiring) -> None:
-    """Each wait ends before the one around it."""
+def test_waits_of_a_job_are_nested(wiring: Wiring) -> None:
+    """Each wait ends before the wait around it."""
     functions = wiring.functions
     dispatch, render = functions["DispatchFunction"], functions["RenderFunction"]
-    # a batch waits for slots; then messages that were delivered before follow, each with time enough of its own
+    # a batch waits for slots; then it handles redelivered messages one by one, each with enough time
     assert dispatch.timeout > SLOT_SECONDS + ALONE_SECONDS
     assert dispatch.timeout <= 14 * 60  # Lambda's limit for Amazon MQ mappings
     whole = lease_seconds(render.timeout)
     assert lease.EVENT_AGE_SECONDS + render.timeout + functions["SettleFunction"].timeout < whole
-    assert dispatch.timeout < whole  # a slot of a batch that died is not free before the batch could have ended
+    assert dispatch.timeout < whole  # the slot of a batch that died becomes free only after the batch could have ended
     job_age = DispatchSettings.read(dispatch.environment).max_job_age
     assert job_age > 3 * whole
     assert WAIT_SECONDS < GATEWAY_SECONDS < functions["ApiFunction"].timeout < SLOT_LEASE.total_seconds()
@@ -177,22 +177,22 @@ def test_the_waits_of_a_job_fit_into_one_another(wiring: Wiring) -> None:
 
 
 def test_defaults_fit_an_account_of_ten_instances() -> None:
-    """Renders and waiting requests hold their instances for long; the others have to share what is left."""
+    """Renders and waiting requests occupy instances for long. The other functions share the remaining ones."""
     given = stack().template.parameters
     assert int(given["Renders"]) + int(given["MaxWaiting"]) <= 7
     assert {given[f"{name}Concurrency"] for name in ("Api", "Render", "Settle")} == {"0"}
     assert stack()["CallbackFunction"].require("Events")["Callbacks"]["Properties"]["ScalingConfig"] == {
         "MaximumConcurrency": given["CallbackConcurrency"]
     }
-    assert int(given["CallbackConcurrency"]) == 2  # Lambda's least
+    assert int(given["CallbackConcurrency"]) == 2  # Lambda's minimum
 
 
-def test_render_is_given_no_secret_and_no_address_of_ours(wiring: Wiring) -> None:
+def test_render_gets_no_secret_and_no_internal_address(wiring: Wiring) -> None:
     environment = wiring.functions["RenderFunction"].environment
     assert not [value for value in environment.values() if "arn:" in value or "amqp" in value]
 
 
-def test_callbacks_come_by_a_queue_that_is_theirs_alone(wiring: Wiring) -> None:
+def test_callback_has_a_queue_of_its_own(wiring: Wiring) -> None:
     [rule], [mapping] = wiring.queue_rules, wiring.sqs_mappings
     assert (mapping.function, mapping.partial) == ("CallbackFunction", True)
     assert rule.queues == (mapping.queue,)
@@ -206,9 +206,9 @@ def test_callbacks_come_by_a_queue_that_is_theirs_alone(wiring: Wiring) -> None:
     redrive = json.loads(queue.attributes["RedrivePolicy"])
     assert redrive["maxReceiveCount"] == len(DELAYS) + 1
     assert list(DELAYS) == sorted(DELAYS)
-    assert DELAYS[-1] * 1.1 + timeout < 12 * 3600  # the longest that SQS hides a message after it was received
+    assert DELAYS[-1] * 1.1 + timeout < 12 * 3600  # SQS's longest visibility time-out
     [dead] = [queue for queue in wiring.queues if queue.arn == redrive["deadLetterTargetArn"]]
-    # A subscription outlives the dead letter about it, so that it can be tried anew from there.
+    # A subscription outlives its dead letter, so that the callback can be tried again from there.
     kept = int(dead.attributes["MessageRetentionPeriod"]) / 86_400
     rules = bucket_rules()
     assert rules["sub/"] > kept
@@ -216,7 +216,7 @@ def test_callbacks_come_by_a_queue_that_is_theirs_alone(wiring: Wiring) -> None:
 
 
 def bucket_rules() -> dict[str, int]:
-    """Days after which what begins so is deleted."""
+    """Returns the days after which objects are deleted, by the prefix of their keys."""
     template = Template(PROJECT / "template.yaml", ADDRESSES, default_parameters())
     [bucket] = [one for one in template.everything() if one.type == "AWS::S3::Bucket"]
     rules = bucket.require("LifecycleConfiguration")["Rules"]
@@ -226,7 +226,7 @@ def bucket_rules() -> dict[str, int]:
 @pytest.mark.parametrize(
     ("to", "allow", "there"), [("", "", False), ("a@b.example", "", True), ("", "@b.example", True)]
 )
-def test_there_are_mails_where_there_can_be_recipients(to: str, allow: str, there: bool) -> None:
+def test_mail_function_exists_if_there_can_be_recipients(to: str, allow: str, there: bool) -> None:
     functions = wiring_with(MailTo=to, NotifyAllow=allow).functions
     assert ("MailFunction" in functions) == there
     assert "MailFunction" not in wiring_with(MailTo=to, NotifyAllow=allow, MailFrom="").functions
@@ -271,7 +271,7 @@ def test_parameters_are_checked_on_deploy(name: str, value: str, right: bool) ->
             wiring_with(**{name: value})
 
 
-def test_callback_is_given_the_symmetric_secret() -> None:
+def test_callback_gets_the_symmetric_secret() -> None:
     arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:hooks-AbCdEf"
     for given, read in (({"SymmetricWebhookSecretArn": arn}, arn), ({}, "")):
         environment = wiring_with(**given).functions["CallbackFunction"].environment
@@ -282,19 +282,19 @@ OPEN = {"/", "/page/{name}", "/health", "/openapi.json", "/webhook-keys", "/pdf/
 
 
 @pytest.mark.parametrize("required", ["true", "false"])
-def test_every_route_goes_to_the_api_and_asks_for_a_key_if_required(required: str) -> None:
+def test_every_route_goes_to_the_api_and_needs_a_key_if_required(required: str) -> None:
     api = wiring_with(RequireApiKey=required).api
     assert api is not None
     assert {route.path for route in api.routes} == set(ROUTES)
     assert {route.function for route in api.routes} == {"ApiFunction"}
     closed = {(route.method, route.path) for route in api.routes if route.needs_key}
     assert closed == ({("ANY", path) for path in set(ROUTES) - OPEN} if required == "true" else set())
-    # A browser's preflight carries no key (Fetch Standard), so that it has to be let through by itself.
+    # A browser's preflight carries no key (Fetch Standard), so it must pass without one.
     assert {route.path for route in api.routes if route.method == "OPTIONS"} == set(ROUTES) - OPEN
 
 
 @pytest.mark.parametrize("origin", ["", "https://app.example.com"])
-def test_the_gateways_own_errors_can_be_read_where_ours_can(origin: str) -> None:
+def test_errors_of_the_gateway_allow_the_same_origin_as_ours(origin: str) -> None:
     api = wiring_with(CorsOrigin=origin).api
     assert api is not None
     for response in api.gateway_responses.values():
@@ -302,7 +302,7 @@ def test_the_gateways_own_errors_can_be_read_where_ours_can(origin: str) -> None
         assert shown == (f"'{origin}'" if origin else None)
 
 
-def test_the_gateways_own_errors_are_problems_like_ours(wiring: Wiring) -> None:
+def test_errors_of_the_gateway_are_problems_like_ours(wiring: Wiring) -> None:
     assert wiring.api is not None
     assert {"DEFAULT_4XX", "DEFAULT_5XX"} <= set(wiring.api.gateway_responses)
     for name, response in wiring.api.gateway_responses.items():
@@ -321,10 +321,10 @@ def test_the_gateways_own_errors_are_problems_like_ours(wiring: Wiring) -> None:
 
 
 STATUSES = {"DEFAULT_4XX": 401}
-"""Where the template leaves the status to API Gateway: one that it may choose."""
+"""For responses whose status API Gateway chooses: an example of such a status."""
 
 
-def test_the_gateways_own_errors_are_of_the_contract(wiring: Wiring) -> None:
+def test_errors_of_the_gateway_conform_to_the_contract(wiring: Wiring) -> None:
     assert wiring.api is not None
     described = Contract()
     for name, response in wiring.api.gateway_responses.items():

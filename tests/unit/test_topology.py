@@ -1,4 +1,4 @@
-"""What is declared on the broker, from one description."""
+"""The topology of the broker follows from one description."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def calls(want: Wanted | None = None) -> list[Call]:
 
 
 def bodies(made: list[Call], kind: str) -> dict[str, dict[str, Any]]:
-    """Bodies of the calls below /api/<kind>, by the last part of their path."""
+    """Returns the bodies of the calls below /api/<kind>, by the last part of their path."""
     return {call.path.rsplit("/", 1)[1]: call.body for call in made if call.path.startswith(f"/api/{kind}/")}
 
 
@@ -103,8 +103,8 @@ def test_exactly_one_policy_above_amazons_applies_to_each_queue(delays: tuple[in
 
 
 @given(DELAYS, DELAYS)
-def test_other_delays_leave_the_old_queues_and_policies_alone(before: tuple[int, ...], now: tuple[int, ...]) -> None:
-    """Messages may wait in them; their policies lead back to the work queue as they were declared."""
+def test_new_delays_leave_old_queues_and_policies_alone(before: tuple[int, ...], now: tuple[int, ...]) -> None:
+    """Messages may wait in the old queues, and their policies still lead back to the work queue."""
     old, new = calls(wanted(before)), calls(wanted(now))
     assert not [call for call in new if call.method == "DELETE"]
     policies = bodies(new, "policies").values()
@@ -113,7 +113,7 @@ def test_other_delays_leave_the_old_queues_and_policies_alone(before: tuple[int,
 
 
 @given(st.integers(1, 86_400), st.integers(1, 600))
-def test_lease_is_one_of_the_steps_and_there_once(delay: int, render_timeout: int) -> None:
+def test_lease_is_exactly_one_of_the_delays(delay: int, render_timeout: int) -> None:
     want = Wanted(RetryDelays=(delay,), RenderTimeout=render_timeout, QueueLimit=1)
     assert want.steps == tuple(sorted({delay, lease_seconds(render_timeout)}))
 
@@ -158,8 +158,8 @@ def test_management_api_is_open_to_watch_alone() -> None:
     assert tags == {"api": "", "dispatch": "", "settle": "", "watch": "management"}
 
 
-def test_order_lets_no_message_get_lost() -> None:
-    """A policy comes before its queue, a queue before its key, and all of them before the users."""
+def test_order_of_the_declarations_loses_no_message() -> None:
+    """A policy comes before its queue, a queue before its binding, and all of them before the users."""
     paths = [call.path for call in calls()]
     last = {kind: max(n for n, path in enumerate(paths) if f"/api/{kind}/" in path) for kind in ("queues", "bindings")}
     first = {kind: min(n for n, path in enumerate(paths) if f"/api/{kind}/" in path) for kind in ("bindings", "users")}
@@ -188,8 +188,8 @@ def test_wrong_properties_are_refused(wrong: dict[str, str]) -> None:
         Wanted.model_validate({"RetryDelays": "1,2", "RenderTimeout": "90", "QueueLimit": "1", **wrong})
 
 
-def test_templates_revision_is_that_of_the_description() -> None:
-    """CloudFormation calls the function when a property has changed, and not when its code has."""
+def test_revision_in_the_template_is_that_of_the_description() -> None:
+    """CloudFormation calls the function if a property has changed, and not if only its code has."""
     text = json.dumps([(call.method, call.path, call.body) for call in calls()], sort_keys=True)
     line = f'Revision: "{hashlib.sha256(text.encode()).hexdigest()[:8]}"'
     assert line in (PROJECT / "template.yaml").read_text(), f"put it into template.yaml: {line}"

@@ -1,4 +1,4 @@
-"""What CloudFormation is given, after SAM's transform, against what the code needs and what AWS would let happen."""
+"""The templates after SAM's transform fit the code and the rules of AWS."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_every_function_is_deployed(whole: Deployment) -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_handler_is_in_its_room(whole: Deployment, name: str) -> None:
+def test_handler_is_in_the_package_of_its_function(whole: Deployment, name: str) -> None:
     module, _, attribute = function(whole, name).properties["Handler"].rpartition(".")
     file = PROJECT / Path(*module.split(".")).with_suffix(".py")
     assert file.parent == PROJECT / "functions" / name.removesuffix("Function").lower()
@@ -45,7 +45,7 @@ def test_a_handler_is_in_its_room(whole: Deployment, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_functions_environment_is_complete(whole: Deployment, name: str) -> None:
+def test_environment_of_a_function_is_complete(whole: Deployment, name: str) -> None:
     variables = function(whole, name).properties["Environment"]["Variables"]
     there = {key for key, value in variables.items() if value != NO_VALUE}
     settings = SETTINGS[name]
@@ -59,7 +59,7 @@ def test_a_functions_environment_is_complete(whole: Deployment, name: str) -> No
 # ---- order ----------------------------------------------------------------------------------------------------------
 
 
-def test_no_template_goes_in_a_circle(whole: Deployment) -> None:
+def test_template_has_no_circular_dependency(whole: Deployment) -> None:
     for path in whole.templates:
         TopologicalSorter(whole.neighbours(path)).prepare()
 
@@ -75,7 +75,7 @@ def test_no_template_goes_in_a_circle(whole: Deployment) -> None:
         {"DependsOn": ["A"]},
     ],
 )
-def test_a_circle_would_be_found(back: dict[str, Any]) -> None:
+def test_circular_dependency_is_found(back: dict[str, Any]) -> None:
     template = {
         "Resources": {
             "A": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": {"Ref": "C"}}},
@@ -87,8 +87,8 @@ def test_a_circle_would_be_found(back: dict[str, Any]) -> None:
         TopologicalSorter(Deployment(template, PROJECT).neighbours(())).prepare()
 
 
-def test_queues_are_read_when_they_have_been_declared(whole: Deployment) -> None:
-    """A mapping on a queue that is not there yet fails, and so does a publish to an exchange that is not."""
+def test_users_of_the_queues_depend_on_their_declaration(whole: Deployment) -> None:
+    """A mapping of a missing queue fails, and so does a publish to a missing exchange."""
     [topology] = [one for one in whole.resources.values() if one.type.startswith("Custom::")]
     mappings = [one for one in whole.of_type("AWS::Lambda::EventSourceMapping") if "Queues" in one.properties]
     assert mappings
@@ -98,7 +98,7 @@ def test_queues_are_read_when_they_have_been_declared(whole: Deployment) -> None
         assert topology.path in whole.needs(function(whole, name))
 
 
-def test_the_topology_is_declared_on_a_broker_that_is_there(whole: Deployment) -> None:
+def test_topology_depends_on_the_broker(whole: Deployment) -> None:
     [topology] = [one for one in whole.resources.values() if one.type.startswith("Custom::")]
     [broker] = whole.of_type("AWS::AmazonMQ::Broker")
     assert broker.path in whole.needs(topology)
@@ -123,7 +123,7 @@ def test_each_work_queue_is_consumed_by_dispatch(whole: Deployment) -> None:
         assert access["BASIC_AUTH"] in reads
 
 
-def test_what_reads_an_sqs_queue_may(whole: Deployment) -> None:
+def test_reader_of_an_sqs_queue_has_its_permissions(whole: Deployment) -> None:
     """Source: "Using Lambda with Amazon SQS", execution role permissions."""
     for mapping in whole.of_type("AWS::Lambda::EventSourceMapping"):
         source = whole.text(mapping, mapping.properties["EventSourceArn"])
@@ -134,7 +134,7 @@ def test_what_reads_an_sqs_queue_may(whole: Deployment) -> None:
 
 
 def real_events() -> list[dict[str, Any]]:
-    """As the bus's adapter makes them of what the core says, in the form that rules see."""
+    """Returns the events that the adapter of the bus sends, in the form that rules match."""
     now = datetime(2026, 11, 23, 14, 19, 11, tzinfo=UTC)
     ended = {"id": "a" * 40, "url": "https://example.com/", "options": {}, "generation": "b" * 16, "attempt": 1,
              "requested_at": now, "finished_at": now, "lease_until": now}  # fmt: skip
@@ -153,7 +153,7 @@ def real_events() -> list[dict[str, Any]]:
             sent.extend(Entries)
             return {"Entries": [{} for _ in Entries]}
 
-    Bus("bus", Client()).put(details)  # type: ignore[arg-type] - what it uses of a client
+    Bus("bus", Client()).put(details)  # type: ignore[arg-type] - the only method that it calls
     return [
         {"source": entry["Source"], "detail-type": entry["DetailType"], "detail": json.loads(entry["Detail"])}
         for entry in sent
@@ -164,7 +164,7 @@ def rules(whole: Deployment) -> list[Resource]:
     return [rule for rule in whole.of_type("AWS::Events::Rule") if "EventPattern" in rule.properties]
 
 
-def test_every_rule_matches_every_event_of_ours_and_nothing_else(whole: Deployment) -> None:
+def test_rules_match_our_events_and_nothing_else(whole: Deployment) -> None:
     ours = real_events()
     assert {one["detail-type"] for one in ours} == {"ShotCompleted", "ShotFailed"}
     others = [{**ours[0], "source": "aws.s3"}, {**ours[0], "detail-type": "ShotStarted"}]
@@ -177,12 +177,12 @@ def test_every_rule_matches_every_event_of_ours_and_nothing_else(whole: Deployme
         assert whole.at(whole.text(rule, rule.properties["EventBusName"])).type == "AWS::Events::EventBus"
 
 
-def test_what_a_rule_cannot_deliver_is_kept(whole: Deployment) -> None:
+def test_undelivered_event_of_a_rule_is_kept(whole: Deployment) -> None:
     for rule in rules(whole):
         for target in rule.properties["Targets"]:
             letters = whole.text(rule, target["DeadLetterConfig"]["Arn"])
             assert_open_to_events(whole, letters, rule)
-            assert int(target["RetryPolicy"]["MaximumEventAgeInSeconds"]) <= 86_400  # EventBridge's longest
+            assert int(target["RetryPolicy"]["MaximumEventAgeInSeconds"]) <= 86_400  # EventBridge's maximum
             arn = whole.text(rule, target["Arn"])
             if whole.at(arn).type == "AWS::SQS::Queue":
                 assert_open_to_events(whole, arn, rule)
@@ -191,7 +191,7 @@ def test_what_a_rule_cannot_deliver_is_kept(whole: Deployment) -> None:
 
 
 def assert_open_to_events(whole: Deployment, queue: str, rule: Resource) -> None:
-    """The queue's policy lets EventBridge put messages there, for this rule and not for any account's."""
+    """Asserts that the queue's policy lets EventBridge send messages for this rule, and not for other accounts."""
     allowed = []
     for policy in whole.of_type("AWS::SQS::QueuePolicy"):
         for statement in whole.plain(policy, policy.properties["PolicyDocument"])["Statement"]:
@@ -208,6 +208,7 @@ def assert_open_to_events(whole: Deployment, queue: str, rule: Resource) -> None
 
 
 def assert_invocable(whole: Deployment, function_arn: str, rule: Resource) -> None:
+    """Asserts that the rule may invoke the function."""
     permissions = [one for one in whole.of_type("AWS::Lambda::Permission")
                    if whole.text(one, one.properties["SourceArn"]) == f"${{{rule.name}.Arn}}"]  # fmt: skip
     [permission] = permissions
@@ -215,8 +216,8 @@ def assert_invocable(whole: Deployment, function_arn: str, rule: Resource) -> No
     assert permission.properties["Principal"] == "events.amazonaws.com"
 
 
-def test_what_a_function_was_given_and_could_not_handle_is_kept(whole: Deployment) -> None:
-    """A rule's own retries end once Lambda has accepted the event; then the function's destination counts."""
+def test_event_that_a_function_cannot_handle_is_kept(whole: Deployment) -> None:
+    """A rule's retries end when Lambda accepts the event. From then on the function's destination counts."""
     given = {
         whole.at(whole.text(rule, target["Arn"])).name
         for rule in rules(whole)
@@ -235,7 +236,7 @@ def test_what_a_function_was_given_and_could_not_handle_is_kept(whole: Deploymen
 
 
 def asynchronous_destinations(whole: Deployment) -> dict[str, dict[str, str]]:
-    """By function: the destinations of its asynchronous invocations."""
+    """Returns the destinations of the asynchronous invocations of each function."""
     found = {}
     for config in whole.of_type("AWS::Lambda::EventInvokeConfig"):
         name = whole.at(whole.text(config, config.properties["FunctionName"])).name
@@ -244,8 +245,8 @@ def asynchronous_destinations(whole: Deployment) -> dict[str, dict[str, str]]:
     return found
 
 
-def test_render_hands_its_results_to_settle(whole: Deployment) -> None:
-    """Lambda delivers in the role of the function whose result it is, and checks that when it is configured."""
+def test_role_of_render_may_deliver_its_results_to_settle(whole: Deployment) -> None:
+    """Lambda delivers with the role of render, and checks its permission when the destination is configured."""
     found = asynchronous_destinations(whole)
     assert "SettleFunction" not in found
     assert found["RenderFunction"].keys() == {"OnSuccess", "OnFailure"}
@@ -261,24 +262,24 @@ def test_render_hands_its_results_to_settle(whole: Deployment) -> None:
     assert role_of(whole, function(whole, "RenderFunction")).path in whole.needs(config)
 
 
-def test_dead_letters_outlive_the_longest_wait(whole: Deployment) -> None:
+def test_dead_letters_are_kept_as_long_as_sqs_allows(whole: Deployment) -> None:
     for queue in whole.of_type("AWS::SQS::Queue"):
         if "RedrivePolicy" in queue.properties:
             dead = whole.at(whole.text(queue, queue.properties["RedrivePolicy"]["deadLetterTargetArn"]))
-            assert dead.properties["MessageRetentionPeriod"] == 1_209_600  # SQS's longest
+            assert dead.properties["MessageRetentionPeriod"] == 1_209_600  # SQS's maximum
 
 
 # ---- permissions ----------------------------------------------------------------------------------------------------
 
 
 def of_role(whole: Deployment, name: str, action: str) -> list[dict[str, Any]]:
-    """The statements of a function's role that are about an action."""
+    """Returns the statements of a function's role that allow an action."""
     found = statements(whole, role_of(whole, function(whole, name)))
     return [one for one in found if one["Effect"] == "Allow" and action in one["Action"]]
 
 
-def test_sam_makes_no_role_and_no_policy_of_its_own(whole: Deployment) -> None:
-    """So that all that functions may do is in infra/roles.yaml, which tests/unit/test_roles.py reads."""
+def test_sam_adds_no_role_and_no_policy(whole: Deployment) -> None:
+    """All permissions of functions must be in infra/roles.yaml, which tests/unit/test_roles.py checks."""
     owners = [role_of(whole, function(whole, name)).name for name in FUNCTIONS]
     assert len(set(owners)) == len(owners)
     assert set(owners) == {role.name for role in whole.of_type("AWS::IAM::Role")}
@@ -286,8 +287,8 @@ def test_sam_makes_no_role_and_no_policy_of_its_own(whole: Deployment) -> None:
     assert not whole.of_type("AWS::IAM::Policy", "AWS::IAM::RolePolicy", "AWS::IAM::UserPolicy")
 
 
-def test_nothing_may_be_done_to_everything(whole: Deployment) -> None:
-    """Two exceptions: interfaces of functions in a VPC have no names that could be known before."""
+def test_no_permission_is_for_all_resources(whole: Deployment) -> None:
+    """The exceptions are network interfaces, whose names are not known in advance, and metrics."""
     for name in FUNCTIONS:
         for statement in statements(whole, role_of(whole, function(whole, name))):
             assert not [one for one in statement["Action"] if one.endswith("*")], (name, statement)

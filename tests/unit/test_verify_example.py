@@ -1,4 +1,4 @@
-"""The documented verification of callbacks: true for the endpoint's own, false for all others, never an error."""
+"""The documented verification accepts the endpoint's callbacks, rejects all others and never raises."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BODY = b'{"type": "shot.completed"}'
 
 
 def headers(keys: WebhookKeys = KEYS, age: int = 0, **changed: str | None) -> dict[str, str]:
-    """A callback's headers; `changed` replaces them, or leaves them out."""
+    """Returns the headers of a callback; `changed` replaces headers, or removes them by None."""
     now = int(time.time()) - age
     made: dict[str, str | None] = {
         "webhook-id": "msg_1",
@@ -28,7 +28,7 @@ def headers(keys: WebhookKeys = KEYS, age: int = 0, **changed: str | None) -> di
     return {name: value for name, value in made.items() if value is not None}
 
 
-def test_a_callback_is_verified_by_any_of_the_keys() -> None:
+def test_callback_is_verified_by_any_of_the_keys() -> None:
     for key in KEYS.public():
         assert verified(headers(), BODY, [key])
     both = headers(WebhookKeys(lambda: "new", lambda: SECRET))
@@ -62,11 +62,11 @@ def test_a_callback_is_verified_by_any_of_the_keys() -> None:
         {"webhook_signature": "v2,c2hvcnQ= ,"},
     ],
 )
-def test_a_callback_with_a_wrong_header_is_not_verified(changed: dict[str, str | None]) -> None:
+def test_callback_with_a_wrong_header_is_not_verified(changed: dict[str, str | None]) -> None:
     assert verified(headers(**changed), BODY, KEYS.public()) is False
 
 
-def test_what_is_old_or_changed_or_anothers_is_not_verified() -> None:
+def test_old_or_changed_or_foreign_callback_is_not_verified() -> None:
     assert not verified(headers(age=400), BODY, KEYS.public())
     assert not verified(headers(age=-400), BODY, KEYS.public())
     assert not verified(headers(), BODY + b" ", KEYS.public())
@@ -77,5 +77,5 @@ def test_what_is_old_or_changed_or_anothers_is_not_verified() -> None:
 
 
 @given(st.dictionaries(st.sampled_from(["webhook-id", "webhook-timestamp", "webhook-signature"]), st.text()))
-def test_whatever_the_headers_are_it_answers(noise: dict[str, str]) -> None:
+def test_any_headers_get_an_answer(noise: dict[str, str]) -> None:
     assert verified(noise, BODY, KEYS.public()) is False

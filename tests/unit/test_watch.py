@@ -1,4 +1,4 @@
-"""The least age of the oldest waiting message, which is never too high; and the kinds of queues."""
+"""`watch` finds a lower bound of the age of the oldest waiting message, and the kinds of queues."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ STEPS = st.tuples(st.sampled_from(["arrive", "take", "done", "return", "look"]),
 
 
 @given(st.lists(STEPS, max_size=60))
-def test_the_bound_is_never_above_the_truth_and_at_most_one_look_below_it(steps: list[tuple[str, int]]) -> None:
-    """Messages that return go to the head, as quorum queues put them. While some are back and older ones are not, a
-    bound below the truth by more is right too."""
+def test_bound_is_below_the_true_age_by_at_most_one_look(steps: list[tuple[str, int]]) -> None:
+    """Quorum queues put returned messages at the head. After a return, the bound may be lower still."""
     now, gone, blurred = 0.0, 0, False
-    waiting: list[float] = []  # since when
+    waiting: list[float] = []  # the times of arrival
     held: list[float] = []
     history: History | None = None
     for what, seconds in steps:
@@ -46,7 +45,7 @@ def test_the_bound_is_never_above_the_truth_and_at_most_one_look_below_it(steps:
 
 
 def _longest_gap(steps: list[tuple[str, int]]) -> float:
-    """The longest time without a look."""
+    """Returns the longest time without a look, in seconds."""
     longest, gap = 0.0, 0.0
     for what, seconds in steps:
         gap += seconds
@@ -55,17 +54,17 @@ def _longest_gap(steps: list[tuple[str, int]]) -> float:
     return max(longest, gap)
 
 
-def test_a_queue_that_moves_is_as_old_as_its_head_and_not_as_its_backlog() -> None:
+def test_age_of_a_moving_queue_is_that_of_its_head() -> None:
     history: History | None = None
-    for minute in range(10):  # ten a minute come, ten a minute go, and a hundred always wait
+    for minute in range(10):  # ten messages a minute arrive, ten a minute leave, and a hundred always wait
         age, history = oldest(queue(ready=100, gone=10 * minute), history, 60.0 * minute)
-    assert age == 540  # the hundred of the start are not through yet
+    assert age == 540  # the first hundred have not all left yet
     for minute in range(10, 30):
         age, history = oldest(queue(ready=100, gone=10 * minute), history, 60.0 * minute)
-    assert age == 540  # a hundred wait, ten a minute go: ten minutes, less one look
+    assert age == 540  # a hundred wait and ten a minute leave: ten minutes, less one look
 
 
-def test_a_queue_that_stands_still_gets_older_with_every_look() -> None:
+def test_queue_that_stands_still_gets_older_with_every_look() -> None:
     history: History | None = None
     ages = []
     for minute in range(4):
@@ -74,17 +73,17 @@ def test_a_queue_that_stands_still_gets_older_with_every_look() -> None:
     assert ages == [0, 60, 120, 180]
 
 
-def test_an_empty_queue_has_no_age_and_leaves_no_mark() -> None:
+def test_empty_queue_has_no_age_and_leaves_no_mark() -> None:
     _, history = oldest(queue(ready=4, gone=0), None, 0.0)
     assert oldest(queue(ready=0, gone=4), history, 60.0) == (0.0, History(gone=4, marks=[]))
 
 
-def test_a_broker_that_counts_anew_is_not_compared_with_what_was_before() -> None:
+def test_history_starts_again_when_the_broker_resets_its_counters() -> None:
     _, history = oldest(queue(ready=4, gone=1000), None, 0.0)
     assert oldest(queue(ready=4, gone=0), history, 60.0) == (0.0, History(gone=0, marks=[Mark(60.0, 4)]))
 
 
-def test_what_is_remembered_is_bounded_and_the_oldest_mark_stays() -> None:
+def test_history_is_bounded_and_keeps_the_oldest_mark() -> None:
     history: History | None = None
     for minute in range(MOST + 5):
         age, history = oldest(queue(ready=1 + minute, gone=0), history, 60.0 * minute)
@@ -110,5 +109,5 @@ def test_what_is_remembered_is_bounded_and_the_oldest_mark_stays() -> None:
         ("generate_shot_bulk_retry_5s_more", "other"),
     ],
 )
-def test_queues_are_known_by_their_names(name: str, expected: str) -> None:
+def test_kind_of_a_queue_follows_from_its_name(name: str, expected: str) -> None:
     assert kind(name, 195) == expected

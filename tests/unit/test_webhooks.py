@@ -1,4 +1,4 @@
-"""Signatures as Standard Webhooks 1.0.0 has them, and their keys."""
+"""Callbacks are signed as Standard Webhooks 1.0.0 says, by keys that follow from a secret."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def posted(keys: WebhookKeys, body: bytes = b"{}") -> Post:
 
 
 @given(st.binary(max_size=200))
-def test_what_is_signed_can_be_verified_by_the_public_key(body: bytes) -> None:
+def test_signature_is_verified_by_the_public_key(body: bytes) -> None:
     assert posted(KEYS, body).signed_by(KEYS.public()[0])
 
 
-def test_the_key_follows_from_the_secret_and_does_not_show_it() -> None:
+def test_key_follows_from_the_secret_and_does_not_show_it() -> None:
     [key] = KEYS.public()
     assert WebhookKeys(lambda: "current").public() == [key]
     assert WebhookKeys(lambda: "other").public() != [key]
@@ -38,7 +38,7 @@ def test_the_key_follows_from_the_secret_and_does_not_show_it() -> None:
     Ed25519PublicKey.from_public_bytes(b64decode(key.removeprefix("whpk_")))
 
 
-def test_while_the_secret_is_changed_both_keys_sign_and_both_are_told() -> None:
+def test_both_keys_sign_and_are_published_during_a_rotation() -> None:
     both = WebhookKeys(lambda: "new, current")
     assert both.public() == [*WebhookKeys(lambda: "new").public(), *KEYS.public()]
     for key in both.public():
@@ -50,7 +50,7 @@ def test_while_the_secret_is_changed_both_keys_sign_and_both_are_told() -> None:
 WHSEC = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", b64encode(bytes(range(40))).decode()]
 
 
-def test_a_symmetric_secret_signs_besides_as_the_standards_libraries_do() -> None:
+def test_symmetric_secret_adds_a_standard_v1_signature() -> None:
     keys = WebhookKeys(lambda: "current", lambda: ", ".join(WHSEC))
     headers = posted(keys, b"body").headers
     first, *symmetric = headers["webhook-signature"].split(" ")
@@ -63,17 +63,17 @@ def test_a_symmetric_secret_signs_besides_as_the_standards_libraries_do() -> Non
 
 
 @pytest.mark.parametrize("text", ["", "whsec_", "whsec_c2hvcnQ=", "whsec_!!", b64encode(bytes(65)).decode()])
-def test_a_symmetric_secret_that_is_none_signs_nothing(text: str) -> None:
+def test_invalid_symmetric_secret_is_an_error(text: str) -> None:
     with pytest.raises(Broken):
         WebhookKeys(lambda: "current", lambda: text).sign("msg_1", 1, b"")
 
 
 @pytest.mark.parametrize("text", ["", " , "])
-def test_an_empty_secret_signs_nothing(text: str) -> None:
+def test_empty_secret_is_an_error(text: str) -> None:
     with pytest.raises(Broken):
         WebhookKeys(lambda: text).public()
 
 
-def test_neither_api_nor_dispatch_imports_the_library_at_their_start() -> None:
+def test_api_and_dispatch_start_without_the_library_for_signatures() -> None:
     script = "import functions.api.app, functions.dispatch.app, urlshot.webhooks, sys; sys.exit('nacl' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], env={"PYTHONPATH": ".:layers/shared"}).returncode == 0

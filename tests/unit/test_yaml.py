@@ -1,4 +1,4 @@
-"""The templates as text: what an older YAML parser would refuse."""
+"""The templates contain no text that older YAML parsers refuse."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TEMPLATES = [PROJECT / "template.yaml", *sorted((PROJECT / "infra").glob("*.yaml
 
 
 def flow_collections_with_colons(text: str) -> list[str]:
-    """The outermost `{...}` and `[...]` of a document that hold `::`."""
+    """Returns the outermost `{...}` and `[...]` of a document that contain `::`."""
     return [
         text[node.start_mark.index : node.end_mark.index] for node in _found(yaml.compose(text, yaml.SafeLoader), text)
     ]
@@ -33,8 +33,8 @@ def _found(node: yaml.Node, text: str) -> Iterator[yaml.Node]:
 
 
 @pytest.mark.parametrize("file", TEMPLATES, ids=lambda file: file.name)
-def test_no_flow_collection_of_a_template_holds_two_colons(file: Path) -> None:
-    """PyYAML before 5.1, for one, takes the colon of a plain scalar in a flow collection for a mapping's."""
+def test_template_has_no_two_colons_in_a_flow_collection(file: Path) -> None:
+    """PyYAML before 5.1, for example, reads a colon in a plain scalar of a flow collection as that of a mapping."""
     assert flow_collections_with_colons(file.read_text("utf-8")) == []
 
 

@@ -1,1 +1,1 @@
-"""Takes the place of a function in a copy of the project (tests/bench/project.py)."""
+"""Replaces a function in a copy of the project (tests/bench/project.py)."""

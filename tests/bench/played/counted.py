@@ -1,4 +1,4 @@
-"""A function's handler, unchanged, with a log line after each event: the calls to AWS that it made, by kind."""
+"""Wraps a function's handler: after each event, it logs how many calls to AWS the handler made, by kind."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ URLLib3Session.send = _counted  # type: ignore[method-assign]
 
 
 def handler(event: dict[str, Any], context: Any) -> Any:
-    """Handles one event as the function itself does."""
+    """Handles one event with the function's own handler, and logs its calls."""
     before = Counter(_calls)
     try:
         return app.handler(event, context)

@@ -1,6 +1,6 @@
-"""A played `render`: takes as long as the page's URL says, uploads a small PDF and reports it.
+"""A simulated `render`: takes as long as the page's URL says, uploads a small PDF and reports it.
 
-The URL's query has `seconds=`. A page with `limit=1` runs into its limit: it uses its seconds up and fails.
+`seconds=` in the query of the URL is the duration. With `limit=1` the job fails after it, with a time-out.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from functions.render.upload import upload
 from urlshot.errors import failure
 from urlshot.jobs import RenderAnswer, RenderJob, Report
 
-PDF = b"%PDF-1.4\n" + b"% played\n" * 100 + b"%%EOF\n"
+PDF = b"%PDF-1.4\n" + b"% simulated\n" * 100 + b"%%EOF\n"
 UPLOAD_SECONDS = 30.0
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Plays one job."""
+    """Simulates the render of one job."""
     job = RenderJob.model_validate(event)
     phases = dict(job.phases)
     if job.handed_over_at is not None:
@@ -41,7 +41,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         sha256=hashlib.sha256(PDF).hexdigest(),
         phases=phases,
         network={},
-        chromium="played",
+        chromium="simulated",
         cold=False,
     )
     return RenderAnswer(id=job.id, generation=job.generation, report=report, etag=etag).model_dump(mode="json")

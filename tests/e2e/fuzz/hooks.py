@@ -1,7 +1,7 @@
-"""What schemathesis may ask the endpoint for: pages that are refused, and one page of ours that is printed in no time.
+"""Limits what schemathesis asks the endpoint for: URLs that are refused, and one page of the test that prints fast.
 
-With a URL that nobody may print, all of a request is read and checked before the URL is refused, and nothing is
-rendered. So half of the requests have such a one, and all have that would take long, or could be read in two ways.
+The endpoint reads and checks the whole request before it refuses a URL, and it renders nothing. So half of the requests
+have a URL that is refused. Requests that would take long, and requests with an ambiguous query, always have one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 PAGE = os.environ["FUZZ_PAGE"]
 JOBS = os.environ["FUZZ_JOBS"].split(",")
-"""Ids of jobs that are there."""
+"""Ids of jobs that exist."""
 
 REFUSED = [
     "http://10.0.0.1/",
@@ -28,22 +28,20 @@ REFUSED = [
     "ftp://example.com/",
 ]
 SLOW = {"delay", "wait_for", "wait_expression", "wait_until", "consent", "device_scale"}
-"""Options with which a page may take long."""
+"""Options that can make a render take long."""
 
 URLS = [*REFUSED, *[PAGE] * len(REFUSED)]
 
 schemathesis.openapi.format("uri", st.sampled_from(URLS))
-
-
 LINE = 6000
-"""Characters of a query that every server takes; what API Gateway says to more than it takes is no part of ours."""
+"""The longest query sent, in characters. Every server accepts it; how API Gateway answers longer ones is not ours."""
 
 
 @schemathesis.hook
 def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict[str, Any]) -> None:
-    """Whatever was generated: no job leaves this machine, none waits for something, and every other id is of a job.
+    """Changes a generated request: no job leaves this machine or waits, and every second id is the id of a job.
 
-    What is chosen follows from what was generated, as the run is to be repeatable.
+    The choice depends on the generated data alone, so that a run can be repeated.
     """
     requests = [case.query, case.body]
     if isinstance(case.body, dict) and isinstance(case.body.get("requests"), list):
@@ -64,19 +62,22 @@ def before_call(context: schemathesis.HookContext, case: schemathesis.Case, kwar
 
 
 def _shortened(query: dict[str, Any]) -> bool:
-    """Cuts the longest of a query until it is short enough; whether anything was cut."""
+    """Cuts the longest parameters of a query until it is short enough, and says whether it cut anything."""
     cut = False
     while len(urlencode(query, doseq=True)) > LINE:
         longest = max(query, key=lambda name: len(urlencode({name: query[name]}, doseq=True)))
         query[longest], before = str(query[longest])[:10], query[longest]
-        if query[longest] == before:  # it is the name that is so long
+        if query[longest] == before:  # the name is too long
             del query[longest]
         cut = True
     return cut
 
 
 def _is_unclear(query: dict[str, Any]) -> bool:
-    """Whether a list has a name that is empty, or has spaces around it: in a query it looks like one that has not."""
+    """Says whether a list in the query has an entry that is empty, has outer spaces or has a comma.
+
+    The query of such a list looks like the query of another list.
+    """
     lists = [query[name] for name in ("block", "fail_on", "hide") if name in query]
     parts = [str(part) for one in lists for part in (one if isinstance(one, list) else str(one).split(","))]
     return any(not part or part != part.strip() or "," in part for part in parts)

@@ -1,4 +1,4 @@
-"""What is typed on the command line reaches the program as it is, and what is wrong is said at the start."""
+"""`make` passes arguments unchanged to the program, and refuses wrong ones before it starts anything."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_url_with_quotes_and_dollars_is_passed_as_it_is() -> None:
+def test_url_with_quotes_and_dollars_is_passed_unchanged() -> None:
     show = "--eval=show: ; @printenv URLSHOT_URL"
     assert make(show, "show", f"URL={ODD}").stdout == f"{ODD}\n"
 
@@ -44,7 +44,7 @@ def test_a_url_with_quotes_and_dollars_is_passed_as_it_is() -> None:
         ("pdf", "PYTHON=/bin/false", "needs Python 3.11"),
     ],
 )
-def test_a_wrong_argument_is_one_sentence_and_status_2(target: str, argument: str, reason: str) -> None:
+def test_wrong_argument_is_one_sentence_and_status_2(target: str, argument: str, reason: str) -> None:
     done = make(f"check-{target}", argument)
     assert done.returncode == 2
     [sentence, of_make] = done.stderr.splitlines()

@@ -1,4 +1,4 @@
-"""A template's EventInvokeConfig is read whole; a setting that Lambda or this machine does not know is an error."""
+"""The local stack reads all of EventInvokeConfig. Settings that Lambda or the stack does not know are errors."""
 
 from pathlib import Path
 from typing import Any
@@ -64,14 +64,14 @@ def to(destination: str, kind: str = "Lambda", when: str = "OnSuccess") -> str:
         ),
     ],
 )
-def test_the_settings_are_read_and_globals_merged(
+def test_settings_are_read_and_merged_with_globals(
     tmp_path: Path, own: str, common: str, expected: Asynchronous
 ) -> None:
     assert read(tmp_path, own, common) == expected
 
 
 @pytest.mark.parametrize(
-    ("own", "told"),
+    ("own", "message"),
     [
         ("MaximumRetryAttempts: 3", "MaximumRetryAttempts: 3 is not a whole number within 0..2"),
         ("MaximumRetryAttempts: -1", "-1 is not a whole number within 0..2"),
@@ -93,14 +93,14 @@ def test_the_settings_are_read_and_globals_merged(
         (to("!GetAtt Nobody.Arn"), "Nobody does not exist"),
     ],
 )
-def test_a_setting_that_is_not_known_is_an_error(tmp_path: Path, own: str, told: str) -> None:
+def test_unknown_setting_is_an_error(tmp_path: Path, own: str, message: str) -> None:
     with pytest.raises(TemplateError) as caught:
         read(tmp_path, own)
     assert "Resources/F/Properties/EventInvokeConfig" in str(caught.value)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("payload", [b"{}", b"null", '{"a": "Zo\u00eb \\ud800"}'.encode(), b'{"n": 1e400, "n": 2}'])
-def test_a_record_holds_the_event_byte_for_byte(payload: bytes) -> None:
+def test_invocation_record_holds_the_event_byte_for_byte(payload: bytes) -> None:
     record: Any = invocation_record(Outcome("F", "r", payload, "EventAgeExceeded", 0, None))
     assert record.endswith(b', "requestPayload": ' + payload + b"}")

@@ -1,4 +1,4 @@
-"""A message's properties are read from any bytes at all, and what cannot be read is said and costs nothing else."""
+"""The local stack reads message properties from any bytes. An unreadable property is reported and hides no other."""
 
 import json
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ def read(raw: bytes) -> tuple[dict[str, Any], str | None]:
 
 
 def headers(table: bytes, more: bytes = b"") -> bytes:
-    """Properties with headers, and with a priority if there is more."""
+    """Returns encoded properties with a header table, and with a priority if `more` holds its byte."""
     flags = b"\x28\x00" if more else b"\x20\x00"
     return flags + len(table).to_bytes(4, "big") + table + more
 
@@ -51,7 +51,7 @@ def test_every_property_is_read() -> None:
     frame = pamqp.frame.marshal(ContentHeader(body_size=3, properties=given), 1)
     _, _, header = pamqp.frame.unmarshal(frame)
     assert isinstance(header, ContentHeader)
-    assert header.properties.message_id == "m"  # the library's own reading stays
+    assert header.properties.message_id == "m"  # the library still parses it too
     assert basic_properties(raw_properties(header), 3) == (
         {
             "contentType": "application/json",
@@ -79,7 +79,7 @@ def test_every_property_is_read() -> None:
     )
 
 
-def test_a_message_without_properties_has_nulls() -> None:
+def test_message_without_properties_has_nulls() -> None:
     found, fault = read(b"\0\0")
     assert fault is None
     assert (found.pop("headers"), found.pop("bodySize")) == ({}, 3)
@@ -126,13 +126,13 @@ def test_each_type_of_header_is_read(table: bytes, expected: Any) -> None:
         (nested(5000), {}, "headers: nested more than 32 deep"),
     ],
 )
-def test_an_unreadable_header_is_said_and_costs_no_other_property(table: bytes, kept: Any, fault: str) -> None:
-    found, told = read(headers(table, b"\x05"))
-    assert (found["headers"], found["priority"], told) == (kept, 5, fault)
+def test_unreadable_header_is_reported_and_hides_no_other_property(table: bytes, kept: Any, fault: str) -> None:
+    found, reported = read(headers(table, b"\x05"))
+    assert (found["headers"], found["priority"], reported) == (kept, 5, fault)
 
 
 @pytest.mark.parametrize("raw", [b"", b"\x20", b"\x20\x00", b"\x20\x00\0\0\0\x09", b"\x80\x00\x05ab"])
-def test_properties_that_break_off_are_said(raw: bytes) -> None:
+def test_truncated_properties_are_reported(raw: bytes) -> None:
     found, fault = read(raw)
     assert fault == "properties: the bytes end too early"
     assert found["headers"] == {}
@@ -145,7 +145,7 @@ def test_any_bytes_give_properties_that_are_json(raw: bytes) -> None:
 
 
 @given(st.binary(max_size=100) | st.binary(max_size=100).map(headers))
-def test_a_header_frame_of_any_properties_is_taken(raw: bytes) -> None:
+def test_header_frame_with_any_properties_is_accepted(raw: bytes) -> None:
     keep_raw_properties()
     data = b"\x00\x3c\x00\x00" + (3).to_bytes(8, "big") + raw
     frame = b"\x02\x00\x01" + len(data).to_bytes(4, "big") + data + b"\xce"
@@ -155,7 +155,7 @@ def test_a_header_frame_of_any_properties_is_taken(raw: bytes) -> None:
 
 
 @given(st.binary(max_size=255))
-def test_a_delivery_with_any_routing_key_is_taken(key: bytes) -> None:
+def test_delivery_with_any_routing_key_is_accepted(key: bytes) -> None:
     keep_raw_properties()
     data = b"\x00\x3c\x00\x3c\x01c" + bytes(8) + b"\x00\x00" + bytes([len(key)]) + key
     _, _, deliver = pamqp.frame.unmarshal(b"\x01\x00\x01" + len(data).to_bytes(4, "big") + data + b"\xce")

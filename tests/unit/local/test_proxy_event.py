@@ -1,4 +1,4 @@
-"""Requests become the events that API Gateway would send, and answers become its responses."""
+"""The gateway turns requests into API Gateway's events, and answers of the function into responses."""
 
 import base64
 import json
@@ -38,7 +38,7 @@ def event(given: HttpRequest, **changes: Any) -> dict[str, Any]:
     return proxy_event(given, **{**more, **changes})
 
 
-def test_an_event_is_the_documented_one() -> None:
+def test_event_is_the_documented_one() -> None:
     found = event(request())
     assert found["headers"] == {"Host": "127.0.0.1:80", "User-Agent": "probe", "X-Two": "2"}
     assert found["multiValueHeaders"]["X-Two"] == ["1", "2"]
@@ -60,14 +60,14 @@ def test_absent_parts_are_null() -> None:
         assert found[name] is None
 
 
-def test_a_function_is_told_whose_key_it_was() -> None:
+def test_event_names_the_api_key_of_the_request() -> None:
     identity = event(request(), api_key=ApiKey("key-1", "s3cret"))["requestContext"]["identity"]
     assert (identity["apiKeyId"], identity["apiKey"]) == ("key-1", "s3cret")
     assert "apiKeyId" not in event(request())["requestContext"]["identity"]
     assert "s3cret" not in repr(ApiKey("key-1", "s3cret"))
 
 
-def test_the_stage_is_in_the_contexts_path_only() -> None:
+def test_stage_is_in_the_path_of_the_context_only() -> None:
     found = event(request(path="/pdf"), stage_in_path=True)
     assert (found["path"], found["requestContext"]["path"]) == ("/pdf", "/prod/pdf")
 
@@ -83,7 +83,7 @@ def answer(body: Any, **more: Any) -> Answer:
     return Answer(json.dumps(body).encode() if not isinstance(body, bytes) else body, more.get("error"), "r-1")
 
 
-def test_headers_of_an_answer_are_joined_and_typed() -> None:
+def test_headers_of_an_answer_are_joined_and_are_text() -> None:
     found = proxy_answer(
         answer({"statusCode": "201", "headers": {"A": 1}, "multiValueHeaders": {"B": ["x", "y"]}, "body": "ä"}),
         accept="",
@@ -111,7 +111,7 @@ def test_base64_is_decoded_for_clients_that_accept_a_binary_type() -> None:
         answer({"statusCode": 200}, error="Unhandled"),
     ],
 )
-def test_a_malformed_answer_is_said_to_be_malformed(given: Answer) -> None:
+def test_malformed_answer_is_an_error(given: Answer) -> None:
     with pytest.raises(MalformedAnswer):
         proxy_answer(given, accept="", binary_types=())
 

@@ -1,4 +1,4 @@
-"""The relay to Docker's bridge, between two addresses of loopback."""
+"""The relay to Docker's bridge works between two loopback addresses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 from infra.local.relay import Relay
 
 
-async def test_what_is_sent_either_way_arrives_and_so_does_its_end() -> None:
+async def test_relay_passes_data_both_ways_and_the_end_of_the_stream() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"heard " + await reader.readline())
         writer.close()
@@ -24,6 +24,6 @@ async def test_what_is_sent_either_way_arrives_and_so_does_its_end() -> None:
         writer.close()
         server.close()
         reader, writer = await asyncio.open_connection("127.0.0.2", port)
-        assert await reader.read() == b""  # nobody there
+        assert await reader.read() == b""  # no server listens there
         writer.close()
     relay.close()

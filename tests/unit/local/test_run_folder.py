@@ -1,4 +1,4 @@
-"""Folders of runs: stacks that start and end side by side do not take one another's away."""
+"""Each run has a folder: stacks that start and end in parallel do not remove each other's folders."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -7,7 +7,7 @@ from infra.local.run_folder import KEPT_RUNS, RunFolder, prune
 
 
 def test_stacks_that_start_at_the_same_moment_each_have_a_folder(tmp_path: Path) -> None:
-    for number in range(20):  # what runs of old have left
+    for number in range(20):  # folders of earlier runs
         (tmp_path / f"20200101-0000{number:02}-old" / "logs").mkdir(parents=True)
     with ThreadPoolExecutor(20) as threads:
         runs = list(threads.map(lambda _: RunFolder(tmp_path), range(20)))
@@ -16,7 +16,7 @@ def test_stacks_that_start_at_the_same_moment_each_have_a_folder(tmp_path: Path)
     assert len(list(tmp_path.glob("*-old"))) < KEPT_RUNS
 
 
-def test_one_that_is_in_use_stays_and_of_the_others_the_last_few(tmp_path: Path) -> None:
+def test_folder_in_use_stays_and_only_the_last_others_do(tmp_path: Path) -> None:
     used = RunFolder(tmp_path)
     left = []
     for _ in range(KEPT_RUNS + 2):

@@ -1,4 +1,4 @@
-"""GenerateSecretString makes what Secrets Manager would."""
+"""GenerateSecretString gives the secrets that Secrets Manager would give."""
 
 import json
 import string
@@ -15,7 +15,7 @@ def generated(**options: Any) -> str:
     return secret_text(Secret("arn", "name", None, options))
 
 
-def test_the_password_stands_in_the_template_under_its_key() -> None:
+def test_password_is_in_the_template_under_its_key() -> None:
     text = generated(
         SecretStringTemplate='{"username": "x"}',
         GenerateStringKey="password",
@@ -28,7 +28,7 @@ def test_the_password_stands_in_the_template_under_its_key() -> None:
     assert content["password"].isalnum()
 
 
-def test_excluded_characters_stay_out_and_each_class_comes_in() -> None:
+def test_excluded_characters_are_missing_and_each_class_is_present() -> None:
     for _ in range(50):
         text = generated(PasswordLength=8, ExcludeCharacters=",:=abc")
         assert len(text) == 8
@@ -41,14 +41,14 @@ def test_two_secrets_differ() -> None:
     assert generated() != generated()
 
 
-def test_a_given_text_is_taken_as_it_is() -> None:
+def test_given_text_is_kept_unchanged() -> None:
     assert secret_text(Secret("arn", "name", "plain", None)) == "plain"
 
 
-def test_an_unknown_option_is_an_error() -> None:
+def test_unknown_option_is_an_error() -> None:
     with pytest.raises(TemplateError, match="Colour"):
         generated(Colour="red")
 
 
-def test_custom_resources_get_every_scalar_as_a_string() -> None:
+def test_custom_resource_gets_every_scalar_as_a_string() -> None:
     assert stringified({"a": 1, "b": [True, "x"], "c": {"d": 1.5}}) == {"a": "1", "b": ["true", "x"], "c": {"d": "1.5"}}

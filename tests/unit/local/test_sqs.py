@@ -1,4 +1,4 @@
-"""What a partial batch response says, as Lambda reads it."""
+"""The local stack reads partial batch responses as Lambda does."""
 
 import pytest
 
@@ -27,5 +27,5 @@ IDS = {"a", "b"}
         (b"", IDS),
     ],
 )
-def test_what_is_no_partial_response_fails_the_whole_batch(payload: bytes, failed: set[str]) -> None:
+def test_malformed_response_fails_the_whole_batch(payload: bytes, failed: set[str]) -> None:
     assert failed_of(payload, IDS) == failed

@@ -1,4 +1,4 @@
-"""Templates are evaluated as CloudFormation would, and whatever this machine does not know fails loudly."""
+"""The local stack evaluates templates as CloudFormation does, and refuses everything that it does not know."""
 
 import json
 from pathlib import Path
@@ -70,12 +70,12 @@ def template(tmp_path: Path, text: str = HEAD, **given: Any) -> Template:
         ),
     ],
 )
-def test_known_intrinsics_give_what_cloudformation_gives(tmp_path: Path, node: Any, expected: Any) -> None:
+def test_known_intrinsic_gives_what_cloudformation_gives(tmp_path: Path, node: Any, expected: Any) -> None:
     assert template(tmp_path).evaluate(node, "here") == expected
 
 
 @pytest.mark.parametrize(
-    ("node", "told"),
+    ("node", "message"),
     [
         ({"Fn::ImportValue": "x"}, "here: the local stack does not know Fn::ImportValue"),
         ({"a": [{"Fn::Base64": "x"}]}, "here/a[0]: the local stack does not know Fn::Base64"),
@@ -93,13 +93,13 @@ def test_known_intrinsics_give_what_cloudformation_gives(tmp_path: Path, node: A
         ({"Ref": "Stage", "Fn::Sub": "x"}, "stands beside other keys"),
     ],
 )
-def test_anything_else_is_an_error_that_says_where(tmp_path: Path, node: Any, told: str) -> None:
+def test_unknown_or_wrong_intrinsic_is_an_error_that_says_where(tmp_path: Path, node: Any, message: str) -> None:
     with pytest.raises(TemplateError) as caught:
         template(tmp_path).evaluate(node, "here")
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_a_file_is_included_and_evaluated_where_it_stands(tmp_path: Path) -> None:
+def test_included_file_is_evaluated_in_place(tmp_path: Path) -> None:
     (tmp_path / "part.yaml").write_text("{a: {Ref: Stage}, b: {Fn::If: [IsProd, 1, 2]}, c: {Ref: AWS::NoValue}}")
     node = {"Fn::Transform": {"Name": "AWS::Include", "Parameters": {"Location": "part.yaml"}}}
     assert template(tmp_path).evaluate(node, "here") == {"a": "prod", "b": 1}
@@ -110,7 +110,7 @@ def test_a_file_is_included_and_evaluated_where_it_stands(tmp_path: Path) -> Non
         template(tmp_path).evaluate(node, "here")
 
 
-def test_an_api_goes_to_functions_of_this_stack_only(tmp_path: Path) -> None:
+def test_api_integrates_functions_of_this_stack_only(tmp_path: Path) -> None:
     text = """
 Resources:
   Api:
@@ -124,7 +124,7 @@ Resources:
         read_wiring(template(tmp_path, text), ADDRESSES)
 
 
-def test_conditions_in_a_circle_are_an_error(tmp_path: Path) -> None:
+def test_circular_conditions_are_an_error(tmp_path: Path) -> None:
     text = "Conditions: {A: !Not [!Condition B], B: !Not [!Condition A]}\nResources: {}\n"
     with pytest.raises(TemplateError, match="in a circle"):
         template(tmp_path, text).condition("A", "here")
@@ -137,7 +137,7 @@ Resources:
 """
 
 
-def test_a_nested_stack_takes_what_another_gives(tmp_path: Path) -> None:
+def test_nested_stack_uses_the_output_of_another(tmp_path: Path) -> None:
     part = "{Parameters: {Given: {Type: String}}, Resources: {}, Outputs: {Taken: {Value: !Sub '${Given}!'}}}"
     (tmp_path / "part.yaml").write_text(part)
     text = NESTED % ("!GetAtt B.Outputs.Taken", "hello")
@@ -147,7 +147,7 @@ def test_a_nested_stack_takes_what_another_gives(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ({"Stage": "Prod"}, "must match"),
         ({"Count": 6}, "outside 1..5"),
@@ -156,12 +156,12 @@ def test_a_nested_stack_takes_what_another_gives(tmp_path: Path) -> None:
         ({"Colour": "red"}, "unknown parameters: Colour"),
     ],
 )
-def test_parameters_are_checked_as_on_deploy(tmp_path: Path, given: dict[str, Any], told: str) -> None:
-    with pytest.raises(TemplateError, match=told):
+def test_parameters_are_checked_as_on_deploy(tmp_path: Path, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(TemplateError, match=message):
         template(tmp_path, **given)
 
 
-def test_stacks_that_need_one_another_are_an_error(tmp_path: Path) -> None:
+def test_nested_stacks_that_need_each_other_are_an_error(tmp_path: Path) -> None:
     stack = "{Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: inner.yaml, Parameters: {P: !GetAtt OTHER}}}"
     (tmp_path / "inner.yaml").write_text("Parameters: {P: {Type: String}}\nOutputs: {O: {Value: !Ref P}}\n")
     text = "\n".join(f"  {one}: {stack.replace('OTHER', f'{other}.Outputs.O')}" for one, other in ("AB", "BA"))
@@ -169,7 +169,7 @@ def test_stacks_that_need_one_another_are_an_error(tmp_path: Path) -> None:
         list(template(tmp_path, f"Resources:\n{text}\n").everything())
 
 
-def test_an_unknown_type_of_resource_is_an_error(tmp_path: Path) -> None:
+def test_unknown_type_of_resource_is_an_error(tmp_path: Path) -> None:
     text = "Resources: {Table: {Type: AWS::DynamoDB::Table}}"
     with pytest.raises(TemplateError, match="does not know AWS::DynamoDB::Table"):
         read_wiring(template(tmp_path, text), ADDRESSES)
@@ -206,38 +206,38 @@ def mappings(tmp_path: Path, more: str = "", change: tuple[str, str] = ("", ""),
     return read_wiring(template(tmp_path, text, **given), ADDRESSES).mappings
 
 
-def test_a_mapping_is_read_with_lambdas_defaults(tmp_path: Path) -> None:
+def test_mapping_has_the_defaults_of_lambda(tmp_path: Path) -> None:
     [mapping] = mappings(tmp_path)
     assert (mapping.function, mapping.queue, mapping.vhost, mapping.batch_size) == ("F", "q", "/v", 100)
     assert mapping.window is None
     assert mapping.secret.endswith(":secret:urlshot-S")
 
 
-def test_a_mapping_names_its_batch_and_window_and_may_name_its_function_by_arn(tmp_path: Path) -> None:
+def test_mapping_sets_batch_and_window_and_names_its_function_by_arn(tmp_path: Path) -> None:
     [mapping] = mappings(
         tmp_path, "BatchSize: 7\n      MaximumBatchingWindowInSeconds: 2", ("!Ref F", "!GetAtt F.Arn"), Works="x"
     )
     assert (mapping.function, mapping.batch_size, mapping.window) == ("F", 7, 2.0)
 
 
-def test_a_mapping_may_have_no_window(tmp_path: Path) -> None:
+def test_mapping_may_have_a_window_of_zero(tmp_path: Path) -> None:
     [mapping] = mappings(tmp_path, "MaximumBatchingWindowInSeconds: 0")
     assert mapping.window == 0
 
 
 @pytest.mark.parametrize("more", ["Enabled: false", "Enabled: !Ref Works"])
-def test_a_mapping_that_is_not_enabled_is_none(tmp_path: Path, more: str) -> None:
+def test_disabled_mapping_is_left_out(tmp_path: Path, more: str) -> None:
     assert mappings(tmp_path, more, Works="false") == ()
 
 
 @pytest.mark.parametrize(("on", "count"), [("true", 1), ("false", 0)])
-def test_a_mapping_may_have_a_condition(tmp_path: Path, on: str, count: int) -> None:
+def test_mapping_may_have_a_condition(tmp_path: Path, on: str, count: int) -> None:
     text = MAPPING.replace("MORE", "").replace("CONDITION", "Condition: Wanted")
     assert len(read_wiring(template(tmp_path, text, Works=on), ADDRESSES).mappings) == count
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (("Queues: [q]", "Queues: [q, r]"), "exactly one queue"),
         (("Queues: [q]", "FilterCriteria: {}"), "does not know FilterCriteria"),
@@ -259,12 +259,12 @@ def test_a_mapping_may_have_a_condition(tmp_path: Path, on: str, count: int) -> 
         (("BASIC_AUTH", "SASL"), "no SourceAccessConfigurations of Type BASIC_AUTH"),
     ],
 )
-def test_a_mapping_that_would_not_work_is_an_error(tmp_path: Path, change: tuple[str, str], told: str) -> None:
-    with pytest.raises(TemplateError, match=told):
+def test_mapping_that_would_not_work_is_an_error(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+    with pytest.raises(TemplateError, match=message):
         mappings(tmp_path, change=change)
 
 
-def test_an_unknown_event_of_a_function_is_an_error(tmp_path: Path) -> None:
+def test_unknown_event_of_a_function_is_an_error(tmp_path: Path) -> None:
     text = """
 Resources:
   F: {Type: AWS::Serverless::Function, Properties: {Handler: a.b, Events: {E: {Type: MQ, Properties: {}}}}}
@@ -289,7 +289,7 @@ Resources:
 REDRIVE = "{deadLetterTargetArn: !GetAtt Dead.Arn, maxReceiveCount: 3}"
 
 
-def test_a_rule_on_a_queue_and_a_mapping_of_it_are_read(tmp_path: Path) -> None:
+def test_rule_that_targets_a_queue_and_its_mapping_are_read(tmp_path: Path) -> None:
     event = ", FunctionResponseTypes: [ReportBatchItemFailures], ScalingConfig: {MaximumConcurrency: 2}"
     wiring = read_wiring(template(tmp_path, SQS.format(redrive=REDRIVE, target="", event=event)), ADDRESSES)
     [queue, dead] = wiring.queues
@@ -303,15 +303,15 @@ def test_a_rule_on_a_queue_and_a_mapping_of_it_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "event", "told"),
+    ("target", "event", "message"),
     [
         (", InputPath: $.detail", "", "plain SQS queues only"),
         ("", ", FilterCriteria: {}", "does not know FilterCriteria"),
         ("", ", FunctionResponseTypes: [Other]", "does not know Other"),
     ],
 )
-def test_what_a_queue_cannot_do_here_is_an_error(tmp_path: Path, target: str, event: str, told: str) -> None:
-    with pytest.raises(TemplateError, match=told):
+def test_unsupported_setting_of_a_queue_is_an_error(tmp_path: Path, target: str, event: str, message: str) -> None:
+    with pytest.raises(TemplateError, match=message):
         read_wiring(template(tmp_path, SQS.format(redrive=REDRIVE, target=target, event=event)), ADDRESSES)
 
 
@@ -329,7 +329,7 @@ Resources:
     assert function.environment == {"A": "1", "B": "3", "C": "true"}
 
 
-def test_our_own_template_is_understood() -> None:
+def test_own_template_is_understood() -> None:
     mail = {"MailFrom": "a@example.com", "MailTo": "b@example.com", "RenderConcurrency": 4}
     wiring = read_wiring(Template(PROJECT / "template.yaml", ADDRESSES, mail), ADDRESSES)
     assert wiring.functions["ApiFunction"].environment["BROKER_URL"] == "amqp://127.0.0.1:2"
@@ -351,7 +351,7 @@ def test_our_own_template_is_understood() -> None:
     json.dumps(wiring.custom_resources[0].properties)
 
 
-def test_without_an_address_there_is_no_mail_function() -> None:
+def test_mail_function_needs_an_address() -> None:
     wiring = read_wiring(Template(PROJECT / "template.yaml", ADDRESSES), ADDRESSES)
     assert "MailFunction" not in wiring.functions
     assert wiring.functions["RenderFunction"].concurrency is None
@@ -361,11 +361,11 @@ def test_without_an_address_there_is_no_mail_function() -> None:
     ("expression", "seconds"),
     [("rate(1 minute)", 60), ("rate(5 minutes)", 300), ("rate(2 hours)", 7200), ("rate(1 day)", 86400)],
 )
-def test_rates_are_read(expression: str, seconds: float) -> None:
+def test_rate_is_read_in_seconds(expression: str, seconds: float) -> None:
     assert schedule_seconds(expression, "here") == seconds
 
 
 @pytest.mark.parametrize("expression", ["rate(0 minutes)", "rate(5 seconds)", "rate(1 week)", "cron(0 12 * * ? *)", ""])
-def test_other_schedules_are_errors(expression: str) -> None:
+def test_other_schedule_is_an_error(expression: str) -> None:
     with pytest.raises(TemplateError):
         schedule_seconds(expression, "here")
