@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from urlshot.identity import private_id
-from urlshot.jobs import MOST, Hop, Report, Trouble, Wait, Warned
-from urlshot.messages import StartMessage
-from urlshot.options import MAX_CSS_BYTES, MAX_SELECTOR, MAX_SELECTORS, Options
-from urlshot.private import MAX_ALL, MAX_HEADERS, Private
-from urlshot.records import new_generation, now
+from urlshot.core.identity import private_id
+from urlshot.core.messages import StartMessage
+from urlshot.core.options import MAX_CSS_BYTES, MAX_SELECTOR, MAX_SELECTORS, Options
+from urlshot.core.private import MAX_ALL, MAX_HEADERS, Private
+from urlshot.core.records import new_generation, now
+from urlshot.core.render_contract import MOST, Hop, Report, Trouble, Wait, Warned
 
 URL = "https://example.com/".ljust(2048, "a")
 LARGEST_MESSAGE = StartMessage(

@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from functions.api.http import Answer, Call, json_answer
-from urlshot import records
-from urlshot.errors import CODES, UrlshotError
-from urlshot.identity import file_name
-from urlshot.links import FileLinks
-from urlshot.records import Record
-from urlshot.store import Pdf, Store
+from urlshot.adapters.store import Pdf, Store
+from urlshot.core import records
+from urlshot.core.errors import CODES, UrlshotError
+from urlshot.core.identity import file_name
+from urlshot.core.links import FileLinks
+from urlshot.core.records import Record
 
 RETRY_SECONDS = 2
 """The value of Retry-After while a job is under way."""

@@ -12,22 +12,22 @@ from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.api import answers, jobs, site
+from functions.api import answers, job_calls, site
+from functions.api.dependencies import Dependencies, bootstrap
 from functions.api.http import Answer, Call, json_answer
-from functions.api.parts import Parts, bootstrap
-from urlshot.errors import Rejected, Transient, UrlshotError
-from urlshot.logs import error_fields, logger
+from urlshot.adapters.logs import error_fields, logger
+from urlshot.core.errors import Rejected, Transient, UrlshotError
 
 log = logger()
 metrics = Metrics()
 
 
-def health(parts: Parts, call: Call) -> Answer:
+def health(deps: Dependencies, call: Call) -> Answer:
     """Answers whether this function reaches its queue and its storage."""
     checks: dict[str, str] = {}
     probes: dict[str, Callable[[], object]] = {
-        "queue": parts.publisher.check,
-        "storage": partial(parts.store.head_pdf, "health"),
+        "queue": deps.publisher.check,
+        "storage": partial(deps.store.head_pdf, "health"),
     }
     for name, probe in probes.items():
         try:
@@ -41,28 +41,28 @@ def health(parts: Parts, call: Call) -> Answer:
     return json_answer(200 if healthy else 503, body, answers.NO_STORE)
 
 
-def page(parts: Parts, call: Call) -> Answer:
+def page(deps: Dependencies, call: Call) -> Answer:
     """Answers with the web page."""
-    origin = parts.store.link_origin()
-    return site.index(call, requires_key=parts.settings.require_api_key, pdf_origin=origin)
+    origin = deps.store.link_origin()
+    return site.index(call, requires_key=deps.settings.require_api_key, pdf_origin=origin)
 
 
-def page_file(parts: Parts, call: Call) -> Answer:
+def page_file(deps: Dependencies, call: Call) -> Answer:
     """Answers with a file of the web page."""
     return site.file(call, call.parameters["name"])
 
 
-def contract(parts: Parts, call: Call) -> Answer:
+def contract(deps: Dependencies, call: Call) -> Answer:
     """Answers with the OpenAPI document of this endpoint."""
     return site.contract(call)
 
 
-def webhook_keys(parts: Parts, call: Call) -> Answer:
+def webhook_keys(deps: Dependencies, call: Call) -> Answer:
     """Answers with the public keys that verify callbacks, the newest first."""
-    return json_answer(200, {"keys": parts.webhook_keys.public()}, {"Cache-Control": "public, max-age=300"})
+    return json_answer(200, {"keys": deps.webhook_keys.public()}, {"Cache-Control": "public, max-age=300"})
 
 
-Handle = Callable[[Parts, Call], Answer]
+Handle = Callable[[Dependencies, Call], Answer]
 
 # The keys are the routes of infra/api.yaml. HEAD is GET without the body.
 ROUTES: Mapping[str, Mapping[str, Handle]] = {
@@ -71,11 +71,11 @@ ROUTES: Mapping[str, Mapping[str, Handle]] = {
     "/health": {"GET": health},
     "/openapi.json": {"GET": contract},
     "/webhook-keys": {"GET": webhook_keys},
-    "/pdf": {"GET": jobs.download, "POST": jobs.post},
-    "/pdf/batch": {"POST": jobs.post_batch},
-    "/pdf/{id}": {"GET": jobs.get, "DELETE": jobs.delete},
-    "/pdf/{id}/report": {"GET": jobs.report},
-    "/pdf/{id}/file": {"GET": jobs.file},
+    "/pdf": {"GET": job_calls.download, "POST": job_calls.post},
+    "/pdf/batch": {"POST": job_calls.post_batch},
+    "/pdf/{id}": {"GET": job_calls.get, "DELETE": job_calls.delete},
+    "/pdf/{id}/report": {"GET": job_calls.report},
+    "/pdf/{id}/file": {"GET": job_calls.file},
 }
 ASKING = {("/pdf", "GET"), ("/pdf", "HEAD"), ("/pdf", "POST")}
 """The calls that ask for one PDF. If one of them is refused, it counts as one refused request in the metrics."""
@@ -110,7 +110,7 @@ def _answer(call: Call) -> Answer:
     except Exception:
         log.exception("request: failed")
         refused = answers.problem(call, UrlshotError("internal"))
-    return replace(refused, outcomes={jobs.REFUSED: 1} if (call.route, call.method) in ASKING else {})
+    return replace(refused, outcomes={job_calls.REFUSED: 1} if (call.route, call.method) in ASKING else {})
 
 
 def _allow(methods: Mapping[str, Handle]) -> str:

@@ -13,11 +13,11 @@ from pydantic import Field
 from typing_extensions import TypeAliasType
 
 from functions.api.requests import MAX_BATCH, Asked
-from urlshot.errors import CODES
-from urlshot.identity import MAX_URL
-from urlshot.jobs import Report, Strict
-from urlshot.messages import Priority
-from urlshot.options import Options
+from urlshot.core.errors import CODES
+from urlshot.core.identity import MAX_URL
+from urlshot.core.messages import Priority
+from urlshot.core.options import Options
+from urlshot.core.render_contract import Report, Strict
 
 Id = Annotated[str, Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{32})$")]
 Url = Annotated[str, Field(json_schema_extra={"format": "uri"})]

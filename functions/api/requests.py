@@ -12,16 +12,16 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from functions.api.http import Call
-from urlshot.accept import Request
-from urlshot.egress import Egress
-from urlshot.errors import Rejected
-from urlshot.identity import job_id, private_id, target
-from urlshot.messages import Priority
-from urlshot.options import Options, invalid
-from urlshot.private import Private
-from urlshot.recipients import callback_subscriber, mail_subscriber
-from urlshot.records import now
-from urlshot.subscriptions import Subscriber
+from urlshot.core.egress import Egress
+from urlshot.core.errors import Rejected
+from urlshot.core.identity import job_id, private_id, target
+from urlshot.core.messages import Priority
+from urlshot.core.options import Options, invalid
+from urlshot.core.private import Private
+from urlshot.core.records import now
+from urlshot.core.subscription_rules import callback_subscriber, mail_subscriber
+from urlshot.core.subscriptions import Subscriber
+from urlshot.lifecycle.accept import Request
 
 MAX_BODY = 64_000
 """The maximum size of a request's body in bytes."""

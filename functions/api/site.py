@@ -16,7 +16,7 @@ from pathlib import Path
 from string import Template
 
 from functions.api.http import Answer, Call
-from urlshot.errors import Rejected
+from urlshot.core.errors import Rejected
 
 FOLDER = Path(__file__).parent / "page"
 CONTRACT = Path(__file__).parent / "openapi.json"

@@ -6,12 +6,12 @@ import random
 import time
 from datetime import timedelta
 
-from urlshot.errors import Transient
-from urlshot.jobs import Slot
-from urlshot.logs import logger
-from urlshot.records import Record
-from urlshot.slots import Free, Slots
-from urlshot.store import Store
+from urlshot.adapters.logs import logger
+from urlshot.adapters.slots import Free, Slots
+from urlshot.adapters.store import Store
+from urlshot.core.errors import Transient
+from urlshot.core.records import Record
+from urlshot.core.render_contract import Slot
 
 WAIT_SECONDS = 25.0
 """The longest time that a request waits; API Gateway ends a request after 29 s."""

@@ -15,13 +15,13 @@ from pydantic import Field
 from functions.callback.outbox import Outbox
 from functions.callback.post import Sender
 from functions.callback.work import Worker
-from urlshot.claims import S3Claims
-from urlshot.links import FileLinks
-from urlshot.s3 import s3_client
-from urlshot.secrets import link_key, read_text
-from urlshot.settings import OutgoingSettings
-from urlshot.subscribers import Subscribers
-from urlshot.webhooks import WebhookKeys
+from urlshot.adapters.idempotency import S3PersistenceLayer
+from urlshot.adapters.s3 import s3_client
+from urlshot.adapters.secrets import link_key, read_text
+from urlshot.adapters.subscription_store import SubscriptionStore
+from urlshot.core.links import FileLinks
+from urlshot.core.settings import OutgoingSettings
+from urlshot.core.webhooks import WebhookKeys
 
 SIDE_BY_SIDE = 10
 """The number of messages that are handled in parallel; equals the batch size of the mapping."""
@@ -52,8 +52,8 @@ def bootstrap() -> tuple[Worker, ThreadPoolExecutor]:
     if settings.local_ca:
         tls.load_verify_locations(settings.local_ca)
     worker = Worker(
-        subscribers=Subscribers(settings.bucket, s3),
-        claims=lambda: S3Claims(settings.bucket, s3),
+        subscriptions=SubscriptionStore(settings.bucket, s3),
+        claims=lambda: S3PersistenceLayer(settings.bucket, s3),
         outbox=Outbox(settings.callback_queue),
         sender=Sender(settings.egress, tls),
         keys=WebhookKeys(lambda: read_text(settings.webhook_secret), _symmetric(settings.symmetric_webhook_secret)),

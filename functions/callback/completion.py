@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 
-from urlshot.events import Detail
-from urlshot.links import FileLinks
+from urlshot.core.events import Detail
+from urlshot.core.links import FileLinks
 
 _OURS = {"event_key", "bucket", "key", "audience", "subscriptions"}
 """The internal fields of an event, which a callback leaves out."""

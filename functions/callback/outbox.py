@@ -11,10 +11,10 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ConfigDict
 
-from urlshot.aws import with_debug_lines
-from urlshot.errors import Broken, Transient
-from urlshot.events import Detail
-from urlshot.subscriptions import Subscriber
+from urlshot.adapters.aws import with_debug_lines
+from urlshot.core.errors import Broken, Transient
+from urlshot.core.events import Detail
+from urlshot.core.subscriptions import Subscriber
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient

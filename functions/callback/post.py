@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import ada_url
 
-from urlshot.dial import Resolver, Unreachable, dial, resolve
-from urlshot.egress import Egress
+from urlshot.core.egress import Egress
+from urlshot.network.dial import Resolver, Unreachable, dial, resolve
 
 ATTEMPT_SECONDS = 15.0
 """The limit from the lookup of the name to the status; Standard Webhooks recommends 15 to 30 s."""

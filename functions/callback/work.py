@@ -28,14 +28,14 @@ from pydantic import TypeAdapter
 from functions.callback.completion import completion, webhook_id
 from functions.callback.outbox import Delivery, Outbox
 from functions.callback.post import Sender, Undelivered
-from urlshot.claims import S3Claims
-from urlshot.errors import UrlshotError
-from urlshot.events import Detail
-from urlshot.links import FileLinks
-from urlshot.logs import error_fields, logger
-from urlshot.subscribers import Subscribers
-from urlshot.subscriptions import Subscription
-from urlshot.webhooks import WebhookKeys
+from urlshot.adapters.idempotency import S3PersistenceLayer
+from urlshot.adapters.logs import error_fields, logger
+from urlshot.adapters.subscription_store import SubscriptionStore
+from urlshot.core.errors import UrlshotError
+from urlshot.core.events import Detail
+from urlshot.core.links import FileLinks
+from urlshot.core.subscriptions import Subscription
+from urlshot.core.webhooks import WebhookKeys
 
 log = logger()
 
@@ -64,15 +64,15 @@ class Worker:
 
     def __init__(
         self,
-        subscribers: Subscribers,
-        claims: Callable[[], S3Claims],
+        subscriptions: SubscriptionStore,
+        claims: Callable[[], S3PersistenceLayer],
         outbox: Outbox,
         sender: Sender,
         keys: WebhookKeys,
         links: FileLinks,
         public_url: str,
     ) -> None:
-        self._subscribers = subscribers
+        self._subscriptions = subscriptions
         self._claims = claims
         self._outbox = outbox
         self._sender = sender
@@ -105,7 +105,7 @@ class Worker:
 
     def _queue_deliveries(self, event: Detail) -> None:
         """Queues one delivery for each subscriber of an event."""
-        for waiting in self._subscribers.waiting(event, "callback"):
+        for waiting in self._subscriptions.waiting(event, "callback"):
             self._outbox.put(Delivery(subscriber=waiting.subscriber, event=event))
             log.info("callback: queued", extra=_fields(event, waiting.subscriber.address))
 
@@ -117,7 +117,7 @@ class Worker:
         """
         event, subscriber = delivery.event, delivery.subscriber
         fields = {**_fields(event, subscriber.address), "attempt": attempt}
-        left = self._subscribers.still_waiting(event, subscriber)
+        left = self._subscriptions.still_waiting(event, subscriber)
         if not left:
             log.info("callback: no subscription left", extra=fields)
             return
@@ -144,7 +144,7 @@ class Worker:
             raise
         if claims.ambiguous:
             log.warning("callback: ambiguous, may have been delivered before", extra=fields)
-        self._subscribers.delete(one for one in left if one.name in done["answered"])
+        self._subscriptions.delete(one for one in left if one.name in done["answered"])
         outcome = "ended by 410" if done["status"] == GONE else "delivered"
         log.info(f"callback: {outcome}", extra={**fields, "status": done["status"]})
 
@@ -175,7 +175,7 @@ class Worker:
 
 
 def _once(
-    function: Callable[..., dict[str, Any]], claims: S3Claims, context: LambdaContext
+    function: Callable[..., dict[str, Any]], claims: S3PersistenceLayer, context: LambdaContext
 ) -> Callable[..., dict[str, Any]]:
     """Wraps `function` so that it runs once for each value of its argument `key`."""
     config = IdempotencyConfig(

@@ -21,22 +21,22 @@ from functions.dispatch.batch import Delivery, deliveries
 from functions.dispatch.handover import HANDED_OVER, NO_SLOT, Handled, HandOver
 from functions.dispatch.invoke import Renderer, lambda_client
 from functions.dispatch.pool import WAIT_SECONDS, SlotPool
-from urlshot import records
-from urlshot.accept import Door
-from urlshot.announce import Announcer
-from urlshot.broker import Publisher
-from urlshot.bus import Bus
-from urlshot.errors import Broken, Rejected, UrlshotError
-from urlshot.lease import lease_seconds
-from urlshot.logs import error_fields, logger
-from urlshot.messages import BareMessage, Delays, parse_message
-from urlshot.parking import Parking
-from urlshot.records import Bounds
-from urlshot.s3 import s3_client
-from urlshot.secrets import read_credentials
-from urlshot.settings import EgressSettings
-from urlshot.slots import Free, Slots
-from urlshot.store import Store
+from urlshot.adapters.broker import Publisher
+from urlshot.adapters.bus import Bus
+from urlshot.adapters.logs import error_fields, logger
+from urlshot.adapters.s3 import s3_client
+from urlshot.adapters.secrets import read_credentials
+from urlshot.adapters.slots import Free, Slots
+from urlshot.adapters.store import Store
+from urlshot.core import records
+from urlshot.core.errors import Broken, Rejected, UrlshotError
+from urlshot.core.lease import lease_seconds
+from urlshot.core.messages import BareMessage, Delays, parse_message
+from urlshot.core.records import Bounds
+from urlshot.core.settings import EgressSettings
+from urlshot.lifecycle.accept import Acceptor
+from urlshot.lifecycle.announce import Announcer
+from urlshot.lifecycle.parking import Parking
 
 ALONE_SECONDS = 45.0
 """The time that the function must have left before it handles a redelivered message."""
@@ -179,7 +179,7 @@ def bootstrap() -> Dispatcher:
         bounds=Bounds(settings.max_attempts, timedelta(seconds=settings.max_job_age)),
         render_timeout=settings.render_timeout,
     )
-    bare = BareMessages(store, Door(store, publisher), announcer, settings.egress, settings.max_age)
+    bare = BareMessages(store, Acceptor(store, publisher), announcer, settings.egress, settings.max_age)
     return Dispatcher(slots, bare, hand_over, announcer, parking, settings.batch_size)
 
 

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from datetime import datetime
 
 from functions.dispatch.batch import Delivery
-from urlshot import events, records
-from urlshot.accept import Door, Outcome, Request
-from urlshot.announce import Announcer
-from urlshot.egress import Egress
-from urlshot.identity import job_id, private_id, target
-from urlshot.logs import logger
-from urlshot.messages import BareMessage
-from urlshot.store import Store
+from urlshot.adapters.logs import logger
+from urlshot.adapters.store import Store
+from urlshot.core import events, records
+from urlshot.core.egress import Egress
+from urlshot.core.identity import job_id, private_id, target
+from urlshot.core.messages import BareMessage
+from urlshot.lifecycle.accept import Acceptor, Outcome, Request
+from urlshot.lifecycle.announce import Announcer
 
 log = logger()
 
@@ -27,7 +27,7 @@ class BareMessages:
     def __init__(
         self,
         store: Store,
-        door: Door,
+        acceptor: Acceptor,
         announcer: Announcer,
         egress: Egress,
         max_age: int,
@@ -35,7 +35,7 @@ class BareMessages:
     ) -> None:
         """Keeps what the messages are accepted with; an existing PDF of up to `max_age` seconds answers a message."""
         self._store = store
-        self._door = door
+        self._acceptor = acceptor
         self._announcer = announcer
         self._egress = egress
         self._max_age = max_age
@@ -60,7 +60,7 @@ class BareMessages:
             correlation_id=delivery.correlation_id,
             priority=message.priority or delivery.priority,
         )
-        accepted = self._door.accept(request, patience=PATIENCE_SECONDS)
+        accepted = self._acceptor.accept(request, patience=PATIENCE_SECONDS)
         # The end of this job was announced before. It is announced again for this message, with a new event_key.
         bucket = self._store.bucket
         if accepted.outcome is Outcome.HIT:

@@ -6,7 +6,7 @@ import base64
 from dataclasses import dataclass
 from typing import Any
 
-from urlshot.messages import QUEUE, QUEUE_BULK, QUEUES, RETURNED, Priority
+from urlshot.core.messages import QUEUE, QUEUE_BULK, QUEUES, RETURNED, Priority
 
 UNKNOWN = "unknown"
 """The reason for which the broker gave a message up, where its headers do not say it."""

@@ -18,17 +18,17 @@ from datetime import datetime
 from functions.dispatch.batch import Delivery
 from functions.dispatch.invoke import Renderer
 from functions.dispatch.pool import SlotPool
-from urlshot import records
-from urlshot.announce import Announcer
-from urlshot.errors import Broken, Transient, UrlshotError
-from urlshot.jobs import Limits, RenderJob, Slot, Upload
-from urlshot.logs import error_fields, logger
-from urlshot.messages import StartMessage
-from urlshot.parking import Parking
-from urlshot.records import Bounds, Decision, Record, Step
-from urlshot.s3 import Conflict, Gone
-from urlshot.slots import Slots
-from urlshot.store import Store
+from urlshot.adapters.logs import error_fields, logger
+from urlshot.adapters.s3 import Conflict, Gone
+from urlshot.adapters.slots import Slots
+from urlshot.adapters.store import Store
+from urlshot.core import records
+from urlshot.core.errors import Broken, Transient, UrlshotError
+from urlshot.core.messages import StartMessage
+from urlshot.core.records import Bounds, Decision, Record, Step
+from urlshot.core.render_contract import Limits, RenderJob, Slot, Upload
+from urlshot.lifecycle.announce import Announcer
+from urlshot.lifecycle.parking import Parking
 
 log = logger()
 

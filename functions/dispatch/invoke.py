@@ -8,10 +8,10 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
 
-from urlshot.aws import with_debug_lines
-from urlshot.errors import Broken, Transient
-from urlshot.jobs import RenderJob
-from urlshot.logs import logger
+from urlshot.adapters.aws import with_debug_lines
+from urlshot.adapters.logs import logger
+from urlshot.core.errors import Broken, Transient
+from urlshot.core.render_contract import RenderJob
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda.client import LambdaClient

@@ -6,9 +6,9 @@ import random
 import threading
 import time
 
-from urlshot.jobs import Slot
-from urlshot.messages import Priority
-from urlshot.slots import Free, Slots
+from urlshot.adapters.slots import Free, Slots
+from urlshot.core.messages import Priority
+from urlshot.core.render_contract import Slot
 
 WAIT_SECONDS = 20.0
 """How long a batch waits for slots. After that, messages without a slot are postponed."""

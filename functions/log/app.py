@@ -6,8 +6,8 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from urlshot.events import Detail
-from urlshot.logs import logger
+from urlshot.adapters.logs import logger
+from urlshot.core.events import Detail
 
 log = logger()
 

@@ -13,16 +13,16 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
 from functions.mail.text import Mail, compose
-from urlshot.aws import with_debug_lines
-from urlshot.claims import S3Claims
-from urlshot.events import Detail
-from urlshot.links import FileLinks
-from urlshot.logs import logger
-from urlshot.s3 import s3_client
-from urlshot.secrets import link_key
-from urlshot.settings import Settings
-from urlshot.subscribers import Subscribers
-from urlshot.subscriptions import Subscription
+from urlshot.adapters.aws import with_debug_lines
+from urlshot.adapters.idempotency import S3PersistenceLayer
+from urlshot.adapters.logs import logger
+from urlshot.adapters.s3 import s3_client
+from urlshot.adapters.secrets import link_key
+from urlshot.adapters.subscription_store import SubscriptionStore
+from urlshot.core.events import Detail
+from urlshot.core.links import FileLinks
+from urlshot.core.settings import Settings
+from urlshot.core.subscriptions import Subscription
 
 if TYPE_CHECKING:
     from mypy_boto3_sesv2.client import SESV2Client
@@ -50,12 +50,17 @@ class Mailer:
     """Mails each event to the operator and to each subscriber separately, once as far as can be known."""
 
     def __init__(
-        self, settings: MailSettings, ses: SESV2Client, claims: S3Claims, subscribers: Subscribers, links: FileLinks
+        self,
+        settings: MailSettings,
+        ses: SESV2Client,
+        claims: S3PersistenceLayer,
+        subscriptions: SubscriptionStore,
+        links: FileLinks,
     ) -> None:
         self._settings = settings
         self._ses = ses
         self._claims = claims
-        self._subscribers = subscribers
+        self._subscriptions = subscriptions
         self._links = links
         self._config = IdempotencyConfig(
             event_key_jmespath="event_key", raise_on_no_idempotency_key=True, expires_after_seconds=KEPT_SECONDS
@@ -85,14 +90,14 @@ class Mailer:
         recipients: list[tuple[str, str, tuple[Subscription, ...]]] = []
         if self._settings.mail_to and detail.audience == "everyone":
             recipients.append((self._settings.mail_to, detail.event_key, ()))
-        for waiting in self._subscribers.waiting(detail, "mail"):
+        for waiting in self._subscriptions.waiting(detail, "mail"):
             subscriber = waiting.subscriber
             recipients.append((subscriber.address, f"{detail.event_key}:{subscriber.hash}", waiting.subscriptions))
         failed: list[Exception] = []
         for address, key, subscriptions in recipients:
             try:
                 answered = self._mail(detail, mail, address, key, [one.name for one in subscriptions])
-                self._subscribers.delete(one for one in subscriptions if one.name in answered)
+                self._subscriptions.delete(one for one in subscriptions if one.name in answered)
             except Exception as error:
                 log.exception("mail: not sent", extra={"job_id": detail.id, "event_key": key})
                 failed.append(error)
@@ -160,8 +165,8 @@ def bootstrap() -> Mailer:
     return Mailer(
         settings,
         with_debug_lines(boto3.client("sesv2", config=config)),
-        S3Claims(settings.bucket, s3),
-        Subscribers(settings.bucket, s3),
+        S3PersistenceLayer(settings.bucket, s3),
+        SubscriptionStore(settings.bucket, s3),
         FileLinks(link_key(settings.link_secret)),
     )
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from urlshot.events import Detail
-from urlshot.links import FileLinks
+from urlshot.core.events import Detail
+from urlshot.core.links import FileLinks
 
 DONE = "The PDF has been generated"
 FAILED = "The PDF has not been generated"

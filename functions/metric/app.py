@@ -8,8 +8,8 @@ from aws_lambda_powertools import Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from urlshot.events import Detail
-from urlshot.logs import logger
+from urlshot.adapters.logs import logger
+from urlshot.core.events import Detail
 
 log = logger()
 metrics = Metrics()

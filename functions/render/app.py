@@ -1,4 +1,4 @@
-"""Lambda's entry: one render job in, its report or error out (`urlshot.jobs`).
+"""Lambda's entry: one render job in, its report or error out (`urlshot.core.render_contract`).
 
 Nothing starts at import, unless the import is Lambda's own: then the browser is started in the init phase, which has a
 full CPU and ten seconds, rather than within the first job. That is told by AWS_LAMBDA_RUNTIME_API, which every Lambda
@@ -12,12 +12,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from urlshot.errors import Broken
-from urlshot.jobs import RenderJob
-from urlshot.logs import logger
-from urlshot.options import invalid
-
-from .renderer import Renderer
+from functions.render.renderer import Renderer
+from urlshot.adapters.logs import logger
+from urlshot.core.errors import Broken
+from urlshot.core.options import invalid
+from urlshot.core.render_contract import RenderJob
 
 log = logger()
 _renderer: Renderer | None = None

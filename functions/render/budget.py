@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from urlshot.errors import failure
+from urlshot.core.errors import failure
 
 ANSWER_SECONDS = 4.0
 """Kept back from the function's remaining time: to close the page, or kill the browser, and to answer."""

@@ -11,23 +11,22 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from playwright.async_api import Page
 
-from urlshot.egress import Egress
-from urlshot.errors import Broken, Rejected, Transient, UrlshotError, failure
-from urlshot.identity import target
-from urlshot.jobs import MOST, RenderAnswer, RenderJob, Report
-
-from .browser import Browser
-from .budget import Budget
-from .context import context_of
-from .document import NotPdf, page_count, page_count_of_any
-from .ink import ink
-from .ledger import Ledger
-from .look import as_picture
-from .tidy import Tidy
-from .upload import upload
-from .verdict import judge
-from .visit import Printed, Visit, ended
-from .witness import Witness
+from functions.render.browser.browser import Browser
+from functions.render.browser.context import context_of
+from functions.render.budget import Budget
+from functions.render.network.ledger import Ledger
+from functions.render.page.look import as_picture
+from functions.render.page.tidy import Tidy
+from functions.render.page.witness import Witness
+from functions.render.pdf.document import NotPdf, page_count, page_count_of_any
+from functions.render.pdf.ink import ink
+from functions.render.upload import upload
+from functions.render.verdict import judge
+from functions.render.visit import Printed, Visit, ended
+from urlshot.core.egress import Egress
+from urlshot.core.errors import Broken, Rejected, Transient, UrlshotError, failure
+from urlshot.core.identity import target
+from urlshot.core.render_contract import MOST, RenderAnswer, RenderJob, Report
 
 INLINE_BYTES = 4_500_000
 """Largest PDF that fits, as base64, into Lambda's answer of 6 MB."""

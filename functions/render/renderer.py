@@ -15,16 +15,15 @@ from datetime import UTC, datetime
 
 from aws_lambda_powertools import Logger
 
+from functions.render.browser.browser import Browser
+from functions.render.browser.seal import seal
+from functions.render.budget import ANSWER_SECONDS, Budget
+from functions.render.job import Jobs
+from functions.render.settings import RenderSettings
 from playwright_aws_lambda import Layer
-from urlshot.dial import Resolver, resolve
-from urlshot.errors import Broken, Transient
-from urlshot.jobs import RenderAnswer, RenderJob
-
-from .browser import Browser
-from .budget import ANSWER_SECONDS, Budget
-from .job import Jobs
-from .seal import seal
-from .settings import RenderSettings
+from urlshot.core.errors import Broken, Transient
+from urlshot.core.render_contract import RenderAnswer, RenderJob
+from urlshot.network.dial import Resolver, resolve
 
 START_SECONDS = 60.0
 

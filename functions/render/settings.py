@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from urlshot.settings import OutgoingSettings
+from urlshot.core.settings import OutgoingSettings
 
 
 class RenderSettings(OutgoingSettings):

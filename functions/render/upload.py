@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from urlshot.errors import Broken, Transient, UrlshotError, failure
-from urlshot.jobs import Upload
+from urlshot.core.errors import Broken, Transient, UrlshotError, failure
+from urlshot.core.render_contract import Upload
 
 ATTEMPTS = 2
 _ATTEMPT_SECONDS = 30.0

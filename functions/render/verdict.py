@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from urlshot.jobs import Verdict, Warned
+from urlshot.core.render_contract import Verdict, Warned
 
 TEXTS = {
     "not_settled": "The page did not come to rest in time ({}); it was printed as it stood.",

@@ -11,27 +11,26 @@ from urllib.parse import urlsplit
 from playwright.async_api import CDPSession, Error, Page, Route
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
-from urlshot.egress import Egress
-from urlshot.errors import UrlshotError, failure
-from urlshot.jobs import Hop, RenderJob, Tidied, Wait
-from urlshot.options import Options
-
-from .budget import Budget
-from .context import cookies_of
-from .cut import count_cut, open_shell
-from .document import NotPdf
-from .gate import Gate
-from .ledger import Ledger
-from .loading import Loading
-from .look import Look, look
-from .meaning import first_line, meaning, network_error, proxy_failure
-from .paper import fitted, print_page, window_of
-from .rest import POLL_SECONDS
-from .scripts import gone, script
-from .settle import Settle
-from .tidy import Tidy
-from .verdict import Seen
-from .witness import Witness, may_pass, shown
+from functions.render.browser.context import cookies_of
+from functions.render.budget import Budget
+from functions.render.network.ledger import Ledger
+from functions.render.page.cut import count_cut, open_shell
+from functions.render.page.errors import first_line, meaning, network_error, proxy_failure
+from functions.render.page.gate import Gate
+from functions.render.page.loading import Loading
+from functions.render.page.look import Look, look
+from functions.render.page.readiness import Readiness
+from functions.render.page.rest import POLL_SECONDS
+from functions.render.page.scripts import gone, script
+from functions.render.page.tidy import Tidy
+from functions.render.page.witness import Witness, may_pass, shown
+from functions.render.pdf.document import NotPdf
+from functions.render.pdf.paper import fitted, print_page, window_of
+from functions.render.verdict import Seen
+from urlshot.core.egress import Egress
+from urlshot.core.errors import UrlshotError, failure
+from urlshot.core.options import Options
+from urlshot.core.render_contract import Hop, RenderJob, Tidied, Wait
 
 _SHEET_SECONDS = 5.0
 """Longest wait for what the browser asks for as it prints."""
@@ -150,11 +149,11 @@ class Visit:
     async def _fulfil(self, route: Route) -> None:
         await route.fulfill(status=200, content_type="text/html; charset=utf-8", body=self._job.html or "")
 
-    async def _settle(self, session: CDPSession) -> Settle:
+    async def _settle(self, session: CDPSession) -> Readiness:
         options = self._job.options
         deadline = time.monotonic() + self._budget.for_settling()
-        settle = Settle(self._page, self.witness, session, self._loading, deadline, scripts=options.javascript)
-        work = asyncio.create_task(self._come_to_rest(settle))
+        readiness = Readiness(self._page, self.witness, session, self._loading, deadline, scripts=options.javascript)
+        work = asyncio.create_task(self._come_to_rest(readiness))
         try:
             # Where a script led to a PDF, the page that it came from may wait for it for ever.
             await asyncio.wait({work, self._gate.served}, return_when=asyncio.FIRST_COMPLETED)
@@ -162,33 +161,33 @@ class Visit:
                 work.result()
         finally:
             work.cancel()
-        return settle
+        return readiness
 
-    async def _come_to_rest(self, settle: Settle) -> None:
+    async def _come_to_rest(self, readiness: Readiness) -> None:
         options = self._job.options
         if self._tidy.asked:  # before the wait, for what the CSS may bring and a banner's end may move
-            await settle.event("load" if options.wait_until == "settled" else options.wait_until)
-            async with settle.wait("tidying"):
+            await readiness.event("load" if options.wait_until == "settled" else options.wait_until)
+            async with readiness.wait("tidying"):
                 try:
                     await self._tidy.dress()
                 except Error as error:
                     if not gone(error):
                         raise
         if options.wait_until == "settled":
-            await settle.rest()
+            await readiness.rest()
         else:
-            await settle.event(options.wait_until)
-            await settle.look_into_source()
+            await readiness.event(options.wait_until)
+            await readiness.look_into_source()
             if options.wait_until != "domcontentloaded":
-                await settle.fonts()
+                await readiness.fonts()
         if options.wait_for:
-            await settle.selector(options.wait_for)
+            await readiness.selector(options.wait_for)
         if options.wait_expression:
-            await settle.expression(options.wait_expression)
+            await readiness.expression(options.wait_expression)
         if options.delay:
-            await settle.delay(options.delay)
+            await readiness.delay(options.delay)
         if options.wait_until == "settled":
-            await settle.press(
+            await readiness.press(
                 options.media, window_of(options) if options.single_page or options.fit == "width" else None
             )
         else:
@@ -257,7 +256,7 @@ class Visit:
         if "console" in fail_on and counts["console"]:
             raise failure("console_errors", f"The page's scripts reported {counts['console']} errors.")
 
-    def _printed(self, pdf: bytes, settled: Settle, found: Look) -> Printed:
+    def _printed(self, pdf: bytes, settled: Readiness, found: Look) -> Printed:
         witness = self.witness
         witness.broken_off()  # of what the browser has asked for as it printed
         status = witness.response.status if witness.response is not None else 0

@@ -14,19 +14,19 @@ from pydantic import Field
 
 from functions.settle.invocation import read
 from functions.settle.settle import DROPPED, Settled, Settler
-from urlshot.announce import Announcer
-from urlshot.broker import Publisher
-from urlshot.bus import Bus
-from urlshot.errors import Broken
-from urlshot.lease import lease_seconds
-from urlshot.logs import error_fields, logger
-from urlshot.messages import Delays
-from urlshot.parking import Parking
-from urlshot.s3 import s3_client
-from urlshot.secrets import read_credentials
-from urlshot.settings import Settings
-from urlshot.slots import Slots
-from urlshot.store import Store
+from urlshot.adapters.broker import Publisher
+from urlshot.adapters.bus import Bus
+from urlshot.adapters.logs import error_fields, logger
+from urlshot.adapters.s3 import s3_client
+from urlshot.adapters.secrets import read_credentials
+from urlshot.adapters.slots import Slots
+from urlshot.adapters.store import Store
+from urlshot.core.errors import Broken
+from urlshot.core.lease import lease_seconds
+from urlshot.core.messages import Delays
+from urlshot.core.settings import Settings
+from urlshot.lifecycle.announce import Announcer
+from urlshot.lifecycle.parking import Parking
 
 log = logger()
 metrics = Metrics()

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from urlshot.errors import CODES, Broken, Transient, UrlshotError, failure
-from urlshot.jobs import RenderAnswer, RenderJob, Report
+from urlshot.core.errors import CODES, Broken, Transient, UrlshotError, failure
+from urlshot.core.render_contract import RenderAnswer, RenderJob, Report
 
 FUNCTION_ENDED = ("Success", "RetriesExhausted")
 """The conditions of an invocation that ran. With any other, such as EventAgeExceeded, `render` never started."""

@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from functions.settle.invocation import Invocation
-from urlshot import records
-from urlshot.announce import Announcer
-from urlshot.errors import UrlshotError
-from urlshot.lease import SETTLE_SECONDS
-from urlshot.logs import error_fields, logger
-from urlshot.messages import QUEUES
-from urlshot.parking import Parking
-from urlshot.records import Record, Settlement
-from urlshot.s3 import Conflict, Gone
-from urlshot.slots import Slots
-from urlshot.store import Pdf, Store
+from urlshot.adapters.logs import error_fields, logger
+from urlshot.adapters.s3 import Conflict, Gone
+from urlshot.adapters.slots import Slots
+from urlshot.adapters.store import Pdf, Store
+from urlshot.core import records
+from urlshot.core.errors import UrlshotError
+from urlshot.core.lease import SETTLE_SECONDS
+from urlshot.core.messages import QUEUES
+from urlshot.core.records import Record, Settlement
+from urlshot.lifecycle.announce import Announcer
+from urlshot.lifecycle.parking import Parking
 
 log = logger()
 

@@ -15,10 +15,10 @@ from pydantic import ValidationError
 from functions.topology.cloudformation import ANSWER_SECONDS, OutOfTime, answer, limited
 from functions.topology.description import Users, Wanted, describe
 from functions.topology.management import Management
-from urlshot.errors import Broken, UrlshotError
-from urlshot.logs import error_fields, logger
-from urlshot.secrets import read_credentials
-from urlshot.settings import Settings
+from urlshot.adapters.logs import error_fields, logger
+from urlshot.adapters.secrets import read_credentials
+from urlshot.core.errors import Broken, UrlshotError
+from urlshot.core.settings import Settings
 
 log = logger()
 

@@ -17,9 +17,9 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from urlshot.lease import lease_seconds
-from urlshot.messages import DEAD, EXCHANGE, QUEUES, RETURNED, START_KEYS, Delays, delay_queue
-from urlshot.secrets import Credentials
+from urlshot.adapters.secrets import Credentials
+from urlshot.core.lease import lease_seconds
+from urlshot.core.messages import DEAD, EXCHANGE, QUEUES, RETURNED, START_KEYS, Delays, delay_queue
 
 VHOST = quote("/", safe="")
 

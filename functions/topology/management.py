@@ -10,8 +10,8 @@ import urllib.error
 import urllib.request
 
 from functions.topology.description import Call
-from urlshot.errors import Broken
-from urlshot.secrets import Credentials
+from urlshot.adapters.secrets import Credentials
+from urlshot.core.errors import Broken
 
 CALL_SECONDS = 10.0
 PATIENCE_SECONDS = 120.0

@@ -22,7 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ValidationError
 
 from functions.watch.queues import Queue
-from urlshot.errors import Transient
+from urlshot.core.errors import Transient
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

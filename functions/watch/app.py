@@ -16,13 +16,13 @@ from pydantic import Field
 
 from functions.watch.age import Memory, oldest
 from functions.watch.queues import kind, read_queues
-from urlshot.lease import lease_seconds
-from urlshot.logs import logger
-from urlshot.messages import QUEUE, QUEUE_BULK
-from urlshot.s3 import s3_client
-from urlshot.secrets import Credentials, read_credentials
-from urlshot.settings import Settings
-from urlshot.slots import Slots
+from urlshot.adapters.logs import logger
+from urlshot.adapters.s3 import s3_client
+from urlshot.adapters.secrets import Credentials, read_credentials
+from urlshot.adapters.slots import Slots
+from urlshot.core.lease import lease_seconds
+from urlshot.core.messages import QUEUE, QUEUE_BULK
+from urlshot.core.settings import Settings
 
 AGES = {QUEUE: "pdf.queue.age", QUEUE_BULK: "pdf.queue.bulk.age"}
 """The names of the metrics for the age of the oldest message, by work queue."""
@@ -47,7 +47,7 @@ class WatchSettings(Settings):
 
 
 @dataclass(frozen=True)
-class Parts:
+class Dependencies:
     """Holds what each measurement needs."""
 
     settings: WatchSettings
@@ -57,12 +57,12 @@ class Parts:
 
 
 @cache
-def bootstrap() -> Parts:
+def bootstrap() -> Dependencies:
     """Reads the settings and the secret once per process."""
     settings = WatchSettings.read(os.environ)
     s3 = s3_client()
     slots = Slots(settings.bucket, s3, "slot", settings.renders, timedelta(seconds=settings.lease))
-    return Parts(settings, read_credentials(settings.broker_watch_secret), Memory(settings.bucket, s3), slots)
+    return Dependencies(settings, read_credentials(settings.broker_watch_secret), Memory(settings.bucket, s3), slots)
 
 
 @metrics.log_metrics
@@ -73,10 +73,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
         Transient, Broken: the broker or the bucket does not answer or refuses. The metrics that were measured until
             then are published, and an alarm reports the missing ones.
     """
-    parts = bootstrap()
-    _measure_slots(parts.slots)
+    deps = bootstrap()
+    _measure_slots(deps.slots)
     try:
-        _measure_queues(parts)
+        _measure_queues(deps)
     except Exception:
         bootstrap.cache_clear()  # the password may have changed, so the next run reads it again
         raise
@@ -87,11 +87,11 @@ def _measure_slots(slots: Slots) -> None:
     metrics.add_metric("pdf.slots.used", MetricUnit.Count, slots.count - len(slots.list_free()))
 
 
-def _measure_queues(parts: Parts) -> None:
-    queues = read_queues(parts.settings.broker_console, parts.user)
+def _measure_queues(deps: Dependencies) -> None:
+    queues = read_queues(deps.settings.broker_console, deps.user)
     log.info("queues: measured", extra={"queues": [asdict(queue) for queue in queues]})
     by_kind = {
-        name: [queue for queue in queues if kind(queue.name, parts.settings.lease) == name]
+        name: [queue for queue in queues if kind(queue.name, deps.settings.lease) == name]
         for name in ("work", "returned", "retry", "parked", "dead")
     }
     to_dispatch = by_kind["work"] + by_kind["returned"]
@@ -100,8 +100,8 @@ def _measure_queues(parts: Parts) -> None:
     metrics.add_metric("pdf.queue.retrying", MetricUnit.Count, sum(queue.ready for queue in by_kind["retry"]))
     metrics.add_metric("pdf.queue.parked", MetricUnit.Count, sum(queue.ready for queue in by_kind["parked"]))
     metrics.add_metric("pdf.queue.dead", MetricUnit.Count, sum(queue.ready for queue in by_kind["dead"]))
-    before = parts.memory.read()
+    before = deps.memory.read()
     ages = {queue.name: oldest(queue, before.get(queue.name), time.time()) for queue in by_kind["work"]}
     for name, (age, _) in ages.items():
         metrics.add_metric(AGES[name], MetricUnit.Seconds, age)
-    parts.memory.write({name: history for name, (_, history) in ages.items()})
+    deps.memory.write({name: history for name, (_, history) in ages.items()})

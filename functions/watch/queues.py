@@ -10,9 +10,9 @@ import urllib.request
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from urlshot.errors import Broken, Transient
-from urlshot.messages import DEAD, QUEUES, RETURNED, delay_queue
-from urlshot.secrets import Credentials
+from urlshot.adapters.secrets import Credentials
+from urlshot.core.errors import Broken, Transient
+from urlshot.core.messages import DEAD, QUEUES, RETURNED, delay_queue
 
 CALL_SECONDS = 10.0
 _GONE = ("ack", "deliver_no_ack", "get_no_ack")

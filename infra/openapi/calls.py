@@ -9,7 +9,7 @@ from typing import Any
 from functions.api.requests import MAX_BATCH, MAX_HOPS
 from functions.api.waiting import WAIT_SECONDS
 from infra.openapi import examples
-from urlshot.errors import PAGE_CODES
+from urlshot.core.errors import PAGE_CODES
 
 Example = Mapping[str, Any]
 

@@ -13,7 +13,7 @@ from infra.openapi.calls import CALLS, Call, Success
 from infra.openapi.examples import BLOCKED, COMPLETED, FAILED_RECENTLY, shown
 from infra.openapi.parameters import HEADERS, OPTIONS, PARAMETERS, WEBHOOK_HEADERS
 from infra.openapi.schemas import schemas
-from urlshot.errors import CODES
+from urlshot.core.errors import CODES
 
 PROJECT = Path(__file__).resolve().parents[2]
 FILE = PROJECT / "functions" / "api" / "openapi.json"

@@ -23,10 +23,10 @@ from functions.api.contract import (
     Problem,
     WebhookKeys,
 )
-from urlshot.errors import CODES, UrlshotError
-from urlshot.identity import job_id
-from urlshot.jobs import Report, Wait
-from urlshot.options import Options
+from urlshot.core.errors import CODES, UrlshotError
+from urlshot.core.identity import job_id
+from urlshot.core.options import Options
+from urlshot.core.render_contract import Report, Wait
 
 BASE = "https://abcdefghij.execute-api.eu-central-1.amazonaws.com/prod"
 URL = "https://example.com/invoices/42"

@@ -12,8 +12,8 @@ from functions.api.requests import MAX_HOPS
 from functions.api.waiting import WAIT_SECONDS
 from infra.openapi import examples
 from infra.openapi.schemas import schemas
-from urlshot.identity import MAX_URL
-from urlshot.options import Options
+from urlshot.core.identity import MAX_URL
+from urlshot.core.options import Options
 
 _ID = {"type": "string", "pattern": "^([0-9a-f]{40}|[0-9a-f]{32})$"}
 

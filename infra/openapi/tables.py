@@ -12,8 +12,8 @@ from infra.local.template import load_template
 from infra.openapi.calls import CALLS, Call
 from infra.openapi.document import PROJECT
 from infra.openapi.schemas import schemas
-from urlshot.errors import CODES
-from urlshot.options import Options
+from urlshot.core.errors import CODES
+from urlshot.core.options import Options
 
 _FUNCTION = "AWS::Serverless::Function"
 _TARGET = re.compile(r"^([a-z-]+):.*## (.*)$", re.MULTILINE)

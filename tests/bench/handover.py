@@ -25,7 +25,7 @@ from tests.bench.local import PATIENCE, LocalStack, Site, eventually, running
 from tests.bench.project import simulated_project
 from tests.bench.rate import ENOUGH_SLOTS, FEW_SLOTS, hand_over_rate, throughput
 from tests.bench.usage import Usage, shown
-from urlshot.messages import QUEUE_BULK, delay_queue
+from urlshot.core.messages import QUEUE_BULK, delay_queue
 
 RENDERS = 4
 ROUNDS = 3

@@ -25,7 +25,7 @@ import amqp
 import boto3
 
 from infra.local.addresses import REGION
-from urlshot.messages import COMPLETED, EXCHANGE, FAILED
+from urlshot.core.messages import COMPLETED, EXCHANGE, FAILED
 
 START_SECONDS = 240.0
 STOP_SECONDS = 60.0

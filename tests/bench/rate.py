@@ -20,13 +20,13 @@ import amqp
 
 from tests.bench.local import PATIENCE, LocalStack, Site, running
 from tests.bench.usage import Usage, shown
-from urlshot import records
-from urlshot.identity import job_id
-from urlshot.jobs import RenderJob, Upload
-from urlshot.messages import EXCHANGE, START
-from urlshot.options import Options
-from urlshot.private import Private
-from urlshot.store import Store, upload_key
+from urlshot.adapters.store import Store, upload_key
+from urlshot.core import records
+from urlshot.core.identity import job_id
+from urlshot.core.messages import EXCHANGE, START
+from urlshot.core.options import Options
+from urlshot.core.private import Private
+from urlshot.core.render_contract import RenderJob, Upload
 
 RENDERS = 8
 JOBS, ROUNDS = 160, 3

@@ -13,7 +13,7 @@ import pytest
 from pypdf import PdfReader
 
 from tests.e2e.conftest import RENDERS, Pages, Stack, call, eventually
-from urlshot.identity import job_id
+from urlshot.core.identity import job_id
 
 
 def text_of(pdf: bytes) -> str:

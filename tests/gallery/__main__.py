@@ -11,8 +11,8 @@ from pathlib import Path
 
 from PIL import Image, ImageChops
 
-from urlshot.jobs import RenderAnswer
-from urlshot.options import Options
+from urlshot.core.options import Options
+from urlshot.core.render_contract import RenderAnswer
 
 from .facts import GALLERY
 from .row import Facts

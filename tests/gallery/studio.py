@@ -21,7 +21,7 @@ from pypdf.generic import DictionaryObject
 from functions.render.renderer import Renderer
 from functions.render.settings import RenderSettings
 from playwright_aws_lambda import Layer
-from urlshot.jobs import RenderAnswer, RenderJob
+from urlshot.core.render_contract import RenderAnswer, RenderJob
 
 from .row import Ink
 from .server import serve_pages

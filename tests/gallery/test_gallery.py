@@ -7,8 +7,8 @@ from typing import get_args
 
 import pytest
 
-from urlshot.jobs import Report
-from urlshot.options import Options
+from urlshot.core.options import Options
+from urlshot.core.render_contract import Report
 
 from .facts import GALLERY
 from .row import Facts

@@ -23,15 +23,15 @@ from functions.topology.management import Management
 from infra.local.rabbitmq import Rabbit
 from tests.deployment.guard import Guard
 from tests.deployment.whole import deployment
-from urlshot.accept import Door
-from urlshot.aws import _session as aws_session
-from urlshot.broker import Publisher
-from urlshot.jobs import Report
-from urlshot.lease import lease_seconds
-from urlshot.messages import DEAD, QUEUES, delay_queue
-from urlshot.s3 import s3_client
-from urlshot.secrets import Credentials
-from urlshot.store import Store
+from urlshot.adapters.aws import _session as aws_session
+from urlshot.adapters.broker import Publisher
+from urlshot.adapters.s3 import s3_client
+from urlshot.adapters.secrets import Credentials
+from urlshot.adapters.store import Store
+from urlshot.core.lease import lease_seconds
+from urlshot.core.messages import DEAD, QUEUES, delay_queue
+from urlshot.core.render_contract import Report
+from urlshot.lifecycle.accept import Acceptor
 
 PROJECT = Path(__file__).resolve().parents[2]
 ADMIN = Credentials("urlshot_admin", "admin-password")
@@ -167,9 +167,9 @@ def store(aws: str) -> Store:
 
 
 @pytest.fixture
-def door(store: Store, broker: Broker) -> Iterator[Door]:
+def acceptor(store: Store, broker: Broker) -> Iterator[Acceptor]:
     publisher = broker.publisher(API)
-    yield Door(store, publisher)
+    yield Acceptor(store, publisher)
     publisher.close()
 
 

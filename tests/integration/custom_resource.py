@@ -18,7 +18,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.topology.app import handler
 from functions.topology.cloudformation import PHYSICAL_ID
 from tests.integration.conftest import ADMIN, API, DISPATCH, RENDER_TIMEOUT, SETTLE, WATCH
-from urlshot.secrets import Credentials
+from urlshot.adapters.secrets import Credentials
 
 USERS = {"ADMIN": ADMIN, "API": API, "DISPATCH": DISPATCH, "SETTLE": SETTLE, "WATCH": WATCH}
 

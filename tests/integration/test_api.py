@@ -16,29 +16,29 @@ import boto3
 import pytest
 from aws_lambda_powertools import Metrics
 
-from functions.api import app, jobs
+from functions.api import app, job_calls
 from functions.api.answers import Answers
+from functions.api.dependencies import ApiSettings, Dependencies
 from functions.api.http import Answer, Call
-from functions.api.parts import ApiSettings, Parts
 from functions.api.requests import Rules
 from functions.api.waiting import SLOT_LEASE, Waiting
 from tests.integration.conftest import API, Broker
 from tests.integration.workbench import ListenedBus
-from urlshot import records
-from urlshot.accept import Door
-from urlshot.bus import Bus
-from urlshot.egress import Egress
-from urlshot.errors import Rejected, Transient
-from urlshot.identity import job_id
-from urlshot.jobs import Report
-from urlshot.links import FileLinks
-from urlshot.messages import QUEUE, QUEUE_BULK
-from urlshot.options import Options
-from urlshot.recipients import parse_allow, parse_hosts
-from urlshot.slots import Free, Slots
-from urlshot.store import Store
-from urlshot.subscribers import Subscribers
-from urlshot.webhooks import WebhookKeys
+from urlshot.adapters.bus import Bus
+from urlshot.adapters.slots import Free, Slots
+from urlshot.adapters.store import Store
+from urlshot.adapters.subscription_store import SubscriptionStore
+from urlshot.core import records
+from urlshot.core.egress import Egress
+from urlshot.core.errors import Rejected, Transient
+from urlshot.core.identity import job_id
+from urlshot.core.links import FileLinks
+from urlshot.core.messages import QUEUE, QUEUE_BULK
+from urlshot.core.options import Options
+from urlshot.core.render_contract import Report
+from urlshot.core.subscription_rules import parse_allow, parse_hosts
+from urlshot.core.webhooks import WebhookKeys
+from urlshot.lifecycle.accept import Acceptor
 
 URL = "https://example.com/"
 ID = job_id(URL, {})
@@ -50,22 +50,22 @@ def bus(aws: str) -> ListenedBus:
 
 
 @pytest.fixture
-def parts(store: Store, broker: Broker, bus: ListenedBus) -> Iterator[Parts]:
+def deps(store: Store, broker: Broker, bus: ListenedBus) -> Iterator[Dependencies]:
     settings = ApiSettings(
         bucket=store.bucket, broker_url=broker.url, broker_secret="", bus="", max_age=600, pdf_days=30,
         link_seconds=900, max_waiting=2, require_api_key=True, webhook_secret="",
     )  # fmt: skip
     publisher = broker.publisher(API)
     links = FileLinks(lambda: b"secret")
-    yield Parts(
+    yield Dependencies(
         settings=settings,
         store=store,
         publisher=publisher,
-        door=Door(store, publisher),
+        acceptor=Acceptor(store, publisher),
         waiting=Waiting(store, Slots(store.bucket, store._s3, "wait", 2, SLOT_LEASE)),
         answers=Answers(store, links, 900, 30),
         rules=Rules(Egress(), 600, parse_hosts("hooks.example.com"), parse_allow("@example.com")),
-        subscribers=Subscribers(store.bucket, store._s3),
+        subscriptions=SubscriptionStore(store.bucket, store._s3),
         links=links,
         webhook_keys=WebhookKeys(lambda: "a password"),
         bus=Bus(bus.name),
@@ -108,24 +108,26 @@ def s3_calls(store: Store) -> list[str]:
 
 
 def test_hit_costs_one_call_and_a_miss_three_and_a_publish(
-    parts: Parts, broker: Broker, put_pdf: Callable[[str], None], s3_calls: list[str]
+    deps: Dependencies, broker: Broker, put_pdf: Callable[[str], None], s3_calls: list[str]
 ) -> None:
-    assert jobs.post(parts, call("/pdf", "POST", {"url": URL})).status == 202
+    assert job_calls.post(deps, call("/pdf", "POST", {"url": URL})).status == 202
     assert s3_calls == ["HeadObject", "PutObject", "PutObject"]
     assert len(broker.take(QUEUE)) == 1
     s3_calls.clear()
-    assert jobs.post(parts, call("/pdf", "POST", {"url": URL})).status == 202  # joins
+    assert job_calls.post(deps, call("/pdf", "POST", {"url": URL})).status == 202  # joins
     assert s3_calls == ["HeadObject", "PutObject", "GetObject"]
     put_pdf(ID)
     s3_calls.clear()
-    assert jobs.post(parts, call("/pdf", "POST", {"url": URL})).status == 200
+    assert job_calls.post(deps, call("/pdf", "POST", {"url": URL})).status == 200
     assert s3_calls == ["HeadObject"]
 
 
 # ---- batches and older PDFs ------------------------------------------------------------------------------------------
 
 
-def test_batch_has_an_answer_for_each_request(parts: Parts, broker: Broker, put_pdf: Callable[[str], None]) -> None:
+def test_batch_has_an_answer_for_each_request(
+    deps: Dependencies, broker: Broker, put_pdf: Callable[[str], None]
+) -> None:
     put_pdf(ID)
     wanted: list[object] = [
         {"url": URL},
@@ -135,7 +137,7 @@ def test_batch_has_an_answer_for_each_request(parts: Parts, broker: Broker, put_
         {"url": "https://example.com/", "options": {"scale": 9}},
         7,
     ]
-    answer = jobs.post_batch(parts, call("/pdf/batch", "POST", {"requests": wanted}))
+    answer = job_calls.post_batch(deps, call("/pdf/batch", "POST", {"requests": wanted}))
     results = answer.value["results"]
     assert [one["index"] for one in results] == list(range(6))
     assert [one["status"] for one in results] == [200, 202, 202, 422, 422, 422]
@@ -149,42 +151,42 @@ def test_batch_has_an_answer_for_each_request(parts: Parts, broker: Broker, put_
     assert len(broker.take(QUEUE_BULK)) == 1
 
 
-def test_batch_takes_a_hundred_requests(parts: Parts, broker: Broker) -> None:
+def test_batch_takes_a_hundred_requests(deps: Dependencies, broker: Broker) -> None:
     wanted = [{"url": f"https://example.com/{number}"} for number in range(100)]
-    answer = jobs.post_batch(parts, call("/pdf/batch", "POST", {"requests": wanted}))
+    answer = job_calls.post_batch(deps, call("/pdf/batch", "POST", {"requests": wanted}))
     assert answer.value["counts"]["queued"] == 100
     assert (len(broker.take(QUEUE_BULK)), broker.take(QUEUE)) == (100, [])
 
 
-def test_batch_gives_up_soon_when_the_broker_is_away(parts: Parts) -> None:
-    class Away(Door):
+def test_batch_gives_up_soon_when_the_broker_is_away(deps: Dependencies) -> None:
+    class Away(Acceptor):
         tried = 0
 
         def accept(self, *_: Any, **__: Any) -> Any:
             Away.tried += 1
             raise Transient("queue_unavailable")
 
-    away = replace(parts, door=Away(parts.store, parts.publisher, 1))
+    away = replace(deps, acceptor=Away(deps.store, deps.publisher, 1))
     wanted = [{"url": f"https://example.com/{number}"} for number in range(100)]
-    answer = jobs.post_batch(away, call("/pdf/batch", "POST", {"requests": wanted}))
+    answer = job_calls.post_batch(away, call("/pdf/batch", "POST", {"requests": wanted}))
     assert {one["body"]["code"] for one in answer.value["results"]} == {"queue_unavailable"}
     assert answer.value["counts"]["refused"] == 100
-    assert Away.tried <= jobs.BATCH_THREADS
+    assert Away.tried <= job_calls.BATCH_THREADS
 
 
 def test_answer_names_the_older_pdf_of_a_job_that_has_no_new_one(
-    parts: Parts, report: Report, put_pdf: Callable[[str], None]
+    deps: Dependencies, report: Report, put_pdf: Callable[[str], None]
 ) -> None:
-    made(parts.store, report)
+    made(deps.store, report)
     put_pdf(ID)
-    answer = jobs.post(parts, call("/pdf", "POST", {"url": URL, "max_age": 0}))
+    answer = job_calls.post(deps, call("/pdf", "POST", {"url": URL, "max_age": 0}))
     assert (answer.status, answer.value["state"]) == (202, "queued")
     assert answer.value["older_pdf"]["report"]["title"] == "Example"
     assert answer.value["links"]["pdf"]
     error = Rejected("page_status", "404").public()
-    write(parts.store, records.failed(state(parts.store), error, records.now(), records.GRACE).with_(announced=True))
-    assert jobs.get(parts, call()).value["older_pdf"]["age"] >= 0
-    failed = jobs._failed(parts, call("/pdf", "POST"), state(parts.store))
+    write(deps.store, records.failed(state(deps.store), error, records.now(), records.GRACE).with_(announced=True))
+    assert job_calls.get(deps, call()).value["older_pdf"]["age"] >= 0
+    failed = job_calls._failed(deps, call("/pdf", "POST"), state(deps.store))
     assert (failed.status, failed.value["code"]) == (502, "page_status")
     assert failed.value["older_pdf"]["report"]["title"] == "Example"
 
@@ -193,61 +195,63 @@ def test_answer_names_the_older_pdf_of_a_job_that_has_no_new_one(
 
 
 def test_report_exists_with_its_pdf_and_has_an_etag(
-    parts: Parts, report: Report, put_pdf: Callable[[str], None]
+    deps: Dependencies, report: Report, put_pdf: Callable[[str], None]
 ) -> None:
     with pytest.raises(Rejected, match="not_found"):
-        jobs.report(parts, call())
-    made(parts.store, report)
+        job_calls.report(deps, call())
+    made(deps.store, report)
     with pytest.raises(Rejected, match="report_not_found"):
-        jobs.report(parts, call())
+        job_calls.report(deps, call())
     put_pdf(ID)
-    answer = jobs.report(parts, call())
+    answer = job_calls.report(deps, call())
     assert Report.model_validate(answer.value) == report
-    again = jobs.report(parts, replace(call(), headers={"if-none-match": answer.headers["ETag"]}))
+    again = job_calls.report(deps, replace(call(), headers={"if-none-match": answer.headers["ETag"]}))
     assert (again.status, again.body) == (304, "")
 
 
 def test_report_of_an_older_pdf_stays_while_a_new_one_is_made(
-    parts: Parts, report: Report, put_pdf: Callable[[str], None]
+    deps: Dependencies, report: Report, put_pdf: Callable[[str], None]
 ) -> None:
-    before = made(parts.store, report)
+    before = made(deps.store, report)
     put_pdf(ID)
-    tag = jobs.report(parts, call()).headers["ETag"]
-    write(parts.store, records.create(ID, URL, Options(), records.now(), before))
-    assert jobs.report(parts, call()).headers["ETag"] == tag
+    tag = job_calls.report(deps, call()).headers["ETag"]
+    write(deps.store, records.create(ID, URL, Options(), records.now(), before))
+    assert job_calls.report(deps, call()).headers["ETag"] == tag
 
 
-def test_delete_removes_pdf_and_record(parts: Parts, report: Report, put_pdf: Callable[[str], None]) -> None:
-    made(parts.store, report)
+def test_delete_removes_pdf_and_record(deps: Dependencies, report: Report, put_pdf: Callable[[str], None]) -> None:
+    made(deps.store, report)
     put_pdf(ID)
-    assert jobs.delete(parts, call(method="DELETE")).status == 204
-    assert parts.store.read(ID) is None
-    assert parts.store.head_pdf(ID) is None
+    assert job_calls.delete(deps, call(method="DELETE")).status == 204
+    assert deps.store.read(ID) is None
+    assert deps.store.head_pdf(ID) is None
     with pytest.raises(Rejected, match="not_found"):
-        jobs.delete(parts, call(method="DELETE"))
+        job_calls.delete(deps, call(method="DELETE"))
 
 
-def test_pdf_that_outlived_its_record_can_be_deleted(parts: Parts, put_pdf: Callable[[str], None]) -> None:
+def test_pdf_that_outlived_its_record_can_be_deleted(deps: Dependencies, put_pdf: Callable[[str], None]) -> None:
     put_pdf(ID)
-    assert jobs.delete(parts, call(method="DELETE")).status == 204
-    assert parts.store.head_pdf(ID) is None
+    assert job_calls.delete(deps, call(method="DELETE")).status == 204
+    assert deps.store.head_pdf(ID) is None
 
 
-def test_endpoint_without_keys_deletes_nothing(parts: Parts, report: Report, put_pdf: Callable[[str], None]) -> None:
-    made(parts.store, report)
+def test_endpoint_without_keys_deletes_nothing(
+    deps: Dependencies, report: Report, put_pdf: Callable[[str], None]
+) -> None:
+    made(deps.store, report)
     put_pdf(ID)
-    keyless = replace(parts, settings=parts.settings.model_copy(update={"require_api_key": False}))
+    keyless = replace(deps, settings=deps.settings.model_copy(update={"require_api_key": False}))
     with pytest.raises(Rejected, match="forbidden"):
-        jobs.delete(keyless, call(method="DELETE"))
-    assert parts.store.head_pdf(ID) is not None
+        job_calls.delete(keyless, call(method="DELETE"))
+    assert deps.store.head_pdf(ID) is not None
 
 
 @pytest.mark.parametrize("change", ["next state of the same generation", "new generation"])
 def test_delete_takes_a_changed_record_but_not_a_new_generation(
-    parts: Parts, report: Report, put_pdf: Callable[[str], None], change: str
+    deps: Dependencies, report: Report, put_pdf: Callable[[str], None], change: str
 ) -> None:
     """A change by dispatch or settle does not bring the job back, but a new request's generation stays."""
-    first = write(parts.store, records.create(ID, URL, Options(), records.now()))
+    first = write(deps.store, records.create(ID, URL, Options(), records.now()))
     put_pdf(ID)
     new = change == "new generation"
     after = records.create(ID, URL, Options(), records.now()) if new else records.queued(first, records.now())
@@ -258,12 +262,12 @@ def test_delete_takes_a_changed_record_but_not_a_new_generation(
         def delete(self, job_id: str, etag: str) -> None:
             if not self.done:
                 self.done = True
-                write(parts.store, after)
+                write(deps.store, after)
             super().delete(job_id, etag)
 
-    changing = replace(parts, store=ChangingStore(parts.store.bucket, parts.store._s3))
-    assert jobs.delete(changing, call(method="DELETE")).status == 204
-    assert (parts.store.read(ID) is not None) is new
+    changing = replace(deps, store=ChangingStore(deps.store.bucket, deps.store._s3))
+    assert job_calls.delete(changing, call(method="DELETE")).status == 204
+    assert (deps.store.read(ID) is not None) is new
 
 
 # ---- subscriptions ---------------------------------------------------------------------------------------------------
@@ -276,40 +280,40 @@ def subscribed(store: Store) -> list[str]:
     return [item["Key"] for item in listed]
 
 
-def test_subscribers_of_an_unfinished_job_get_no_event_yet(parts: Parts, bus: ListenedBus) -> None:
+def test_subscribers_of_an_unfinished_job_get_no_event_yet(deps: Dependencies, bus: ListenedBus) -> None:
     for address in ("https://hooks.example.com/a", "https://hooks.example.com/b"):
-        answer = jobs.post(parts, call("/pdf", "POST", {"url": URL, "callback_url": address}))
+        answer = job_calls.post(deps, call("/pdf", "POST", {"url": URL, "callback_url": address}))
         assert answer.status == 202
-    assert len(subscribed(parts.store)) == 2
+    assert len(subscribed(deps.store)) == 2
     assert bus.events() == []
 
 
 def test_hit_is_announced_immediately_to_its_own_subscribers_only(
-    parts: Parts, bus: ListenedBus, report: Report, put_pdf: Callable[[str], None]
+    deps: Dependencies, bus: ListenedBus, report: Report, put_pdf: Callable[[str], None]
 ) -> None:
-    made(parts.store, report)
+    made(deps.store, report)
     put_pdf(ID)
-    assert jobs.post(parts, call("/pdf", "POST", {"url": URL, **HOOK})).status == 200
+    assert job_calls.post(deps, call("/pdf", "POST", {"url": URL, **HOOK})).status == 200
     [event] = bus.events()
     detail = event["detail"]
     assert (event["detail-type"], detail["cached"], detail["audience"]) == ("ShotCompleted", True, "subscribers")
     assert detail["report"]["title"] == "Example"
     assert sorted(detail["subscriptions"]) == sorted(
-        key.split("/")[2].removesuffix(".json") for key in subscribed(parts.store)
+        key.split("/")[2].removesuffix(".json") for key in subscribed(deps.store)
     )
-    assert jobs.post(parts, call("/pdf", "POST", {"url": URL})).status == 200
+    assert job_calls.post(deps, call("/pdf", "POST", {"url": URL})).status == 200
     assert bus.events() == []
 
 
-def test_recent_failure_is_announced_immediately_to_a_new_subscriber(parts: Parts, bus: ListenedBus) -> None:
+def test_recent_failure_is_announced_immediately_to_a_new_subscriber(deps: Dependencies, bus: ListenedBus) -> None:
     error = Rejected("page_status", "404").public()
     write(
-        parts.store,
+        deps.store,
         records.failed(records.create(ID, URL, Options(), records.now()), error, records.now(), records.GRACE).with_(
             announced=True
         ),
     )
-    assert jobs.post(parts, call("/pdf", "POST", {"url": URL, **HOOK})).status == 502
+    assert job_calls.post(deps, call("/pdf", "POST", {"url": URL, **HOOK})).status == 502
     [event] = bus.events()
     assert (event["detail-type"], event["detail"]["audience"]) == ("ShotFailed", "subscribers")
     assert event["detail"]["error"]["code"] == "page_status"
@@ -326,42 +330,42 @@ def test_recent_failure_is_announced_immediately_to_a_new_subscriber(parts: Part
     ],
 )
 def test_request_with_a_forbidden_subscriber_is_refused_whole(
-    parts: Parts, broker: Broker, more: dict[str, str], code: str
+    deps: Dependencies, broker: Broker, more: dict[str, str], code: str
 ) -> None:
     with pytest.raises(Rejected) as caught:
-        jobs.post(parts, call("/pdf", "POST", {"url": URL, **more}))
+        job_calls.post(deps, call("/pdf", "POST", {"url": URL, **more}))
     assert (caught.value.code.name, caught.value.field) == (code, next(iter(more)))
-    assert subscribed(parts.store) == []
+    assert subscribed(deps.store) == []
     assert broker.take(QUEUE) == []
 
 
-def test_request_that_is_not_queued_leaves_no_subscription(parts: Parts) -> None:
-    class Away(Door):
+def test_request_that_is_not_queued_leaves_no_subscription(deps: Dependencies) -> None:
+    class Away(Acceptor):
         def accept(self, *_: Any, **__: Any) -> Any:
             raise Transient("queue_unavailable")
 
-    away = replace(parts, door=Away(parts.store, parts.publisher, 1))
+    away = replace(deps, acceptor=Away(deps.store, deps.publisher, 1))
     with pytest.raises(Transient):
-        jobs.post(away, call("/pdf", "POST", {"url": URL, **HOOK}))
-    assert subscribed(parts.store) == []
+        job_calls.post(away, call("/pdf", "POST", {"url": URL, **HOOK}))
+    assert subscribed(deps.store) == []
 
 
-def test_delete_ends_the_subscriptions_of_the_job(parts: Parts) -> None:
-    jobs.post(parts, call("/pdf", "POST", {"url": URL, **HOOK}))
-    assert len(subscribed(parts.store)) == 2
-    assert jobs.delete(parts, call(method="DELETE")).status == 204
-    assert subscribed(parts.store) == []
+def test_delete_ends_the_subscriptions_of_the_job(deps: Dependencies) -> None:
+    job_calls.post(deps, call("/pdf", "POST", {"url": URL, **HOOK}))
+    assert len(subscribed(deps.store)) == 2
+    assert job_calls.delete(deps, call(method="DELETE")).status == 204
+    assert subscribed(deps.store) == []
 
 
-def test_file_opens_with_its_own_token_only(parts: Parts, report: Report, put_pdf: Callable[[str], None]) -> None:
-    made(parts.store, report)
+def test_file_opens_with_its_own_token_only(deps: Dependencies, report: Report, put_pdf: Callable[[str], None]) -> None:
+    made(deps.store, report)
     put_pdf(ID)
-    address = jobs.post(parts, call("/pdf", "POST", {"url": URL})).value["links"]["file"]
+    address = job_calls.post(deps, call("/pdf", "POST", {"url": URL})).value["links"]["file"]
     token = address.partition("?token=")[2]
-    assert jobs.file(parts, call("/pdf/{id}/file", token=token)).status == 302
+    assert job_calls.file(deps, call("/pdf/{id}/file", token=token)).status == 302
     for job, query in [(ID, {}), (ID, {"token": "x"}), ("b" * 40, {"token": token})]:
         with pytest.raises(Rejected, match="forbidden"):
-            jobs.file(parts, call("/pdf/{id}/file", job=job, **query))
+            job_calls.file(deps, call("/pdf/{id}/file", job=job, **query))
 
 
 # ---- waiting ---------------------------------------------------------------------------------------------------------
@@ -375,51 +379,49 @@ class Counted(Store):
         return super().read(job_id)
 
 
-def test_waiting_request_sees_the_end_and_gives_its_slot_back(parts: Parts, report: Report) -> None:
-    running = write(parts.store, records.create(ID, URL, Options(), records.now()))
-    timer = threading.Timer(
-        0.5, lambda: write(parts.store, records.done(running, report, records.now(), records.GRACE))
-    )
+def test_waiting_request_sees_the_end_and_gives_its_slot_back(deps: Dependencies, report: Report) -> None:
+    running = write(deps.store, records.create(ID, URL, Options(), records.now()))
+    timer = threading.Timer(0.5, lambda: write(deps.store, records.done(running, report, records.now(), records.GRACE)))
     timer.start()
-    found = parts.waiting.follow(ID, 20)
+    found = deps.waiting.follow(ID, 20)
     timer.join()
     assert found is not None
     assert found[0].state == "done"
-    assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket=parts.store.bucket, Prefix="wait/")
+    assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket=deps.store.bucket, Prefix="wait/")
 
 
-def test_wait_costs_a_few_reads_and_lasts_as_long_as_asked(parts: Parts) -> None:
-    write(parts.store, records.create(ID, URL, Options(), records.now()))
-    counted = Counted(parts.store.bucket, parts.store._s3)
+def test_wait_costs_a_few_reads_and_lasts_as_long_as_asked(deps: Dependencies) -> None:
+    write(deps.store, records.create(ID, URL, Options(), records.now()))
+    counted = Counted(deps.store.bucket, deps.store._s3)
     begun = time.monotonic()
     assert Waiting(counted, Slots(counted.bucket, counted._s3, "wait", 1, SLOT_LEASE)).follow(ID, 2.0) is not None
     assert time.monotonic() - begun >= 2.0
     assert counted.reads <= 11
 
 
-def waiting_for(parts: Parts, count: int, clock: Callable[[], datetime] = records.now) -> Waiting:
+def waiting_for(deps: Dependencies, count: int, clock: Callable[[], datetime] = records.now) -> Waiting:
     """Returns the `Waiting` of an api function with `count` wait slots."""
-    slots = Slots(parts.store.bucket, parts.store._s3, "wait", count, SLOT_LEASE, clock)
-    return Waiting(parts.store, slots)
+    slots = Slots(deps.store.bucket, deps.store._s3, "wait", count, SLOT_LEASE, clock)
+    return Waiting(deps.store, slots)
 
 
-def test_requests_without_a_slot_do_not_wait(parts: Parts, report: Report) -> None:
+def test_requests_without_a_slot_do_not_wait(deps: Dependencies, report: Report) -> None:
     """They are answered immediately with the record, or refused with `or_refuse`."""
-    running = write(parts.store, records.create(ID, URL, Options(), records.now()))
-    waiting = waiting_for(parts, 2)
+    running = write(deps.store, records.create(ID, URL, Options(), records.now()))
+    waiting = waiting_for(deps, 2)
     assert [waiting._slots.take(Free(number)) is not None for number in range(2)] == [True, True]
     found = waiting.follow(ID, 20)
     assert found is not None
     assert found[0].state == "publishing"
     with pytest.raises(Transient, match="too_many_waiting"):
         waiting.follow(ID, 20, or_refuse=True)
-    write(parts.store, records.done(running, report, records.now(), records.GRACE))
+    write(deps.store, records.done(running, report, records.now(), records.GRACE))
     assert waiting.follow(ID, 20, or_refuse=True) is not None  # a job that has ended needs no slot
-    assert waiting_for(parts, 0)._take_slot() is None
+    assert waiting_for(deps, 0)._take_slot() is None
 
 
-def test_wait_slot_has_one_holder(parts: Parts) -> None:
-    waiting = waiting_for(parts, 10)
+def test_wait_slot_has_one_holder(deps: Dependencies) -> None:
+    waiting = waiting_for(deps, 10)
     with ThreadPoolExecutor(10) as threads:
         taken = [slot for slot in threads.map(lambda _: waiting._take_slot(), range(10)) if slot]
     # A concurrent request may get no slot, because others took each slot that it tried.
@@ -434,9 +436,9 @@ def test_wait_slot_has_one_holder(parts: Parts) -> None:
     assert waiting._take_slot() is None
 
 
-def test_wait_slot_with_an_expired_lease_is_taken_by_one_request(parts: Parts) -> None:
-    assert waiting_for(parts, 1)._take_slot()
-    later = waiting_for(parts, 1, lambda: records.now() + timedelta(hours=1))._slots
+def test_wait_slot_with_an_expired_lease_is_taken_by_one_request(deps: Dependencies) -> None:
+    assert waiting_for(deps, 1)._take_slot()
+    later = waiting_for(deps, 1, lambda: records.now() + timedelta(hours=1))._slots
     [free] = later.list_free()
     with ThreadPoolExecutor(5) as threads:
         taken = list(threads.map(later.take, [free] * 5))
@@ -463,8 +465,8 @@ def event(route: str, method: str = "GET", path: str = "", **changes: Any) -> di
 
 
 @pytest.fixture
-def ask(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
-    monkeypatch.setattr(app, "bootstrap", lambda: parts)
+def ask(deps: Dependencies, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    monkeypatch.setattr(app, "bootstrap", lambda: deps)
     monkeypatch.setattr(app, "metrics", Metrics(namespace="urlshot", service="urlshot"))
     context: Any = SimpleNamespace(function_name="api", aws_request_id="a-1")
 
@@ -488,15 +490,15 @@ def test_unknown_method_is_answered_with_the_allowed_ones(ask: Callable[..., dic
 
 
 def test_head_is_get_without_the_body_and_its_link_is_signed_for_head(
-    ask: Callable[..., dict[str, Any]], parts: Parts, report: Report, put_pdf: Callable[[str], None]
+    ask: Callable[..., dict[str, Any]], deps: Dependencies, report: Report, put_pdf: Callable[[str], None]
 ) -> None:
-    made(parts.store, report)
+    made(deps.store, report)
     put_pdf(ID)
     for route in ("/pdf/{id}", "/pdf/{id}/report", "/health", "/webhook-keys"):
         get, head = ask(route), ask(route, "HEAD")
         assert (head["statusCode"], head["body"]) == (get["statusCode"], "")
         assert head["headers"] == get["headers"]
-    token = {"queryStringParameters": {"token": parts.links.path(ID).partition("=")[2]}}
+    token = {"queryStringParameters": {"token": deps.links.path(ID).partition("=")[2]}}
     [to_get, to_head] = [ask("/pdf/{id}/file", method, **token)["headers"]["Location"] for method in ("GET", "HEAD")]
     assert "X-Amz-Signature" in to_head
     assert to_get.split("X-Amz-Signature=")[1] != to_head.split("X-Amz-Signature=")[1]
@@ -505,7 +507,7 @@ def test_head_is_get_without_the_body_and_its_link_is_signed_for_head(
 def test_unexpected_error_is_a_500_that_reveals_nothing(
     ask: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(parts: Parts, call: Call) -> Answer:
+    def broken(deps: Dependencies, call: Call) -> Answer:
         raise RuntimeError("the secret is 42")
 
     monkeypatch.setattr(app, "ROUTES", {**app.ROUTES, "/health": {"GET": broken}})
@@ -517,9 +519,9 @@ def test_unexpected_error_is_a_500_that_reveals_nothing(
 
 @pytest.mark.parametrize(("origin", "varies"), [("", False), ("*", False), ("https://app.example.com", True)])
 def test_answers_carry_the_configured_cors_origin(
-    ask: Callable[..., dict[str, Any]], parts: Parts, monkeypatch: pytest.MonkeyPatch, origin: str, varies: bool
+    ask: Callable[..., dict[str, Any]], deps: Dependencies, monkeypatch: pytest.MonkeyPatch, origin: str, varies: bool
 ) -> None:
-    open_to = replace(parts, settings=parts.settings.model_copy(update={"cors_origin": origin}))
+    open_to = replace(deps, settings=deps.settings.model_copy(update={"cors_origin": origin}))
     monkeypatch.setattr(app, "bootstrap", lambda: open_to)
     preflight, answer = ask("/pdf", "OPTIONS"), ask("/pdf/{id}")
     assert preflight["statusCode"] == 204

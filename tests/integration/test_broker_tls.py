@@ -13,9 +13,9 @@ import pytest
 from infra.local.rabbitmq import Rabbit
 from tests.certificates import certificate
 from tests.integration.conftest import API, Broker
-from urlshot.broker import Publisher
-from urlshot.errors import Transient
-from urlshot.messages import QUEUE, START
+from urlshot.adapters.broker import Publisher
+from urlshot.core.errors import Transient
+from urlshot.core.messages import QUEUE, START
 
 
 @dataclass

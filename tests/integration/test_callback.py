@@ -24,19 +24,19 @@ from functions.callback.post import Sender, Undelivered
 from functions.callback.work import DELAYS, Worker
 from tests.certificates import certificate
 from tests.hooks import Hooks
-from urlshot import events, records
-from urlshot.claims import S3Claims
-from urlshot.dial import Found, resolve
-from urlshot.egress import Egress
-from urlshot.events import Detail
-from urlshot.jobs import Report
-from urlshot.links import FileLinks
-from urlshot.options import Options
-from urlshot.s3 import s3_client
-from urlshot.store import Store
-from urlshot.subscribers import Subscribers
-from urlshot.subscriptions import Subscriber
-from urlshot.webhooks import WebhookKeys
+from urlshot.adapters.idempotency import S3PersistenceLayer
+from urlshot.adapters.s3 import s3_client
+from urlshot.adapters.store import Store
+from urlshot.adapters.subscription_store import SubscriptionStore
+from urlshot.core import events, records
+from urlshot.core.egress import Egress
+from urlshot.core.events import Detail
+from urlshot.core.links import FileLinks
+from urlshot.core.options import Options
+from urlshot.core.render_contract import Report
+from urlshot.core.subscriptions import Subscriber
+from urlshot.core.webhooks import WebhookKeys
+from urlshot.network.dial import Found, resolve
 
 ID, URL = "0caaf24ab1a0c33440c06afe99df986365b0781f", "https://example.com/"
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -91,14 +91,14 @@ class Bench:
     sqs: Any = field(default_factory=lambda: boto3.client("sqs"))
 
     @property
-    def subs(self) -> Subscribers:
-        return Subscribers(self.store.bucket, s3_client())
+    def subs(self) -> SubscriptionStore:
+        return SubscriptionStore(self.store.bucket, s3_client())
 
     def worker(self, sender: Sender | None = None) -> Worker:
         """Returns a worker as a new process makes it."""
         return Worker(
-            subscribers=self.subs,
-            claims=lambda: S3Claims(self.store.bucket, s3_client()),
+            subscriptions=self.subs,
+            claims=lambda: S3PersistenceLayer(self.store.bucket, s3_client()),
             outbox=self.outbox,
             sender=sender or self.sender,
             keys=KEYS,
@@ -287,7 +287,7 @@ def test_repeated_message_of_a_posted_callback_posts_nothing(
     bench.put(event)
     bench.settle(bench.receive()[0])
     with monkeypatch.context() as patch:
-        patch.setattr(Subscribers, "delete", lambda *_: (_ for _ in ()).throw(RuntimeError("killed")))
+        patch.setattr(SubscriptionStore, "delete", lambda *_: (_ for _ in ()).throw(RuntimeError("killed")))
         assert not bench.settle(bench.receive()[0])
     assert bench.left() == 1
     bench.run()
@@ -350,7 +350,7 @@ def test_callback_with_an_unfinished_claim_is_posted_again_with_its_id(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(S3Claims, "_update_record", die)
+        patch.setattr(S3PersistenceLayer, "_update_record", die)
         with pytest.raises(Killed):
             bench.worker().settle(record, context(seconds_left=0.3))
     while len(hooks.posts) == 1:  # the claim expires at the function's deadline, which nothing signals

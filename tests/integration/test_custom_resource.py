@@ -19,7 +19,7 @@ from functions.topology.cloudformation import OutOfTime, answer, limited
 from infra.local.rabbitmq import Rabbit
 from tests.integration.conftest import ADMIN
 from tests.integration.custom_resource import USERS, CloudFormation, cloudformation
-from urlshot.secrets import Credentials
+from urlshot.adapters.secrets import Credentials
 
 
 @contextmanager

@@ -20,9 +20,9 @@ import pytest
 from infra.local.rabbitmq import Rabbit
 from tests.integration.conftest import ADMIN, API, DISPATCH, LEASE, SETTLE, WATCH, Broker
 from tests.integration.custom_resource import CloudFormation, cloudformation
-from urlshot.errors import Transient
-from urlshot.messages import DEAD, EXCHANGE, QUEUE, QUEUE_BULK, QUEUES, START_KEYS, Priority, delay_queue
-from urlshot.secrets import Credentials
+from urlshot.adapters.secrets import Credentials
+from urlshot.core.errors import Transient
+from urlshot.core.messages import DEAD, EXCHANGE, QUEUE, QUEUE_BULK, QUEUES, START_KEYS, Priority, delay_queue
 
 
 @pytest.fixture

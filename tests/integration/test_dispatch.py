@@ -16,13 +16,13 @@ from functions.dispatch.batch import Delivery
 from functions.dispatch.pool import SlotPool, reserved
 from tests.integration.conftest import DELAYS, LEASE, Broker
 from tests.integration.workbench import ID, URL, Bench
-from urlshot import records
-from urlshot.errors import Broken, Transient
-from urlshot.jobs import Report
-from urlshot.messages import DEAD, QUEUE, QUEUE_BULK, delay_queue
-from urlshot.options import Options
-from urlshot.slots import Free
-from urlshot.store import Store
+from urlshot.adapters.slots import Free
+from urlshot.adapters.store import Store
+from urlshot.core import records
+from urlshot.core.errors import Broken, Transient
+from urlshot.core.messages import DEAD, QUEUE, QUEUE_BULK, delay_queue
+from urlshot.core.options import Options
+from urlshot.core.render_contract import Report
 
 SECOND = timedelta(seconds=1)
 LEASED = timedelta(seconds=LEASE)

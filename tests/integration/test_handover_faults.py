@@ -17,10 +17,10 @@ import pytest
 from functions.dispatch.batch import Delivery
 from tests.integration.conftest import LEASE, Broker
 from tests.integration.workbench import ID, Bench, Wrap, killed, never_started
-from urlshot.errors import UrlshotError
-from urlshot.jobs import RenderJob, Report
-from urlshot.messages import DEAD
-from urlshot.store import Store
+from urlshot.adapters.store import Store
+from urlshot.core.errors import UrlshotError
+from urlshot.core.messages import DEAD
+from urlshot.core.render_contract import RenderJob, Report
 
 LEASED = timedelta(seconds=LEASE)
 ROUNDS = 30

@@ -14,15 +14,15 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyAl
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.mail.app import Mailer, MailSettings
-from urlshot import events
-from urlshot.claims import S3Claims
-from urlshot.events import Detail
-from urlshot.jobs import Report
-from urlshot.links import FileLinks
-from urlshot.s3 import s3_client
-from urlshot.store import Store
-from urlshot.subscribers import Subscribers
-from urlshot.subscriptions import Subscriber
+from urlshot.adapters.idempotency import S3PersistenceLayer
+from urlshot.adapters.s3 import s3_client
+from urlshot.adapters.store import Store
+from urlshot.adapters.subscription_store import SubscriptionStore
+from urlshot.core import events
+from urlshot.core.events import Detail
+from urlshot.core.links import FileLinks
+from urlshot.core.render_contract import Report
+from urlshot.core.subscriptions import Subscriber
 
 ID = "0caaf24ab1a0c33440c06afe99df986365b0781f"
 SETTINGS = MailSettings(bucket="", mail_from="from@example.com", mail_to="to@example.com", public_url="https://a")
@@ -59,12 +59,12 @@ class Post:
 
 
 @pytest.fixture
-def mailer(store: Store) -> Callable[[Post], tuple[Mailer, S3Claims]]:
+def mailer(store: Store) -> Callable[[Post], tuple[Mailer, S3PersistenceLayer]]:
     """Returns a function that makes mailers as new processes do: each with its own claims, on the same bucket."""
 
-    def make(post: Post) -> tuple[Mailer, S3Claims]:
-        claims = S3Claims(store.bucket, s3_client())
-        subscribers = Subscribers(store.bucket, s3_client())
+    def make(post: Post) -> tuple[Mailer, S3PersistenceLayer]:
+        claims = S3PersistenceLayer(store.bucket, s3_client())
+        subscribers = SubscriptionStore(store.bucket, s3_client())
         return Mailer(SETTINGS, cast("Any", post), claims, subscribers, FileLinks(None)), claims
 
     return make
@@ -85,7 +85,7 @@ def detail(report: Report) -> Detail:
     )  # fmt: skip
 
 
-Make = Callable[[Post], tuple[Mailer, S3Claims]]
+Make = Callable[[Post], tuple[Mailer, S3PersistenceLayer]]
 
 
 def test_repeated_event_is_mailed_once(mailer: Make, detail: Detail, store: Store) -> None:
@@ -109,7 +109,7 @@ def test_two_events_make_two_mails(mailer: Make, detail: Detail) -> None:
 def subscribe(store: Store, *addresses: str) -> tuple[str, ...]:
     who = [Subscriber(kind="mail", address=address) for address in addresses]
     at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-    with Subscribers(store.bucket, s3_client()).asking(ID, who, at) as names:
+    with SubscriptionStore(store.bucket, s3_client()).asking(ID, who, at) as names:
         return names
 
 

@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
-from functions.api import jobs
-from functions.api.parts import Parts
+from functions.api import job_calls
+from functions.api.dependencies import Dependencies
 from functions.dispatch.handover import HANDED_OVER
 from tests.deployment.guard import BUCKET, Guard, Need, allows, needs
 from tests.deployment.roles import listed
 from tests.integration import test_api
 from tests.integration.conftest import Broker
 from tests.integration.workbench import Bench
-from urlshot.errors import Broken, Rejected
-from urlshot.jobs import Report
-from urlshot.store import Store
+from urlshot.adapters.store import Store
+from urlshot.core.errors import Broken, Rejected
+from urlshot.core.render_contract import Report
 
-bus, parts = test_api.bus, test_api.parts  # fixtures
+bus, deps = test_api.bus, test_api.deps  # fixtures
 
 
 def statement(action: str | list[str], resource: str | list[str], **more: Any) -> dict[str, Any]:
@@ -160,11 +160,11 @@ def test_function_may_not_write_objects_of_another_function(guard: Guard, functi
 
 def test_missing_key_is_forbidden_without_permission_to_list(
     guard: Guard,
-    parts: Parts,
+    deps: Dependencies,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def look() -> Any:
-        return jobs.get(parts, test_api.call())
+        return job_calls.get(deps, test_api.call())
 
     with pytest.raises(Rejected, match="not_found"):
         look()

@@ -11,15 +11,15 @@ import pytest
 from functions.dispatch.batch import Delivery
 from tests.integration.conftest import API, Broker
 from tests.integration.workbench import Bench
-from urlshot import records
-from urlshot.accept import Door, Outcome, Request
-from urlshot.errors import Transient, UrlshotError
-from urlshot.identity import private_id
-from urlshot.jobs import Report
-from urlshot.messages import DEAD, QUEUE, delay_queue
-from urlshot.options import Options
-from urlshot.private import Private
-from urlshot.store import Store
+from urlshot.adapters.store import Store
+from urlshot.core import records
+from urlshot.core.errors import Transient, UrlshotError
+from urlshot.core.identity import private_id
+from urlshot.core.messages import DEAD, QUEUE, delay_queue
+from urlshot.core.options import Options
+from urlshot.core.private import Private
+from urlshot.core.render_contract import Report
+from urlshot.lifecycle.accept import Acceptor, Outcome, Request
 
 URL = "https://example.com/account"
 PRIVATE = Private.model_validate(
@@ -35,7 +35,7 @@ def bench(store: Store, broker: Broker) -> Bench:
 def ask(bench: Bench) -> tuple[str, Delivery]:
     request = Request(private_id(), URL, Options(), 600, records.now(), PRIVATE)
     publisher = bench.broker.publisher(API)
-    assert Door(bench.store, publisher).accept(request, 10).outcome is Outcome.QUEUED
+    assert Acceptor(bench.store, publisher).accept(request, 10).outcome is Outcome.QUEUED
     publisher.close()
     return request.id, bench.next(QUEUE)
 

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.integration.conftest import API, Broker
-from urlshot import broker as broker_module
-from urlshot.broker import Publisher
-from urlshot.errors import Transient
-from urlshot.messages import EXCHANGE, QUEUE, START
+from urlshot.adapters import broker as broker_module
+from urlshot.adapters.broker import Publisher
+from urlshot.core.errors import Transient
+from urlshot.core.messages import EXCHANGE, QUEUE, START
 
 
 class Line:

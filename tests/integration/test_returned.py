@@ -15,10 +15,10 @@ from functions.dispatch.batch import Delivery, deliveries
 from functions.topology.description import DELIVERY_LIMIT
 from tests.integration.conftest import LEASE, Broker
 from tests.integration.workbench import ID, Bench
-from urlshot.errors import Transient
-from urlshot.jobs import Report
-from urlshot.messages import DEAD, EXCHANGE, QUEUE, QUEUE_BULK, RETURNED, START_BULK
-from urlshot.store import Store
+from urlshot.adapters.store import Store
+from urlshot.core.errors import Transient
+from urlshot.core.messages import DEAD, EXCHANGE, QUEUE, QUEUE_BULK, RETURNED, START_BULK
+from urlshot.core.render_contract import Report
 
 SECRET = "top-secret"
 

@@ -12,12 +12,12 @@ import pytest
 
 from tests.integration.conftest import DELAYS, LEASE, Broker
 from tests.integration.workbench import ID, URL, Bench, killed, never_started, record_of
-from urlshot import records
-from urlshot.errors import Transient, UrlshotError
-from urlshot.jobs import RenderJob, Report
-from urlshot.messages import DEAD, QUEUE, QUEUE_BULK, delay_queue
-from urlshot.options import Options
-from urlshot.store import Store
+from urlshot.adapters.store import Store
+from urlshot.core import records
+from urlshot.core.errors import Transient, UrlshotError
+from urlshot.core.messages import DEAD, QUEUE, QUEUE_BULK, delay_queue
+from urlshot.core.options import Options
+from urlshot.core.render_contract import RenderJob, Report
 
 LEASED = timedelta(seconds=LEASE)
 

@@ -19,14 +19,14 @@ from functions.watch.queues import read_queues
 from infra.local.rabbitmq import Rabbit
 from tests.integration.conftest import API, LEASE, RENDER_TIMEOUT, WATCH, Broker
 from tests.unit.metrics import Emitted, read_metrics
-from urlshot import records
-from urlshot.errors import Broken, Transient
-from urlshot.jobs import Slot
-from urlshot.messages import DEAD, EXCHANGE, QUEUE, QUEUE_BULK, START, START_BULK, delay_queue
-from urlshot.s3 import s3_client
-from urlshot.secrets import Credentials
-from urlshot.slots import Free, Slots
-from urlshot.store import Store
+from urlshot.adapters.s3 import s3_client
+from urlshot.adapters.secrets import Credentials
+from urlshot.adapters.slots import Free, Slots
+from urlshot.adapters.store import Store
+from urlshot.core import records
+from urlshot.core.errors import Broken, Transient
+from urlshot.core.messages import DEAD, EXCHANGE, QUEUE, QUEUE_BULK, START, START_BULK, delay_queue
+from urlshot.core.render_contract import Slot
 
 CONTEXT = cast("LambdaContext", SimpleNamespace())
 STATISTICS_SECONDS = 30.0

@@ -22,20 +22,20 @@ from functions.dispatch.invoke import Renderer
 from functions.settle.invocation import read
 from functions.settle.settle import Settler
 from tests.integration.conftest import API, DELAYS, DISPATCH, LEASE, RENDER_TIMEOUT, SETTLE, Broker, delays_of
-from urlshot import records
-from urlshot.accept import Door, Outcome, Request
-from urlshot.announce import Announcer
-from urlshot.bus import Bus
-from urlshot.egress import Egress
-from urlshot.errors import UrlshotError
-from urlshot.identity import job_id
-from urlshot.jobs import RenderAnswer, RenderJob, Report
-from urlshot.messages import COMPLETED, EXCHANGE, FAILED, QUEUE, QUEUES
-from urlshot.options import Options
-from urlshot.parking import Parking
-from urlshot.records import Bounds
-from urlshot.slots import Slots
-from urlshot.store import Store, upload_key
+from urlshot.adapters.bus import Bus
+from urlshot.adapters.slots import Slots
+from urlshot.adapters.store import Store, upload_key
+from urlshot.core import records
+from urlshot.core.egress import Egress
+from urlshot.core.errors import UrlshotError
+from urlshot.core.identity import job_id
+from urlshot.core.messages import COMPLETED, EXCHANGE, FAILED, QUEUE, QUEUES
+from urlshot.core.options import Options
+from urlshot.core.records import Bounds
+from urlshot.core.render_contract import RenderAnswer, RenderJob, Report
+from urlshot.lifecycle.accept import Acceptor, Outcome, Request
+from urlshot.lifecycle.announce import Announcer
+from urlshot.lifecycle.parking import Parking
 
 URL = "https://example.com/"
 ID = job_id(URL, {})
@@ -123,7 +123,7 @@ class Bench:
             render_timeout=RENDER_TIMEOUT,
             clock=self.clock,
         )
-        bare = BareMessages(store, Door(store, publisher, self.clock), announcer, Egress(), 600, self.clock)
+        bare = BareMessages(store, Acceptor(store, publisher, self.clock), announcer, Egress(), 600, self.clock)
         return Dispatcher(slots, bare, hand_over, announcer, parking, threads=8)
 
     def dispatch(self, *deliveries: Delivery, wrap: Wrap = _unwrapped) -> list[str]:
@@ -154,7 +154,7 @@ class Bench:
     def queue_job(self) -> Delivery:
         """Queues the job as the API does, and takes its message."""
         publisher = self.broker.publisher(API)
-        accepted = Door(self.store, publisher, self.clock).accept(Request(ID, URL, Options(), 600, self.now), 10)
+        accepted = Acceptor(self.store, publisher, self.clock).accept(Request(ID, URL, Options(), 600, self.now), 10)
         assert accepted.outcome is Outcome.QUEUED
         publisher.close()
         return self.next(QUEUE)

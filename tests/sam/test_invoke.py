@@ -17,7 +17,7 @@ from infra.local.relay import bridge_address
 from infra.local.settings import PROJECT
 from tests.e2e.conftest import Stack, call, eventually
 from tests.sam.conftest import EVENTS, Invoke, event, sam_environment, sam_local
-from urlshot.messages import DEAD
+from urlshot.core.messages import DEAD
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.simulation.kernel import Kernel
-from urlshot.errors import Transient
-from urlshot.messages import COMPLETED, DEAD, EXCHANGE, FAILED, QUEUE, QUEUE_BULK, START, START_BULK, delay_queue
+from urlshot.core.errors import Transient
+from urlshot.core.messages import COMPLETED, DEAD, EXCHANGE, FAILED, QUEUE, QUEUE_BULK, START, START_BULK, delay_queue
 
 FAULTS = ("dies", "dies after", "refused", "confirm lost", "published twice", "slow")
 

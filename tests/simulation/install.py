@@ -9,12 +9,14 @@ from functools import lru_cache
 from types import SimpleNamespace
 from unittest.mock import patch
 
-from functions.api import jobs as api_jobs
+from functions.api import job_calls as api_jobs
 from functions.dispatch import app as dispatch_app
 from functions.dispatch import bare, handover, invoke, pool
 from functions.settle import settle as settle_module
 from tests.simulation.kernel import Kernel, Lock, Threads
-from urlshot import accept, announce, records, slots, store
+from urlshot.adapters import slots, store
+from urlshot.core import records
+from urlshot.lifecycle import accept, announce
 
 
 class Active:
@@ -66,7 +68,7 @@ def installed() -> Iterator[None]:
         stack.enter_context(patch.object(records, "new_generation", _token("g")))
         stack.enter_context(patch.object(accept.records, "new_claim", _token("c")))
         stack.enter_context(patch.object(slots, "secrets", SimpleNamespace(token_hex=_token("holder"))))
-        stack.enter_context(patch("urlshot.events.new_generation", _token("e")))
+        stack.enter_context(patch("urlshot.core.events.new_generation", _token("e")))
         # Parsing takes most of the time of a history. A cache is safe because equal bytes give equal, frozen values.
         read = SimpleNamespace(model_validate_json=lru_cache(4096)(records.Record.model_validate_json))
         stack.enter_context(patch.object(store, "Record", read))

@@ -16,7 +16,7 @@ from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
 from tests.simulation.kernel import EPOCH, Kernel
 from tests.simulation.s3 import SimulatedS3, refusal
-from urlshot.lease import EVENT_AGE_SECONDS
+from urlshot.core.lease import EVENT_AGE_SECONDS
 
 INVOKE_FAULTS = ("dies", "dies after", "throttled", "broken", "answer lost", "no connection", "refused", "slow")
 

@@ -17,11 +17,12 @@ from unittest.mock import patch
 from functions.dispatch.handover import HandOver
 from functions.dispatch.invoke import Renderer
 from functions.settle.settle import Settler
-from urlshot import records, s3, slots, store
-from urlshot.accept import Door
-from urlshot.announce import Announcer
-from urlshot.slots import Slots
-from urlshot.store import Store
+from urlshot.adapters import s3, slots, store
+from urlshot.adapters.slots import Slots
+from urlshot.adapters.store import Store
+from urlshot.core import records
+from urlshot.lifecycle.accept import Acceptor
+from urlshot.lifecycle.announce import Announcer
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ MUTANTS = (
         Settler,
         "_publish",
         "return self._announce(invocation, done, self._store.change(done, etag))",
-        "from urlshot.events import detail; self._announcer.tell(detail(done, self._store.bucket), ''); "
+        "from urlshot.core.events import detail; self._announcer.tell(detail(done, self._store.bucket), ''); "
         "return self._announce(invocation, done, self._store.change(done, etag))",
     ),
     Mutant(
@@ -170,7 +171,7 @@ MUTANTS = (
     ),
     Mutant(
         "202 without a confirmed publish",
-        Door,
+        Acceptor,
         "_publish",
         "        self._write(records.unpublished(record, error, self._clock()), etag)\n        raise",
         "        pass",

@@ -9,7 +9,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
-from functions.api import jobs as api_jobs
+from functions.api import job_calls as api_jobs
 from functions.dispatch import app as dispatch_app
 from functions.dispatch import bare, handover, invoke
 from functions.dispatch.batch import Delivery
@@ -22,16 +22,17 @@ from tests.simulation.install import Active, nothing
 from tests.simulation.kernel import Kernel, Killed
 from tests.simulation.lambdas import SimulatedLambda
 from tests.simulation.s3 import Object, SimulatedS3, refusal
-from urlshot import accept, announce, parking, slots, store
-from urlshot.accept import Outcome, Request
-from urlshot.bus import Bus
-from urlshot.egress import Egress
-from urlshot.errors import Broken, Rejected, UrlshotError
-from urlshot.identity import job_id
-from urlshot.lease import SETTLE_SECONDS, lease_seconds
-from urlshot.messages import QUEUES, BareMessage, Priority
-from urlshot.options import Options
-from urlshot.records import Bounds
+from urlshot.adapters import slots, store
+from urlshot.adapters.bus import Bus
+from urlshot.core.egress import Egress
+from urlshot.core.errors import Broken, Rejected, UrlshotError
+from urlshot.core.identity import job_id
+from urlshot.core.lease import SETTLE_SECONDS, lease_seconds
+from urlshot.core.messages import QUEUES, BareMessage, Priority
+from urlshot.core.options import Options
+from urlshot.core.records import Bounds
+from urlshot.lifecycle import accept, announce, parking
+from urlshot.lifecycle.accept import Outcome, Request
 
 BUCKET = "bucket"
 URLS = tuple(f"https://example.com/{name}" for name in "abcd")
@@ -134,7 +135,7 @@ class World:
         the_parking = parking.Parking(publisher, delays, lease)
         announcer = announce.Announcer(the_store, publisher, Bus("bus", events), the_parking)
         places = slots.Slots(BUCKET, s3, "slot", setting.renders, timedelta(seconds=lease), clock)
-        self.door = accept.Door(the_store, publisher, clock)
+        self.acceptor = accept.Acceptor(the_store, publisher, clock)
         hand_over = handover.HandOver(
             store=the_store,
             slots=places,
@@ -145,13 +146,13 @@ class World:
             render_timeout=90,
             clock=clock,
         )
-        messages = bare.BareMessages(the_store, self.door, announcer, Egress(), 3600, clock)
+        messages = bare.BareMessages(the_store, self.acceptor, announcer, Egress(), 3600, clock)
         self.dispatcher = dispatch_app.Dispatcher(places, messages, hand_over, announcer, the_parking, setting.batch)
         self.settler = settle_module.Settler(the_store, places, announcer, the_parking, setting.max_attempts, clock)
-        self.parts: Any = SimpleNamespace(
+        self.deps: Any = SimpleNamespace(
             store=the_store,
             settings=SimpleNamespace(require_api_key=True),
-            subscribers=SimpleNamespace(delete_all=nothing),
+            subscriptions=SimpleNamespace(delete_all=nothing),
         )
 
     def run(self) -> list[Violation]:
@@ -210,7 +211,7 @@ class World:
             correlation_id=name,
             priority=operation.priority,
         )
-        accepted = self.door.accept(request, patience=PATIENCE)
+        accepted = self.acceptor.accept(request, patience=PATIENCE)
         self.kernel.say(name, f"is answered {accepted.outcome.value}")
         if accepted.outcome in (Outcome.QUEUED, Outcome.JOINED):
             assert accepted.record is not None
@@ -233,7 +234,7 @@ class World:
         self.books.half_deleted.add(name)
         self.books.deletions.append((self.kernel.now, job))
         try:
-            api_jobs.delete(self.parts, call)
+            api_jobs.delete(self.deps, call)
             self.books.half_deleted.discard(name)
         finally:
             self.books.deletions.append((self.kernel.now, job))

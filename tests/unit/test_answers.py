@@ -8,13 +8,13 @@ import pytest
 from functions.api import answers
 from functions.api.answers import Answers
 from functions.api.http import Call
-from urlshot import records
-from urlshot.errors import CODES, Rejected, Transient
-from urlshot.jobs import Report
-from urlshot.links import FileLinks
-from urlshot.options import Options
-from urlshot.records import LastGood
-from urlshot.store import Pdf, Store
+from urlshot.adapters.store import Pdf, Store
+from urlshot.core import records
+from urlshot.core.errors import CODES, Rejected, Transient
+from urlshot.core.links import FileLinks
+from urlshot.core.options import Options
+from urlshot.core.records import LastGood
+from urlshot.core.render_contract import Report
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ID = "a" * 40

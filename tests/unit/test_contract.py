@@ -17,13 +17,13 @@ from functions.callback.completion import completion
 from infra.openapi.calls import CALLS
 from infra.openapi.examples import REPORT
 from tests import contract
-from urlshot import events, records
-from urlshot.errors import CODES, Rejected, UrlshotError
-from urlshot.identity import job_id
-from urlshot.links import FileLinks
-from urlshot.options import Options
-from urlshot.records import LastGood
-from urlshot.store import Pdf, Store
+from urlshot.adapters.store import Pdf, Store
+from urlshot.core import events, records
+from urlshot.core.errors import CODES, Rejected, UrlshotError
+from urlshot.core.identity import job_id
+from urlshot.core.links import FileLinks
+from urlshot.core.options import Options
+from urlshot.core.records import LastGood
 
 CONTRACT = contract.Contract()
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from urlshot import dial as dialling
-from urlshot.dial import Found, Resolver, Unreachable, dial
-from urlshot.egress import Egress
+from urlshot.core.egress import Egress
+from urlshot.network import dial as dialling
+from urlshot.network.dial import Found, Resolver, Unreachable, dial
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
 PUBLIC, PUBLIC_6 = "93.184.216.34", "2606:2800:220:1::1"

@@ -13,7 +13,7 @@ from infra.local.template import load_template
 from infra.openapi import documents
 from infra.openapi.tables import room
 from tests.unit.stacks import EVERYTHING, PROJECT, stack
-from urlshot.lease import lease_seconds
+from urlshot.core.lease import lease_seconds
 
 DOCUMENTS = documents.documents()
 WIDTH = 120

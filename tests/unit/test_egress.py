@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from urlshot.egress import Egress, decide, host_list, listed, parse_address
+from urlshot.core.egress import Egress, decide, host_list, listed, parse_address
 
 CLOSED = [
     "0.0.0.0", "0.255.255.255", "10.0.0.0", "10.255.255.255", "100.64.0.0", "100.127.255.255", "127.0.0.1",

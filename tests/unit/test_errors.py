@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from urlshot.errors import CODES, Broken, Rejected, Transient, UrlshotError, failure
+from urlshot.core.errors import CODES, Broken, Rejected, Transient, UrlshotError, failure
 
 
 @pytest.mark.parametrize("code", CODES.values(), ids=CODES)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from urlshot.egress import Egress
-from urlshot.errors import Rejected
-from urlshot.identity import MAX_URL, file_name, is_job_id, job_id, target
+from urlshot.core.egress import Egress
+from urlshot.core.errors import Rejected
+from urlshot.core.identity import MAX_URL, file_name, is_job_id, job_id, target
 
 CLOSED = Egress()
 

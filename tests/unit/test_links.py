@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from urlshot import kept
-from urlshot.errors import Transient
-from urlshot.kept import Kept
-from urlshot.links import DOUBT_SECONDS, FileLinks
+from urlshot.core import cached
+from urlshot.core.cached import Cached
+from urlshot.core.errors import Transient
+from urlshot.core.links import DOUBT_SECONDS, FileLinks
 
 ID, OTHER = "0caaf24ab1a0c33440c06afe99df986365b0781f", "d3c1f0e2b4a5968778695a4b3c2d1e0f"
 LINKS = FileLinks(lambda: b"key")
@@ -103,19 +103,19 @@ def test_rotated_key_is_used_for_new_links_after_a_time(secret: Secret) -> None:
     links = FileLinks(secret, secret.clock)
     before = links.path(ID)
     secret.value = b"second"
-    secret.now += kept.KEPT_SECONDS - 1
+    secret.now += cached.CACHE_SECONDS - 1
     assert links.path(ID) == before
     secret.now += 1
     assert links.path(ID) == FileLinks(lambda: b"second").path(ID)
 
 
 def test_cached_key_is_used_while_the_secret_is_unavailable(secret: Secret) -> None:
-    value = Kept(secret, secret.clock)
+    value = Cached(secret, secret.clock)
     secret.away = True
     with pytest.raises(Transient):
         value.get()
     secret.away = False
     assert value.get() == b"first"
     secret.away = True
-    secret.now += kept.KEPT_SECONDS
+    secret.now += cached.CACHE_SECONDS
     assert value.get() == b"first"

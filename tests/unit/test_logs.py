@@ -85,7 +85,7 @@ import logging, sys
 logging.getLogger().setLevel("DEBUG")
 logging.getLogger().addHandler(logging.StreamHandler(sys.stdout))
 from moto import mock_aws
-from urlshot.aws import client
+from urlshot.adapters.aws import client
 with mock_aws():
     secrets = client("secretsmanager")
     secrets.create_secret(Name="a", SecretString="hidden-value")

@@ -3,9 +3,9 @@
 import pytest
 
 from functions.mail.text import compose
-from urlshot.events import Detail
-from urlshot.jobs import Report
-from urlshot.links import FileLinks
+from urlshot.core.events import Detail
+from urlshot.core.links import FileLinks
+from urlshot.core.render_contract import Report
 
 REPORT = Report(
     final_url="https://example.com/", status=200, title="Evil\r\nBcc: all@example.com\u2028<b>", pages=2, bytes=1234,

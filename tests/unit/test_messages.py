@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from urlshot import messages
-from urlshot.errors import Rejected
-from urlshot.messages import BareMessage, StartMessage, parse_message
-from urlshot.options import Options
-from urlshot.private import Private
+from urlshot.core import messages
+from urlshot.core.errors import Rejected
+from urlshot.core.messages import BareMessage, StartMessage, parse_message
+from urlshot.core.options import Options
+from urlshot.core.private import Private
 
 OURS = StartMessage(
     id="a" * 40,

@@ -15,7 +15,7 @@ import functions.dispatch.app
 import functions.metric.app
 import functions.settle.app
 import functions.watch.app
-from functions.api.jobs import REFUSED
+from functions.api.job_calls import REFUSED
 from functions.dispatch.handover import HANDED_OVER, NO_SLOT, Handled
 from functions.metric.app import PHASES
 from functions.settle.settle import DROPPED, Settled
@@ -24,10 +24,10 @@ from infra.local.template import Resource
 from tests.unit.metrics import read_metrics
 from tests.unit.stacks import EVERYTHING, PROJECT, Stack, stack
 from tests.unit.test_consumers import REPORT, event
-from urlshot.accept import Outcome
-from urlshot.jobs import Verdict
-from urlshot.lease import EVENT_AGE_SECONDS, SETTLE_SECONDS
-from urlshot.messages import QUEUES
+from urlshot.core.lease import EVENT_AGE_SECONDS, SETTLE_SECONDS
+from urlshot.core.messages import QUEUES
+from urlshot.core.render_contract import Verdict
+from urlshot.lifecycle.accept import Outcome
 
 CONTEXT = cast("LambdaContext", SimpleNamespace())
 Metric = tuple[str, frozenset[str]]

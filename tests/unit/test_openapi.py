@@ -13,9 +13,9 @@ from functions.api.app import ROUTES
 from infra.openapi import document
 from infra.openapi.calls import CALLS
 from tests.contract import Contract
-from urlshot.errors import CODES
-from urlshot.identity import job_id
-from urlshot.options import Options
+from urlshot.core.errors import CODES
+from urlshot.core.identity import job_id
+from urlshot.core.options import Options
 
 MAKE = "run `make openapi` and check what it changes"
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from urlshot.errors import Rejected
-from urlshot.options import Options, parse_options
+from urlshot.core.errors import Rejected
+from urlshot.core.options import Options, parse_options
 
 UNITS = {"mm": 1.0, "cm": 10.0, "in": 25.4, "pt": 25.4 / 72, "px": 25.4 / 96}
 

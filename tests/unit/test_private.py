@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from urlshot.options import invalid
-from urlshot.private import MAX_COOKIES, MAX_HEADERS, Private
+from urlshot.core.options import invalid
+from urlshot.core.private import MAX_COOKIES, MAX_HEADERS, Private
 
 SECRET = "made-up-0b5e"
 FULL = {

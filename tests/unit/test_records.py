@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from urlshot import records
-from urlshot.errors import Transient
-from urlshot.jobs import Report
-from urlshot.options import Options
-from urlshot.private import Private
-from urlshot.records import ANNOUNCE_WITHIN, GRACE, RETRY_AFTER, Bounds, Found, LastGood, Record, Settlement, Step
+from urlshot.core import records
+from urlshot.core.errors import Transient
+from urlshot.core.options import Options
+from urlshot.core.private import Private
+from urlshot.core.records import ANNOUNCE_WITHIN, GRACE, RETRY_AFTER, Bounds, Found, LastGood, Record, Settlement, Step
+from urlshot.core.render_contract import Report
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from functions.api.http import Call
 from functions.api.requests import MAX_BATCH, MAX_BATCH_BODY, MAX_BODY, MAX_HOPS, Rules, batch_of, from_query
 from functions.api.requests import from_body as read_body
-from urlshot.accept import Request
-from urlshot.egress import Egress
-from urlshot.errors import Rejected
-from urlshot.identity import is_job_id, job_id
-from urlshot.options import Margin, Options
-from urlshot.recipients import parse_allow, parse_hosts
+from urlshot.core.egress import Egress
+from urlshot.core.errors import Rejected
+from urlshot.core.identity import is_job_id, job_id
+from urlshot.core.options import Margin, Options
+from urlshot.core.subscription_rules import parse_allow, parse_hosts
+from urlshot.lifecycle.accept import Request
 
 RULES = Rules(Egress(), max_age=600)
 URL = "https://example.com/"

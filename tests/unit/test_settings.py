@@ -3,9 +3,9 @@
 import pytest
 from pydantic import Field, ValidationError
 
-from urlshot.errors import Broken
-from urlshot.messages import Delays
-from urlshot.settings import EgressSettings, OutgoingSettings
+from urlshot.core.errors import Broken
+from urlshot.core.messages import Delays
+from urlshot.core.settings import EgressSettings, OutgoingSettings
 
 
 class Some(EgressSettings):

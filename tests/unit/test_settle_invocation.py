@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.settle.invocation import Invocation, read
-from urlshot.errors import CODES, Broken, UrlshotError
-from urlshot.jobs import RenderAnswer, RenderJob, Report, Slot
+from urlshot.core.errors import CODES, Broken, UrlshotError
+from urlshot.core.render_contract import RenderAnswer, RenderJob, Report, Slot
 
 JOB = RenderJob(
     id="a" * 40,

@@ -12,8 +12,8 @@ import pytest
 from functions.api import site
 from functions.api.http import Answer, Call
 from functions.render.verdict import TEXTS
-from urlshot.errors import Rejected
-from urlshot.options import Options, parse_options
+from urlshot.core.errors import Rejected
+from urlshot.core.options import Options, parse_options
 
 BASE = "https://host/prod"
 STORAGE = "https://bucket.s3.eu-west-1.amazonaws.com"

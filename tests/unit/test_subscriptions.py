@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from urlshot.subscriptions import Subscriber, Subscription, prefix
+from urlshot.core.subscriptions import Subscriber, Subscription, prefix
 
 ID = "0caaf24ab1a0c33440c06afe99df986365b0781f"
 ANNA = Subscriber(kind="callback", address="https://anna.example/hook")

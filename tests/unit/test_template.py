@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from functions.api.app import ROUTES
-from functions.api.jobs import BATCH_SECONDS
-from functions.api.parts import ApiSettings
+from functions.api.dependencies import ApiSettings
+from functions.api.job_calls import BATCH_SECONDS
 from functions.api.waiting import SLOT_LEASE, WAIT_SECONDS
 from functions.callback.app import SIDE_BY_SIDE, CallbackSettings
 from functions.callback.post import ATTEMPT_SECONDS, DROP_SECONDS
@@ -33,11 +33,11 @@ from infra.local.template import Template, TemplateError
 from infra.local.wiring import read_wiring
 from tests.contract import Answer, Contract, Request
 from tests.unit.stacks import stack
-from urlshot import events, lease, messages, records
-from urlshot.broker import PUBLISH_SECONDS
-from urlshot.errors import CODES
-from urlshot.lease import lease_seconds
-from urlshot.settings import Settings
+from urlshot.adapters.broker import PUBLISH_SECONDS
+from urlshot.core import events, lease, messages, records
+from urlshot.core.errors import CODES
+from urlshot.core.lease import lease_seconds
+from urlshot.core.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
 ADDRESSES = LocalAddresses(aws="http://127.0.0.1:1", amqp="amqp://127.0.0.1:2", console="http://127.0.0.1:3")

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from functions.topology.description import Call, Users, Wanted, describe
-from urlshot.lease import lease_seconds
-from urlshot.messages import DEAD, EXCHANGE, QUEUE, QUEUE_BULK, QUEUES, RETURNED, START, START_BULK, delay_queue
-from urlshot.secrets import Credentials
+from urlshot.adapters.secrets import Credentials
+from urlshot.core.lease import lease_seconds
+from urlshot.core.messages import DEAD, EXCHANGE, QUEUE, QUEUE_BULK, QUEUES, RETURNED, START, START_BULK, delay_queue
 
 PROJECT = Path(__file__).resolve().parents[2]
 USERS = Users(

@@ -15,10 +15,10 @@ from infra.local.settings import PROJECT
 from tests.deployment.roles import role_of, statements
 from tests.deployment.whole import NO_VALUE, Deployment, Resource, deployment
 from tests.unit.test_template import SETTINGS
-from urlshot import events
-from urlshot.bus import Bus
-from urlshot.messages import QUEUES, RETURNED
-from urlshot.records import Record
+from urlshot.adapters.bus import Bus
+from urlshot.core import events
+from urlshot.core.messages import QUEUES, RETURNED
+from urlshot.core.records import Record
 
 FUNCTIONS = sorted(SETTINGS)
 

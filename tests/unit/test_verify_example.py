@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.e2e.examples.verify import verified
-from urlshot.webhooks import WebhookKeys
+from urlshot.core.webhooks import WebhookKeys
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 KEYS = WebhookKeys(lambda: "new, old")

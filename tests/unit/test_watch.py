@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from functions.watch.age import MOST, History, Mark, oldest
 from functions.watch.queues import Queue, kind
-from urlshot.messages import DEAD, QUEUE, QUEUE_BULK, delay_queue
+from urlshot.core.messages import DEAD, QUEUE, QUEUE_BULK, delay_queue
 
 
 def queue(ready: int, gone: int, unacked: int = 0) -> Queue:

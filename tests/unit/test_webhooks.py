@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.hooks import Post
-from urlshot.errors import Broken
-from urlshot.webhooks import WebhookKeys
+from urlshot.core.errors import Broken
+from urlshot.core.webhooks import WebhookKeys
 
 KEYS = WebhookKeys(lambda: "current")
 
@@ -75,5 +75,7 @@ def test_empty_secret_is_an_error(text: str) -> None:
 
 
 def test_api_and_dispatch_start_without_the_library_for_signatures() -> None:
-    script = "import functions.api.app, functions.dispatch.app, urlshot.webhooks, sys; sys.exit('nacl' in sys.modules)"
+    script = (
+        "import functions.api.app, functions.dispatch.app, urlshot.core.webhooks, sys; sys.exit('nacl' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", script], env={"PYTHONPATH": ".:layers/shared"}).returncode == 0

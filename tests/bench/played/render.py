@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from functions.render.upload import upload
-from urlshot.errors import failure
-from urlshot.jobs import RenderAnswer, RenderJob, Report
+from urlshot.core.errors import failure
+from urlshot.core.render_contract import RenderAnswer, RenderJob, Report
 
 PDF = b"%PDF-1.4\n" + b"% simulated\n" * 100 + b"%%EOF\n"
 UPLOAD_SECONDS = 30.0

@@ -23,7 +23,7 @@ from pypdf import PdfReader
 from functions.render.renderer import Renderer
 from functions.render.settings import RenderSettings
 from playwright_aws_lambda import Layer
-from urlshot.jobs import RenderAnswer, RenderJob
+from urlshot.core.render_contract import RenderAnswer, RenderJob
 
 ROOT = Path(__file__).parents[3]
 SECONDS = 50.0
@@ -170,7 +170,7 @@ def _bench(layer: Layer, allow: set[tuple[str, int]]) -> Bench:
 
 
 def _Opened(allow: set[tuple[str, int]]) -> Any:  # noqa: N802 - it stands for a class
-    from urlshot.egress import Egress
+    from urlshot.core.egress import Egress
 
     egress = Egress()
     object.__setattr__(egress, "opened", allow)

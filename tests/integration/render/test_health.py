@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.render import browser as rules
+from functions.render.browser import browser as rules
 from infra.local.processes import become_subreaper
 from playwright_aws_lambda import Layer
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from urlshot.jobs import RenderAnswer
+from urlshot.core.render_contract import RenderAnswer
 
 from .conftest import GRACE, Bench, Site, read_pdf, text_of
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pypdf import PdfWriter
 
-from urlshot.jobs import RenderAnswer, Report
+from urlshot.core.render_contract import RenderAnswer, Report
 
 from .conftest import GRACE, Bench, Site, text_of
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from functions.render import witness
+from functions.render.page import witness
 
 from .conftest import SECONDS, Bench, Site, text_of
 

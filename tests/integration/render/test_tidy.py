@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from functions.render import consent
-from urlshot.jobs import RenderAnswer, Tidied
+from functions.render.page import consent
+from urlshot.core.render_contract import RenderAnswer, Tidied
 
 from .conftest import Bench, Site, read_pdf, text_of
 

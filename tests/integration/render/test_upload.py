@@ -15,8 +15,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from functions.render.upload import upload
-from urlshot.errors import Broken, UrlshotError
-from urlshot.jobs import Upload
+from urlshot.core.errors import Broken, UrlshotError
+from urlshot.core.render_contract import Upload
 
 from .conftest import Bench, Site
 

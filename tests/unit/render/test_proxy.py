@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from functions.render.ledger import Ledger
-from functions.render.proxy import EgressProxy
-from urlshot.egress import Egress
-from urlshot.jobs import Limits
+from functions.render.network.ledger import Ledger
+from functions.render.network.proxy import EgressProxy
+from urlshot.core.egress import Egress
+from urlshot.core.render_contract import Limits
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.render.responses import Response, ResponseReader
-from functions.render.wire import MAX_HEAD, BadMessage
+from functions.render.network.responses import Response, ResponseReader
+from functions.render.network.wire import MAX_HEAD, BadMessage
 
 CLOSE = b"Connection: close\r\n\r\n"
 

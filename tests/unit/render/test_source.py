@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.render.compressed import Body
-from functions.render.source import breaks_off, holds_closed_roots
+from functions.render.network.compressed import Body
+from functions.render.page.source import breaks_off, holds_closed_roots
 
 TEXT = random.Random(4).randbytes(3000) + b"text that is repeated " * 400
 

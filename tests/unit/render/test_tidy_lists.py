@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from functions.render.blocking import HostList
-from functions.render.lists import TidyLists
+from functions.render.page.blocking import HostList
+from functions.render.page.tidy_lists import TidyLists
 
 
 @pytest.mark.parametrize(

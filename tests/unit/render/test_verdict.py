@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from pypdf import PdfWriter
 
-from functions.render.document import page_count_of_any
-from functions.render.ink import Ink, ink
-from functions.render.look import read
+from functions.render.page.look import read
+from functions.render.pdf.document import page_count_of_any
+from functions.render.pdf.ink import Ink, ink
 from functions.render.verdict import TEXTS, Seen, judge
-from urlshot.jobs import MAX_REPORT, MOST, Hop, Report, Trouble, Wait, Warned
+from urlshot.core.render_contract import MAX_REPORT, MOST, Hop, Report, Trouble, Wait, Warned
 
 TABLE = Path(__file__).parents[3] / "docs" / "rendering.md"
 

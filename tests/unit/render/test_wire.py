@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.render.wire import MAX_HEAD, BadMessage, parse_request
+from functions.render.network.wire import MAX_HEAD, BadMessage, parse_request
 
 
 def head(*lines: str) -> bytes:

@@ -1,0 +1,1 @@
+"""Chromium between jobs, and what it may see of this process."""

@@ -1,0 +1,1 @@
+"""Everything that the browser sends and receives goes through here."""

@@ -1,0 +1,69 @@
+"""What one job did on the network, what of it failed, and the limits that end it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from urlshot.core.render_contract import MOST, Limits
+from urlshot.network.dial import Failure
+
+Endpoint = tuple[str, int]
+"""Host as the browser spelled it, and port."""
+
+
+class Ledger:
+    """The account of one job's connections.
+
+    Chromium sees only that its proxy said no; the cause that the caller is told stands here.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.received = 0
+        self.sent = 0
+        self.connections = 0
+        self.refused = 0
+        self.failures: dict[Endpoint, Failure] = {}
+        self.cut: set[str] = set()
+        """URLs, on plain http, whose compressed bodies broke off."""
+        self.exceeded: asyncio.Future[Failure] = asyncio.get_running_loop().create_future()
+        """Done as soon as the job has used more than its limits allow."""
+
+    def connection(self) -> bool:
+        """Counts a connection that the browser wants; False when it is one too many."""
+        self.connections += 1
+        if self.connections > self._limits.connections:
+            self._exceed(f"The page opened more than {self._limits.connections} connections.")
+        return not self.exceeded.done()
+
+    def moved(self, *, received: int = 0, sent: int = 0) -> bool:
+        """Counts bytes from and to the network; False when they are too many."""
+        self.received += received
+        self.sent += sent
+        if self.received + self.sent > self._limits.page_bytes:
+            self._exceed(f"The page loads more than {self._limits.page_bytes:,} bytes.")
+        return not self.exceeded.done()
+
+    def failed(self, endpoint: Endpoint, failure: Failure) -> None:
+        """Notes that an endpoint could not be reached."""
+        self.failures[endpoint] = failure
+        if failure.code == "blocked_target":
+            self.refused += 1
+
+    def broke_off(self, url: str) -> None:
+        """Notes that a compressed body was not whole."""
+        if len(self.cut) < MOST:
+            self.cut.add(url)
+
+    def summary(self) -> dict[str, int]:
+        """The report's `network`: bytes, and numbers of connections."""
+        return {
+            "received": self.received,
+            "sent": self.sent,
+            "connections": self.connections,
+            "refused": self.refused,
+        }
+
+    def _exceed(self, reason: str) -> None:
+        if not self.exceeded.done():
+            self.exceeded.set_result(Failure("too_large", reason))

@@ -1,0 +1,190 @@
+"""The documents of a page as they come in: a PDF is taken as it is, and a private job's headers go to one origin only.
+
+It stands in the browser's own network stack (DevTools' Fetch domain), so a PDF is read from the very response that the
+browser got, with its cookies and through the egress proxy, and nothing is asked for twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import re
+from collections.abc import Coroutine
+from typing import Any
+
+from playwright.async_api import CDPSession, Error, Page
+
+from functions.render.page.witness import origin
+from urlshot.core.errors import UrlshotError, failure
+from urlshot.core.private import Private
+
+_CHUNK = 1 << 20
+_MAGIC_WITHIN = 1024
+"""Bytes within which readers look for a PDF's header (ISO 32000-1, annex H.3.4.1)."""
+_TAIL = 4096
+"""Bytes at the end within which a whole PDF says where its cross-references are; some files have rubbish after it."""
+_SHOWN = ("text/", "image/", "audio/", "video/", "multipart/")
+"""Beginnings of the types that Chromium shows or plays; all others it downloads, but for those that follow."""
+_SHOWN_TOO = re.compile(r"|application/(?:.*[+])?(?:xml|json|(?:java|ecma)script)", re.IGNORECASE)
+_IS_PDF_AS_TEXT = """() => {
+  const first = document.body?.firstChild;
+  const shown = document.contentType === "text/plain" || (first?.nodeType === Node.TEXT_NODE && !document.doctype);
+  return shown && Boolean(first?.textContent.trimStart().startsWith("%PDF-"));
+}"""
+
+
+class Gate:
+    """Looks at each document's response, and at each request if there are headers to add."""
+
+    def __init__(self, page: Page, url: str, private: Private, pdf_bytes: int) -> None:
+        """What is `private` is for the origin of `url`; a PDF of more than `pdf_bytes` is refused."""
+        self._page = page
+        self._origin = origin(url)
+        self._headers = {name: value.get_secret_value() for name, value in private.headers.items()}
+        self._auth = private.basic_auth
+        self._asked: set[str] = set()
+        self._most = pdf_bytes
+        self._session: CDPSession | None = None
+        self.frame = ""
+        """The main frame's id, once it is open."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.pdf: bytes | None = None
+        """The PDF that the URL served, and the status that it came with."""
+        self.status = 0
+        self.error: UrlshotError | None = None
+        self.has_passed_text = False
+        """The document came as text or without a type, and could be a PDF all the same."""
+        self._takes_all = False
+        self.served: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when the URL, or a script of its page's, led to something that is no page."""
+
+    async def open(self) -> CDPSession:
+        """Takes its place; returns the session, which others may use as well."""
+        session = self._session = await self._page.context.new_cdp_session(self._page)
+        self.frame = (await session.send("Page.getFrameTree"))["frameTree"]["frame"]["id"]
+        session.on("Fetch.requestPaused", self._paused)
+        patterns = [{"urlPattern": "*", "resourceType": "Document", "requestStage": "Response"}]
+        session.on("Fetch.authRequired", self._asked_for_password)
+        if self._headers or self._auth is not None:
+            patterns.append({"urlPattern": "*", "requestStage": "Request"})
+        await session.send("Fetch.enable", {"patterns": patterns, "handleAuthRequests": self._auth is not None})
+        return session
+
+    async def looks_again(self) -> bool:
+        """Whether the page may be a PDF that came as text or without a type; if so, the next document is looked into.
+
+        Chromium shows such a PDF as text, or downloads it.
+        """
+        self._takes_all = self.has_passed_text and (
+            self._page.url == "about:blank" or bool(await self._page.evaluate(_IS_PDF_AS_TEXT))
+        )
+        return self._takes_all
+
+    async def finish(self) -> None:
+        """Waits until a PDF that has begun is here, or has failed."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    def close(self) -> None:
+        """Drops what is under way; the page is going."""
+        for task in self._tasks:
+            task.cancel()
+
+    def _paused(self, event: dict[str, Any]) -> None:
+        self._start(self._handle(event))
+
+    def _asked_for_password(self, event: dict[str, Any]) -> None:
+        self._start(self._answer(event))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _handle(self, event: dict[str, Any]) -> None:
+        with contextlib.suppress(Error):  # the page may have gone meanwhile, and its requests with it
+            if "responseStatusCode" not in event and "responseErrorReason" not in event:
+                await self._request(event)
+            elif event.get("frameId") == self.frame and self._is_taken(event):
+                await self._take(event)
+            else:
+                await self._send("Fetch.continueResponse", event)
+
+    async def _answer(self, event: dict[str, Any]) -> None:
+        """Gives user name and password to the URL's own origin, once per request."""
+        challenge, request = event["authChallenge"], event["requestId"]
+        answer: dict[str, str] = {"response": "CancelAuth"}
+        ours = challenge.get("source") == "Server" and origin(challenge["origin"]) == self._origin
+        if self._auth is not None and ours and request not in self._asked:
+            self._asked.add(request)
+            password = self._auth.password.get_secret_value()
+            answer = {"response": "ProvideCredentials", "username": self._auth.username, "password": password}
+        with contextlib.suppress(Error):
+            await self._send("Fetch.continueWithAuth", event, authChallengeResponse=answer)
+
+    async def _request(self, event: dict[str, Any]) -> None:
+        """Adds the headers, or takes them away again where a redirect leads elsewhere."""
+        request = event["request"]
+        before: dict[str, str] = request["headers"]
+        if origin(request["url"]) == self._origin:
+            after = {name: value for name, value in before.items() if name.lower() not in self._headers} | self._headers
+        else:
+            after = {name: value for name, value in before.items() if self._headers.get(name.lower()) != value}
+        if after != before:
+            headers = [{"name": name, "value": value} for name, value in after.items()]
+            await self._send("Fetch.continueRequest", event, headers=headers)
+            return
+        await self._send("Fetch.continueRequest", event)
+
+    def _is_taken(self, event: dict[str, Any]) -> bool:
+        """Whether a document's response is looked into, for it may be a PDF: its first bytes decide, not its type."""
+        if not 200 <= event.get("responseStatusCode", 0) < 300:
+            return False
+        headers = {header["name"].lower(): header["value"] for header in event.get("responseHeaders", [])}
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if self._takes_all or _is_download(headers, kind):
+            return True
+        self.has_passed_text = kind in {"", "text/plain", "text/html"}
+        return False
+
+    async def _take(self, event: dict[str, Any]) -> None:
+        """Reads the response, and ends it: the browser shows neither a PDF nor a download.
+
+        A URL that leads to a download that is no PDF is an error.
+        """
+        stream = (await self._send("Fetch.takeResponseBodyAsStream", event))["stream"]
+        data = bytearray()
+        while True:
+            part = await self._sent("IO.read", {"handle": stream, "size": _CHUNK})
+            data += base64.b64decode(part["data"]) if part.get("base64Encoded") else part["data"].encode("latin-1")
+            if len(data) >= _MAGIC_WITHIN or part["eof"]:
+                if b"%PDF-" not in data[:_MAGIC_WITHIN]:
+                    if self._page.url != "about:blank":  # a page that starts a download stays, and is printed
+                        await self._send("Fetch.failRequest", event, errorReason="Aborted")
+                        return
+                    self.error = failure("unsupported_content", "The URL leads to a download that is no PDF.")
+                elif len(data) > self._most:
+                    self.error = failure("too_large", f"The PDF has more than {self._most:,} bytes.")
+            if self.error is not None or part["eof"]:
+                break
+        if self.error is None and b"startxref" not in data[-_TAIL:]:
+            self.error = failure("unsupported_content", "The PDF that the URL leads to is not whole.")
+        if self.error is None:
+            self.pdf, self.status = bytes(data), event["responseStatusCode"]
+        if not self.served.done():
+            self.served.set_result(None)
+        await self._send("Fetch.failRequest", event, errorReason="Aborted")
+
+    async def _send(self, method: str, event: dict[str, Any], **extra: Any) -> dict[str, Any]:
+        return await self._sent(method, {"requestId": event["requestId"], **extra})
+
+    async def _sent(self, method: str, values: dict[str, Any]) -> dict[str, Any]:
+        assert self._session is not None  # noqa: S101 - events come from an open session only
+        return await self._session.send(method, values) or {}
+
+
+def _is_download(headers: dict[str, str], kind: str) -> bool:
+    """Whether Chromium shows no page of such a response."""
+    disposition = headers.get("content-disposition", "").partition(";")[0].strip().lower()
+    return disposition == "attachment" or not (kind.startswith(_SHOWN) or _SHOWN_TOO.fullmatch(kind))

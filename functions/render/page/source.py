@@ -1,0 +1,150 @@
+"""What the source of a document says that the browser does not: that it breaks off, or holds closed shadow roots."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from playwright.async_api import CDPSession, Error, Page, Response
+
+from functions.render.page.rest import FRAMES
+
+MOST = 2_000_000
+"""Bytes of a document that are looked at."""
+
+SECONDS = 2.0
+"""Longest wait for a document's source."""
+_SHORT = 50_000
+_ROOTS = 1000
+_REMEMBER = """function () {
+  const watch = window[Symbol.for("urlshot")], roots = watch?.roots;
+  if (!roots || this.host.ownerDocument !== document) return;
+  for (let at = 0; at < roots.next; at++) if (roots[at]?.deref() === this) return;
+  roots[roots.next++] = new WeakRef(this);
+  roots.size++;
+  watch.walked = 0;
+}"""
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_ENDED = re.compile(rb"</(?:body|html)[\s>]", re.IGNORECASE)
+_CLOSED = re.compile(rb"<template\s[^>]{0,300}shadowrootmode\s*=\s*[\"']?closed", re.IGNORECASE)
+_TAG = re.compile(rb"<(?:!--|(/?)([A-Za-z][^\s/>]*)|[!?])")
+_REST = re.compile(rb"(?:[^>\"']+|\"[^\"]*\"|'[^']*')*+>")
+"""A tag from its name on."""
+_LONG = 1000
+"""Bytes within which a tag's quotes are heeded: a longer tag ends with its first `>`, so that the work is bounded."""
+_RAW = {b"script", b"style", b"textarea", b"title", b"xmp", b"iframe", b"noembed", b"noframes", b"noscript"}
+"""Elements whose content is no markup (HTML, section 13.2.5)."""
+_BLOCKS = {
+    b"article", b"aside", b"center", b"details", b"div", b"fieldset", b"figure", b"footer", b"form", b"header", b"main",
+    b"nav", b"section", b"table", b"ul", b"ol",
+}  # fmt: skip
+"""Elements whose end tags may not be left out."""
+_DEEP = 100
+"""Blocks within blocks up to which they are followed."""
+_TAGS = 50_000
+"""Tags after which a document is not looked at any further."""
+_OPEN = 2
+"""So many of them are open where a document breaks off; a careless author leaves one open."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the source of a document says."""
+
+    breaks_off: bool = False
+    closed_roots: bool = False
+
+
+async def read(response: Response | None) -> Source:
+    """What is known of the source of a document that the browser has read to its end."""
+    if response is None or "html" not in response.headers.get("content-type", "text/html").lower():
+        return Source()
+    if len(response.headers.get("content-length", "")) > len(str(MOST)):
+        return Source()
+    try:
+        async with asyncio.timeout(SECONDS):
+            source = await response.body()
+    except (Error, TimeoutError):
+        return Source()
+    # Beside the event loop, because a page can make it as long as it likes.
+    return await asyncio.to_thread(_examine, source) if len(source) > _SHORT else _examine(source)
+
+
+def _examine(source: bytes) -> Source:
+    if len(source) > MOST:
+        return Source()
+    return Source(breaks_off=breaks_off(source), closed_roots=holds_closed_roots(source))
+
+
+async def reach_closed_roots(page: Page, session: CDPSession) -> None:
+    """Tells the watch (watch.js) of every document of the closed shadow roots that it declares."""
+    await _reach(session)
+    for frame in page.frames[1 : FRAMES + 1]:
+        try:
+            own = await page.context.new_cdp_session(frame)
+        except Error:  # it shares the page's process, so it has been reached
+            continue
+        with contextlib.suppress(Error):
+            await _reach(own)
+            await own.detach()
+
+
+async def _reach(session: CDPSession) -> None:
+    nodes = [(await session.send("DOM.getDocument", {"depth": -1, "pierce": True}))["root"]]
+    found: list[dict[str, Any]] = []
+    while nodes and len(found) < _ROOTS:
+        node = nodes.pop()
+        roots = node.get("shadowRoots", [])
+        found += [root for root in roots if root.get("shadowRootType") == "closed"]
+        nodes += [*node.get("children", []), *roots, *([node["contentDocument"]] if "contentDocument" in node else [])]
+    for root in found:
+        held = await session.send("DOM.resolveNode", {"backendNodeId": root["backendNodeId"]})
+        call = {"objectId": held["object"]["objectId"], "functionDeclaration": _REMEMBER}
+        await session.send("Runtime.callFunctionOn", call)
+    await session.send("DOM.disable")
+
+
+def holds_closed_roots(source: bytes) -> bool:
+    """Whether a document declares shadow roots that scripts cannot reach."""
+    return _CLOSED.search(source) is not None
+
+
+def breaks_off(source: bytes) -> bool:
+    """Whether an HTML document ends in the middle: within a tag, a comment or a script, or within several blocks.
+
+    A document with an end tag of `body` or `html` is whole, and so is one that leaves those out, as it may, and has
+    closed what it has opened. What breaks off between two paragraphs looks like that, too: it is not noticed.
+    """
+    if source.startswith(_UTF_16) or _ENDED.search(source):
+        return False
+    blocks: list[bytes] = []
+    at = 0
+    for _ in range(_TAGS):
+        found = _TAG.search(source, at)
+        if found is None:
+            return len(blocks) >= _OPEN
+        name = (found[2] or b"").lower()
+        if found[0] == b"<!--":
+            end = source.find(b"-->", found.end() - 2)
+            if end < 0:
+                return True
+            at = end + 3
+            continue
+        rest = _REST.match(source, found.end(), found.end() + _LONG)
+        at = rest.end() if rest is not None else source.find(b">", found.end()) + 1
+        if not at:
+            return bool(name)
+        if not found[1] and name in _RAW:
+            ended = re.compile(rb"</" + name + rb"[\s/>]", re.IGNORECASE).search(source, at)
+            if ended is None:
+                return name in {b"script", b"style"}  # of the others it is left out now and then
+            at = ended.start()
+        elif name in _BLOCKS:
+            if not found[1] and len(blocks) < _DEEP:
+                blocks.append(name)
+            elif name in blocks:
+                del blocks[len(blocks) - 1 - blocks[::-1].index(name) :]
+    return False

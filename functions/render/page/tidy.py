@@ -1,0 +1,98 @@
+"""What a caller wants gone from a page before it is printed, and what they want added to it."""
+
+from __future__ import annotations
+
+from playwright.async_api import Page
+
+from functions.render.page.blocking import Blocker
+from functions.render.page.consent import Consent
+from functions.render.page.tidy_lists import TidyLists
+from urlshot.core.errors import Rejected
+from urlshot.core.options import Options
+from urlshot.core.render_contract import Tidied
+
+# A constructed style sheet, because a page's Content-Security-Policy would forbid a <style> element, and because it
+# comes after all sheets of the page. Elements that are there already get an inline style besides: nothing of the
+# page's can win over that. Done once per document, however often it is asked for; the mark is lost with the document.
+_DRESS = """([css, hide, gaps]) => {
+  for (const selector of hide) {
+    try { document.createDocumentFragment().querySelector(selector); } catch { return selector; }
+  }
+  const mark = Symbol.for("urlshot.dressed");
+  if (!document[mark]) {
+    Object.defineProperty(document, mark, { value: true });
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(css);
+    for (const selector of hide) {
+      // Not as text: `a[b` is a whole selector by itself, and would swallow the rest of the rule.
+      const at = sheet.insertRule("x { display: none !important }", sheet.cssRules.length);
+      sheet.cssRules[at].selectorText = selector;
+    }
+    document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
+  }
+  for (const selector of hide) {
+    for (const found of document.querySelectorAll(selector)) found.style?.setProperty("display", "none", "important");
+  }
+  const empty = new Set(gaps);
+  for (const found of gaps.length ? document.querySelectorAll("iframe, img, object, embed, video") : []) {
+    if (empty.has(found.currentSrc || found.src || found.data)) found.style.setProperty("display", "none", "important");
+  }
+  return null;
+}"""
+
+
+class Tidy:
+    """The tidying of one page. Costs nothing where no option asks for it."""
+
+    def __init__(self, page: Page, options: Options, lists: TidyLists) -> None:
+        self._page = page
+        self._options = options
+        self.blocker = Blocker(page, options.block, lists.hosts) if options.block else None
+        self.consent = Consent(page, lists) if options.consent == "reject" else None
+
+    def tidied(self) -> Tidied | None:
+        """What was done, for the report; None where nothing was asked for."""
+        if self.blocker is None and self.consent is None:
+            return None
+        blocked = self.blocker.blocked if self.blocker is not None else []
+        return Tidied(
+            blocked=dict(self.blocker.counts) if self.blocker is not None else {},
+            urls=tuple(item.url.partition("?")[0][:500] for item in blocked[:20]),
+            consent=self.consent.outcome if self.consent is not None else None,
+            banner=self.consent.banner if self.consent is not None else "",
+        )
+
+    @property
+    def asked(self) -> bool:
+        """Whether there is anything to do once the page stands."""
+        return bool(self._options.css or self._options.hide or self.blocker or self.consent)
+
+    def kept_away(self) -> list[str]:
+        """URLs that `block` forbade."""
+        return self.blocker.urls() if self.blocker is not None else []
+
+    async def prepare(self) -> None:
+        """Before the page is opened."""
+        if self.blocker is not None:
+            await self.blocker.start()
+        if self.consent is not None:
+            await self.consent.start()
+
+    async def dress(self) -> None:
+        """Waits for the cookie banner's end, adds the CSS, hides the selectors, closes the gaps that ads left.
+
+        When the document stands, and again when it is about to be printed, because it may have become another one, or
+        have grown. Takes `consent.REJECT_SECONDS` at most, both times together.
+
+        Raises:
+            Rejected: `invalid_option`, with the selector that is none.
+            Error: Playwright's, when the page goes elsewhere meanwhile.
+        """
+        if self.consent is not None:
+            await self.consent.wait()
+        gaps = self.blocker.gaps() if self.blocker is not None else []
+        if not (self._options.css or self._options.hide or gaps):
+            return
+        wrong = await self._page.evaluate(_DRESS, [self._options.css, list(self._options.hide), gaps])
+        if wrong is not None:
+            raise Rejected("invalid_option", f"hide has {wrong!r}, which is not a CSS selector.", field="options.hide")

@@ -1,0 +1,101 @@
+"""From options to paper."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playwright.async_api import Error, Page
+
+from functions.render.page.cut import fit_scale
+from functions.render.pdf.metadata import with_metadata
+from functions.render.pdf.single_page import PX, one_page
+from urlshot.core.errors import Rejected
+from urlshot.core.options import Metadata, Options, millimetres
+
+_SHORT_AND_LONG = {
+    "A0": (33.1, 46.8), "A1": (23.4, 33.1), "A2": (16.54, 23.4), "A3": (11.7, 16.54), "A4": (8.27, 11.7),
+    "A5": (5.83, 8.27), "A6": (4.13, 5.83), "Letter": (8.5, 11), "Legal": (8.5, 14), "Tabloid": (11, 17),
+    "Ledger": (17, 11),
+}  # fmt: skip
+"""Width and height in inches, as Playwright has them."""
+
+_NONE = "<span></span>"
+_PAGE_NUMBERS = (
+    '<div style="width:100%;text-align:center;font:8pt sans-serif">'
+    '<span class="pageNumber"></span> / <span class="totalPages"></span></div>'
+)
+
+
+async def fitted(page: Page, options: Options) -> Options:
+    """The options with the scale at which the page's widest content fits the paper, where that is asked for."""
+    if options.fit != "width":
+        return options
+    scale = await fit_scale(page, window_of(options), options.scale)
+    return options.model_copy(update={"scale": scale})
+
+
+async def print_page(page: Page, options: Options, title: str) -> bytes:
+    """Prints a page, whose title is the PDF's where the options have none.
+
+    Raises:
+        Rejected: `invalid_option`: an option does not fit this page. Playwright's own errors are let through.
+    """
+    if options.media == "screen" or options.single_page:
+        await page.emulate_media(media=options.media)
+    try:
+        if options.single_page:
+            pdf = await one_page(page, options, width_of(options), window_of(options), arguments(options))
+        else:
+            pdf = await page.pdf(**arguments(options))
+    except Error as error:
+        if "age range" in error.message:
+            raise Rejected(
+                "invalid_option", f"page_ranges {options.page_ranges!r} names pages that the PDF does not have."
+            ) from error
+        if "content area" in error.message or "print parameters" in error.message:
+            raise Rejected("invalid_option", "margin and scale leave no room on the paper.") from error
+        raise
+    return pdf if options.metadata == Metadata() else with_metadata(pdf, options.metadata, title)
+
+
+def arguments(options: Options) -> dict[str, Any]:
+    """Arguments of Playwright's `page.pdf`."""
+    paper = {"width": options.width, "height": options.height} if options.height else {"format": options.format}
+    found: dict[str, Any] = {
+        **paper,
+        "landscape": options.landscape,
+        "margin": options.margin.model_dump(),
+        "print_background": options.background,
+        "scale": options.scale,
+        "page_ranges": options.page_ranges,
+        "prefer_css_page_size": options.css_page_size,
+        "tagged": options.tagged,
+        "outline": options.outline,
+    }
+    footer = _PAGE_NUMBERS if options.page_numbers else options.footer_template
+    if footer or options.header_template:
+        # An empty one would be Chromium's own, with date and title.
+        found |= {
+            "display_header_footer": True,
+            "header_template": options.header_template or _NONE,
+            "footer_template": footer or _NONE,
+        }
+    return found
+
+
+def width_of(options: Options) -> float:
+    """Width of the paper, in millimetres."""
+    sides = [side * 25.4 for side in _SHORT_AND_LONG[options.format]]
+    return millimetres(options.width) if options.width else sides[options.landscape]
+
+
+def window_of(options: Options) -> int:
+    """Width of a window that is as wide as the content of the sheet, in CSS pixels.
+
+    Raises:
+        Rejected: `invalid_option`: there is none between the margins.
+    """
+    across = width_of(options) - millimetres(options.margin.left) - millimetres(options.margin.right)
+    if across <= 0:
+        raise Rejected("invalid_option", "margin and scale leave no room on the paper.")
+    return max(1, round(across / PX / options.scale))

@@ -1,0 +1,64 @@
+"""One page as high as the content."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import Any
+
+from playwright.async_api import Error, Page
+
+from functions.render.page.scripts import script
+from functions.render.pdf.document import page_count
+from urlshot.core.options import MAX_SIDE_MM, MIN_SIDE_MM, Options, millimetres
+
+PX = 25.4 / 96
+"""Millimetres of a CSS pixel."""
+_TRIES = 3
+_SPARE_MM = 0.5
+
+
+async def one_page(page: Page, options: Options, width: float, window: int, arguments: dict[str, Any]) -> bytes:
+    """Prints a page on one sheet of `width` millimetres, with the other arguments of Playwright's `page.pdf`.
+
+    The content is measured with the print media at `window` CSS pixels, the sheet's own width, and the
+    sheet made higher where that was not enough. Playwright's own errors are let through.
+    """
+    margin = options.margin
+    margins = " ".join((margin.top, margin.right, margin.bottom, margin.left))
+    around = millimetres(margin.top) + millimetres(margin.bottom)
+    with contextlib.suppress(Error):  # a page that has changed its own objects keeps its breaks
+        await page.evaluate(script("sheet"), [width, MAX_SIDE_MM, margins])
+    content = await _measure(page, window, options.viewport.height) * PX * options.scale
+    found = {**arguments, "landscape": False, "prefer_css_page_size": True}
+    found.pop("format", None)
+    pdf, spare = b"", _SPARE_MM
+    for _ in range(_TRIES):
+        height = min(MAX_SIDE_MM, max(MIN_SIDE_MM, content + around + spare))
+        with contextlib.suppress(Error):
+            await page.evaluate(script("sheet"), [f"{width:.2f}", f"{height:.2f}", margins])
+        pdf = await page.pdf(**{**found, "width": f"{width:.2f}mm", "height": f"{height:.2f}mm"})
+        if page_count(pdf) == 1 or height >= MAX_SIDE_MM:
+            break
+        spare = spare * 4 + content * 0.05
+    return pdf
+
+
+async def _measure(page: Page, width: int, height: int) -> float:
+    """Height of the content, in pixels, that the sheet's own height does not change.
+
+    On paper `vh` is a part of the sheet's height, so a block of 100vh would always be as high as the sheet that is to
+    be fitted to it. Where such lengths matter, they are fixed at what they are in a window of `height` pixels.
+    """
+    await page.set_viewport_size({"width": width, "height": height})
+    content = float(await page.evaluate(script("height")))
+    sheet = {"width": width, "height": max(height, math.ceil(content))}
+    if sheet["height"] == height:
+        sheet["height"] += 400
+    with contextlib.suppress(Error):
+        await page.evaluate(script("lengths"), True)
+        await page.set_viewport_size(sheet)  # type: ignore[arg-type] # a TypedDict of the same keys
+        if abs(float(await page.evaluate(script("height"))) - content) > 1:
+            await page.evaluate(script("lengths"), False)
+    await page.set_viewport_size({"width": width, "height": height})
+    return float(await page.evaluate(script("height")))

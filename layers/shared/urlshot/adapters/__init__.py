@@ -1,0 +1,1 @@
+"""One module for each vendor's service that the functions talk to."""

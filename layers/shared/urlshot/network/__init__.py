@@ -1,0 +1,1 @@
+"""Connections to strangers' servers, under the egress rules."""
