@@ -15,11 +15,11 @@ from functions.render.browser.browser import Browser
 from functions.render.browser.context import context_of
 from functions.render.budget import Budget
 from functions.render.network.ledger import Ledger
-from functions.render.page.look import as_picture
 from functions.render.page.tidy import Tidy
+from functions.render.page.tidy_lists import TidyLists
 from functions.render.page.witness import Witness
 from functions.render.pdf.document import NotPdf, page_count, page_count_of_any
-from functions.render.pdf.ink import ink
+from functions.render.pdf.ink import as_picture, ink
 from functions.render.upload import upload
 from functions.render.verdict import judge
 from functions.render.visit import Printed, Visit, ended
@@ -35,10 +35,11 @@ INLINE_BYTES = 4_500_000
 class Jobs:
     """Does jobs one after another, with one browser."""
 
-    def __init__(self, browser: Browser, egress: Egress, logger: Logger, megabytes: int = 0) -> None:
-        """`megabytes` is the function's memory, by which the cost of a job is estimated."""
+    def __init__(self, browser: Browser, lists: TidyLists, egress: Egress, logger: Logger, megabytes: int) -> None:
+        """`megabytes` is the function's memory, by which the cost of a job is estimated; 0 where it is not known."""
         self._megabytes = megabytes
         self._browser = browser
+        self._lists = lists
         self._egress = egress
         self._logger = logger
         self._cold = True
@@ -127,7 +128,7 @@ class Jobs:
                     page = await asyncio.wait_for(self._browser.take(ledger, context_of(job)), budget.for_page())
                 except TimeoutError:
                     raise Transient("timeout", "The browser was not ready in time.") from None
-            visit = Visit(page, job, ledger, budget, Tidy(page, job.options, self._browser.lists), self._egress)
+            visit = Visit(page, job, ledger, budget, Tidy(page, job.options, self._lists), self._egress)
             try:
                 printed = await self._first(visit, ledger, budget)
             except Rejected:

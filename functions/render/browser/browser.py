@@ -12,7 +12,6 @@ from playwright.async_api import Error, Page
 
 from functions.render.network.ledger import Ledger
 from functions.render.network.proxy import EgressProxy
-from functions.render.page.tidy_lists import TidyLists
 from playwright_aws_lambda import Chromium, Layer, LayerError, launch_chromium
 from urlshot.core.egress import Egress
 from urlshot.core.errors import Broken, Rejected, Transient
@@ -42,8 +41,6 @@ class Browser:
     ) -> None:
         self._proxy = EgressProxy(egress, resolver)
         self._layer = layer
-        self.lists = TidyLists(layer.files / "tidy")
-        """What tidying a page needs; it comes with the browser."""
         self._on_death = on_death
         self._chromium: Chromium | None = None
         self._next: asyncio.Task[Page] | None = None

@@ -17,7 +17,6 @@ from playwright.async_api import CDPSession, Error, Frame, Page
 from functions.render.page.rest import FRAME_SECONDS, FRAMES
 from functions.render.page.scripts import ask_page, gone, in_turn
 from functions.render.page.witness import bare
-from functions.render.pdf.ink import Ink
 
 # Titles and traces of the well-known checks. A widget inside a real page's form (a captcha beside a comment) is none:
 # it counts only where there is little else (`_LITTLE_TEXT`). A title alone is enough where it is this peculiar.
@@ -39,8 +38,6 @@ _TRACES = {
     "script[src*='awswaf.com'], #captcha-container[data-aws]": "AWS WAF",
 }
 _LOOK = in_turn("cut", "look")
-_ORNAMENT = 20
-"""Characters of text under filters that are no loss."""
 _LITTLE_TEXT = 1200
 """Characters that a check or a login page may have around it; a page of content has more."""
 
@@ -143,13 +140,3 @@ def _elsewhere(asked: str, final: str) -> bool:
     """Whether the URL led to another page, rather than to another spelling of the same."""
     before, after = urlsplit(asked), urlsplit(final)
     return (before.hostname, before.path.rstrip("/")) != (after.hostname, after.path.rstrip("/"))
-
-
-def as_picture(look: Look, paper: Ink) -> int:
-    """Characters that are on the paper as part of a picture only: those under a filter, where they are missed there.
-
-    A few of them are an ornament and count for nothing.
-    """
-    if look.filtered < _ORNAMENT or (look.filtered < look.text * 0.1 and look.filtered < _ORNAMENT * 5):
-        return 0
-    return 0 if paper.signs > look.text - look.filtered / 2 else look.filtered

@@ -13,8 +13,13 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 
+from functions.render.page.look import Look
+
 MOST_BYTES = 32_000_000
 """Bytes of page contents that are looked at; more than 2,000 pages of text have."""
+
+_ORNAMENT = 20
+"""Characters of text under filters that are no loss."""
 
 _STREAM = re.compile(rb"<<((?:[^<>\0]|<<[^<>]*>>){0,400})>>\s?stream\r?\n")
 _SHOWN = re.compile(
@@ -60,6 +65,16 @@ def ink(pdf: bytes) -> Ink:
         if b"begincmap" not in content[:200]:
             _read(content, found)
     return found
+
+
+def as_picture(look: Look, paper: Ink) -> int:
+    """Returns how many characters are printed as part of a picture only: those under a CSS filter.
+
+    Returns 0 where they are few, as in an ornament, and where the paper has about as many characters as the page.
+    """
+    if look.filtered < _ORNAMENT or (look.filtered < look.text * 0.1 and look.filtered < _ORNAMENT * 5):
+        return 0
+    return 0 if paper.signs > look.text - look.filtered / 2 else look.filtered
 
 
 def _read(content: bytes, found: Ink) -> None:

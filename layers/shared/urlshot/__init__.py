@@ -1,8 +1,9 @@
-"""Contains the code that two or more of urlshot's functions share.
+"""Modules that two or more of urlshot's functions need.
 
-The core imports nothing of AWS, RabbitMQ or a browser: `errors`, `identity`, `options`, `private`, `egress`, `dial`,
-`records`, `messages`, `jobs`, `events`, `subscriptions`, `recipients`, `kept`, `links`, `webhooks`. Each adapter knows
-one vendor: `store`, `s3`, `slots` and `subscribers` (S3), `broker` (RabbitMQ), `bus` (EventBridge), `claims` (S3, for
-powertools' idempotency), `secrets` (Secrets Manager). `aws` makes their clients. `accept` accepts every request for a
-job, from HTTP and from AMQP.
+    lifecycle   the steps of a job that several functions take: accept, park, announce
+    adapters    S3, RabbitMQ, EventBridge, Secrets Manager, logs: a module for each service
+    network     connections to strangers' servers, under the egress rules
+    core        values and rules: identity, options, records, messages, events, errors, egress
+
+A folder imports those below it only, and `adapters` and `network` do not import each other.
 """

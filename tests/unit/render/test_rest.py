@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.render.page.look import Look, as_picture, with_frames
+from functions.render.page.look import Look, with_frames
 from functions.render.page.rest import State, read, together
 from functions.render.page.scripts import in_turn, script
 from functions.render.page.witness import may_pass
-from functions.render.pdf.ink import Ink
+from functions.render.pdf.ink import Ink, as_picture
 
 WHOLE = {
     "fonts": True, "images": 2, "playing": 1, "scripts": True, "pending": 3, "silent": 1, "still": 5.5,
