@@ -126,7 +126,7 @@ class Guarded:
         from functions.render.renderer import Renderer
         from functions.render.settings import RenderSettings
 
-        logger = Logger(service="door", stream=io.StringIO())
+        logger = Logger(service="egress", stream=io.StringIO())
         logger.setLevel(logging.CRITICAL)
         # As in the local stack, one host and port is allowed, so that pages can come from a secure origin.
         allowed = {"LOCAL_ALLOW": f"localhost:{PAGES_PORT}", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
@@ -216,7 +216,7 @@ async def naive_dial(host: str, port: int, egress: Any, resolver: Any) -> Any:
 def main(mode: str, root: str) -> None:
     isolate()
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    folder = Path(tempfile.mkdtemp(prefix="door-"))
+    folder = Path(tempfile.mkdtemp(prefix="egress-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     layers = unfolded(Path(root), folder)
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
