@@ -121,7 +121,7 @@ sam-test: sam $(HOME_DIR)/tests.stamp ## Test the built functions in Lambda's im
 	@$(BIN)/python -m pytest -m sam -v tests/sam
 
 sizes: sam ## Build for Lambda, and check that each function with its layers is within Lambda's size limit
-	@$(BIN)/python -m infra.local.sizes
+	@$(BIN)/python -m infra.local.functions.sizes
 
 bump: $(BIN)/python ## Show the newest browser and Playwright; TAKE=1 updates to them and compares the gallery
 ifeq ($(TAKE),)

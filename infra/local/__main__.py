@@ -7,15 +7,15 @@ import sys
 from collections.abc import Awaitable, Callable
 
 from infra.local.arguments import parser
-from infra.local.artefacts import MissingArtefact
+from infra.local.broker.install import ensure_installed
+from infra.local.broker.rabbitmq import BrokerError, ExistingBroker
 from infra.local.cloudformation import DeploymentError
 from infra.local.console import Console
+from infra.local.functions.artefacts import MissingArtefact
 from infra.local.pdf import JobFailed, make_pdf
-from infra.local.rabbitmq import BrokerError, ExistingBroker
-from infra.local.rabbitmq_install import ensure_installed
 from infra.local.settings import Settings
 from infra.local.stack import Stack, StackFailed
-from infra.local.template import TemplateError
+from infra.local.template.evaluator import TemplateError
 
 _IN_DOCKER = "in Docker sam local invoke ApiFunction --event tests/events/api.json --env-vars {}"
 _EXPECTED = (BrokerError, DeploymentError, JobFailed, MissingArtefact, StackFailed, TemplateError, OSError)

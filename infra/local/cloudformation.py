@@ -15,13 +15,13 @@ from typing import Any
 
 from aiohttp import web
 
-from infra.local.addresses import LocalAddresses
-from infra.local.awsclient import AwsClient
-from infra.local.bus import create_rule
-from infra.local.lambdas import Lambdas
-from infra.local.model import CustomResource, Queue, QueueRule, Rule, Secret, Wiring
-from infra.local.template import TemplateError
-from infra.local.waits import first_of
+from infra.local.aws.client import AwsClient
+from infra.local.functions.lambdas import Lambdas
+from infra.local.host.waits import first_of
+from infra.local.sources.bus import create_rule
+from infra.local.template.addresses import LocalAddresses
+from infra.local.template.evaluator import TemplateError
+from infra.local.template.model import Application, CustomResource, Queue, QueueRule, Rule, Secret
 
 _PUNCTUATION = string.punctuation  # the 32 characters that Secrets Manager counts as punctuation
 _CLASSES = {
@@ -70,19 +70,19 @@ def secret_text(secret: Secret) -> str:
 
 
 async def create_resources(
-    wiring: Wiring, secret_texts: Mapping[str, str], aws: AwsClient, senders: tuple[str, ...]
+    application: Application, secret_texts: Mapping[str, str], aws: AwsClient, senders: tuple[str, ...]
 ) -> None:
     """Everything that moto stands in for. `senders` are mail addresses that SES shall take as verified."""
-    queues = (_create_queue(aws, queue) for queue in wiring.queues if queue.dead_letters is None)
-    buses = (aws.call("events", "CreateEventBus", Name=bus) for bus in wiring.buses)
+    queues = (_create_queue(aws, queue) for queue in application.queues if queue.dead_letters is None)
+    buses = (aws.call("events", "CreateEventBus", Name=bus) for bus in application.buses)
     made = (
         aws.call("secretsmanager", "CreateSecret", Name=secret.name, SecretString=secret_texts[secret.arn])
-        for secret in wiring.secrets
+        for secret in application.secrets
     )
-    buckets = (aws.create_bucket(name) for name in wiring.buckets)
+    buckets = (aws.create_bucket(name) for name in application.buckets)
     await asyncio.gather(*queues, *buses, *made, *buckets, *(aws.verify_sender(sender) for sender in senders))
-    await asyncio.gather(*(_create_queue(aws, queue) for queue in wiring.queues if queue.dead_letters is not None))
-    rules: list[Rule | QueueRule] = [*wiring.rules, *wiring.queue_rules]
+    await asyncio.gather(*(_create_queue(aws, queue) for queue in application.queues if queue.dead_letters is not None))
+    rules: list[Rule | QueueRule] = [*application.rules, *application.queue_rules]
     await asyncio.gather(*(create_rule(aws, rule) for rule in rules))
 
 

@@ -16,10 +16,10 @@ import aiohttp
 from aiohttp import web
 
 from infra.local.console import Console
-from infra.local.ports import listen
+from infra.local.host.ports import listen
+from infra.local.host.waits import first_of
 from infra.local.settings import Settings
 from infra.local.stack import Stack, StackFailed
-from infra.local.waits import first_of
 
 DEMO = Path(__file__).parent / "demo"
 JOB_SECONDS = 240.0  # above render's own limit and one retry
@@ -40,7 +40,7 @@ class FanOut:
         self._mails = Path(stack.access.mails)
         self.done: dict[str, asyncio.Future[str]] = {
             rule.function: loop.create_future()
-            for rule in stack.wiring.rules
+            for rule in stack.application.rules
             if rule.function in stack.lambdas.functions
         }
         self._said: dict[str, str] = {}

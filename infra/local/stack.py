@@ -14,29 +14,29 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from infra.local.addresses import LocalAddresses
-from infra.local.artefacts import Endpoints, build_functions, check_layers, launch, runtime_client, variables
-from infra.local.aws_process import AwsProcess
-from infra.local.awsclient import AwsClient
-from infra.local.bus import follow_rule, follow_schedule
+from infra.local.aws.client import AwsClient
+from infra.local.aws.process import AwsProcess
+from infra.local.broker.rabbitmq import BrokerError, ExistingBroker, Rabbit, with_credentials
 from infra.local.cloudformation import CustomResources, create_resources, secret_text
 from infra.local.console import Console, LogFiles
-from infra.local.gateway import GatewayRunner, gateway_app
-from infra.local.invoke import invoke_app
-from infra.local.lambdas import Lambdas
-from infra.local.model import Wiring
-from infra.local.poller import Poller
-from infra.local.ports import listen
-from infra.local.processes import become_subreaper, end_orphans, start_warden
-from infra.local.proxy_event import ApiKey
-from infra.local.rabbitmq import BrokerError, ExistingBroker, Rabbit, with_credentials
-from infra.local.relay import Relay, bridge_address
-from infra.local.run_folder import RunFolder
+from infra.local.functions.artefacts import Endpoints, build_functions, check_layers, launch, runtime_client, variables
+from infra.local.functions.invoke_api import invoke_app
+from infra.local.functions.lambdas import Lambdas
+from infra.local.host.ports import listen
+from infra.local.host.processes import become_subreaper, end_orphans, start_warden
+from infra.local.host.relay import Relay, bridge_address
+from infra.local.host.run_folder import RunFolder
+from infra.local.host.waits import first_of
+from infra.local.http.gateway import GatewayRunner, gateway_app
+from infra.local.http.proxy_event import ApiKey
 from infra.local.settings import Access, Settings, default_parameters
-from infra.local.sqs import QueueSender, SqsPoller
-from infra.local.template import Template, TemplateError
-from infra.local.waits import first_of
-from infra.local.wiring import read_wiring
+from infra.local.sources.bus import follow_rule, follow_schedule
+from infra.local.sources.rabbitmq_mapping import Poller
+from infra.local.sources.sqs import QueueSender, SqsPoller
+from infra.local.template.addresses import LocalAddresses
+from infra.local.template.application import read_application
+from infra.local.template.evaluator import Template, TemplateError
+from infra.local.template.model import Application
 
 _CONSUMING_SECONDS = 20.0
 
@@ -53,7 +53,7 @@ class Stack:
 
     access: Access
     lambdas: Lambdas
-    wiring: Wiring
+    application: Application
     logs: LogFiles
     folder: Path
 
@@ -116,16 +116,21 @@ class Stack:
         endpoint = f"http://127.0.0.1:{api_socket.getsockname()[1]}{stage}"
         parameters.setdefault("PublicUrl", endpoint)
         template = Template(settings.project / "template.yaml", addresses, parameters)
-        self.wiring = wiring = read_wiring(template, addresses)
-        if wiring.broker is None or wiring.api is None:
+        self.application = application = read_application(template, addresses)
+        if application.broker is None or application.api is None:
             raise TemplateError("template.yaml: a broker and an API are needed")
-        texts = {secret.arn: secret_text(secret) for secret in wiring.secrets}
-        admin = json.loads(texts[wiring.broker.secret])
+        texts = {secret.arn: secret_text(secret) for secret in application.secrets}
+        admin = json.loads(texts[application.broker.secret])
         if existing is not None:
-            admin |= {wiring.broker.username_key: existing.user, wiring.broker.password_key: existing.password}
-            texts[wiring.broker.secret] = json.dumps(admin)
-        user, password = admin[wiring.broker.username_key], admin[wiring.broker.password_key]
-        check_layers(settings.layers, {layer for function in wiring.functions.values() for layer in function.layers})
+            admin |= {
+                application.broker.username_key: existing.user,
+                application.broker.password_key: existing.password,
+            }
+            texts[application.broker.secret] = json.dumps(admin)
+        user, password = admin[application.broker.username_key], admin[application.broker.password_key]
+        check_layers(
+            settings.layers, {layer for function in application.functions.values() for layer in function.layers}
+        )
 
         # The broker takes longest to start, so everything else starts beside it.
         self._exit.push_async_callback(moto.end)
@@ -142,15 +147,15 @@ class Stack:
 
         async def start_aws() -> None:
             self._parts["aws"] = await moto.start()
-            sender = wiring.parameters.get("MailFrom")
-            await create_resources(wiring, texts, aws, (str(sender),) if sender else ())
+            sender = application.parameters.get("MailFrom")
+            await create_resources(application, texts, aws, (str(sender),) if sender else ())
             console.say("S3, SQS, EventBridge, SES and Secrets Manager are up")
 
         console.say("starting RabbitMQ, the AWS stand-ins and the functions")
         broker_up = asyncio.create_task(start_broker())
         self._exit.push_async_callback(_cancelled, broker_up)
         (_, roots) = await _together(
-            start_aws(), build_functions(settings.project, wiring.functions, run.path / "functions")
+            start_aws(), build_functions(settings.project, application.functions, run.path / "functions")
         )
         self.lambdas = self._lambdas(roots, Endpoints(moto.url, invoke_url, settings.allow, settings.ca), aws)
         self._exit.push_async_callback(self.lambdas.end)
@@ -163,12 +168,14 @@ class Stack:
         warming = asyncio.create_task(self._warm())
         self._exit.push_async_callback(_cancelled, warming)
         await broker_up
-        await _together(*(custom.create(resource, invoke_url) for resource in wiring.custom_resources))
+        await _together(*(custom.create(resource, invoke_url) for resource in application.custom_resources))
         console.say("exchanges, queues and users are there")
         await self._connect(texts, moto.url, aws, broker.amqp)
         key = ApiKey("local-key", secrets.token_urlsafe(24))
-        gateway = gateway_app(wiring.api, self.lambdas, key=key, stage_in_path=settings.stage_in_path, say=console.say)
-        await self._serve(GatewayRunner(gateway, wiring.api), api_socket)
+        gateway = gateway_app(
+            application.api, self.lambdas, key=key, stage_in_path=settings.stage_in_path, say=console.say
+        )
+        await self._serve(GatewayRunner(gateway, application.api), api_socket)
         self.access = Access(
             endpoint=endpoint,
             api_key=key.value,
@@ -178,16 +185,16 @@ class Stack:
             aws_endpoint=moto.url,
             invoke_endpoint=invoke_url,
             env_vars=await self._open_to_docker(Endpoints(moto.url, invoke_url, ())) if settings.docker else "",
-            bucket=wiring.buckets[0] if wiring.buckets else "",
-            bus=wiring.buses[0] if wiring.buses else "",
-            queues=[mapping.queue for mapping in wiring.mappings],
+            bucket=application.buckets[0] if application.buckets else "",
+            bus=application.buses[0] if application.buses else "",
+            queues=[mapping.queue for mapping in application.mappings],
             mails=str(run.path / "mails"),
             logs=str(run.path / "logs"),
             pid=os.getpid(),
         )
 
     def _lambdas(self, roots: Mapping[str, Path], endpoints: Endpoints, aws: AwsClient) -> Lambdas:
-        settings, functions = self._settings, self.wiring.functions
+        settings, functions = self._settings, self.application.functions
         runtime = runtime_client(settings.state)
         launches = {
             name: launch(
@@ -213,27 +220,29 @@ class Stack:
 
     async def _warm(self) -> None:
         """One at a time: the cores are busy enough with the broker."""
-        wiring = self.wiring
-        last = {rule.function for rule in wiring.rules} | {mapping.function for mapping in wiring.sqs_mappings}
-        for name in sorted(wiring.functions, key=lambda name: (name in last, name)):
+        application = self.application
+        last = {rule.function for rule in application.rules} | {
+            mapping.function for mapping in application.sqs_mappings
+        }
+        for name in sorted(application.functions, key=lambda name: (name in last, name)):
             await self.lambdas.warm(name)
 
     async def _connect(self, texts: Mapping[str, str], aws_url: str, aws: AwsClient, amqp: str) -> None:
         """Mappings, rules and schedules; returns when every mapping consumes."""
         pollers = []
-        for mapping in self.wiring.mappings:
+        for mapping in self.application.mappings:
             login = json.loads(texts[mapping.secret])
             url = with_credentials(amqp, login["username"], login["password"])
             poller = Poller(mapping, url, self.lambdas, self._console.say)
             pollers.append(poller)
             self._task(poller.run(), f"the mapping on {mapping.queue}")
-        for rule in self.wiring.rules:
+        for rule in self.application.rules:
             follow = follow_rule(rule, aws_url, aws, self.lambdas, self._console.say)
             self._task(follow, f"the rule {rule.name}")
-        for sqs in self.wiring.sqs_mappings:
+        for sqs in self.application.sqs_mappings:
             follower = SqsPoller(sqs, aws_url, aws, self.lambdas, self._console.say)
             self._task(follower.run(), f"the mapping on {sqs.queue}")
-        for schedule in self.wiring.schedules:
+        for schedule in self.application.schedules:
             self._task(follow_schedule(schedule, self.lambdas), f"the schedule {schedule.name}")
         self._exit.push_async_callback(self._stop_tasks)
         try:
@@ -262,7 +271,7 @@ class Stack:
         """
         relay = Relay(await asyncio.to_thread(bridge_address))
         self._exit.callback(relay.close)
-        functions = self.wiring.functions.values()
+        functions = self.application.functions.values()
         text = json.dumps({one.name: variables(one, endpoints) for one in functions}, indent=1)
         await relay.serve({int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", text)})
         file, link = self.folder / "env.json", self._settings.state / "env.json"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from functions.api import contract
-from infra.local.template import load_template
+from infra.local.template.evaluator import load_template
 from infra.openapi.calls import CALLS, Call
 from infra.openapi.document import PROJECT
 from infra.openapi.schemas import schemas

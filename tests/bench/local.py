@@ -24,7 +24,7 @@ from typing import Any
 import amqp
 import boto3
 
-from infra.local.addresses import REGION
+from infra.local.template.addresses import REGION
 from urlshot.core.messages import COMPLETED, EXCHANGE, FAILED
 
 START_SECONDS = 240.0

@@ -61,4 +61,4 @@ def _kind(pid: int, root: int) -> str:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return "other"
-    return "aws" if b"infra.local.aws" in command else "rabbitmq" if b"beam" in command else "other"
+    return "aws" if b"infra.local.aws.server" in command else "rabbitmq" if b"beam" in command else "other"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from infra.local.addresses import LocalAddresses
 from infra.local.settings import PROJECT
-from infra.local.template import STACK_TYPE, Template, load_template
+from infra.local.template.addresses import LocalAddresses
+from infra.local.template.evaluator import STACK_TYPE, Template, load_template
 from tests.deployment.whole import NO_VALUE, VARIABLE, Deployment, Where
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.local.settings import PROJECT
-from infra.local.template import STACK_TYPE, load_template
+from infra.local.template.evaluator import STACK_TYPE, load_template
 
 NO_VALUE = {"Ref": "AWS::NoValue"}
 VARIABLE = re.compile(r"\$\{([^!}][^}]*)\}")

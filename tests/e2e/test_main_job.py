@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pypdf import PdfReader
 
-from infra.local.rabbitmq import Rabbit, with_credentials
+from infra.local.broker.rabbitmq import Rabbit, with_credentials
 from tests.e2e.conftest import PROJECT
 
 

@@ -20,7 +20,7 @@ import pytest
 
 from functions.topology.description import Users, Wanted, describe
 from functions.topology.management import Management
-from infra.local.rabbitmq import Rabbit
+from infra.local.broker.rabbitmq import Rabbit
 from tests.deployment.guard import Guard
 from tests.deployment.whole import deployment
 from urlshot.adapters.aws import _session as aws_session
@@ -137,7 +137,7 @@ def guard() -> Guard:
 def aws(guard: Guard) -> Iterator[str]:
     """Starts moto's server and points boto3 to it alone; returns its URL."""
     server = subprocess.Popen(
-        [sys.executable, "-m", "infra.local.aws", "--port", "0"], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "infra.local.aws.server", "--port", "0"], cwd=PROJECT, stdout=subprocess.PIPE, text=True
     )
     assert server.stdout is not None
     endpoint = f"http://127.0.0.1:{json.loads(server.stdout.readline())['port']}"

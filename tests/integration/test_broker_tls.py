@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.rabbitmq import Rabbit
+from infra.local.broker.rabbitmq import Rabbit
 from tests.certificates import certificate
 from tests.integration.conftest import API, Broker
 from urlshot.adapters.broker import Publisher

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.sizes import LIMIT, measure
+from infra.local.functions.sizes import LIMIT, measure
 from tests.unit.test_template import SETTINGS
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -16,7 +16,7 @@ import pytest
 
 from functions.topology import management
 from functions.topology.cloudformation import OutOfTime, answer, limited
-from infra.local.rabbitmq import Rabbit
+from infra.local.broker.rabbitmq import Rabbit
 from tests.integration.conftest import ADMIN
 from tests.integration.custom_resource import USERS, CloudFormation, cloudformation
 from urlshot.adapters.secrets import Credentials

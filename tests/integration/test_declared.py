@@ -17,7 +17,7 @@ import amqp
 import amqp.exceptions
 import pytest
 
-from infra.local.rabbitmq import Rabbit
+from infra.local.broker.rabbitmq import Rabbit
 from tests.integration.conftest import ADMIN, API, DISPATCH, LEASE, SETTLE, WATCH, Broker
 from tests.integration.custom_resource import CloudFormation, cloudformation
 from urlshot.adapters.secrets import Credentials

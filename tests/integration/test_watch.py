@@ -16,7 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.watch import app
 from functions.watch.queues import read_queues
-from infra.local.rabbitmq import Rabbit
+from infra.local.broker.rabbitmq import Rabbit
 from tests.integration.conftest import API, LEASE, RENDER_TIMEOUT, WATCH, Broker
 from tests.unit.metrics import Emitted, read_metrics
 from urlshot.adapters.s3 import s3_client

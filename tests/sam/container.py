@@ -1,6 +1,6 @@
 """Runs a function, as `sam build` made it, in Lambda's image under conditions that `sam local` cannot set.
 
-The image's own bootstrap talks to the local stack's Runtime API (infra/local/runtime.py). AWS's images start it in
+The image's own bootstrap talks to the local stack's Runtime API (infra/local/functions/instance.py). AWS's images start it in
 place of their emulator when AWS_LAMBDA_RUNTIME_API is set. So AWS's images work, and so does any other image that has
 a bootstrap.
 """
@@ -21,12 +21,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from infra.local.addresses import REGION, LocalAddresses
-from infra.local.model import Function
-from infra.local.runtime import Answer, Instance, Launch
+from infra.local.functions.instance import Answer, Instance, Launch
 from infra.local.settings import PROJECT, default_parameters
-from infra.local.template import Template
-from infra.local.wiring import read_wiring
+from infra.local.template.addresses import REGION, LocalAddresses
+from infra.local.template.application import read_application
+from infra.local.template.evaluator import Template
+from infra.local.template.model import Function
 
 IMAGE = os.environ.get("LAMBDA_IMAGE", "public.ecr.aws/lambda/python:3.13")
 BUILD = PROJECT / ".aws-sam" / "build"
@@ -69,7 +69,7 @@ def _failure(*command: str) -> str:
 def built_functions() -> Mapping[str, Function]:
     """Returns the functions of the template. The addresses in their variables lead nowhere."""
     nowhere = LocalAddresses(aws="http://127.0.0.1:9", amqp="amqp://127.0.0.1:9", console="http://127.0.0.1:9")
-    return read_wiring(Template(PROJECT / "template.yaml", nowhere, default_parameters()), nowhere).functions
+    return read_application(Template(PROJECT / "template.yaml", nowhere, default_parameters()), nowhere).functions
 
 
 def opt_of(function: Function, scratch: Path) -> Path:

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from infra.local.ports import PortReservation
-from infra.local.relay import bridge_address
+from infra.local.host.ports import PortReservation
+from infra.local.host.relay import bridge_address
 from infra.local.settings import PROJECT
 from tests.e2e.conftest import Stack, call, eventually
 from tests.sam.conftest import EVENTS, Invoke, event, sam_environment, sam_local

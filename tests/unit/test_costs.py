@@ -7,7 +7,7 @@ import re
 import pytest
 
 from infra.local.settings import PROJECT
-from infra.local.template import load_template
+from infra.local.template.evaluator import load_template
 from tests.unit.stacks import EVERYTHING, stack
 
 FILES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("**/*.md"))]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from functions.render.verdict import TEXTS
-from infra.local.template import load_template
+from infra.local.template.evaluator import load_template
 from infra.openapi import documents
 from infra.openapi.tables import room
 from tests.unit.stacks import EVERYTHING, PROJECT, stack

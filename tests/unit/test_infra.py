@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from infra.local.cloudformation import secret_text
-from infra.local.model import Secret
-from infra.local.template import STACK_TYPE, Resource, load_template
-from infra.local.wiring import read_wiring
+from infra.local.template.application import read_application
+from infra.local.template.evaluator import STACK_TYPE, Resource, load_template
+from infra.local.template.model import Secret
 from tests.unit.stacks import ADDRESSES, ATTACHED, EVERYTHING, MODES, PROJECT, PUBLIC, Stack, listed, may, stack
 
 SUBNETS = ["SubnetA", "SubnetB"]
@@ -37,7 +37,7 @@ def test_every_property_of_every_resource_has_a_value_in_every_mode(mode: dict[s
         for name, output in (file.body.get("Outputs") or {}).items():
             if "Condition" not in output or file.condition(output["Condition"], name):
                 assert file.output(name) not in (None, ""), name
-    assert read_wiring(made.template, ADDRESSES).functions.keys() == made.functions.keys()
+    assert read_application(made.template, ADDRESSES).functions.keys() == made.functions.keys()
 
 
 @pytest.mark.parametrize("name", ["template", *(f"infra/{name}" for name in NESTED)])

@@ -20,7 +20,7 @@ from functions.dispatch.handover import HANDED_OVER, NO_SLOT, Handled
 from functions.metric.app import PHASES
 from functions.settle.settle import DROPPED, Settled
 from functions.watch.queues import Queue
-from infra.local.template import Resource
+from infra.local.template.evaluator import Resource
 from tests.unit.metrics import read_metrics
 from tests.unit.stacks import EVERYTHING, PROJECT, Stack, stack
 from tests.unit.test_consumers import REPORT, event

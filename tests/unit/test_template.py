@@ -26,11 +26,11 @@ from functions.topology.cloudformation import ANSWER_SECONDS
 from functions.topology.description import Wanted
 from functions.topology.management import PATIENCE_SECONDS
 from functions.watch.app import WatchSettings
-from infra.local.addresses import LocalAddresses
-from infra.local.model import Asynchronous, Destination, Wiring
 from infra.local.settings import default_parameters
-from infra.local.template import Template, TemplateError
-from infra.local.wiring import read_wiring
+from infra.local.template.addresses import LocalAddresses
+from infra.local.template.application import read_application
+from infra.local.template.evaluator import Template, TemplateError
+from infra.local.template.model import Application, Asynchronous, Destination
 from tests.contract import Answer, Contract, Request
 from tests.unit.stacks import stack
 from urlshot.adapters.broker import PUBLISH_SECONDS
@@ -56,41 +56,41 @@ SETTINGS: dict[str, type[Settings] | None] = {
 }
 
 
-def wiring_with(**parameters: str) -> Wiring:
+def wiring_with(**parameters: str) -> Application:
     given = {**default_parameters(parameters), **parameters}
-    return read_wiring(Template(PROJECT / "template.yaml", ADDRESSES, given), ADDRESSES)
+    return read_application(Template(PROJECT / "template.yaml", ADDRESSES, given), ADDRESSES)
 
 
 @pytest.fixture(scope="module")
-def wiring() -> Wiring:
+def application() -> Application:
     return wiring_with(QueueWatch="enabled")
 
 
-def test_every_function_has_a_package_and_every_package_a_function(wiring: Wiring) -> None:
+def test_every_function_has_a_package_and_every_package_a_function(application: Application) -> None:
     packages = {path.parent.name for path in (PROJECT / "functions").glob("*/app.py")}
-    assert set(wiring.functions) == {f"{package.capitalize()}Function" for package in packages} == set(SETTINGS)
+    assert set(application.functions) == {f"{package.capitalize()}Function" for package in packages} == set(SETTINGS)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_handler_exists_and_takes_an_event_and_a_context(wiring: Wiring, name: str) -> None:
-    module, _, attribute = wiring.functions[name].handler.rpartition(".")
+def test_handler_exists_and_takes_an_event_and_a_context(application: Application, name: str) -> None:
+    module, _, attribute = application.functions[name].handler.rpartition(".")
     handler = getattr(importlib.import_module(module), attribute)
     assert list(inspect.signature(handler).parameters) == ["event", "context"]
 
 
 @pytest.mark.parametrize("name", [name for name, settings in SETTINGS.items() if settings])
-def test_environment_of_a_function_satisfies_its_settings(wiring: Wiring, name: str) -> None:
+def test_environment_of_a_function_satisfies_its_settings(application: Application, name: str) -> None:
     settings = SETTINGS[name]
     assert settings is not None
-    assert settings.read(wiring.functions[name].environment)
+    assert settings.read(application.functions[name].environment)
 
 
 @pytest.mark.parametrize("name", [name for name, settings in SETTINGS.items() if settings])
-def test_function_reads_every_variable_that_is_set(wiring: Wiring, name: str) -> None:
+def test_function_reads_every_variable_that_is_set(application: Application, name: str) -> None:
     settings = SETTINGS[name]
     assert settings is not None
     read = {field.upper() for field in settings.model_fields}
-    assert {key for key in wiring.functions[name].environment if not key.startswith("POWERTOOLS_")} <= read
+    assert {key for key in application.functions[name].environment if not key.startswith("POWERTOOLS_")} <= read
 
 
 def test_template_sets_no_variable_of_the_local_stack() -> None:
@@ -98,35 +98,38 @@ def test_template_sets_no_variable_of_the_local_stack() -> None:
     assert not any("LOCAL_" in text for text in texts)
 
 
-def test_endpoints_of_aws_are_declared_for_sam_local_and_not_set(wiring: Wiring) -> None:
+def test_endpoints_of_aws_are_declared_for_sam_local_and_not_set(application: Application) -> None:
     assert "AWS_ENDPOINT_URL: " in (PROJECT / "template.yaml").read_text()
-    assert not [name for function in wiring.functions.values() for name in function.environment if "AWS_" in name]
+    assert not [name for function in application.functions.values() for name in function.environment if "AWS_" in name]
 
 
 def test_declared_queues_are_those_that_are_consumed() -> None:
-    wiring = wiring_with(QueueLimit="77", BatchSize="7", RetryDelays="1,2")
-    [topology] = wiring.custom_resources
+    application = wiring_with(QueueLimit="77", BatchSize="7", RetryDelays="1,2")
+    [topology] = application.custom_resources
     wanted = Wanted.model_validate({key: str(value) for key, value in topology.properties.items()})
     assert (wanted.limit, wanted.delays) == (77, (1, 2))
-    assert [mapping.queue for mapping in wiring.mappings] == [*messages.QUEUES.values(), messages.RETURNED]
-    for mapping in wiring.mappings:
+    assert [mapping.queue for mapping in application.mappings] == [*messages.QUEUES.values(), messages.RETURNED]
+    for mapping in application.mappings:
         assert mapping.function == "DispatchFunction"
-        assert mapping.batch_size == DispatchSettings.read(wiring.functions["DispatchFunction"].environment).batch_size
+        assert (
+            mapping.batch_size
+            == DispatchSettings.read(application.functions["DispatchFunction"].environment).batch_size
+        )
         assert mapping.window == 0  # Lambda's default is half a second
         assert mapping.secret.endswith("-DispatchSecret")
 
 
 def test_all_parts_agree_on_delays_lease_and_slots() -> None:
     """A parked message needs a declared queue, and watch must count the slots that dispatch takes."""
-    wiring = wiring_with(RetryDelays="1,2", Renders="9", QueueWatch="enabled")
-    [topology] = wiring.custom_resources
+    application = wiring_with(RetryDelays="1,2", Renders="9", QueueWatch="enabled")
+    [topology] = application.custom_resources
     wanted = Wanted.model_validate({key: str(value) for key, value in topology.properties.items()})
-    dispatch = DispatchSettings.read(wiring.functions["DispatchFunction"].environment)
-    settle = SettleSettings.read(wiring.functions["SettleFunction"].environment)
-    watch = WatchSettings.read(wiring.functions["WatchFunction"].environment)
+    dispatch = DispatchSettings.read(application.functions["DispatchFunction"].environment)
+    settle = SettleSettings.read(application.functions["SettleFunction"].environment)
+    watch = WatchSettings.read(application.functions["WatchFunction"].environment)
     assert wanted.delays == dispatch.retry_delays == settle.retry_delays
     timeouts = {wanted.render_timeout, dispatch.render_timeout, settle.render_timeout, watch.render_timeout}
-    assert timeouts == {wiring.functions["RenderFunction"].timeout}
+    assert timeouts == {application.functions["RenderFunction"].timeout}
     assert lease_seconds(dispatch.render_timeout) in wanted.steps
     assert (dispatch.renders, watch.renders) == (9, 9)
     assert dispatch.max_attempts == settle.max_attempts
@@ -138,26 +141,26 @@ def test_users_of_the_queues_depend_on_their_declaration() -> None:
         assert template.resources[name].body["DependsOn"] == "Topology"
 
 
-def test_every_result_of_render_goes_to_settle(wiring: Wiring) -> None:
-    render = wiring.functions["RenderFunction"].asynchronous
+def test_every_result_of_render_goes_to_settle(application: Application) -> None:
+    render = application.functions["RenderFunction"].asynchronous
     assert (render.retries, render.max_age) == (0, lease.EVENT_AGE_SECONDS)
     assert render.on_success == render.on_failure == Destination("Lambda", "SettleFunction")
 
 
-def test_settle_keeps_no_failed_event(wiring: Wiring) -> None:
+def test_settle_keeps_no_failed_event(application: Application) -> None:
     """An event may hold the secrets of a private job."""
-    assert wiring.functions["SettleFunction"].asynchronous == Asynchronous(retries=2, max_age=3600.0)
+    assert application.functions["SettleFunction"].asynchronous == Asynchronous(retries=2, max_age=3600.0)
 
 
-def test_rules_match_our_events_and_no_others(wiring: Wiring) -> None:
-    assert {rule.function for rule in wiring.rules} == {"LogFunction", "MailFunction", "MetricFunction"}
-    for rule in (*wiring.rules, *wiring.queue_rules):
+def test_rules_match_our_events_and_no_others(application: Application) -> None:
+    assert {rule.function for rule in application.rules} == {"LogFunction", "MailFunction", "MetricFunction"}
+    for rule in (*application.rules, *application.queue_rules):
         assert rule.pattern == {"source": [events.SOURCE], "detail-type": ["ShotCompleted", "ShotFailed"]}
 
 
-def test_waits_of_a_job_are_nested(wiring: Wiring) -> None:
+def test_waits_of_a_job_are_nested(application: Application) -> None:
     """Each wait ends before the wait around it."""
-    functions = wiring.functions
+    functions = application.functions
     dispatch, render = functions["DispatchFunction"], functions["RenderFunction"]
     # a batch waits for slots; then it handles redelivered messages one by one, each with enough time
     assert dispatch.timeout > SLOT_SECONDS + ALONE_SECONDS
@@ -170,7 +173,7 @@ def test_waits_of_a_job_are_nested(wiring: Wiring) -> None:
     assert WAIT_SECONDS < GATEWAY_SECONDS < functions["ApiFunction"].timeout < SLOT_LEASE.total_seconds()
     assert BATCH_SECONDS + PUBLISH_SECONDS < GATEWAY_SECONDS
     assert records.PUBLISH_LEASE.total_seconds() < GATEWAY_SECONDS
-    topology, [resource] = functions["TopologyFunction"], wiring.custom_resources
+    topology, [resource] = functions["TopologyFunction"], application.custom_resources
     assert topology.timeout > PATIENCE_SECONDS + ANSWER_SECONDS
     assert topology.asynchronous.retries == 0
     assert topology.timeout + topology.asynchronous.max_age < resource.timeout <= 3600
@@ -187,27 +190,27 @@ def test_defaults_fit_an_account_of_ten_instances() -> None:
     assert int(given["CallbackConcurrency"]) == 2  # Lambda's minimum
 
 
-def test_render_gets_no_secret_and_no_internal_address(wiring: Wiring) -> None:
-    environment = wiring.functions["RenderFunction"].environment
+def test_render_gets_no_secret_and_no_internal_address(application: Application) -> None:
+    environment = application.functions["RenderFunction"].environment
     assert not [value for value in environment.values() if "arn:" in value or "amqp" in value]
 
 
-def test_callback_has_a_queue_of_its_own(wiring: Wiring) -> None:
-    [rule], [mapping] = wiring.queue_rules, wiring.sqs_mappings
+def test_callback_has_a_queue_of_its_own(application: Application) -> None:
+    [rule], [mapping] = application.queue_rules, application.sqs_mappings
     assert (mapping.function, mapping.partial) == ("CallbackFunction", True)
     assert rule.queues == (mapping.queue,)
     assert mapping.batch_size == SIDE_BY_SIDE
-    [queue] = [queue for queue in wiring.queues if queue.arn == mapping.queue]
-    environment = wiring.functions["CallbackFunction"].environment
+    [queue] = [queue for queue in application.queues if queue.arn == mapping.queue]
+    environment = application.functions["CallbackFunction"].environment
     assert environment["CALLBACK_QUEUE"].endswith(f"/{queue.name}")
-    timeout = wiring.functions["CallbackFunction"].timeout
+    timeout = application.functions["CallbackFunction"].timeout
     assert timeout > 2 * (ATTEMPT_SECONDS + DROP_SECONDS)
     assert int(queue.attributes["VisibilityTimeout"]) >= 6 * timeout  # Lambda's guide for SQS mappings
     redrive = json.loads(queue.attributes["RedrivePolicy"])
     assert redrive["maxReceiveCount"] == len(DELAYS) + 1
     assert list(DELAYS) == sorted(DELAYS)
     assert DELAYS[-1] * 1.1 + timeout < 12 * 3600  # SQS's longest visibility time-out
-    [dead] = [queue for queue in wiring.queues if queue.arn == redrive["deadLetterTargetArn"]]
+    [dead] = [queue for queue in application.queues if queue.arn == redrive["deadLetterTargetArn"]]
     # A subscription outlives its dead letter, so that the callback can be tried again from there.
     kept = int(dead.attributes["MessageRetentionPeriod"]) / 86_400
     rules = bucket_rules()
@@ -302,10 +305,10 @@ def test_errors_of_the_gateway_allow_the_same_origin_as_ours(origin: str) -> Non
         assert shown == (f"'{origin}'" if origin else None)
 
 
-def test_errors_of_the_gateway_are_problems_like_ours(wiring: Wiring) -> None:
-    assert wiring.api is not None
-    assert {"DEFAULT_4XX", "DEFAULT_5XX"} <= set(wiring.api.gateway_responses)
-    for name, response in wiring.api.gateway_responses.items():
+def test_errors_of_the_gateway_are_problems_like_ours(application: Application) -> None:
+    assert application.api is not None
+    assert {"DEFAULT_4XX", "DEFAULT_5XX"} <= set(application.api.gateway_responses)
+    for name, response in application.api.gateway_responses.items():
         body = response["responseTemplates"]["application/json"].replace("$context.error.messageString", '"text"')
         problem = json.loads(body)
         code = CODES[problem["code"]]
@@ -324,10 +327,10 @@ STATUSES = {"DEFAULT_4XX": 401}
 """For responses whose status API Gateway chooses: an example of such a status."""
 
 
-def test_errors_of_the_gateway_conform_to_the_contract(wiring: Wiring) -> None:
-    assert wiring.api is not None
+def test_errors_of_the_gateway_conform_to_the_contract(application: Application) -> None:
+    assert application.api is not None
     described = Contract()
-    for name, response in wiring.api.gateway_responses.items():
+    for name, response in application.api.gateway_responses.items():
         target = "/no/such/path" if name == "MISSING_AUTHENTICATION_TOKEN" else "/pdf"
         text = response["responseTemplates"]["application/json"].replace("$context.error.messageString", '"text"')
         headers = {

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from infra.local.artefacts import Endpoints, launch, runtime_client
-from infra.local.lambdas import Lambdas
-from infra.local.model import Asynchronous, Function
-from infra.local.processes import become_subreaper
+from infra.local.functions.artefacts import Endpoints, launch, runtime_client
+from infra.local.functions.lambdas import Lambdas
+from infra.local.host.processes import become_subreaper
+from infra.local.template.model import Asynchronous, Function
 
 PROJECT = Path(__file__).resolve().parents[3]
 HANDLERS = Path(__file__).parent / "handlers"

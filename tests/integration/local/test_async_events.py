@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from infra.local.lambdas import Lambdas
-from infra.local.model import Asynchronous, Destination
+from infra.local.functions.lambdas import Lambdas
+from infra.local.template.model import Asynchronous, Destination
 
 SETTLE = Destination("Lambda", "Settle")
 BOTH = Asynchronous(retries=0, on_success=SETTLE, on_failure=SETTLE)
@@ -22,8 +22,8 @@ OTHERS = {"Settle": "probe.destination", "End": "probe.destination"}
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infra.local.async_events.RETRY_SECONDS", (0.01, 0.01))
-    monkeypatch.setattr("infra.local.async_events.SYSTEM_RETRY_SECONDS", (0.01, 0.02))
+    monkeypatch.setattr("infra.local.functions.async_events.RETRY_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr("infra.local.functions.async_events.SYSTEM_RETRY_SECONDS", (0.01, 0.02))
 
 
 def send(lambdas: Lambdas, name: str = "Probe", **event: Any) -> str:
@@ -135,7 +135,7 @@ async def test_throttled_event_is_given_up_at_its_maximum_age(harness: Any, hold
 async def test_event_too_old_for_its_retry_is_recorded_with_its_last_error(
     harness: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infra.local.async_events.RETRY_SECONDS", (60.0,))
+    monkeypatch.setattr("infra.local.functions.async_events.RETRY_SECONDS", (60.0,))
     lambdas = harness.lambdas(others=OTHERS, asynchronous={"Probe": replace(BOTH, retries=2, max_age=0.5)})
     send(lambdas, do="fail")
     found = await record(harness)

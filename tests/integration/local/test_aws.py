@@ -13,18 +13,27 @@ import pytest
 import pytest_asyncio
 from botocore.exceptions import ClientError
 
-from infra.local.addresses import ACCOUNT, queue_arn
-from infra.local.async_events import AsyncEvents, TooLarge
-from infra.local.aws_process import AwsProcess
-from infra.local.awsclient import AwsClient
-from infra.local.bus import create_rule, follow_rule, follow_schedule, rule_queue
+from infra.local.aws.client import AwsClient
+from infra.local.aws.process import AwsProcess
 from infra.local.cloudformation import create_resources
-from infra.local.model import Asynchronous, Destination, Queue, QueueRule, Rule, Schedule, SqsMapping, Wiring
-from infra.local.processes import become_subreaper
-from infra.local.runtime import Answer
-from infra.local.sqs import QueueSender, SqsPoller
+from infra.local.functions.async_events import AsyncEvents, TooLarge
+from infra.local.functions.instance import Answer
+from infra.local.host.processes import become_subreaper
+from infra.local.sources.bus import create_rule, follow_rule, follow_schedule, rule_queue
+from infra.local.sources.sqs import QueueSender, SqsPoller
+from infra.local.template.addresses import ACCOUNT, queue_arn
+from infra.local.template.model import (
+    Application,
+    Asynchronous,
+    Destination,
+    Queue,
+    QueueRule,
+    Rule,
+    Schedule,
+    SqsMapping,
+)
 
-NOTHING = Wiring(
+NOTHING = Application(
     functions={}, layers={}, api=None, mappings=(), sqs_mappings=(), rules=(), queue_rules=(), schedules=(),
     custom_resources=(), secrets=(), buckets=(), queues=(), buses=(), broker=None, parameters={},
 )  # fmt: skip
@@ -122,7 +131,7 @@ async def test_unverified_sender_is_refused(aws: Aws) -> None:
 async def test_matching_event_reaches_the_function_and_is_retried(
     aws: Aws, module_harness: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infra.local.async_events.RETRY_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr("infra.local.functions.async_events.RETRY_SECONDS", (0.01, 0.01))
     lambdas = module_harness.lambdas("probe.detail")
     await aws.client.call("events", "CreateEventBus", Name="bus")
     rule = Rule("ProbeEnded", "Probe", "bus", {"source": ["urlshot"], "detail-type": ["ShotCompleted"]}, None)
@@ -165,8 +174,8 @@ async def test_event_reaches_the_function_through_a_queue_and_is_retried(aws: Aw
         Queue("dead", queue_arn("dead"), {}, None),
     ]
     rule = QueueRule("Queued", "queued", {"source": ["urlshot"]}, (queue_arn("work"),))
-    wiring = replace(NOTHING, queues=tuple(queues), queue_rules=(rule,))
-    await create_resources(wiring, {}, aws.client, ())
+    application = replace(NOTHING, queues=tuple(queues), queue_rules=(rule,))
+    await create_resources(application, {}, aws.client, ())
     picky = Picky()
     mapping = SqsMapping("Probe", queue_arn("work"), 10, partial=True, concurrency=2)
     polling = asyncio.create_task(SqsPoller(mapping, aws.url, aws.client, picky, print).run())  # type: ignore[arg-type]

@@ -14,13 +14,13 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from yarl import URL
 
-from infra.local.addresses import LocalAddresses, function_arn
 from infra.local.cloudformation import CustomResources, DeploymentError
-from infra.local.gateway import GatewayRunner, gateway_app
-from infra.local.invoke import invoke_app
-from infra.local.model import Api, CustomResource, Route
-from infra.local.ports import listen
-from infra.local.proxy_event import ApiKey
+from infra.local.functions.invoke_api import invoke_app
+from infra.local.host.ports import listen
+from infra.local.http.gateway import GatewayRunner, gateway_app
+from infra.local.http.proxy_event import ApiKey
+from infra.local.template.addresses import LocalAddresses, function_arn
+from infra.local.template.model import Api, CustomResource, Route
 
 
 class Server:

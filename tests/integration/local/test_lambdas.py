@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from infra.local.artefacts import HEAVY_NICENESS, WHOLE_CPU_MB
-from infra.local.async_events import TooLarge, UnknownFunction
-from infra.local.function import Throttled
-from infra.local.lambdas import Lambdas
-from infra.local.runtime import Answer
+from infra.local.functions.artefacts import HEAVY_NICENESS, WHOLE_CPU_MB
+from infra.local.functions.async_events import TooLarge, UnknownFunction
+from infra.local.functions.function import Throttled
+from infra.local.functions.instance import Answer
+from infra.local.functions.lambdas import Lambdas
 
 
 async def call(lambdas: Lambdas, **event: Any) -> Answer:

@@ -3,8 +3,8 @@
 import asyncio
 from pathlib import Path
 
-from infra.local.processes import become_subreaper
-from infra.local.rabbitmq import Rabbit
+from infra.local.broker.rabbitmq import Rabbit
+from infra.local.host.processes import become_subreaper
 
 
 async def test_node_stopped_during_its_start_leaves_no_process(tmp_path: Path) -> None:

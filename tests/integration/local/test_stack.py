@@ -78,7 +78,7 @@ def test_sigterm_ends_the_stack_with_code_0_and_keeps_mails_and_logs(running: Ru
 
 
 def test_stack_reports_a_dead_part_and_ends(running: Running, tmp_path: Path) -> None:
-    (aws,) = [pid for pid, command in running.children().items() if "infra.local.aws" in command]
+    (aws,) = [pid for pid, command in running.children().items() if "infra.local.aws.server" in command]
     os.kill(aws, signal.SIGKILL)
     assert running.process.wait(20) == 1
     assert "aws ended by itself" in (tmp_path / "log").read_text("utf-8")

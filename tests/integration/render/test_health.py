@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from functions.render.browser import browser as rules
-from infra.local.processes import become_subreaper
+from infra.local.host.processes import become_subreaper
 from playwright_aws_lambda import Layer
 
 from .conftest import Bench, Site, _bench, relaunch, text_of

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.processes import become_subreaper
+from infra.local.host.processes import become_subreaper
 from playwright_aws_lambda import Layer
 
 from .processes import RUNNING, descendants

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from infra.local.addresses import LocalAddresses
-from infra.local.async_events import Outcome, invocation_record
-from infra.local.model import Asynchronous, Destination
-from infra.local.template import Template, TemplateError
-from infra.local.wiring import read_wiring
+from infra.local.functions.async_events import Outcome, invocation_record
+from infra.local.template.addresses import LocalAddresses
+from infra.local.template.application import read_application
+from infra.local.template.evaluator import Template, TemplateError
+from infra.local.template.model import Asynchronous, Destination
 
 ADDRESSES = LocalAddresses("http://127.0.0.1:1", "amqp://127.0.0.1:2", "http://127.0.0.1:3")
 LETTERS = "arn:aws:sqs:us-east-1:123456789012:urlshot-Letters"
@@ -31,7 +31,7 @@ TO_LETTERS = "DestinationConfig: {OnFailure: {Type: SQS, Destination: !GetAtt Le
 def read(tmp_path: Path, own: str = "", common: str = "") -> Asynchronous:
     file = tmp_path / "template.yaml"
     file.write_text(TEMPLATE.format(own=own, common=common), "utf-8")
-    return read_wiring(Template(file, ADDRESSES, {}), ADDRESSES).functions["F"].asynchronous
+    return read_application(Template(file, ADDRESSES, {}), ADDRESSES).functions["F"].asynchronous
 
 
 def to(destination: str, kind: str = "Lambda", when: str = "OnSuccess") -> str:

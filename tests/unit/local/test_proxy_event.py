@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from infra.local.gateway import Matcher, _match
-from infra.local.model import Route
-from infra.local.proxy_event import ApiKey, HttpRequest, MalformedAnswer, proxy_answer, proxy_event
-from infra.local.runtime import Answer
+from infra.local.functions.instance import Answer
+from infra.local.http.gateway import Matcher, _match
+from infra.local.http.proxy_event import ApiKey, HttpRequest, MalformedAnswer, proxy_answer, proxy_event
+from infra.local.template.model import Route
 
 
 def request(**changes: Any) -> HttpRequest:

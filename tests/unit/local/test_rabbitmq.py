@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.rabbitmq import BrokerError, ExistingBroker, with_credentials
-from infra.local.rabbitmq_install import ensure_installed
+from infra.local.broker.install import ensure_installed
+from infra.local.broker.rabbitmq import BrokerError, ExistingBroker, with_credentials
 
 
 def test_existing_broker_is_read_from_its_url() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from infra.local.relay import Relay
+from infra.local.host.relay import Relay
 
 
 async def test_relay_passes_data_both_ways_and_the_end_of_the_stream() -> None:

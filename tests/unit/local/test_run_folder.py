@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from infra.local.run_folder import KEPT_RUNS, RunFolder, prune
+from infra.local.host.run_folder import KEPT_RUNS, RunFolder, prune
 
 
 def test_stacks_that_start_at_the_same_moment_each_have_a_folder(tmp_path: Path) -> None:

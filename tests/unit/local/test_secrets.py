@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from infra.local.cloudformation import secret_text, stringified
-from infra.local.model import Secret
-from infra.local.template import TemplateError
+from infra.local.template.evaluator import TemplateError
+from infra.local.template.model import Secret
 
 
 def generated(**options: Any) -> str:

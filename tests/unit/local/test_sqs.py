@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.local.sqs import failed_of
+from infra.local.sources.sqs import failed_of
 
 IDS = {"a", "b"}
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from infra.local.addresses import LocalAddresses
-from infra.local.model import Route
-from infra.local.template import OMITTED, Template, TemplateError
-from infra.local.wiring import read_wiring, schedule_seconds
+from infra.local.template.addresses import LocalAddresses
+from infra.local.template.application import read_application, schedule_seconds
+from infra.local.template.evaluator import OMITTED, Template, TemplateError
+from infra.local.template.model import Route
 
 PROJECT = Path(__file__).resolve().parents[3]
 ADDRESSES = LocalAddresses("http://127.0.0.1:1", "amqp://127.0.0.1:2", "http://127.0.0.1:3")
@@ -121,7 +121,7 @@ Resources:
         paths: {/x: {get: {x-amazon-apigateway-integration: {type: http_proxy, uri: "https://example.com/"}}}}
 """
     with pytest.raises(TemplateError, match="not a proxy integration"):
-        read_wiring(template(tmp_path, text), ADDRESSES)
+        read_application(template(tmp_path, text), ADDRESSES)
 
 
 def test_circular_conditions_are_an_error(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_nested_stacks_that_need_each_other_are_an_error(tmp_path: Path) -> None
 def test_unknown_type_of_resource_is_an_error(tmp_path: Path) -> None:
     text = "Resources: {Table: {Type: AWS::DynamoDB::Table}}"
     with pytest.raises(TemplateError, match="does not know AWS::DynamoDB::Table"):
-        read_wiring(template(tmp_path, text), ADDRESSES)
+        read_application(template(tmp_path, text), ADDRESSES)
 
 
 MAPPING = """
@@ -203,7 +203,7 @@ Resources:
 
 def mappings(tmp_path: Path, more: str = "", change: tuple[str, str] = ("", ""), **given: Any) -> Any:
     text = MAPPING.replace("MORE", more).replace("CONDITION", "").replace(*change)
-    return read_wiring(template(tmp_path, text, **given), ADDRESSES).mappings
+    return read_application(template(tmp_path, text, **given), ADDRESSES).mappings
 
 
 def test_mapping_has_the_defaults_of_lambda(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_disabled_mapping_is_left_out(tmp_path: Path, more: str) -> None:
 @pytest.mark.parametrize(("on", "count"), [("true", 1), ("false", 0)])
 def test_mapping_may_have_a_condition(tmp_path: Path, on: str, count: int) -> None:
     text = MAPPING.replace("MORE", "").replace("CONDITION", "Condition: Wanted")
-    assert len(read_wiring(template(tmp_path, text, Works=on), ADDRESSES).mappings) == count
+    assert len(read_application(template(tmp_path, text, Works=on), ADDRESSES).mappings) == count
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ Resources:
   F: {Type: AWS::Serverless::Function, Properties: {Handler: a.b, Events: {E: {Type: MQ, Properties: {}}}}}
 """
     with pytest.raises(TemplateError, match="events of type MQ"):
-        read_wiring(template(tmp_path, text), ADDRESSES)
+        read_application(template(tmp_path, text), ADDRESSES)
 
 
 SQS = """
@@ -291,12 +291,12 @@ REDRIVE = "{deadLetterTargetArn: !GetAtt Dead.Arn, maxReceiveCount: 3}"
 
 def test_rule_that_targets_a_queue_and_its_mapping_are_read(tmp_path: Path) -> None:
     event = ", FunctionResponseTypes: [ReportBatchItemFailures], ScalingConfig: {MaximumConcurrency: 2}"
-    wiring = read_wiring(template(tmp_path, SQS.format(redrive=REDRIVE, target="", event=event)), ADDRESSES)
-    [queue, dead] = wiring.queues
+    application = read_application(template(tmp_path, SQS.format(redrive=REDRIVE, target="", event=event)), ADDRESSES)
+    [queue, dead] = application.queues
     assert (queue.attributes["VisibilityTimeout"], queue.dead_letters) == ("7", dead.arn)
     assert json.loads(queue.attributes["RedrivePolicy"]) == {"deadLetterTargetArn": dead.arn, "maxReceiveCount": 3}
-    assert [(rule.bus, rule.queues) for rule in wiring.queue_rules] == [("default", (queue.arn,))]
-    [mapping] = wiring.sqs_mappings
+    assert [(rule.bus, rule.queues) for rule in application.queue_rules] == [("default", (queue.arn,))]
+    [mapping] = application.sqs_mappings
     assert (mapping.function, mapping.queue, mapping.batch_size, mapping.partial, mapping.concurrency) == (
         "F", queue.arn, 10, True, 2,
     )  # fmt: skip
@@ -312,7 +312,7 @@ def test_rule_that_targets_a_queue_and_its_mapping_are_read(tmp_path: Path) -> N
 )
 def test_unsupported_setting_of_a_queue_is_an_error(tmp_path: Path, target: str, event: str, message: str) -> None:
     with pytest.raises(TemplateError, match=message):
-        read_wiring(template(tmp_path, SQS.format(redrive=REDRIVE, target=target, event=event)), ADDRESSES)
+        read_application(template(tmp_path, SQS.format(redrive=REDRIVE, target=target, event=event)), ADDRESSES)
 
 
 def test_globals_are_merged_as_sam_merges_them(tmp_path: Path) -> None:
@@ -324,37 +324,37 @@ Resources:
     Type: AWS::Serverless::Function
     Properties: {Handler: a.b, Timeout: 5, Environment: {Variables: {B: 3, C: true}}}
 """
-    function = read_wiring(template(tmp_path, text), ADDRESSES).functions["F"]
+    function = read_application(template(tmp_path, text), ADDRESSES).functions["F"]
     assert (function.timeout, function.memory) == (5, 512)
     assert function.environment == {"A": "1", "B": "3", "C": "true"}
 
 
 def test_own_template_is_understood() -> None:
     mail = {"MailFrom": "a@example.com", "MailTo": "b@example.com", "RenderConcurrency": 4}
-    wiring = read_wiring(Template(PROJECT / "template.yaml", ADDRESSES, mail), ADDRESSES)
-    assert wiring.functions["ApiFunction"].environment["BROKER_URL"] == "amqp://127.0.0.1:2"
-    assert wiring.functions["RenderFunction"].concurrency == 4
-    assert wiring.functions["RenderFunction"].layers == ("SharedLayer", "ChromiumLayer")
-    assert wiring.functions["DispatchFunction"].environment["RENDER_FUNCTION"] == "RenderFunction"
-    assert [mapping.queue for mapping in wiring.mappings] == [
+    application = read_application(Template(PROJECT / "template.yaml", ADDRESSES, mail), ADDRESSES)
+    assert application.functions["ApiFunction"].environment["BROKER_URL"] == "amqp://127.0.0.1:2"
+    assert application.functions["RenderFunction"].concurrency == 4
+    assert application.functions["RenderFunction"].layers == ("SharedLayer", "ChromiumLayer")
+    assert application.functions["DispatchFunction"].environment["RENDER_FUNCTION"] == "RenderFunction"
+    assert [mapping.queue for mapping in application.mappings] == [
         "generate_shot",
         "generate_shot_bulk",
         "generate_shot_returned",
     ]
-    assert {rule.function for rule in wiring.rules} == {"LogFunction", "MailFunction", "MetricFunction"}
-    assert wiring.api is not None
-    assert Route("ANY", "/pdf", "ApiFunction", needs_key=True) in wiring.api.routes
-    assert Route("OPTIONS", "/pdf", "ApiFunction") in wiring.api.routes
-    assert [resource.function for resource in wiring.custom_resources] == ["TopologyFunction"]
-    assert wiring.broker is not None
-    assert wiring.broker.secret in {secret.arn for secret in wiring.secrets}
-    json.dumps(wiring.custom_resources[0].properties)
+    assert {rule.function for rule in application.rules} == {"LogFunction", "MailFunction", "MetricFunction"}
+    assert application.api is not None
+    assert Route("ANY", "/pdf", "ApiFunction", needs_key=True) in application.api.routes
+    assert Route("OPTIONS", "/pdf", "ApiFunction") in application.api.routes
+    assert [resource.function for resource in application.custom_resources] == ["TopologyFunction"]
+    assert application.broker is not None
+    assert application.broker.secret in {secret.arn for secret in application.secrets}
+    json.dumps(application.custom_resources[0].properties)
 
 
 def test_mail_function_needs_an_address() -> None:
-    wiring = read_wiring(Template(PROJECT / "template.yaml", ADDRESSES), ADDRESSES)
-    assert "MailFunction" not in wiring.functions
-    assert wiring.functions["RenderFunction"].concurrency is None
+    application = read_application(Template(PROJECT / "template.yaml", ADDRESSES), ADDRESSES)
+    assert "MailFunction" not in application.functions
+    assert application.functions["RenderFunction"].concurrency is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Amazon MQ's part: a RabbitMQ node of this stack's own."""

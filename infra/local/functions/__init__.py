@@ -1,0 +1,1 @@
+"""Lambda's part: functions built, started, invoked and ended."""

@@ -1,0 +1,61 @@
+"""python -m infra.local.functions.sizes: what `sam build` made, against what Lambda takes.
+
+Source: "Lambda quotas", deployment package size, unzipped, function and layers together.
+"""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.local.settings import PROJECT, default_parameters
+from infra.local.template.addresses import LocalAddresses
+from infra.local.template.application import read_application
+from infra.local.template.evaluator import Template
+
+LIMIT = 262_144_000
+"""Bytes, unzipped."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """Bytes of a function's own package and of its layers, by name."""
+
+    function: str
+    package: int
+    layers: dict[str, int]
+
+    @property
+    def total(self) -> int:
+        return self.package + sum(self.layers.values())
+
+
+def measure(build: Path) -> Iterator[Size]:
+    """The sizes of every function in a folder that `sam build` filled. Errors: `FileNotFoundError`."""
+    addresses = LocalAddresses(aws="http://127.0.0.1:0", amqp="amqp://127.0.0.1:0", console="http://127.0.0.1:0")
+    everything = {**default_parameters(), "QueueWatch": "enabled"}  # what does not run on this machine has a size too
+    application = read_application(Template(PROJECT / "template.yaml", addresses, everything), addresses)
+    for function in application.functions.values():
+        layers = {layer: _bytes(build / layer) for layer in function.layers}
+        yield Size(function.name, _bytes(build / function.name), layers)
+
+
+def _bytes(folder: Path) -> int:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is not there: run `make sam` first")
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() or path.is_symlink())
+
+
+def main() -> int:
+    sizes = sorted(measure(PROJECT / ".aws-sam" / "build"), key=lambda size: -size.total)
+    for size in sizes:
+        layers = ", ".join(f"{name} {count:,}" for name, count in size.layers.items())
+        print(
+            f"{size.function:18} {size.total:>13,} bytes, {size.total / LIMIT:4.0%}  (own {size.package:,}; {layers})"
+        )
+    print(f"{'Lambda takes':18} {LIMIT:>13,} bytes")
+    return int(any(size.total > LIMIT for size in sizes))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What this machine gives: processes, ports, folders, Docker's bridge."""

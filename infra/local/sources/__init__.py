@@ -1,0 +1,1 @@
+"""What invokes functions on AWS: event source mappings, rules of the bus, schedules."""

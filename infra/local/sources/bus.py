@@ -1,0 +1,85 @@
+"""EventBridge's part: rules that hand events to functions, and schedules.
+
+moto decides which rule an event matches. Each rule with a function has an SQS queue as its target in moto, and every
+event in that queue becomes an asynchronous invocation of the function. moto serves rules with queues by itself.
+"""
+
+import asyncio
+import json
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+
+from infra.local.aws.client import AwsClient, AwsError
+from infra.local.functions.async_events import TooLarge
+from infra.local.functions.lambdas import Lambdas
+from infra.local.template.addresses import ACCOUNT, REGION, queue_arn
+from infra.local.template.model import QueueRule, Rule, Schedule
+
+_LONG_POLL_SECONDS = 20
+_BACKOFF_SECONDS = 0.5
+
+
+def rule_queue(rule: Rule) -> str:
+    """Name of the queue in which moto puts the events that match the rule."""
+    return f"local-rule-{rule.name}"
+
+
+async def create_rule(aws: AwsClient, rule: Rule | QueueRule) -> None:
+    """Makes the rule, and the queue of one that has a function for its target. Errors: `AwsError`."""
+    if isinstance(rule, Rule):
+        await aws.call("sqs", "CreateQueue", QueueName=rule_queue(rule))
+    queues = rule.queues if isinstance(rule, QueueRule) else (queue_arn(rule_queue(rule)),)
+    pattern = json.dumps(rule.pattern)
+    await aws.call("events", "PutRule", Name=rule.name, EventBusName=rule.bus, EventPattern=pattern)
+    targets = [{"Id": arn.rpartition(":")[2], "Arn": arn} for arn in queues]
+    await aws.call("events", "PutTargets", Rule=rule.name, EventBusName=rule.bus, Targets=targets)
+
+
+async def follow_rule(rule: Rule, endpoint: str, aws: AwsClient, lambdas: Lambdas, say: Callable[[str], None]) -> None:
+    """Hands every event that matches to the rule's function, until cancelled.
+
+    An event leaves its queue when Lambda has accepted it as an asynchronous invocation: EventBridge does no more.
+    """
+    url = f"{endpoint}/{ACCOUNT}/{rule_queue(rule)}"
+    while True:
+        try:
+            received = await aws.call(
+                "sqs", "ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=_LONG_POLL_SECONDS
+            )
+            for message in received.get("Messages", []):
+                try:
+                    lambdas.invoke_async(rule.function, message["Body"].encode())
+                except TooLarge as error:
+                    say(f"rule {rule.name}: an event is lost: {error}")
+                await aws.call("sqs", "DeleteMessage", QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        except (AwsError, aiohttp.ClientError, TimeoutError, OSError) as error:
+            say(f"rule {rule.name}: {type(error).__name__}: {error}; polling again")
+            await asyncio.sleep(_BACKOFF_SECONDS)
+
+
+async def follow_schedule(schedule: Schedule, lambdas: Lambdas) -> None:
+    """Fires every `schedule.every` seconds, the first time after one period, until cancelled."""
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    while True:
+        due += schedule.every
+        await asyncio.sleep(max(0.0, due - loop.time()))
+        lambdas.invoke_async(schedule.function, json.dumps(schedule.payload or scheduled_event(schedule)).encode())
+
+
+def scheduled_event(schedule: Schedule) -> dict[str, Any]:
+    return {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": ACCOUNT,
+        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "region": REGION,
+        "resources": [f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{schedule.name}"],
+        "detail": {},
+    }
