@@ -30,8 +30,9 @@ from infra.local.host.waits import first_of
 from infra.local.http.gateway import GatewayRunner, gateway_app
 from infra.local.http.proxy_event import ApiKey
 from infra.local.settings import Access, Settings, default_parameters
-from infra.local.sources.bus import follow_rule, follow_schedule
+from infra.local.sources.bus import follow_rule
 from infra.local.sources.rabbitmq_mapping import Poller
+from infra.local.sources.schedules import follow_schedule
 from infra.local.sources.sqs import QueueSender, SqsPoller
 from infra.local.template.addresses import LocalAddresses
 from infra.local.template.application import read_application
@@ -42,7 +43,7 @@ _CONSUMING_SECONDS = 20.0
 
 
 class StackFailed(Exception):
-    """A part of the running stack died; the text says which, and where its log is."""
+    """A process or a task of the running stack ended; the text names it, and the file of its log."""
 
 
 class Stack:
@@ -61,7 +62,7 @@ class Stack:
         self._settings = settings
         self._console = console
         self._exit = AsyncExitStack()
-        self._parts: dict[str, asyncio.Future[int]] = {}
+        self._processes: dict[str, asyncio.Future[int]] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -78,12 +79,12 @@ class Stack:
         await self._exit.aclose()
 
     async def failed(self) -> None:
-        """Returns never; raises `StackFailed` when a part dies or a task of the stack ends with an error."""
-        await first_of(*self._parts.values(), *self._tasks, seconds=None)
-        for name, exited in self._parts.items():
+        """Never returns; raises `StackFailed` when a process or a task of the stack ends."""
+        await first_of(*self._processes.values(), *self._tasks, seconds=None)
+        for name, exited in self._processes.items():
             if exited.done():
                 log = self.folder / "logs" / f"{name}.log"
-                raise StackFailed(f"{name} ended by itself ({exited.result()}); its last words are in {log}")
+                raise StackFailed(f"{name} ended by itself ({exited.result()}); its log is {log}")
         for task in self._tasks:
             if task.done():
                 raise StackFailed(f"{task.get_name()} ended: {task.exception()!r}")
@@ -142,11 +143,11 @@ class Stack:
         async def start_broker() -> None:
             if isinstance(broker, Rabbit):
                 await broker.start(user, password)
-                self._parts["rabbitmq"] = broker.died
+                self._processes["rabbitmq"] = broker.died
                 console.say("RabbitMQ is up")
 
         async def start_aws() -> None:
-            self._parts["aws"] = await moto.start()
+            self._processes["aws"] = await moto.start()
             sender = application.parameters.get("MailFrom")
             await create_resources(application, texts, aws, (str(sender),) if sender else ())
             console.say("S3, SQS, EventBridge, SES and Secrets Manager are up")

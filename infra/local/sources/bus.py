@@ -1,4 +1,4 @@
-"""EventBridge's part: rules that hand events to functions, and schedules.
+"""EventBridge's rules: each hands the events that match it to a function or to queues.
 
 moto decides which rule an event matches. Each rule with a function has an SQS queue as its target in moto, and every
 event in that queue becomes an asynchronous invocation of the function. moto serves rules with queues by itself.
@@ -6,18 +6,15 @@ event in that queue becomes an asynchronous invocation of the function. moto ser
 
 import asyncio
 import json
-import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any
 
 import aiohttp
 
 from infra.local.aws.client import AwsClient, AwsError
 from infra.local.functions.async_events import TooLarge
 from infra.local.functions.lambdas import Lambdas
-from infra.local.template.addresses import ACCOUNT, REGION, queue_arn
-from infra.local.template.model import QueueRule, Rule, Schedule
+from infra.local.template.addresses import ACCOUNT, queue_arn
+from infra.local.template.model import QueueRule, Rule
 
 _LONG_POLL_SECONDS = 20
 _BACKOFF_SECONDS = 0.5
@@ -59,27 +56,3 @@ async def follow_rule(rule: Rule, endpoint: str, aws: AwsClient, lambdas: Lambda
         except (AwsError, aiohttp.ClientError, TimeoutError, OSError) as error:
             say(f"rule {rule.name}: {type(error).__name__}: {error}; polling again")
             await asyncio.sleep(_BACKOFF_SECONDS)
-
-
-async def follow_schedule(schedule: Schedule, lambdas: Lambdas) -> None:
-    """Fires every `schedule.every` seconds, the first time after one period, until cancelled."""
-    loop = asyncio.get_running_loop()
-    due = loop.time()
-    while True:
-        due += schedule.every
-        await asyncio.sleep(max(0.0, due - loop.time()))
-        lambdas.invoke_async(schedule.function, json.dumps(schedule.payload or scheduled_event(schedule)).encode())
-
-
-def scheduled_event(schedule: Schedule) -> dict[str, Any]:
-    return {
-        "version": "0",
-        "id": str(uuid.uuid4()),
-        "detail-type": "Scheduled Event",
-        "source": "aws.events",
-        "account": ACCOUNT,
-        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "region": REGION,
-        "resources": [f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{schedule.name}"],
-        "detail": {},
-    }

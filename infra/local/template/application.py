@@ -55,7 +55,7 @@ _FUNCTION_GLOBALS_MERGED = ("Environment", "LoggingConfig", "EventInvokeConfig")
 
 
 def read_application(template: Template, addresses: LocalAddresses) -> Application:
-    """The wiring that the template and its nested stacks describe.
+    """Returns the application that the template and its nested stacks describe.
 
     Errors: `TemplateError` for anything that the local stack does not know.
     """

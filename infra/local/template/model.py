@@ -1,4 +1,4 @@
-"""What a template wires together, as typed values: the input of everything that runs here."""
+"""What a template declares, as typed values: the input of everything that runs here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -155,6 +155,8 @@ class Broker:
 
 @dataclass(frozen=True)
 class Application:
+    """All that a template declares and that the local stack runs, after its conditions and parameters."""
+
     functions: Mapping[str, Function]
     layers: Mapping[str, str]
     api: Api | None

@@ -19,7 +19,8 @@ from infra.local.cloudformation import create_resources
 from infra.local.functions.async_events import AsyncEvents, TooLarge
 from infra.local.functions.instance import Answer
 from infra.local.host.processes import become_subreaper
-from infra.local.sources.bus import create_rule, follow_rule, follow_schedule, rule_queue
+from infra.local.sources.bus import create_rule, follow_rule, rule_queue
+from infra.local.sources.schedules import follow_schedule
 from infra.local.sources.sqs import QueueSender, SqsPoller
 from infra.local.template.addresses import ACCOUNT, queue_arn
 from infra.local.template.model import (
