@@ -36,23 +36,26 @@ class Console:
     def paint(self, text: str, colour: str) -> str:
         return f"\x1b[{colour}m{text}\x1b[0m" if colour and self._colours else text
 
+    def of_function(self, function: str, text: str, colour: str = "") -> None:
+        """What a function did or wrote; its name stands before every line."""
+        self.say("\n".join(f"{label(function)} {line}" for line in text.split("\n")), colour)
+
     def log_line(self, function: str, line: str) -> None:
-        """A function's log line: time, function, level, job id, message; lines that are no JSON as they are."""
+        """A function's log line: time, function, level, job id, message. A line that is no JSON is shown as it is."""
         record = _json(line)
-        name = function.removesuffix("Function").lower()
         if record is None:
             if line.strip():
-                self.say(f"{name:9} {line}")
+                self.of_function(function, line)
             return
         if record.get("type") == "platform.report":
             return
         if "_aws" in record:
-            self.say(f"{name:9} {'METRIC':7} {str(record.get('job_id') or '')[:8]:8} {_metrics(record)}")
+            self.of_function(function, f"{'METRIC':7} {str(record.get('job_id') or '')[:8]:8} {_metrics(record)}")
             return
         if record.get("type") == "local.undelivered":
             attempts = "1 attempt" if record["attempts"] == 1 else f"{record['attempts']} attempts"
             reason = record.get("error") or record["condition"]
-            self.say(f"{name:9} gave up an event after {attempts}: {reason}", "31")
+            self.of_function(function, f"gave up an event after {attempts}: {reason}", "31")
             return
         level = str(record.get("level", "INFO"))
         text = record.get("message", record.get("errorMessage", ""))
@@ -60,7 +63,12 @@ class Console:
             text = json.dumps(text)
         job = str(record.get("job_id") or "")[:8]
         error = f" {record['exception']}" if record.get("exception") else ""
-        self.say(f"{name:9} {self.paint(f'{level:7}', _COLOURS.get(level, ''))} {job:8} {text}{error}")
+        self.of_function(function, f"{self.paint(f'{level:7}', _COLOURS.get(level, ''))} {job:8} {text}{error}")
+
+
+def label(function: str) -> str:
+    """The name of a function as its lines show it: "RenderFunction" is "render", filled up to one column."""
+    return f"{function.removesuffix('Function').lower():9}"
 
 
 class LogFiles:

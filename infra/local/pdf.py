@@ -33,7 +33,7 @@ class JobFailed(Exception):
 
 
 class FanOut:
-    """What the consumers of the bus have done, read from their logs: each name resolves to a line for people."""
+    """What the consumers of the bus did, read from their logs: each function's name resolves to a line for people."""
 
     def __init__(self, stack: Stack) -> None:
         loop = asyncio.get_running_loop()
@@ -54,21 +54,21 @@ class FanOut:
         if "_aws" in record:
             names = [metric["Name"] for part in record["_aws"]["CloudWatchMetrics"] for metric in part["Metrics"]]
             shown = sorted(name for name in names if not name.startswith("pdf.phase."))
-            self._said[function] = f"metric  {', '.join(shown)}"
+            self._said[function] = ", ".join(shown)
         elif record.get("type") == "local.undelivered":
             waiting.set_result(f"failed after {record['attempts']} attempts: {record.get('error', '')[:200]}")
         elif record.get("type") == "platform.report":
             if record["record"]["status"] == "success":
                 waiting.set_result(self._mail() if "Mail" in function else self._said.get(function, "done"))
         elif "message" in record and "Mail" not in function:
-            self._said.setdefault(function, f"log     {record['message']}")
+            self._said.setdefault(function, str(record["message"]))
 
     def _mail(self) -> str:
         files = sorted(self._mails.glob("*.eml"))
         if not files:
-            return "mail    none was sent"
+            return "no mail was sent"
         mail = message_from_bytes(files[-1].read_bytes(), policy=policy.default)
-        return f"mail    to {mail['To']}: {mail['Subject']}"
+        return f"to {mail['To']}: {mail['Subject']}"
 
 
 async def make_pdf(settings: Settings, url: str | None, out: Path, console: Console) -> None:
@@ -185,9 +185,9 @@ async def _show_fan_out(fan_out: FanOut, console: Console) -> None:
         return
     await asyncio.wait(fan_out.done.values(), timeout=_FAN_OUT_SECONDS)
     missing = [name for name, waiting in fan_out.done.items() if not waiting.done()]
-    for waiting in fan_out.done.values():
+    for name, waiting in fan_out.done.items():
         if waiting.done():
-            console.say(waiting.result())
+            console.of_function(name, waiting.result())
     if missing:
         raise JobFailed(f"the PDF is there, but nothing was heard of {', '.join(missing)}")
 
