@@ -17,19 +17,24 @@ OUT ?= page.pdf
 ALLOW ?=
 CA ?=
 PORT ?= 0
+PARAMS ?=
+K ?=
 # Values from the command line go through the environment unchanged, so neither make nor the shell expands them.
-unexport URL OUT ALLOW CA PORT
+unexport URL OUT ALLOW CA PORT PARAMS K
 export URLSHOT_URL := $(value URL)
 export URLSHOT_OUT := $(value OUT)
 export URLSHOT_ALLOW := $(value ALLOW)
 export URLSHOT_CA := $(value CA)
 export URLSHOT_PORT := $(value PORT)
+export URLSHOT_PARAMS := $(value PARAMS)
+export URLSHOT_K := $(value K)
 STAGE ?=
 DOCKER ?=
 TAKE ?=
 COLD ?=
 HANDOVER ?=
 WORKERS ?= 3
+SELECTED = $(if $(value K),-k "$$URLSHOT_K")
 HISTORIES ?=
 SECONDS ?=
 SEED ?= 0
@@ -37,7 +42,7 @@ CONFIG ?= default
 GUIDED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup layers pdf up test prove simulate lint openapi sam sam-test sizes deploy outputs tail destroy gallery screenshots bump bench clean check-pdf check-up check-python $(CHECKS)
+.PHONY: help setup layers pdf up test test-unit prove simulate lint openapi sam sam-test sizes deploy outputs tail destroy gallery screenshots bump bench clean check-pdf check-up check-python $(CHECKS)
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,7 +50,7 @@ help: ## List all targets
 pdf: check-pdf setup ## Set up, start the local stack, print URL= (default: a demo page) to OUT=page.pdf, and stop the stack
 	@$(BIN)/python -m infra.local pdf
 
-up: check-up setup ## Set up and run the local stack; optional: PORT=, ALLOW=host:port,..., CA=file.pem, STAGE=1 (paths under /prod), DOCKER=1 (for sam local)
+up: check-up setup ## Set up and run the local stack; optional: PORT=, ALLOW=host:port,..., CA=file.pem, STAGE=1 (paths under /prod), DOCKER=1 (for sam local), PARAMS='MailTo=me@example.com Renders=2' (of the template; also for pdf)
 	@exec $(BIN)/python -m infra.local up $(if $(STAGE),--stage-prefix) $(if $(DOCKER),--docker)
 
 # Checks the arguments before the setup, because the first setup takes minutes.
@@ -56,9 +61,12 @@ check-python:
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null \
 		|| { echo "urlshot needs Python 3.11 or newer. Name one with: make PYTHON=/path/to/python3" >&2; exit 2; }
 
-test: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp $(HOME_DIR)/checkov.stamp ## Check style and types, and run all tests except the long ones
+test: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp $(HOME_DIR)/checkov.stamp ## Check style and types, and run all tests except the long ones; K=word runs those that pytest -k selects
 	@$(MAKE) lint
-	@$(BIN)/python -m pytest -m 'not slow and not sam' -n $(WORKERS)
+	@$(BIN)/python -m pytest -m 'not slow and not sam' -n $(WORKERS) $(SELECTED)
+
+test-unit: $(HOME_DIR)/tests.stamp ## Run the unit tests, which need no layer, broker or browser; K= as for test
+	@$(BIN)/python -m pytest tests/unit -n $(WORKERS) $(SELECTED)
 
 prove: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Run the long tests: soak tests, many kills, many renders
 	@$(BIN)/python -m pytest -m slow

@@ -38,7 +38,7 @@ def main() -> int:
 
 async def _run(arguments: argparse.Namespace, console: Console) -> None:
     settings = Settings(
-        parameters=dict(arguments.param),
+        parameters=dict((*arguments.params, *arguments.param)),
         allow=arguments.allow,
         ca=getattr(arguments, "ca", None),
         port=getattr(arguments, "port", 0),
@@ -65,7 +65,7 @@ def _announce(stack: Stack, console: Console) -> None:
         "\n".join(
             [
                 f"API       {access.endpoint}",
-                f"API key   {access.api_key} (needed with --param RequireApiKey=true)",
+                f"API key   {access.api_key} (needed with the parameter RequireApiKey=true)",
                 f"AMQP      {access.amqp_url}",
                 f"records   {access.aws_endpoint}/{access.bucket}/?prefix=job/",
                 f"mails     {access.mails}",

@@ -4,11 +4,15 @@ python -m infra.local.arguments up | pdf    checks the arguments, and ends with 
 """
 
 import argparse
+import difflib
 import os
 import re
+import shlex
 import ssl
 from pathlib import Path
 from typing import NoReturn
+
+_TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -46,6 +50,13 @@ def parser() -> argparse.ArgumentParser:
         )
         command.add_argument(
             "--param", type=_assignment, action="append", default=[], metavar="K=V", help="a parameter of template.yaml"
+        )
+        command.add_argument(
+            "--params",
+            type=_assignments,
+            default=_given("PARAMS", ""),
+            metavar="'K=V K=V'",
+            help="several parameters, quoted as for a shell; --param goes before it",
         )
         command.add_argument("--concurrency", type=int, default=20, help="instances of one function side by side (20)")
     return parser
@@ -95,7 +106,26 @@ def _assignment(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    known = parameter_names(_TEMPLATE.read_text("utf-8"))
+    if name not in known:
+        nearest = difflib.get_close_matches(name, known, 1, cutoff=0.75)
+        hint = f"; did you mean {nearest[0]}?" if nearest else f"; there are {', '.join(known)}"
+        raise argparse.ArgumentTypeError(f"{name!r} is not a parameter of template.yaml{hint}")
     return name, value
+
+
+def _assignments(text: str) -> tuple[tuple[str, str], ...]:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be read: {str(error).lower()}") from error
+    return tuple(_assignment(word) for word in words)
+
+
+def parameter_names(template: str) -> list[str]:
+    """The names of a template's parameters, without a YAML parser, which is not there before the setup."""
+    section = re.search(r"^Parameters:\n((?:[ #].*\n|\n)*)", template, re.MULTILINE)
+    return re.findall(r"^  (\w+):", section[1], re.MULTILINE) if section else []
 
 
 if __name__ == "__main__":
