@@ -174,11 +174,13 @@ $(HOME_DIR)/checkov.stamp: $(HOME_DIR)/local.stamp tests/requirements-checkov.tx
 	@touch $@
 
 # Requirements are installed when they change. The browser is downloaded and packed once. Our own code is copied every
-# time.
+# time. The hash of all sources is taken first, so that a change during the build makes the layers outdated.
 layers: $(LAYERS)/SharedLayer.stamp
-	@$(MAKE) -C layers/shared sources ARTIFACTS_DIR=$(abspath $(LAYERS))/SharedLayer
-	@$(MAKE) -C layers/chromium build-ChromiumLayer \
-		ARTIFACTS_DIR=$(abspath $(LAYERS))/ChromiumLayer LOCAL_PYTHON=$(abspath $(BIN))/python
+	@sources=$$($(BIN)/python -m infra.local.functions.layers) && \
+	$(MAKE) -C layers/shared sources ARTIFACTS_DIR=$(abspath $(LAYERS))/SharedLayer && \
+	$(MAKE) -C layers/chromium build-ChromiumLayer \
+		ARTIFACTS_DIR=$(abspath $(LAYERS))/ChromiumLayer LOCAL_PYTHON=$(abspath $(BIN))/python && \
+	echo "$$sources" > $(LAYERS)/sources.sha256
 
 $(LAYERS)/SharedLayer.stamp: layers/shared/requirements.txt layers/shared/Makefile $(BIN)/python
 	@echo "Building the shared layer"

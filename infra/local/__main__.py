@@ -11,7 +11,7 @@ from infra.local.broker.install import ensure_installed
 from infra.local.broker.rabbitmq import BrokerError, ExistingBroker
 from infra.local.cloudformation import DeploymentError
 from infra.local.console import Console
-from infra.local.functions.artefacts import MissingArtefact
+from infra.local.functions.layers import MissingArtefact
 from infra.local.pdf import JobFailed, make_pdf
 from infra.local.settings import Settings
 from infra.local.stack import Stack, StackFailed

@@ -19,9 +19,10 @@ from infra.local.aws.process import AwsProcess
 from infra.local.broker.rabbitmq import BrokerError, ExistingBroker, Rabbit, with_credentials
 from infra.local.cloudformation import CustomResources, create_resources, secret_text
 from infra.local.console import Console, LogFiles
-from infra.local.functions.artefacts import Endpoints, build_functions, check_layers, launch, runtime_client, variables
+from infra.local.functions.artefacts import Endpoints, build_functions, launch, runtime_client, variables
 from infra.local.functions.invoke_api import invoke_app
 from infra.local.functions.lambdas import Lambdas
+from infra.local.functions.layers import check_layers
 from infra.local.host.ports import listen
 from infra.local.host.processes import become_subreaper, end_orphans, start_warden
 from infra.local.host.relay import Relay, bridge_address
@@ -129,9 +130,8 @@ class Stack:
             }
             texts[application.broker.secret] = json.dumps(admin)
         user, password = admin[application.broker.username_key], admin[application.broker.password_key]
-        check_layers(
-            settings.layers, {layer for function in application.functions.values() for layer in function.layers}
-        )
+        layers = {layer for function in application.functions.values() for layer in function.layers}
+        check_layers(settings.layers, settings.project / "layers", layers)
 
         # The broker takes longest to start, so everything else starts beside it.
         self._exit.push_async_callback(moto.end)

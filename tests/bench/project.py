@@ -24,7 +24,7 @@ def simulated_project() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir=PROJECT / ".urlshot", prefix="simulated-") as folder:
         copy = Path(folder)
         copy.chmod(0o755)  # the broker may run as another user
-        for name in ("functions", "infra"):
+        for name in ("functions", "infra", "layers"):
             shutil.copytree(PROJECT / name, copy / name, ignore=_NO_CACHE)
         (copy / ".urlshot").mkdir()
         (copy / ".urlshot" / "layers").symlink_to(PROJECT / ".urlshot" / "layers")

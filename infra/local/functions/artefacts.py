@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.local.functions.instance import Launch
+from infra.local.functions.layers import MissingArtefact
 from infra.local.host.processes import Child
 from infra.local.template.addresses import REGION
 from infra.local.template.model import Function
@@ -33,10 +34,6 @@ Source: "Configure Lambda function memory" in the Lambda developer guide.
 HEAVY_NICENESS = 10
 """Nice value of functions with a whole vCPU or more. On Lambda each instance has CPUs of its own. Here all share a few,
 and the short functions, which every job passes through, must not queue behind the renders of other jobs."""
-
-
-class MissingArtefact(Exception):
-    """Something has not been built; the text says which command does it."""
 
 
 @dataclass(frozen=True)
@@ -104,13 +101,6 @@ async def build_functions(project: Path, names: Iterable[str], target: Path) -> 
         return name, root
 
     return dict(await asyncio.gather(*(build(name) for name in names)))
-
-
-def check_layers(layers_dir: Path, names: Iterable[str]) -> None:
-    """Errors: `MissingArtefact` for a layer that is not there."""
-    for name in names:
-        if not (layers_dir / name).is_dir():
-            raise MissingArtefact(f"the layer {name} is not built in {layers_dir}: run `make layers`")
 
 
 def launch(
