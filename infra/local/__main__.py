@@ -27,8 +27,8 @@ def main() -> int:
     try:
         if ExistingBroker.from_environment() is None:
             ensure_installed(console.say)
-        told = asyncio.run(_until_signal(lambda: _run(arguments, console)))
-        return 0 if not told or arguments.command == "up" else 128 + told  # a PDF that was broken off is none
+        received = asyncio.run(_until_signal(lambda: _run(arguments, console)))
+        return 0 if not received or arguments.command == "up" else 128 + received  # `pdf` made no PDF
     except _EXPECTED as error:
         console.say(f"{type(error).__name__}: {error}", "31;1")
         return 1
@@ -78,16 +78,17 @@ def _announce(stack: Stack, console: Console) -> None:
 
 
 async def _until_signal(work: Callable[[], Awaitable[None]]) -> int:
-    """Runs the work; the first Ctrl-C or SIGTERM lets it end in order, further ones are ignored.
+    """Runs the work until it ends or a signal comes. The first signal ends it in order; others are ignored.
 
-    Returns the signal's number, 0 when the work ended by itself.
+    Returns:
+        The number of the signal, 0 when the work ended by itself.
     """
     task = asyncio.ensure_future(work())
-    told: list[int] = []
+    received: list[int] = []
 
     def stop(number: int) -> None:
-        if not told:
-            told.append(number)
+        if not received:
+            received.append(number)
             print(file=sys.stderr)
             task.cancel()
 
@@ -96,9 +97,9 @@ async def _until_signal(work: Callable[[], Awaitable[None]]) -> int:
     try:
         await task
     except asyncio.CancelledError:
-        if not told:
+        if not received:
             raise
-    return told[0] if told else 0
+    return received[0] if received else 0
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line; what is not on it is taken from the environment, which is how `make` passes it."""
+    """The parser of the command line. Defaults come from the environment, through which `make` passes its variables."""
     parser = _Parser(prog="python -m infra.local", description="The whole of urlshot on one machine.")
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="run until Ctrl-C")
@@ -83,7 +83,7 @@ def _authorities(text: str) -> Path:
 
 
 def _file(text: str) -> Path:
-    """Where a file can be written; its folder is made where it is missing."""
+    """A path that can be written, in a folder that is there or can be made."""
     path = Path(text)
     if path.is_dir():
         raise argparse.ArgumentTypeError(f"{text!r} is a folder: name a file for the PDF.")

@@ -1,4 +1,4 @@
-"""What a deployment does: secrets with made-up content, buckets, queues, buses, rules; then the custom resources.
+"""CloudFormation's part: creates secrets with random content, buckets, queues, buses, rules, and custom resources.
 
 Source: "GenerateSecretString" in CloudFormation's resource reference, "Custom resource request and response reference"
 in its user guide.
@@ -38,7 +38,7 @@ _SECRET_OPTIONS = {
     "RequireEachIncludedType",
     "SecretStringTemplate",
 }
-CUSTOM_RESOURCE_SECONDS = 120.0  # CloudFormation would wait up to an hour, which nobody wants to watch here
+CUSTOM_RESOURCE_SECONDS = 120.0  # CloudFormation would wait up to an hour, which is too long here
 
 
 class DeploymentError(Exception):
@@ -72,7 +72,7 @@ def secret_text(secret: Secret) -> str:
 async def create_resources(
     application: Application, secret_texts: Mapping[str, str], aws: AwsClient, senders: tuple[str, ...]
 ) -> None:
-    """Everything that moto stands in for. `senders` are mail addresses that SES shall take as verified."""
+    """Creates every resource that moto has. `senders` are mail addresses that SES takes as verified."""
     queues = (_create_queue(aws, queue) for queue in application.queues if queue.dead_letters is None)
     buses = (aws.call("events", "CreateEventBus", Name=bus) for bus in application.buses)
     made = (

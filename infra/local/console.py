@@ -1,4 +1,4 @@
-"""What a person sees: progress with elapsed time, and the functions' logs as readable lines."""
+"""The output for people: progress with elapsed time, and the functions' logs as readable lines."""
 
 import json
 import sys
@@ -72,7 +72,7 @@ def label(function: str) -> str:
 
 
 class LogFiles:
-    """Keeps each function's lines in logs/<Function>.log as they come and passes them to listeners."""
+    """Writes each function's lines to logs/<Function>.log, and passes them to listeners."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -87,7 +87,7 @@ class LogFiles:
             listener(name, line)
 
     def only_file(self, name: str) -> Callable[[str], None]:
-        """A listener for a process whose lines are kept but shown to nobody."""
+        """A listener for a process whose lines go to its file and are not shown."""
 
         def write(line: str) -> None:
             if name not in self._files:

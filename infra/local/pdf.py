@@ -1,4 +1,4 @@
-"""The main job from a command line: start the stack, have one URL printed, save the PDF, show what came of it."""
+"""`make pdf`: starts the stack, has one URL printed, saves the PDF, and shows what each consumer did."""
 
 import asyncio
 import json
@@ -46,7 +46,7 @@ class FanOut:
         self._said: dict[str, str] = {}
 
     def heard(self, function: str, line: str) -> None:
-        """A listener for log lines. What a function said counts once Lambda reports that its invocation ended well."""
+        """Listens to log lines. A function's line counts when Lambda reports that the invocation succeeded."""
         waiting = self.done.get(function)
         if waiting is None or waiting.done() or not line.startswith("{"):
             return
@@ -109,7 +109,7 @@ async def _job(stack: Stack, url: str, out: Path, console: Console, fan_out: Fan
             # The answer comes when the state changes or the wait is over, so this asks three times a minute at most.
             answer, _ = await _json(http, "GET", f"{location}?wait={_POLL_SECONDS}")
             if answer.get("state") == shown:
-                await asyncio.sleep(0.1)  # should the API answer at once all the same
+                await asyncio.sleep(0.1)  # in case the API answers at once
             shown = _show(answer, shown, console.say)
         if answer["state"] == "failed":
             raise JobFailed(_failure(answer))
@@ -189,7 +189,7 @@ async def _show_fan_out(fan_out: FanOut, console: Console) -> None:
         if waiting.done():
             console.of_function(name, waiting.result())
     if missing:
-        raise JobFailed(f"the PDF is there, but nothing was heard of {', '.join(missing)}")
+        raise JobFailed(f"the PDF is there, but these consumers did not end: {', '.join(missing)}")
 
 
 async def _serve_demo(exit_stack: AsyncExitStack) -> str:

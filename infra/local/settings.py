@@ -1,4 +1,4 @@
-"""What a person can choose, and where everything is once it runs."""
+"""What a user can choose, and the addresses of a running stack."""
 
 import os
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Settings:
-    """What a person can choose.
+    """What a user can choose.
 
     parameters     the template's, like `sam deploy --parameter-overrides`
     allow          host:port pairs of this machine that pages may load from, and callbacks go to
@@ -41,7 +41,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Access:
-    """Where everything can be reached; the ready file is this as JSON."""
+    """The addresses of a running stack; the ready file holds them as JSON."""
 
     endpoint: str
     api_key: str

@@ -34,6 +34,7 @@ async def test_demo_page_is_printed_with_an_existing_broker(tmp_path: Path) -> N
             "--out", str(tmp_path / "out.pdf"),
             URLSHOT_AMQP_URL=with_credentials(node.amqp, "somebody", "somebodys-password"),
             URLSHOT_RABBITMQ_API=node.console,
+            URLSHOT_PARAMS="MailTo=someone@example.com",  # as `make` passes PARAMS
         )  # fmt: skip
     finally:
         await node.stop()
@@ -41,7 +42,13 @@ async def test_demo_page_is_printed_with_an_existing_broker(tmp_path: Path) -> N
     pages = PdfReader(tmp_path / "out.pdf").pages
     assert len(pages) == 2
     assert "urlshot" in pages[0].extract_text()
-    for word in ("queued", "done", "OK - The PDF has been generated", "to you@example.com", "pdf.generated.success"):
+    for word in (
+        "queued",
+        "done",
+        "OK - The PDF has been generated",
+        "mail      to someone@example.com",
+        "pdf.generated.success",
+    ):
         assert word in output
     assert "RabbitMQ is up" not in output
 

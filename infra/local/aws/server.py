@@ -10,10 +10,10 @@ prints `{"port": N}` once it listens. moto's own server is left out for four rea
   nothing else would be served while they wait.
 - It closes every connection and waits 10 ms for stray bytes after each request; aiohttp's server keeps them open.
 - Every mail that SES accepts is written as a file that people can read, before the sender has its answer.
-- What moto's S3 does otherwise than S3 is put right (infra/local/aws/s3_rules.py).
+- infra/local/aws/s3_rules.py corrects where moto's S3 differs from S3.
 
-One thread serves everything, so what moto works out anew for each request, with the same result, is kept: which of its
-services an address belongs to (it lists its own folders for that), and the paths of EventBridge's templates.
+One thread serves everything, so two results that moto computes again for each request are cached: the service of an
+address (moto lists its own folders to find it), and the parsed paths of EventBridge's templates.
 """
 
 import argparse
@@ -146,7 +146,7 @@ class Mailbox:
             file = self._folder / f"{self._written:04d}.eml"
             scratch = file.with_suffix(".part")
             scratch.write_bytes(_readable(message))
-            scratch.rename(file)  # whoever watches the folder never sees half a mail
+            scratch.rename(file)  # a reader of the folder never sees half a mail
 
 
 def _readable(message: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""Installs RabbitMQ when it is not there, without letting the package start a system broker."""
+"""Installs RabbitMQ if it is missing, and keeps the package from starting a system broker."""
 
 import os
 import shutil
@@ -51,9 +51,9 @@ def _known_to_apt() -> bool:
 
 @contextmanager
 def _no_service_starts(become_root: list[str]) -> Iterator[None]:
-    """While this lasts, packages do not start services (Debian's policy-rc.d); what was there before comes back.
+    """Keeps packages from starting services (Debian's policy-rc.d), and restores the earlier policy at the end.
 
-    Without it the package may start a broker on 5672 as a system service, which nobody asked for.
+    Without it the package may start a broker on 5672 as a system service.
     """
     saved = _POLICY.with_name("policy-rc.d.urlshot-saved")
 

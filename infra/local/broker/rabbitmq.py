@@ -44,13 +44,13 @@ disk_free_limit.absolute = 100MB
 
 
 class BrokerError(Exception):
-    """The broker cannot be had; the text says why, with its last lines."""
+    """The broker does not start or cannot be used; the text says why, with the last lines of its log."""
 
 
 class Rabbit:
-    """A node under way. `died` resolves when it ends without having been told to.
+    """A node of our own. `died` resolves when it ends by itself.
 
-    `tick` is how often, in milliseconds, a quorum queue tells its figures to the management API.
+    `tick` is the interval, in milliseconds, at which a quorum queue reports its figures to the management API.
     """
 
     def __init__(self, folder: Path, listener: Callable[[str], None], tick: int = 5000) -> None:
@@ -164,10 +164,10 @@ class Rabbit:
 
 
 class ExistingBroker:
-    """A broker that somebody else runs: URLSHOT_AMQP_URL, and URLSHOT_RABBITMQ_API for its management API.
+    """A broker that runs already: URLSHOT_AMQP_URL, and URLSHOT_RABBITMQ_API for its management API.
 
-    It must be there for urlshot alone: the default vhost is used, and exchanges, queues, policies and users are made in
-    it and stay there. The user in the URL must be an administrator.
+    It must be for urlshot alone. Exchanges, queues, policies and users are made in the default vhost and stay there.
+    The user in the URL must be an administrator.
     """
 
     def __init__(self, url: str, api: str | None) -> None:

@@ -38,7 +38,7 @@ and the short functions, which every job passes through, must not queue behind t
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Where a function finds AWS (moto), Lambda's Invoke API, what it may reach on this machine, and whom it trusts."""
+    """The addresses of AWS (moto) and of Lambda's Invoke API, what a function may reach here, and whom it trusts."""
 
     aws: str
     invoke: str

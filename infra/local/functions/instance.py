@@ -1,4 +1,4 @@
-"""One instance of a function: a process tree under AWS's runtime interface client, and the Runtime API it talks to.
+"""One instance of a function: a process tree under AWS's runtime interface client, and the Runtime API for it.
 
 Source: "Using the Lambda runtime API for custom runtimes" and "Understanding the Lambda execution environment
 lifecycle" in the Lambda developer guide.
@@ -22,8 +22,8 @@ from infra.local.host.waits import first_of
 from infra.local.template.addresses import function_arn
 
 RESPONSE_LIMIT = 6 * 1024 * 1024  # bytes of a synchronous answer
-# Lambda gives init 10 s. Here several functions start at once, beside the broker, on a few cores: a limit of 10 s would
-# fail starts that take far less on AWS.
+# Lambda gives the start 10 s. Here several functions start at once beside the broker, on a few cores, and a start may
+# take far longer than on AWS.
 INIT_SECONDS = 40.0
 _API = "/2018-06-01/runtime"
 

@@ -16,7 +16,7 @@ SYNC_LIMIT = 6 * 1024 * 1024  # bytes of a synchronous request
 
 
 async def no_queue(arn: str, _text: str) -> None:
-    """Stands where there are no SQS queues."""
+    """Refuses every record, for a stack without SQS queues."""
     raise NotDelivered(f"there is no queue {arn}")
 
 

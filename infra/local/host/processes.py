@@ -1,8 +1,8 @@
 """Child processes and the trees below them: start, read line by line, freeze, thaw, end. Linux only.
 
-Every child becomes leader of a session of its own and, where asked, a "subreaper": what its descendants leave behind
-when they die is handed to it and stays in its tree. When it dies itself its orphans come to this process, which is a
-subreaper too, and `end_orphans` ends them. So a crashed function cannot leave a browser running.
+Every child leads a session of its own. Where asked, it is also a "subreaper": orphans of its descendants become its
+children and stay in its tree. When it dies, its own orphans become children of this process, which is a subreaper too,
+and `end_orphans` ends them. So a crashed function cannot leave a browser running.
 
 psutil does not replace the reading of /proc below: it freezes a tree of 10 processes in 4.9 ms where this takes 3.6 ms
 (medians of 150, 112 processes on the machine; with 260 both take 8 to 9 ms), every invocation ends with a freeze, and
@@ -31,7 +31,7 @@ LINE_LIMIT = 1 << 20  # a line longer than this is cut into several
 
 
 def become_subreaper() -> None:
-    """From now on orphans of our children come to us and not to process 1."""
+    """Makes orphans of our children become children of this process and not of process 1."""
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
@@ -160,14 +160,18 @@ class Child:
             await self.wait(5)
         end_orphans()
         if self._output is not None and self._transport is not None:
-            await asyncio.wait([self._output.closed], timeout=1)  # the last lines; who still holds the pipe is ended
+            await asyncio.wait([self._output.closed], timeout=1)  # for the last lines
             self._transport.close()
 
 
 def start_warden(folder: Path) -> Callable[[], None]:
-    """Has what names `folder` ended should this process be killed outright; returns what calls the warden off.
+    """Starts a warden, which ends every process that names `folder` when this process is killed.
 
-    It stays in our session, so `end_orphans` leaves it alone, and has no death signal: it is there to outlive us.
+    The warden stays in our session, so that `end_orphans` leaves it alone. It has no death signal, because it must
+    outlive this process.
+
+    Returns:
+        A function that ends the warden.
     """
     script = Path(__file__).with_name("warden.py")
     warden = subprocess.Popen(
@@ -229,7 +233,7 @@ def freeze_tree(root: int) -> list[int]:
 
 
 def thaw(frozen: Sequence[int]) -> None:
-    """Lets go on what `freeze_tree` stopped, children before their parents."""
+    """Continues the processes that `freeze_tree` stopped, children before their parents."""
     _signal_all(list(reversed(frozen)), signal.SIGCONT)
 
 
@@ -238,7 +242,7 @@ def kill_tree(root: int) -> None:
 
 
 def end_orphans() -> None:
-    """Ends what dead functions left behind.
+    """Ends the processes that dead functions left.
 
     An orphan is a child of ours that we did not start and whose session is not ours: functions live in sessions of
     their own, while a process that somebody else in this process started (a test, say) is in ours.

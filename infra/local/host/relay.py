@@ -1,5 +1,5 @@
-"""Lets containers reach this machine's servers: `sam local` puts them on Docker's bridge, from where 127.0.0.1 is not
-seen. Each port is served at the bridge's address on this machine too, which nobody outside of it reaches.
+"""Lets containers reach this machine's servers. `sam local` puts containers on Docker's bridge, where 127.0.0.1 is
+another address. Each port is served at the bridge's address on this machine too, which no other machine can reach.
 
 Source: Docker's documentation, "Bridge network driver". (`sam local --docker-network host` connects to nothing else.)
 """
@@ -63,7 +63,7 @@ class _Way:
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Passes on what comes, and its end."""
+    """Passes on all bytes, and the end of the stream."""
     with suppress(OSError):
         while data := await reader.read(65_536):
             writer.write(data)

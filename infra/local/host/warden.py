@@ -1,10 +1,10 @@
-"""Ends what a stack leaves behind when it is killed outright (SIGKILL) and cannot tidy up itself.
+"""Ends the processes of a stack that is killed (SIGKILL) and cannot end them itself.
 
     python -S -E infra/local/host/warden.py RUN_FOLDER      (standard input: a pipe that the stack holds open)
 
-Every direct child of the stack dies with it (PR_SET_PDEATHSIG), but not what a child started: a frozen browser would
-stay, frozen, for ever. When the pipe closes, whatever names the run's folder in its command line or environment is
-ended. After an orderly end there is nothing left to find.
+Every direct child of the stack dies with it (PR_SET_PDEATHSIG), but the children of a child do not: a frozen browser
+would stay for ever. When the pipe closes, the warden ends every process whose command line or environment names the
+folder of the run. After an orderly end it finds none.
 """
 
 import os
@@ -17,7 +17,7 @@ _ROUNDS = 5
 def end_all(folder: str) -> None:
     """Kills every process that names the folder, until a look finds none."""
     wanted = os.fsencode(folder)
-    for _ in range(_ROUNDS):  # what is killed may have forked meanwhile
+    for _ in range(_ROUNDS):  # a process may have forked before it was killed
         found = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _names(pid, wanted)]
         if not found:
             return

@@ -23,8 +23,8 @@ from infra.local.host.waits import first_of
 from infra.local.sources.amqp_properties import basic_properties, keep_raw_properties, raw_properties
 from infra.local.template.model import QueueMapping
 
-# Lambda's default window for Amazon MQ is 0.5 s. Here one person waits for one PDF most of the time, so a batch closes
-# sooner; a mapping that names its window gets it.
+# Lambda's default window for Amazon MQ is 0.5 s. Here a batch closes sooner, because one user waits for one PDF most of
+# the time. A mapping that names its window gets it.
 WINDOW_SECONDS = 0.05
 RETRY_BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0)  # after a batch that failed or was throttled
 RECONNECT_BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0)

@@ -23,7 +23,7 @@ _LOST = (AwsError, aiohttp.ClientError, TimeoutError, OSError)
 
 
 class SqsPoller:
-    """One mapping at work until it is cancelled; `say` takes a line for people about what went wrong."""
+    """Runs one mapping until it is cancelled; `say` takes a line for people about an error."""
 
     def __init__(
         self, mapping: SqsMapping, endpoint: str, aws: AwsClient, lambdas: Lambdas, say: Callable[[str], None]
