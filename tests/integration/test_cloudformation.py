@@ -15,7 +15,7 @@ import pytest
 from moto import mock_aws
 
 from tests.deployment.flat import flattened
-from tests.deployment.whole import Deployment, deployment, used_names
+from tests.deployment.whole import Deployment, deployment
 
 UNKNOWN = {
     "AWS::AmazonMQ::Broker": "moto's CloudFormation does not know it",
@@ -35,9 +35,6 @@ UNKNOWN = {
     "AWS::WAFv2::WebACLAssociation": "the same",
     "Custom::UrlshotTopology": "it would call the function, which needs a broker",
 }
-GIVEN = {"MailFrom": "from@example.com", "MailTo": "to@example.com", "NetworkMode": "public"}
-"""Public, because moto does not cut a network's addresses into subnets (Fn::Cidr)."""
-LISTS = {"AmqpEndpoints", "ConsoleURLs"}
 
 
 def known(template: dict[str, Any]) -> dict[str, Any]:
@@ -56,13 +53,9 @@ def _without(value: Any, gone: set[str], named: Mapping[str, Any]) -> Any:
         return [_without(item, gone, named) for item in value]
     if not isinstance(value, dict):
         return value
-    if len(value) == 1 and gone & used_names(value):
-        [(name, argument)] = value.items()
-        if name == "Ref":
-            return f"no-{argument}"
-        if name == "Fn::GetAtt":
-            resource, attribute = argument if isinstance(argument, list) else argument.split(".", 1)
-            return [f"no-{resource}"] if attribute in LISTS else f"no-{resource}"
+    match value:
+        case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), _]} if name in gone:
+            return f"no-{name}"
     if len(value) == 1 and value.get("Ref") in named:
         return named[value["Ref"]]
     return {key: _without(item, gone, named) for key, item in value.items()}
@@ -88,12 +81,11 @@ def created(whole: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict
             archive.writestr("app.py", "")
         for key in ("function", "layer"):
             s3.put_object(Bucket="artefacts", Key=key, Body=code.getvalue())
-        template = known(flattened(whole, GIVEN))
+        template = known(flattened(whole))
         s3.put_object(Bucket="artefacts", Key="template.json", Body=json.dumps(template))
         cloudformation.create_stack(
             StackName="urlshot",
             TemplateURL="https://s3.amazonaws.com/artefacts/template.json",
-            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in GIVEN.items()],
             Capabilities=["CAPABILITY_IAM"],
         )
         [stack] = cloudformation.describe_stacks(StackName="urlshot")["Stacks"]

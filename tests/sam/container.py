@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from infra.local.addresses import REGION, LocalAddresses
+from infra.local.everything import everything_on
 from infra.local.model import Function
 from infra.local.runtime import Answer, Instance, Launch
-from infra.local.settings import PROJECT, default_parameters
+from infra.local.settings import PROJECT
 from infra.local.template import Template
 from infra.local.wiring import read_wiring
 
@@ -67,9 +68,10 @@ def _failure(*command: str) -> str:
 
 
 def built_functions() -> Mapping[str, Function]:
-    """The template's functions. Their addresses lead nowhere."""
+    """All functions that the template can make. Their addresses lead nowhere."""
     nowhere = LocalAddresses(aws="http://127.0.0.1:9", amqp="amqp://127.0.0.1:9", console="http://127.0.0.1:9")
-    return read_wiring(Template(PROJECT / "template.yaml", nowhere, default_parameters()), nowhere).functions
+    template = PROJECT / "template.yaml"
+    return read_wiring(Template(template, nowhere, everything_on(template)), nowhere).functions
 
 
 def opt_of(function: Function, scratch: Path) -> Path:
@@ -127,7 +129,7 @@ async def running(
         function=function.name,
         command=[
             *("docker", "run", "--rm", "--name", name, "--network", "host", "--memory", f"{function.memory}m", *flags),
-            *("--volume", f"{BUILD / function.name}:/var/task:ro", "--volume", f"{opt}:/opt:ro"),
+            *("--volume", f"{BUILD.joinpath(*function.path)}:/var/task:ro", "--volume", f"{opt}:/opt:ro"),
             *(part for variable in given for part in ("--env", variable)),  # docker takes their values from its own
             *("--entrypoint", "/var/runtime/bootstrap", IMAGE, function.handler),
         ],

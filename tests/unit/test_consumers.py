@@ -14,11 +14,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.log.app import handler as log
 from functions.metric.app import handler as metric
 from functions.metric.app import metrics
-from infra.local.addresses import LocalAddresses
-from infra.local.settings import default_parameters
-from infra.local.template import Template
-from infra.local.wiring import read_wiring
 from tests.unit.metrics import Emitted, read_metrics
+from tests.unit.stacks import EVERYTHING, stack
 
 PROJECT = Path(__file__).resolve().parents[2]
 EVENTS = PROJECT / "tests" / "events"
@@ -99,8 +96,5 @@ def test_what_a_render_used_is_left_out_where_it_is_not_known(emitted: Callable[
 
 
 def test_every_event_file_is_named_after_its_function() -> None:
-    addresses = LocalAddresses(aws="http://127.0.0.1:1", amqp="amqp://127.0.0.1:2", console="http://127.0.0.1:3")
-    everything = {**default_parameters(), "QueueWatch": "enabled"}
-    wiring = read_wiring(Template(PROJECT / "template.yaml", addresses, everything), addresses)
-    functions = {name.removesuffix("Function").lower() for name in wiring.functions}
+    functions = {name.removesuffix("Function").lower() for name in stack(**EVERYTHING).functions}
     assert {file.stem for file in EVENTS.glob("*.json")} == functions

@@ -30,7 +30,7 @@ def test_the_bucket_is_private_encrypted_and_kept() -> None:
 
 
 def test_everything_that_is_written_to_the_bucket_ends_some_day() -> None:
-    made = stack(PdfDays="5", RecordDays="50", **EVERYTHING)
+    made = stack(**EVERYTHING | {"PdfDays": "5", "RecordDays": "50"})
     rules = made["Storage.Bucket"].require("LifecycleConfiguration")["Rules"]
     days = {rule["Prefix"]: int(rule["ExpirationInDays"]) for rule in rules if "Prefix" in rule}
     assert (days["pdf/"], days["job/"]) == (5, 50)
@@ -53,8 +53,10 @@ def test_records_outlive_their_pdfs() -> None:
 
 def test_a_consumer_loses_no_event() -> None:
     made = stack(**EVERYTHING)
-    for name in ("LogFunction", "MailFunction", "MetricFunction"):
-        function = made[name]
+    direct = made.fed_by("EventBridgeRule")
+    assert direct
+    for name in direct:
+        function = made.functions[name]
         [rule] = function.require("Events").values()
         assert rule["Properties"]["RetryPolicy"] == {"MaximumRetryAttempts": 20, "MaximumEventAgeInSeconds": 3600}
         letters = rule["Properties"]["DeadLetterConfig"]["Arn"]
@@ -62,15 +64,17 @@ def test_a_consumer_loses_no_event() -> None:
         assert target == {"Type": "SQS", "Destination": letters}
         # What Lambda gives up, it puts there in the function's own role; SAM adds that only to roles that it makes.
         assert ("sqs:SendMessage", letters) in may(made, name.removesuffix("Function"))
-    [target] = made["CallbackRule"].require("Targets")
+    [target] = made["Consumers.CallbackRule"].require("Targets")
     assert target["RetryPolicy"] == {"MaximumRetryAttempts": 20, "MaximumEventAgeInSeconds": 3600}
-    assert target["DeadLetterConfig"] == {"Arn": "arn:aws:sqs:us-east-1:123456789012:urlshot-UndeliveredEvents"}
+    assert target["DeadLetterConfig"] == {
+        "Arn": "arn:aws:sqs:us-east-1:123456789012:urlshot-Consumers-UndeliveredEvents"
+    }
 
 
 def test_eventbridge_may_put_what_no_consumer_could_be_given_into_its_queue_and_nothing_else_may() -> None:
     made = stack()
-    policy = made["UndeliveredEventsPolicy"]
-    assert policy.require("Queues") == [ADDRESSES.ref(made["UndeliveredEvents"])]
+    policy = made["Consumers.UndeliveredEventsPolicy"]
+    assert policy.require("Queues") == [ADDRESSES.ref(made["Consumers.UndeliveredEvents"])]
     allow, deny = policy.require("PolicyDocument")["Statement"]
     assert (allow["Effect"], allow["Principal"]) == ("Allow", {"Service": "events.amazonaws.com"})
     assert (allow["Action"], short(allow["Resource"])) == ("sqs:SendMessage", "UndeliveredEvents")
@@ -82,8 +86,8 @@ def test_eventbridge_may_put_what_no_consumer_could_be_given_into_its_queue_and_
 
 @pytest.mark.parametrize("queue", ["UndeliveredEvents", "UndeliveredCallbacks"])
 def test_what_was_given_up_waits_as_long_as_sqs_keeps_it(queue: str) -> None:
-    assert stack()[queue].require("MessageRetentionPeriod") == 14 * 86_400
-    assert stack()[queue].require("SqsManagedSseEnabled") is True
+    assert stack()[f"Consumers.{queue}"].require("MessageRetentionPeriod") == 14 * 86_400
+    assert stack()[f"Consumers.{queue}"].require("SqsManagedSseEnabled") is True
 
 
 def test_events_are_archived_for_as_long_as_was_said_or_not_at_all() -> None:

@@ -32,7 +32,7 @@ from infra.local.settings import default_parameters
 from infra.local.template import Template, TemplateError
 from infra.local.wiring import read_wiring
 from tests.contract import Answer, Contract, Request
-from tests.unit.stacks import stack
+from tests.unit.stacks import EVERYTHING, stack
 from urlshot import events, lease, messages, records
 from urlshot.broker import PUBLISH_SECONDS
 from urlshot.errors import CODES
@@ -63,7 +63,7 @@ def wiring_with(**parameters: str) -> Wiring:
 
 @pytest.fixture(scope="module")
 def wiring() -> Wiring:
-    return wiring_with(QueueWatch="enabled")
+    return wiring_with(**EVERYTHING, QueueWatch="enabled")
 
 
 def test_every_room_is_a_function_and_every_function_a_room(wiring: Wiring) -> None:
@@ -150,7 +150,9 @@ def test_settle_keeps_no_event_that_it_gave_up(wiring: Wiring) -> None:
 
 
 def test_the_rules_match_our_events_and_no_others(wiring: Wiring) -> None:
-    assert {rule.function for rule in wiring.rules} == {"LogFunction", "MailFunction", "MetricFunction"}
+    made = stack(**EVERYTHING)
+    assert {rule.function for rule in wiring.rules} == made.fed_by("EventBridgeRule")
+    assert {mapping.function for mapping in wiring.sqs_mappings} == made.fed_by("SQS")
     for rule in (*wiring.rules, *wiring.queue_rules):
         assert rule.pattern == {"source": [events.SOURCE], "detail-type": ["ShotCompleted", "ShotFailed"]}
 
@@ -181,7 +183,7 @@ def test_defaults_fit_an_account_of_ten_instances() -> None:
     given = stack().template.parameters
     assert int(given["Renders"]) + int(given["MaxWaiting"]) <= 7
     assert {given[f"{name}Concurrency"] for name in ("Api", "Render", "Settle")} == {"0"}
-    assert stack()["CallbackFunction"].require("Events")["Callbacks"]["Properties"]["ScalingConfig"] == {
+    assert stack().functions["CallbackFunction"].require("Events")["Callbacks"]["Properties"]["ScalingConfig"] == {
         "MaximumConcurrency": given["CallbackConcurrency"]
     }
     assert int(given["CallbackConcurrency"]) == 2  # Lambda's least

@@ -10,6 +10,7 @@ from infra.local.addresses import LocalAddresses
 from infra.local.model import Route
 from infra.local.template import OMITTED, Template, TemplateError
 from infra.local.wiring import read_wiring, schedule_seconds
+from tests.unit.stacks import EVERYTHING, stack
 
 PROJECT = Path(__file__).resolve().parents[3]
 ADDRESSES = LocalAddresses("http://127.0.0.1:1", "amqp://127.0.0.1:2", "http://127.0.0.1:3")
@@ -330,14 +331,13 @@ Resources:
 
 
 def test_our_own_template_is_understood() -> None:
-    mail = {"MailFrom": "a@example.com", "MailTo": "b@example.com", "RenderConcurrency": 4}
-    wiring = read_wiring(Template(PROJECT / "template.yaml", ADDRESSES, mail), ADDRESSES)
+    wiring = read_wiring(Template(PROJECT / "template.yaml", ADDRESSES, EVERYTHING), ADDRESSES)
     assert wiring.functions["ApiFunction"].environment["BROKER_URL"] == "amqp://127.0.0.1:2"
-    assert wiring.functions["RenderFunction"].concurrency == 4
+    assert wiring.functions["RenderFunction"].concurrency == int(EVERYTHING["RenderConcurrency"])
     assert wiring.functions["RenderFunction"].layers == ("SharedLayer", "ChromiumLayer")
     assert wiring.functions["DispatchFunction"].environment["RENDER_FUNCTION"] == "RenderFunction"
     assert [mapping.queue for mapping in wiring.mappings] == ["generate_shot", "generate_shot_bulk"]
-    assert {rule.function for rule in wiring.rules} == {"LogFunction", "MailFunction", "MetricFunction"}
+    assert {rule.function for rule in wiring.rules} == stack(**EVERYTHING).fed_by("EventBridgeRule")
     assert wiring.api is not None
     assert Route("ANY", "/pdf", "ApiFunction", needs_key=True) in wiring.api.routes
     assert Route("OPTIONS", "/pdf", "ApiFunction") in wiring.api.routes
