@@ -39,7 +39,7 @@ FUNCTION_TYPE = "AWS::Serverless::Function"
 _SUB_VARIABLE = re.compile(r"\$\{(!?)([^}]*)\}")
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """YAML with CloudFormation's short forms (`!Ref x`), turned into their long forms."""
 
 
@@ -64,7 +64,7 @@ _Loader.add_multi_constructor("!", _short_form)
 
 @cache
 def _parsed(text: str) -> Any:
-    return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader with more tags
+    return yaml.load(text, _Loader)  # noqa: S506 - a safe loader with more tags
 
 
 def load_template(file: Path) -> dict[str, Any]:
