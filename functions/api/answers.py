@@ -55,11 +55,7 @@ class Answers:
         A done job whose PDF has been cleared away is `expired`. `etag` is that of the record in the bucket; with it the
         answer has a tag of its own, and is 304 for who has it already.
         """
-        body = record.model_dump(
-            mode="json",
-            exclude_none=True,
-            include=SHOWN,
-        )
+        body = record.model_dump(mode="json", include=SHOWN, exclude_none=True)
         body["options"] = record.options.changed()
         if record.state == "done" and pdf is None:
             body["state"] = "expired"

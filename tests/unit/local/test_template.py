@@ -8,7 +8,7 @@ import pytest
 
 from infra.local.addresses import LocalAddresses
 from infra.local.model import Route
-from infra.local.template import OMITTED, Template, TemplateError
+from infra.local.template import OMITTED, Template, TemplateError, with_globals
 from infra.local.wiring import read_wiring, schedule_seconds
 from tests.unit.stacks import EVERYTHING, stack
 
@@ -328,6 +328,28 @@ Resources:
     function = read_wiring(template(tmp_path, text), ADDRESSES).functions["F"]
     assert (function.timeout, function.memory) == (5, 512)
     assert function.environment == {"A": "1", "B": "3", "C": "true"}
+
+
+@pytest.mark.parametrize(
+    ("common", "own", "expected"),
+    [
+        ({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"c": 4}}, {"a": 1, "b": {"c": 4, "d": 3}}),
+        ({"a": [1]}, {"a": [2]}, {"a": [1, 2]}),
+        ({"a": {"Fn::If": ["C", {"b": 1}, 2]}}, {"a": {"Ref": "AWS::NoValue"}}, {"a": {"Ref": "AWS::NoValue"}}),
+        ({"a": {"b": 1}}, {"a": {"Ref": "P"}}, {"a": {"Ref": "P"}}),
+        ({"a": [1]}, {"a": 2}, {"a": 2}),
+    ],
+)
+def test_own_properties_are_laid_over_globals(common: Any, own: Any, expected: Any) -> None:
+    assert with_globals(common, own) == expected
+
+
+def test_functions_of_one_name_in_two_stacks_are_an_error(tmp_path: Path) -> None:
+    function = "{F: {Type: AWS::Serverless::Function, Properties: {Handler: a.b}}"
+    (tmp_path / "part.yaml").write_text(f"Resources: {function}}}")
+    text = f"Resources: {function}, S: {{Type: AWS::CloudFormation::Stack, Properties: {{TemplateURL: part.yaml}}}}}}"
+    with pytest.raises(TemplateError, match="2 functions have the logical id F"):
+        read_wiring(template(tmp_path, text), ADDRESSES)
 
 
 def test_our_own_template_is_understood() -> None:
