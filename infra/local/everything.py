@@ -12,8 +12,8 @@ from infra.local.template import STACK_TYPE, load_template
 _SAMPLES = {
     "Arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:example-AbCdEf",
     "Bucket": "example",
-    "Url": "https://example.com",
-    "Origin": "https://example.com",
+    "Url": "https://pdf.example.com",
+    "Origin": "https://app.example.com",
     "From": "from@example.com",
     "To": "to@example.com",
     "Allow": "@example.com",
