@@ -8,8 +8,11 @@ import json
 from urlshot.core.events import Detail
 from urlshot.core.links import FileLinks
 
-_OURS = {"event_key", "bucket", "key", "audience", "subscriptions"}
-"""The internal fields of an event, which a callback leaves out."""
+SHOWN = {
+    "version", "id", "url", "report", "error", "attempts", "cached", "requested_at", "finished_at", "queue_seconds",
+    "render_seconds",
+}  # fmt: skip
+"""The fields of an event that a callback shows as they are."""
 
 
 def webhook_id(event: Detail, subscriber_hash: str) -> str:
@@ -22,7 +25,7 @@ def completion(event: Detail, public_url: str, links: FileLinks) -> bytes:
     job = f"{public_url}/pdf/{event.id}"
     done = event.error is None
     data = {
-        **event.model_dump(mode="json", exclude=_OURS, exclude_none=True),
+        **event.model_dump(mode="json", include=SHOWN, exclude_none=True),
         "state": "done" if done else "failed",
         "links": {
             "self": job,

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from functions.api import contract
-from infra.local.template.evaluator import load_template
+from infra.local.template import FUNCTION_TYPE, STACK_TYPE, load_template
 from infra.openapi.calls import CALLS, Call
 from infra.openapi.document import PROJECT
 from infra.openapi.schemas import schemas
 from urlshot.core.errors import CODES
 from urlshot.core.options import Options
 
-_FUNCTION = "AWS::Serverless::Function"
 _TARGET = re.compile(r"^([a-z-]+):.*## (.*)$", re.MULTILINE)
 
 
@@ -119,13 +119,23 @@ def alarms() -> str:
 
 
 def functions() -> str:
-    """Every function of the template, with its description."""
-    resources = load_template(PROJECT / "template.yaml")["Resources"]
-    found = {room(name): one["Properties"] for name, one in resources.items() if one["Type"] == _FUNCTION}
+    """Every function of the template and of the stacks that it nests, with its description."""
     return _table(
         "| function | what it does |",
-        (f"| [`{name}`](../functions/{name}) | {rules['Description']} |" for name, rules in found.items()),
+        (
+            f"| [`{room(name)}`](../functions/{room(name)}) | {resource['Properties']['Description']} |"
+            for name, resource in _resources(PROJECT / "template.yaml")
+            if resource["Type"] == FUNCTION_TYPE
+        ),
     )
+
+
+def _resources(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """All resources of a template, those of a nested stack where that stands."""
+    for name, resource in load_template(file)["Resources"].items():
+        yield name, resource
+        if resource["Type"] == STACK_TYPE:
+            yield from _resources(file.parent / resource["Properties"]["TemplateURL"])
 
 
 def room(logical_id: str) -> str:

@@ -2,110 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from infra.local.settings import PROJECT
-from infra.local.template.addresses import LocalAddresses
-from infra.local.template.evaluator import STACK_TYPE, Template, load_template
-from tests.deployment.whole import NO_VALUE, VARIABLE, Deployment, Where
+from infra.local.template import STACK_TYPE, Resource
+from tests.deployment.whole import VARIABLE, Deployment, listed
 
 
-def flattened(whole: Deployment, parameters: Mapping[str, str]) -> dict[str, Any]:
-    """Returns the flat template, with parameters and outputs of nested stacks replaced by their values.
-
-    The local stack's code evaluates the conditions with `parameters`, so the result has no conditions.
-    """
-    flat = _Flat(whole, parameters)
-    outputs = whole.templates[()]["Outputs"]
+def flattened(whole: Deployment) -> dict[str, Any]:
+    """The template. All but references to resources is evaluated, so that no parameters and no conditions are left."""
+    outermost = whole.templates[()]
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
-        "Parameters": whole.templates[()]["Parameters"],
         "Resources": {
-            "".join(path): flat.resource(path[:-1], resource.body)
-            for path, resource in whole.resources.items()
-            if resource.type != STACK_TYPE and flat.exists(path)
+            "".join(path): _resource(whole, one) for path, one in whole.resources.items() if one.type != STACK_TYPE
         },
         "Outputs": {
-            name: {"Value": flat.value((), output["Value"])}
-            for name, output in outputs.items()
-            if flat.holds((), output.get("Condition"))
+            name: {"Value": _value(whole, outermost.output(name))}
+            for name, output in outermost.body["Outputs"].items()
+            if "Condition" not in output or outermost.condition(output["Condition"], name)
         },
     }
 
 
-class _Flat:
-    def __init__(self, whole: Deployment, parameters: Mapping[str, str]) -> None:
-        self._whole = whole
-        nowhere = LocalAddresses(aws="http://127.0.0.1:9", amqp="amqp://127.0.0.1:9", console="http://127.0.0.1:9")
-        self._evaluated = Template(PROJECT / "template.yaml", nowhere, parameters)
+def _resource(whole: Deployment, resource: Resource) -> dict[str, Any]:
+    stack = resource.path[:-1]
+    properties = {name: resource.property(name) for name in resource.body.get("Properties") or {}}
+    after = ((*stack, one) for one in listed(resource.body.get("DependsOn", [])))
+    return {
+        "Type": resource.type,
+        "Properties": {name: _value(whole, value) for name, value in properties.items() if value is not None},
+        # What waits for a whole stack is not what is looked at here.
+        "DependsOn": ["".join(path) for path in after if path not in whole.templates],
+    }
 
-    def holds(self, path: Where, condition: str | None) -> bool:
-        """Returns whether a condition of a stack holds; True without a condition."""
-        template = self._evaluated
-        for name in path:
-            template = template.nested(name)
-        return condition is None or template.condition(condition, "/".join(path))
 
-    def exists(self, path: Where) -> bool:
-        """Returns whether the conditions of a resource, and of the stacks that contain it, hold."""
-        ends = range(1, len(path) + 1)
-        return all(self.holds(path[: end - 1], self._whole.resources[path[:end]].body.get("Condition")) for end in ends)
+def _value(whole: Deployment, value: Any) -> Any:
+    """A value with its symbols turned into references: one alone as it is, several in a text as a Join."""
+    if isinstance(value, list):
+        return [_value(whole, item) for item in value]
+    if isinstance(value, dict):
+        return {key: _value(whole, item) for key, item in value.items()}
+    if not isinstance(value, str):
+        return value
+    parts = [_reference(whole, part) if index % 2 else part for index, part in enumerate(VARIABLE.split(value))]
+    parts = [part for part in parts if part != ""]
+    if all(isinstance(part, str) for part in parts):
+        return "".join(parts)
+    return parts[0] if len(parts) == 1 else {"Fn::Join": ["", parts]}
 
-    def resource(self, path: Where, body: Mapping[str, Any]) -> dict[str, Any]:
-        after = body.get("DependsOn", [])
-        after = after if isinstance(after, list) else [after]
-        # A dependency on a whole stack has no resource in the flat template, so it is left out.
-        waits = ["".join((*path, one)) for one in after if (*path, one) not in self._whole.templates]
-        return {"Type": body["Type"], "Properties": self.value(path, body.get("Properties", {})), "DependsOn": waits}
 
-    def value(self, path: Where, value: Any) -> Any:
-        if isinstance(value, list):
-            items = [self.value(path, item) for item in value]
-            return [item for item in items if item != NO_VALUE]
-        if not isinstance(value, dict):
-            return value
-        if len(value) == 1:
-            [(name, argument)] = value.items()
-            match name:
-                case "Ref":
-                    return self._ref(path, argument)
-                case "Fn::GetAtt":
-                    return self._get_att(path, argument if isinstance(argument, str) else ".".join(argument))
-                case "Fn::Sub":
-                    return self._sub(path, argument)
-                case "Fn::Transform":  # AWS::Include of a file, relative to the outermost template
-                    return self.value(path, load_template(PROJECT / argument["Parameters"]["Location"]))
-                case "Fn::If":
-                    condition, then, otherwise = argument
-                    return self.value(path, then if self.holds(path, condition) else otherwise)
-        values = {key: self.value(path, item) for key, item in value.items()}
-        return {key: item for key, item in values.items() if item != NO_VALUE}
-
-    def _ref(self, path: Where, name: str) -> Any:
-        template = self._whole.templates[path]
-        if path and name in (template.get("Parameters") or {}):
-            given = self._whole.resources[path].properties.get("Parameters") or {}
-            return self.value(path[:-1], given[name]) if name in given else template["Parameters"][name]["Default"]
-        return {"Ref": "".join((*path, name)) if name in template["Resources"] else name}
-
-    def _get_att(self, path: Where, name: str) -> Any:
-        resource, _, attribute = name.partition(".")
-        inner = (*path, resource)
-        if inner in self._whole.templates:
-            outputs = self._whole.templates[inner]["Outputs"]
-            return self.value(inner, outputs[attribute.removeprefix("Outputs.")]["Value"])
-        return {"Fn::GetAtt": ["".join((*path, resource)), attribute]}
-
-    def _sub(self, path: Where, argument: Any) -> Any:
-        """Returns the Fn::Sub as an Fn::Join, whose parts may be any values."""
-        text, given = argument if isinstance(argument, list) else (argument, {})
-        parts: list[Any] = []
-        for index, part in enumerate(VARIABLE.split(text)):
-            if index % 2 == 0:
-                parts.append(part.replace("${!", "${"))
-            elif part in given:
-                parts.append(self.value(path, given[part]))
-            else:
-                parts.append(self._get_att(path, part) if "." in part else self._ref(path, part))
-        return {"Fn::Join": ["", [part for part in parts if part != ""]]}
+def _reference(whole: Deployment, name: str) -> Any:
+    """The Ref or GetAtt that a symbol stands for; a text that is no symbol stays one."""
+    if name.startswith("AWS::"):
+        return {"Ref": name}
+    found = whole.named(name)
+    if found is None:
+        return f"${{{name}}}"
+    resource, attribute = found
+    logical_id = "".join(resource.path)
+    return {"Fn::GetAtt": [logical_id, attribute]} if attribute else {"Ref": logical_id}

@@ -23,7 +23,7 @@ from botocore.hooks import BaseEventHooks
 
 from infra.local.settings import PROJECT
 from tests.deployment.roles import role_of, statements
-from tests.deployment.whole import Deployment
+from tests.deployment.whole import EVERYTHING, Deployment
 
 FUNCTIONS, TESTS = PROJECT / "functions", PROJECT / "tests"
 BUCKET = "${Storage.Bucket.Arn}"
@@ -73,9 +73,9 @@ def needs(service: str, operation: str, parameters: Mapping[str, Any]) -> Iterat
         case "events", "PutEvents":
             yield Need("events:PutEvents", "${Bus.Arn}")
         case "sqs", "SendMessage" | "ChangeMessageVisibility":
-            yield Need(f"sqs:{operation}", "${CallbackQueue.Arn}")
+            yield Need(f"sqs:{operation}", "${Consumers.CallbackQueue.Arn}")
         case "sesv2", "SendEmail":
-            sender = {"ses:FromAddress": "${MailFrom}"}
+            sender = {"ses:FromAddress": EVERYTHING["MailFrom"]}
             yield Need("ses:SendEmail", "arn:${AWS::Partition}:ses:${AWS::Region}:${AWS::AccountId}:identity/x", sender)
         case _:
             raise LookupError(f"add the permissions of {service}:{operation} to {Path(__file__).name}")
@@ -112,8 +112,8 @@ class Guard:
 
     def __init__(self, whole: Deployment) -> None:
         self.roles = {
-            function.name.removesuffix("Function").lower(): statements(whole, role_of(whole, function))
-            for function in whole.of_type("AWS::Lambda::Function")
+            name.removesuffix("Function").lower(): statements(role_of(whole, function))
+            for name, function in whole.functions.items()
         }
         self.denied: list[tuple[str, Need]] = []
 

@@ -1,4 +1,4 @@
-"""Runs SAM's transform on a JSON template from stdin to stdout, with the interpreter of the SAM CLI's environment."""
+"""Runs SAM's transform on the templates that come in, as JSON by file. For the interpreter of the SAM CLI."""
 
 import json
 import sys
@@ -6,4 +6,5 @@ import sys
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
-json.dump(Translator({}, Parser(), None).translate(json.load(sys.stdin), {}), sys.stdout)
+given = json.load(sys.stdin)
+json.dump({file: Translator({}, Parser(), None).translate(body, {}) for file, body in given.items()}, sys.stdout)

@@ -1,4 +1,7 @@
-"""Reads templates as a graph, and their values as strings that name resources, such as ${Storage.Bucket.Arn}."""
+"""What CloudFormation is given: the templates as SAM transforms them, evaluated by the local stack's evaluator.
+
+Addresses are symbols, so that a value shows which resource it names: ${Storage.Bucket.Arn}.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +9,35 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from infra.local.everything import everything_on
 from infra.local.settings import PROJECT
-from infra.local.template.evaluator import STACK_TYPE, load_template
+from infra.local.template import STACK_TYPE, Resource, Template, load_template
 
-NO_VALUE = {"Ref": "AWS::NoValue"}
 VARIABLE = re.compile(r"\$\{([^!}][^}]*)\}")
+TEMPLATE = PROJECT / "template.yaml"
+EVERYTHING = everything_on(TEMPLATE)
 _TRANSFORM_SECONDS = 60.0
+_LISTS = ("AmqpEndpoints", "ConsoleURLs")
+"""Attributes that are lists."""
 
 Where = tuple[str, ...]
 """Logical ids from the outermost stack inwards."""
 
 
-def transformed(template: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a template after SAM's transform, with S3 addresses for the code as `sam deploy` sets them.
-
-    Raises:
-        AssertionError: The transform fails.
-    """
-    given = json.loads(json.dumps(template))
-    for resource in given["Resources"].values():
-        if resource["Type"] == "AWS::Serverless::LayerVersion":
-            resource["Properties"]["ContentUri"] = "s3://artefacts/layer"
-    given["Globals"]["Function"]["CodeUri"] = "s3://artefacts/function"
+@cache
+def _transformed() -> Mapping[Path, dict[str, Any]]:
+    """What SAM makes of the templates that ask for it, as if their code lay where `sam deploy` would have put it."""
+    files = (TEMPLATE, *sorted((PROJECT / "infra").glob("*.yaml")))
+    given = {str(file): json.loads(json.dumps(body)) for file in files if "Transform" in (body := load_template(file))}
+    for body in given.values():
+        for resource in body["Resources"].values():
+            if resource["Type"] == "AWS::Serverless::LayerVersion":
+                resource["Properties"]["ContentUri"] = "s3://artefacts/layer"
+        body["Globals"]["Function"]["CodeUri"] = "s3://artefacts/function"
     done = subprocess.run(
         [PROJECT / ".urlshot" / "sam" / "bin" / "python", Path(__file__).with_name("transform.py")],
         input=json.dumps(given), capture_output=True, text=True, timeout=_TRANSFORM_SECONDS, check=False,
@@ -40,74 +45,84 @@ def transformed(template: Mapping[str, Any]) -> dict[str, Any]:
     )  # fmt: skip
     if done.returncode:
         raise AssertionError(done.stderr[-3000:])
-    return dict(json.loads(done.stdout))
+    return {Path(name): body for name, body in json.loads(done.stdout).items()}
 
 
-@dataclass(frozen=True)
-class Resource:
-    """One resource; `path` holds the logical ids of the stacks that contain it, and then its own."""
+def load_transformed(file: Path) -> Mapping[str, Any]:
+    """A template file as CloudFormation sees it after SAM's transform."""
+    return _transformed().get(file) or load_template(file)
 
-    path: tuple[str, ...]
-    body: Mapping[str, Any]
 
-    @property
-    def type(self) -> str:
-        return str(self.body["Type"])
+class Symbols:
+    """Addresses that name their resource."""
 
-    @property
-    def properties(self) -> Mapping[str, Any]:
-        return self.body.get("Properties") or {}
+    def pseudo(self, name: str) -> str | None:
+        return f"${{{name}}}" if name.startswith("AWS::") else None
 
-    @property
-    def name(self) -> str:
-        return ".".join(self.path)
+    def zones(self) -> list[str]:
+        return [f"${{AWS::Region}}{letter}" for letter in "abc"]
+
+    def ref(self, resource: Resource) -> str:
+        return f"${{{name_of(resource)}}}"
+
+    def attribute(self, resource: Resource, name: str) -> Any:
+        text = f"${{{name_of(resource)}.{name}}}"
+        return [text] if name in _LISTS else text
+
+
+def name_of(resource: Resource) -> str:
+    """The logical ids down to a resource, e.g. "Storage.Bucket"."""
+    return ".".join(resource.path)
 
 
 class Deployment:
     """A template and its nested templates, by path; `()` is the path of the outermost."""
 
-    def __init__(self, template: Mapping[str, Any], folder: Path) -> None:
-        self.templates: dict[Where, Mapping[str, Any]] = {}
-        self._add((), template, folder)
+    def __init__(self, template: Template) -> None:
+        self.templates: dict[Where, Template] = {}
+        self._add(template)
 
-    def _add(self, path: Where, template: Mapping[str, Any], folder: Path) -> None:
-        self.templates[path] = template
-        for name, body in template["Resources"].items():
-            if body["Type"] == STACK_TYPE:
-                file = folder / body["Properties"]["TemplateURL"]
-                self._add((*path, name), load_template(file), file.parent)
+    def _add(self, template: Template) -> None:
+        self.templates[template.path] = template
+        for name, resource in template.resources.items():
+            if resource.type == STACK_TYPE:
+                self._add(template.nested(name))
 
     @cached_property
     def resources(self) -> dict[Where, Resource]:
-        return {
-            (*path, name): Resource((*path, name), body)
-            for path, template in self.templates.items()
-            for name, body in template["Resources"].items()
-        }
+        return {one.path: one for template in self.templates.values() for one in template.resources.values()}
+
+    @cached_property
+    def functions(self) -> dict[str, Resource]:
+        """By logical id, which is told apart from all others whatever stack it is in."""
+        return {one.logical_id: one for one in self.of_type("AWS::Lambda::Function")}
 
     def of_type(self, *types: str) -> list[Resource]:
         return [resource for resource in self.resources.values() if resource.type in types]
 
     def at(self, text: str) -> Resource:
-        """Returns the resource that a string such as "${Storage.Bucket.Arn}" names.
+        """The resource that a text such as "${Storage.Bucket.Arn}" names. Errors: `KeyError`."""
+        found = self.named(text.removeprefix("${").removesuffix("}"))
+        if found is None:
+            raise KeyError(text)
+        return found[0]
 
-        Raises:
-            KeyError: The string names no resource.
-        """
-        parts = tuple(text.removeprefix("${").removesuffix("}").split("."))
+    def named(self, name: str) -> tuple[Resource, str] | None:
+        """The resource and the attribute that a name such as "Storage.Bucket.Arn" stands for."""
+        parts = tuple(name.split("."))
         for end in range(len(parts), 0, -1):
             if parts[:end] in self.resources:
-                return self.resources[parts[:end]]
-        raise KeyError(text)
+                return self.resources[parts[:end]], ".".join(parts[end:])
+        return None
 
     # ---- dependencies -----------------------------------------------------------------------------------------------
 
     def neighbours(self, path: Where) -> dict[str, set[str]]:
-        """Returns, for each resource of one template, the resources of this template that it names."""
-        resources = self.templates[path]["Resources"]
+        """Of one template: the resources that each resource names."""
+        resources = self.templates[path].resources
         return {
-            name: {found for found in (*_names(body), *_listed(body.get("DependsOn"))) if found in resources}
-            for name, body in resources.items()
+            name: {found for found in (*_names(one.body), *listed(one.body.get("DependsOn", []))) if found in resources}
+            for name, one in resources.items()
         }
 
     def needs(self, resource: Resource) -> set[Where]:
@@ -120,90 +135,25 @@ class Deployment:
             before = {(*stack, other) for other in self.neighbours(stack)[name]}
             if stack:  # a nested resource is created after everything that its stack depends on
                 before |= {(*stack[:-1], other) for other in self.neighbours(stack[:-1])[stack[-1]]}
-            if path != resource.path and path in self.templates:  # a stack is created when all its resources are
-                before |= {(*path, inner) for inner in self.templates[path]["Resources"]}
+            if path != resource.path and path in self.templates:  # who waits for a stack waits for all that is in it
+                before |= {(*path, inner) for inner in self.templates[path].resources}
             waiting += before - found
             found |= before
         return found
 
-    # ---- values as strings ------------------------------------------------------------------------------------------
 
-    def text(self, resource: Resource, value: Any) -> str:
-        """Returns a value of a resource as a string, with parameters and outputs of nested stacks resolved."""
-        return self._text(resource.path[:-1], value)
-
-    def plain(self, resource: Resource, value: Any) -> Any:
-        """Returns a value of a resource with its lists and mappings; only the leaves become strings."""
-        if isinstance(value, list):
-            return [self.plain(resource, item) for item in value]
-        if isinstance(value, dict) and not _is_intrinsic(value):
-            return {key: self.plain(resource, item) for key, item in value.items()}
-        return self.text(resource, value)
-
-    def _text(self, path: Where, value: Any) -> str:
-        if isinstance(value, bool):
-            return str(value).lower()
-        if not isinstance(value, dict | list):
-            return str(value)
-        if isinstance(value, list):
-            return "[" + ", ".join(self._text(path, item) for item in value) + "]"
-        if not _is_intrinsic(value):
-            return json.dumps({key: self._text(path, item) for key, item in value.items()})
-        [(name, argument)] = value.items()
-        match name:
-            case "Ref":
-                return self._ref(path, argument)
-            case "Fn::GetAtt":
-                return self._get_att(path, ".".join(_listed(argument)))
-            case "Fn::Sub":
-                return self._sub(path, argument)
-            case "Fn::Join":
-                glue, parts = argument
-                return str(glue).join(self._text(path, part) for part in parts)
-        arguments = ", ".join(self._text(path, part) for part in _listed(argument))
-        return f"{name.removeprefix('Fn::')}({arguments})"
-
-    def _ref(self, path: Where, name: str) -> str:
-        if path and name in (self.templates[path].get("Parameters") or {}):
-            given = self.templates[path[:-1]]["Resources"][path[-1]]["Properties"].get("Parameters") or {}
-            if name in given:
-                return self._text(path[:-1], given[name])
-            return str(self.templates[path]["Parameters"][name]["Default"])
-        if name in self.templates[path]["Resources"]:
-            return "${" + ".".join((*path, name)) + "}"
-        return "${" + name + "}"
-
-    def _get_att(self, path: Where, name: str) -> str:
-        resource, _, attribute = name.partition(".")
-        if (*path, resource) in self.templates and attribute.startswith("Outputs."):
-            inner = (*path, resource)
-            return self._text(inner, self.templates[inner]["Outputs"][attribute.removeprefix("Outputs.")]["Value"])
-        return "${" + ".".join((*path, name)) + "}"
-
-    def _sub(self, path: Where, argument: Any) -> str:
-        text, given = argument if isinstance(argument, list) else (argument, {})
-
-        def replace(found: re.Match[str]) -> str:
-            name = found[1].strip()
-            if name in given:
-                return self._text(path, given[name])
-            return self._get_att(path, name) if "." in name else self._ref(path, name)
-
-        return VARIABLE.sub(replace, text)
+def deployment(parameters: Mapping[str, str] = EVERYTHING) -> Deployment:
+    """The project's, with these parameters; by default with everything switched on."""
+    return Deployment(Template(TEMPLATE, Symbols(), parameters, load=load_transformed))
 
 
-@cache
-def deployment() -> Deployment:
-    """Returns the project's deployment."""
-    return Deployment(transformed(load_template(PROJECT / "template.yaml")), PROJECT)
-
-
-def used_names(value: Any) -> set[str]:
-    """Returns the parameters and resources that a value names by Ref, GetAtt or Sub."""
-    return set(_names(value))
+def listed(value: Any) -> list[Any]:
+    """What may be one or several, as several."""
+    return value if isinstance(value, list) else [value]
 
 
 def _names(value: Any) -> Iterator[str]:
+    """Parameters and resources that a value names by Ref, GetAtt or Sub."""
     if isinstance(value, list):
         for item in value:
             yield from _names(item)
@@ -213,7 +163,7 @@ def _names(value: Any) -> Iterator[str]:
         if key == "Ref":
             yield str(argument)
         elif key == "Fn::GetAtt":
-            yield _listed(argument)[0].partition(".")[0]
+            yield str(listed(argument)[0]).partition(".")[0]
         elif key == "Fn::Sub":
             text = argument[0] if isinstance(argument, list) else argument
             own = argument[1] if isinstance(argument, list) else {}
@@ -221,11 +171,3 @@ def _names(value: Any) -> Iterator[str]:
             yield from _names(own)
         else:
             yield from _names(argument)
-
-
-def _is_intrinsic(value: Mapping[str, Any]) -> bool:
-    return len(value) == 1 and next(iter(value)).startswith(("Ref", "Fn::"))
-
-
-def _listed(value: Any) -> list[Any]:
-    return [] if value is None else value if isinstance(value, list) else [value]

@@ -17,7 +17,7 @@ import pytest
 from moto import mock_aws
 
 from tests.deployment.flat import flattened
-from tests.deployment.whole import Deployment, deployment, used_names
+from tests.deployment.whole import Deployment, deployment
 
 UNSUPPORTED = {
     "AWS::AmazonMQ::Broker": "moto's CloudFormation does not support it",
@@ -37,11 +37,6 @@ UNSUPPORTED = {
     "AWS::WAFv2::WebACLAssociation": "moto's CloudFormation does not support it",
     "Custom::UrlshotTopology": "it would call the function, which needs a broker",
 }
-"""Types of resources that are left out, and why."""
-GIVEN = {"MailFrom": "from@example.com", "MailTo": "to@example.com", "NetworkMode": "public"}
-"""Parameters. The network is public, because moto does not support Fn::Cidr, which the private one needs."""
-LISTS = {"AmqpEndpoints", "ConsoleURLs"}
-"""Attributes whose values are lists."""
 
 
 def supported(template: dict[str, Any]) -> dict[str, Any]:
@@ -60,13 +55,9 @@ def _without(value: Any, gone: set[str], named: Mapping[str, Any]) -> Any:
         return [_without(item, gone, named) for item in value]
     if not isinstance(value, dict):
         return value
-    if len(value) == 1 and gone & used_names(value):
-        [(name, argument)] = value.items()
-        if name == "Ref":
-            return f"no-{argument}"
-        if name == "Fn::GetAtt":
-            resource, attribute = argument if isinstance(argument, list) else argument.split(".", 1)
-            return [f"no-{resource}"] if attribute in LISTS else f"no-{resource}"
+    match value:
+        case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), _]} if name in gone:
+            return f"no-{name}"
     if len(value) == 1 and value.get("Ref") in named:
         return named[value["Ref"]]
     return {key: _without(item, gone, named) for key, item in value.items()}
@@ -92,12 +83,11 @@ def created(whole: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict
             archive.writestr("app.py", "")
         for key in ("function", "layer"):
             s3.put_object(Bucket="artefacts", Key=key, Body=code.getvalue())
-        template = supported(flattened(whole, GIVEN))
+        template = known(flattened(whole))
         s3.put_object(Bucket="artefacts", Key="template.json", Body=json.dumps(template))
         cloudformation.create_stack(
             StackName="urlshot",
             TemplateURL="https://s3.amazonaws.com/artefacts/template.json",
-            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in GIVEN.items()],
             Capabilities=["CAPABILITY_IAM"],
         )
         [stack] = cloudformation.describe_stacks(StackName="urlshot")["Stacks"]

@@ -11,7 +11,7 @@ from functions.api import job_calls
 from functions.api.dependencies import Dependencies
 from functions.dispatch.handover import HANDED_OVER
 from tests.deployment.guard import BUCKET, Guard, Need, allows, needs
-from tests.deployment.roles import listed
+from tests.deployment.whole import listed
 from tests.integration import test_api
 from tests.integration.conftest import Broker
 from tests.integration.workbench import Bench

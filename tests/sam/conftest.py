@@ -13,7 +13,7 @@ import pytest
 
 from infra.local.settings import PROJECT
 from tests.e2e.conftest import Pages, Stack, start, stop
-from tests.sam.container import IMAGE, unavailable
+from tests.sam.container import IMAGE, built_functions, unavailable
 
 SAM = PROJECT / ".urlshot" / "sam" / "bin" / "sam"
 EVENTS = PROJECT / "tests" / "events"
@@ -78,7 +78,7 @@ def invoke(image: str, tmp_path: Path, request: pytest.FixtureRequest) -> Invoke
         file = tmp_path / "event.json"
         file.write_text(json.dumps(given), "utf-8")
         done = subprocess.run(
-            sam_local(image, "invoke", name, "--event", file, variables=variables),
+            sam_local(image, "invoke", "/".join(built_functions()[name].path), "--event", file, variables=variables),
             cwd=PROJECT, env=sam_environment(), capture_output=True, text=True, timeout=INVOKE_SECONDS, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-3000:]

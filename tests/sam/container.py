@@ -21,12 +21,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from infra.local.functions.instance import Answer, Instance, Launch
-from infra.local.settings import PROJECT, default_parameters
-from infra.local.template.addresses import REGION, LocalAddresses
-from infra.local.template.application import read_application
-from infra.local.template.evaluator import Template
-from infra.local.template.model import Function
+from infra.local.addresses import REGION, LocalAddresses
+from infra.local.model import Function
+from infra.local.runtime import Answer, Instance, Launch
+from infra.local.wiring import read_wiring
+
+from infra.local.everything import everything_on
+from infra.local.settings import PROJECT
+from infra.local.template import Template
 
 IMAGE = os.environ.get("LAMBDA_IMAGE", "public.ecr.aws/lambda/python:3.13")
 BUILD = PROJECT / ".aws-sam" / "build"
@@ -67,9 +69,10 @@ def _failure(*command: str) -> str:
 
 
 def built_functions() -> Mapping[str, Function]:
-    """Returns the functions of the template. The addresses in their variables lead nowhere."""
+    """All functions that the template can make. Their addresses lead nowhere."""
     nowhere = LocalAddresses(aws="http://127.0.0.1:9", amqp="amqp://127.0.0.1:9", console="http://127.0.0.1:9")
-    return read_application(Template(PROJECT / "template.yaml", nowhere, default_parameters()), nowhere).functions
+    template = PROJECT / "template.yaml"
+    return read_wiring(Template(template, nowhere, everything_on(template)), nowhere).functions
 
 
 def opt_of(function: Function, scratch: Path) -> Path:
@@ -134,8 +137,8 @@ async def running(
         function=function.name,
         command=[
             *("docker", "run", "--rm", "--name", name, "--network", "host", "--memory", f"{function.memory}m", *flags),
-            *("--volume", f"{BUILD / function.name}:/var/task:ro", "--volume", f"{opt}:/opt:ro"),
-            *(part for variable in given for part in ("--env", variable)),  # docker's environment has the values
+            *("--volume", f"{BUILD.joinpath(*function.path)}:/var/task:ro", "--volume", f"{opt}:/opt:ro"),
+            *(part for variable in given for part in ("--env", variable)),  # docker takes their values from its own
             *("--entrypoint", "/var/runtime/bootstrap", IMAGE, function.handler),
         ],
         environment={**_dockers_own(), **environment},

@@ -7,8 +7,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from infra.local.template.addresses import LocalAddresses
-from infra.local.template.evaluator import Resource, Template
+from infra.local.addresses import LocalAddresses
+
+from infra.local.everything import everything_on
+from infra.local.template import FUNCTION_TYPE, Resource, Template
 
 PROJECT = Path(__file__).resolve().parents[2]
 ADDRESSES = LocalAddresses(aws="http://127.0.0.1:1", amqp="amqp://127.0.0.1:2", console="http://127.0.0.1:3")
@@ -18,17 +20,8 @@ MODES = [
     for deployment in ("SINGLE_INSTANCE", "CLUSTER_MULTI_AZ")
 ]
 PRIVATE, PUBLIC = MODES[0], MODES[2]
-EVERYTHING = {
-    "MailFrom": "a@example.com",
-    "MailTo": "b@example.com",
-    "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:on-call",
-    "AccessLogBucket": "logs",
-    "RenderConcurrency": "10",
-    "SettleConcurrency": "3",
-}
-"""Parameters that create the resources that do not exist by default."""
-ATTACHED = {"ApiFunction", "DispatchFunction", "SettleFunction", "TopologyFunction", "WatchFunction"}
-"""The functions that talk to the broker."""
+EVERYTHING = everything_on(PROJECT / "template.yaml")
+"""Parameters that make what is not made by default."""
 
 
 class Stack:
@@ -49,12 +42,52 @@ class Stack:
 
     @property
     def functions(self) -> dict[str, Resource]:
-        return self.of("AWS::Serverless::Function")
+        """By logical id alone, whatever stack they are in."""
+        return {resource.logical_id: resource for resource in self.of(FUNCTION_TYPE).values()}
+
+    @property
+    def attached(self) -> set[str]:
+        """The functions that talk to the broker."""
+        return {name for name, one in self.functions.items() if any("BROKER_" in key for key in variables(one))}
+
+    def fed_by(self, event: str) -> set[str]:
+        """The functions that have an event of a type, e.g. "EventBridgeRule"."""
+        events = {name: one.property("Events", {}).values() for name, one in self.functions.items()}
+        return {name for name, found in events.items() if event in {one["Type"] for one in found}}
+
+    @property
+    def consumers(self) -> set[str]:
+        """The functions that get the events of the bus, from a rule or from a queue."""
+        return self.fed_by("EventBridgeRule") | self.fed_by("SQS")
+
+    @property
+    def beside(self) -> set[str]:
+        """The functions that see no job: a schedule or CloudFormation runs them."""
+        custom = [one.require("ServiceToken") for one in self.all.values() if one.type.startswith("Custom::")]
+        called = {name for name, one in self.functions.items() if ADDRESSES.attribute(one, "Arn") in custom}
+        return self.fed_by("Schedule") | called
+
+    def role(self, room: str) -> Resource:
+        """The role of a function."""
+        return self._only(f"{room}Role")
+
+    def log_group(self, room: str) -> Resource:
+        """The log group of a function."""
+        return self._only(f"{room}Logs")
+
+    def _only(self, logical_id: str) -> Resource:
+        [found] = [one for one in self.all.values() if one.logical_id == logical_id]
+        return found
 
 
 @cache
 def stack(**parameters: str) -> Stack:
     return Stack(**parameters)
+
+
+def variables(function: Resource) -> dict[str, Any]:
+    """The environment that a function is given."""
+    return dict(function.property("Environment", {}).get("Variables") or {})
 
 
 def listed(value: Any) -> list[Any]:
@@ -64,7 +97,7 @@ def listed(value: Any) -> list[Any]:
 def may(made: Stack, room: str) -> set[tuple[str, str]]:
     """Returns the (action, resource) pairs that the role of the function `<room>Function` allows."""
     found = set()
-    for policy in made[f"Roles.{room}Role"].require("Policies"):
+    for policy in made.role(room).require("Policies"):
         for statement in policy["PolicyDocument"]["Statement"]:
             assert statement["Effect"] == "Allow"
             assert "NotAction" not in statement and "NotResource" not in statement
@@ -75,5 +108,5 @@ def may(made: Stack, room: str) -> set[tuple[str, str]]:
 def short(resource: str) -> str:
     """Returns a resource ARN without the parts that all of them share."""
     resource = resource.replace("arn:aws:s3:::urlshot-storage-bucket", "bucket")
-    resource = resource.replace("urlshot-Broker-", "")
+    resource = resource.replace("urlshot-Broker-", "").replace("urlshot-Consumers-", "")
     return re.sub(r"^arn:aws:\w+:[\w-]*:\w*:(function:|secret:|event-bus/|broker:)?(urlshot-)?", "", resource)

@@ -6,7 +6,8 @@ from typing import Any, cast
 import pytest
 
 from functions.api import answers
-from functions.api.answers import Answers
+from functions.api.answers import SHOWN, Answers
+from functions.api.contract import Job
 from functions.api.http import Call
 from urlshot.adapters.store import Pdf, Store
 from urlshot.core import records
@@ -71,9 +72,11 @@ def test_internal_text_of_an_error_is_not_shown() -> None:
     assert answer.value["field"] == "url"
 
 
-def test_job_is_shown_without_internal_fields() -> None:
+def test_job_shows_the_fields_of_the_contract_alone() -> None:
+    whole = record("done", lease_until=NOW, not_before=NOW, started_at=NOW, claim="c" * 32, report=REPORT)
+    assert set(DESK.job(call(), whole, pdf(), NOW).value) <= Job.model_fields.keys()
+    assert records.Record.model_fields.keys() & Job.model_fields.keys() >= SHOWN
     body = DESK.job(call(), record("queued"), None, NOW).value
-    assert not set(body) & {"generation", "announced", "lease_until", "last_good"}
     assert (body["version"], body["state"], body["options"]) == (1, "queued", {"format": "A5"})
     address = f"https://host/prod/pdf/{ID}"
     assert body["links"] == {"self": address, "file": f"{address}/file", "report": f"{address}/report"}

@@ -29,8 +29,8 @@ def test_bucket_is_private_encrypted_and_retained() -> None:
         assert [short(one) for one in statement["Resource"]] == ["bucket", "bucket/*"]
 
 
-def test_every_written_object_of_the_bucket_expires() -> None:
-    made = stack(PdfDays="5", RecordDays="50", **EVERYTHING)
+def test_everything_that_is_written_to_the_bucket_ends_some_day() -> None:
+    made = stack(**EVERYTHING | {"PdfDays": "5", "RecordDays": "50"})
     rules = made["Storage.Bucket"].require("LifecycleConfiguration")["Rules"]
     days = {rule["Prefix"]: int(rule["ExpirationInDays"]) for rule in rules if "Prefix" in rule}
     assert (days["pdf/"], days["job/"]) == (5, 50)
@@ -53,8 +53,10 @@ def test_records_outlive_their_pdfs() -> None:
 
 def test_event_that_a_consumer_cannot_handle_is_kept() -> None:
     made = stack(**EVERYTHING)
-    for name in ("LogFunction", "MailFunction", "MetricFunction"):
-        function = made[name]
+    direct = made.fed_by("EventBridgeRule")
+    assert direct
+    for name in direct:
+        function = made.functions[name]
         [rule] = function.require("Events").values()
         assert rule["Properties"]["RetryPolicy"] == {"MaximumRetryAttempts": 20, "MaximumEventAgeInSeconds": 3600}
         letters = rule["Properties"]["DeadLetterConfig"]["Arn"]
@@ -62,15 +64,17 @@ def test_event_that_a_consumer_cannot_handle_is_kept() -> None:
         assert target == {"Type": "SQS", "Destination": letters}
         # Lambda writes a failed event there with the function's role. SAM adds this permission only to its own roles.
         assert ("sqs:SendMessage", letters) in may(made, name.removesuffix("Function"))
-    [target] = made["CallbackRule"].require("Targets")
+    [target] = made["Consumers.CallbackRule"].require("Targets")
     assert target["RetryPolicy"] == {"MaximumRetryAttempts": 20, "MaximumEventAgeInSeconds": 3600}
-    assert target["DeadLetterConfig"] == {"Arn": "arn:aws:sqs:us-east-1:123456789012:urlshot-UndeliveredEvents"}
+    assert target["DeadLetterConfig"] == {
+        "Arn": "arn:aws:sqs:us-east-1:123456789012:urlshot-Consumers-UndeliveredEvents"
+    }
 
 
 def test_only_our_rules_may_write_to_the_queue_of_undelivered_events() -> None:
     made = stack()
-    policy = made["UndeliveredEventsPolicy"]
-    assert policy.require("Queues") == [ADDRESSES.ref(made["UndeliveredEvents"])]
+    policy = made["Consumers.UndeliveredEventsPolicy"]
+    assert policy.require("Queues") == [ADDRESSES.ref(made["Consumers.UndeliveredEvents"])]
     allow, deny = policy.require("PolicyDocument")["Statement"]
     assert (allow["Effect"], allow["Principal"]) == ("Allow", {"Service": "events.amazonaws.com"})
     assert (allow["Action"], short(allow["Resource"])) == ("sqs:SendMessage", "UndeliveredEvents")
@@ -81,9 +85,9 @@ def test_only_our_rules_may_write_to_the_queue_of_undelivered_events() -> None:
 
 
 @pytest.mark.parametrize("queue", ["UndeliveredEvents", "UndeliveredCallbacks"])
-def test_dead_letters_are_kept_as_long_as_sqs_allows(queue: str) -> None:
-    assert stack()[queue].require("MessageRetentionPeriod") == 14 * 86_400
-    assert stack()[queue].require("SqsManagedSseEnabled") is True
+def test_what_was_given_up_waits_as_long_as_sqs_keeps_it(queue: str) -> None:
+    assert stack()[f"Consumers.{queue}"].require("MessageRetentionPeriod") == 14 * 86_400
+    assert stack()[f"Consumers.{queue}"].require("SqsManagedSseEnabled") is True
 
 
 def test_events_are_archived_for_archive_days_or_not_at_all() -> None:

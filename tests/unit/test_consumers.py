@@ -14,11 +14,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.log.app import handler as log
 from functions.metric.app import handler as metric
 from functions.metric.app import metrics
-from infra.local.settings import default_parameters
-from infra.local.template.addresses import LocalAddresses
-from infra.local.template.application import read_application
-from infra.local.template.evaluator import Template
 from tests.unit.metrics import Emitted, read_metrics
+from tests.unit.stacks import EVERYTHING, stack
 
 PROJECT = Path(__file__).resolve().parents[2]
 EVENTS = PROJECT / "tests" / "events"
@@ -99,8 +96,5 @@ def test_unknown_gb_seconds_give_no_metric(emitted: Callable[[], Emitted]) -> No
 
 
 def test_every_event_file_is_named_after_its_function() -> None:
-    addresses = LocalAddresses(aws="http://127.0.0.1:1", amqp="amqp://127.0.0.1:2", console="http://127.0.0.1:3")
-    everything = {**default_parameters(), "QueueWatch": "enabled"}
-    application = read_application(Template(PROJECT / "template.yaml", addresses, everything), addresses)
-    functions = {name.removesuffix("Function").lower() for name in application.functions}
+    functions = {name.removesuffix("Function").lower() for name in stack(**EVERYTHING).functions}
     assert {file.stem for file in EVENTS.glob("*.json")} == functions

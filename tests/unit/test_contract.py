@@ -12,8 +12,9 @@ import pytest
 
 from functions.api import answers, app
 from functions.api.answers import Answers
+from functions.api.contract import CompletionData
 from functions.api.http import Answer, Call
-from functions.callback.completion import completion
+from functions.callback.completion import SHOWN, completion
 from infra.openapi.calls import CALLS
 from infra.openapi.examples import REPORT
 from tests import contract
@@ -123,6 +124,11 @@ DONE, FAILED = (
 def test_callback_conforms_to_the_contract(event: events.Detail, links: FileLinks) -> None:
     schema = CONTRACT.document["webhooks"]["jobEnded"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert CONTRACT.value_faults(schema, json.loads(completion(event, "https://host/prod", links))) == []
+
+
+def test_callback_shows_each_field_of_an_event_that_the_contract_has() -> None:
+    """The examples above cannot show this, because a field without a value is left out."""
+    assert events.Detail.model_fields.keys() & CompletionData.model_fields.keys() == SHOWN
 
 
 HIT = DESK.hit(POST, ID, URL, PDF, NOW)

@@ -14,7 +14,6 @@ FILES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("**/*.md"))]
 [TEXT] = [text for file in FILES if "| of Lambda |" in (text := file.read_text("utf-8"))]
 GB_SECOND, REQUEST = 0.0000166667, 0.20 / 1_000_000
 CALL_MS, LEAST_MS, PROCESSOR_MB = 20, 5, 1769
-ONCE = {"TopologyFunction", "WatchFunction"}  # they do not run for each PDF
 
 
 def table(head: str) -> list[list[str]]:
@@ -34,14 +33,15 @@ def test_price_of_a_function_follows_from_its_figures(row: list[str]) -> None:
     name, (calls, waits, processor, memory, billed, price) = row[0], map(number, row[1:])
     [room] = re.findall(r"`(\w+)`", name)
     function = f"{room.capitalize()}Function"
-    assert memory == int(stack(**EVERYTHING).functions[function].property("MemorySize") or 512)
+    assert memory == int(stack(**EVERYTHING).functions[function].require("MemorySize"))
     assert billed == max(LEAST_MS, round(CALL_MS * calls + waits + processor * PROCESSOR_MB / memory))
     assert price == pytest.approx(1000 * (billed / 1000 * memory / 1024 * GB_SECOND + REQUEST), abs=0.00006)
 
 
 def test_price_names_every_function() -> None:
     named = {f"{name.capitalize()}Function" for row in LAMBDA for name in re.findall(r"`(\w+)`", row[0])}
-    assert named == stack(**EVERYTHING).functions.keys() - ONCE
+    made = stack(**EVERYTHING)
+    assert named == made.functions.keys() - made.beside
 
 
 def test_prices_of_other_services_and_the_sum_are_right() -> None:

@@ -6,18 +6,19 @@ import json
 import re
 import tomllib
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import pytest
+from infra.local.model import Secret
+from infra.local.wiring import read_wiring
 
 from infra.local.cloudformation import secret_text
-from infra.local.template.application import read_application
-from infra.local.template.evaluator import STACK_TYPE, Resource, load_template
-from infra.local.template.model import Secret
-from tests.unit.stacks import ADDRESSES, ATTACHED, EVERYTHING, MODES, PROJECT, PUBLIC, Stack, listed, may, stack
+from infra.local.template import STACK_TYPE, Resource, load_template
+from tests.unit.stacks import ADDRESSES, EVERYTHING, MODES, PROJECT, PUBLIC, Stack, listed, may, stack, variables
 
 SUBNETS = ["SubnetA", "SubnetB"]
-NESTED = ["network", "broker", "storage", "roles", "monitoring"]
+NESTED = sorted(Path(one.require("TemplateURL")).stem for one in stack(**EVERYTHING).of(STACK_TYPE).values())
 SAMS_OWN = {"AWS::ApiGateway::UsagePlan", "AWS::WAFv2::WebACLAssociation"}
 """Resources that refer to a resource of SAM's transform (`!Ref Api.Stage`)."""
 
@@ -28,7 +29,7 @@ SAMS_OWN = {"AWS::ApiGateway::UsagePlan", "AWS::WAFv2::WebACLAssociation"}
 @pytest.mark.parametrize("more", [{}, EVERYTHING], ids=["defaults", "everything"])
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: "-".join(mode.values()))
 def test_every_property_of_every_resource_has_a_value_in_every_mode(mode: dict[str, str], more: dict[str, str]) -> None:
-    made = stack(**mode, **more)
+    made = stack(**more | mode)
     for resource in made.all.values():
         for name in resource.body.get("Properties") or {}:
             if resource.type not in SAMS_OWN:
@@ -82,13 +83,13 @@ def test_parameters_of_samconfig_are_valid(stage: str) -> None:
 def test_private_vpc_holds_the_broker_and_its_clients_alone() -> None:
     made = stack()
     attached = {name for name, function in made.functions.items() if function.property("VpcConfig")}
-    assert attached == ATTACHED
+    assert attached == made.attached
     assert {"RenderFunction", "CallbackFunction"} <= made.functions.keys() - attached
     broker = made["Broker.Broker"]
     assert broker.property("PubliclyAccessible") is False
     assert broker.property("SecurityGroups") == ["urlshot-Network-BrokerGroup"]
     for name in attached:
-        assert made[name].property("VpcConfig") == {
+        assert made.functions[name].property("VpcConfig") == {
             "SubnetIds": ["urlshot-Network-SubnetA", "urlshot-Network-SubnetB"],
             "SecurityGroupIds": ["urlshot-Network-FunctionsGroup"],
         }
@@ -134,16 +135,54 @@ def test_description_of_render_memory_names_the_quota() -> None:
     assert "3,008 MB" in stack().template.body["Parameters"]["RenderMemory"]["Description"]
 
 
-@pytest.mark.parametrize("name", ["HasMail"])
-def test_condition_is_defined_in_one_template(name: str) -> None:
-    files = [PROJECT / "template.yaml", *(PROJECT / "infra" / f"{nested}.yaml" for nested in NESTED)]
-    assert [file.name for file in files if name in load_template(file).get("Conditions", {})] == ["template.yaml"]
-    tests = [file.name for file in files if "NotifyAllow" in json.dumps(load_template(file).get("Conditions", {}))]
-    assert tests == ["template.yaml"]
+def test_a_condition_is_defined_in_one_way() -> None:
+    """A nested stack sees no condition of another. A comparison of one parameter may stand there again, unchanged."""
+    found: dict[str, list[Any]] = {}
+    for name in ("template", *(f"infra/{nested}" for nested in NESTED)):
+        for condition, node in (load_template(PROJECT / f"{name}.yaml").get("Conditions") or {}).items():
+            found.setdefault(condition, []).append(node)
+    assert "HasMail" in found
+    for condition, nodes in found.items():
+        compound = any(word in json.dumps(nodes) for word in ("Fn::And", "Fn::Or"))
+        assert len(nodes) == 1 or (not compound and all(node == nodes[0] for node in nodes)), condition
 
 
-def test_vpc_has_no_connection_to_the_internet() -> None:
-    made = stack(**MODES[1], **EVERYTHING)
+def test_everything_that_can_be_switched_on_is_on() -> None:
+    """So that no test of the whole stack misses a resource that only some parameters make."""
+    made = stack(**EVERYTHING)
+    for file in (made.template, *(made.template.nested(one.logical_id) for one in made.of(STACK_TYPE).values())):
+        assert [name for name in file.body.get("Conditions") or {} if not file.condition(name, name)] == []
+        declared = file.body["Resources"]
+        assert file.resources.keys() == declared.keys()
+
+
+def test_globals_and_layers_of_both_templates_agree() -> None:
+    """A nested stack inherits no Globals, and `sam local` finds a layer in the function's own template only."""
+    made = stack(**EVERYTHING)
+    outer, nested = (one.body["Globals"]["Function"] for one in (made.template, made.template.nested("Consumers")))
+    assert outer.keys() - nested.keys() == {"VpcConfig"}
+    for name in outer.keys() & nested.keys() - {"CodeUri", "LoggingConfig", "Environment"}:
+        assert outer[name] == nested[name], name
+    functions = made.functions
+    one, other = functions["SettleFunction"], functions["LogFunction"]
+    for key in ("LogFormat", "ApplicationLogLevel"):
+        assert one.require("LoggingConfig")[key] == other.require("LoggingConfig")[key]
+    for key in outer["Environment"]["Variables"].keys() | nested["Environment"]["Variables"].keys():
+        assert variables(one).get(key) == variables(other).get(key)
+    layers = made["SharedLayer"], made["Consumers.SharedLayer"]
+    folders = {(layer.stack.file.parent / layer.require("ContentUri")).resolve() for layer in layers}
+    assert len(folders) == 1
+    first, second = ({**layer.body["Properties"], "ContentUri": ""} for layer in layers)
+    assert (first, layers[0].body["Metadata"]) == (second, layers[1].body["Metadata"])
+
+
+def test_every_function_of_the_consumers_stack_hears_the_bus() -> None:
+    made = stack(**EVERYTHING)
+    assert {name for name, one in made.functions.items() if one.path[0] == "Consumers"} == made.consumers
+
+
+def test_nothing_in_the_vpc_has_a_way_to_the_internet_or_from_it() -> None:
+    made = stack(**EVERYTHING | MODES[1])
     ways = ("InternetGateway", "NatGateway", "EIP", "TransitGateway", "VPNGateway", "Route", "VPCPeeringConnection")
     assert not [one for one in made.all.values() if one.type.removeprefix("AWS::EC2::") in ways]
     rules = [one for group in made.of("AWS::EC2::SecurityGroup").values() for one in ingress_of(group)]
@@ -201,7 +240,7 @@ def test_every_aws_call_of_a_function_in_the_vpc_has_an_endpoint() -> None:
     assert through.keys() == {"s3", "events", "lambda", "secretsmanager", "sts"}
     asked = [
         (action, resource)
-        for name in ATTACHED
+        for name in made.attached
         for action, resource in may(made, name.removesuffix("Function"))
         if action.split(":")[0] not in CALLED_FROM_OUTSIDE
     ]

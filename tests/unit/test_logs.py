@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.deployment.whole import deployment
-from tests.unit.stacks import PROJECT, stack
+from tests.unit.stacks import EVERYTHING, PROJECT, stack, variables
 
 LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR"]
 ENDED = """
@@ -30,16 +30,15 @@ for name in ("log", "metric"):  # a PDF that was made, and one that was not
 
 
 def environment(level: str) -> dict[str, str]:
-    """Returns the environment of a function in a stack with this log level."""
-    made = stack(LogLevel=level)
-    shared = made.template.globals("Function")
+    """What a function of a stack of this level finds in its environment."""
+    function = stack(LogLevel=level).functions["LogFunction"]
     return {
         **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
         "PYTHONPATH": os.pathsep.join(sys.path),
         "POWERTOOLS_METRICS_NAMESPACE": "urlshot",
         "POWERTOOLS_SERVICE_NAME": "urlshot",
-        "POWERTOOLS_LOG_LEVEL": shared["Environment"]["Variables"]["POWERTOOLS_LOG_LEVEL"],
-        "AWS_LAMBDA_LOG_LEVEL": shared["LoggingConfig"]["ApplicationLogLevel"],
+        "POWERTOOLS_LOG_LEVEL": variables(function)["POWERTOOLS_LOG_LEVEL"],
+        "AWS_LAMBDA_LOG_LEVEL": function.require("LoggingConfig")["ApplicationLogLevel"],
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "x",
         "AWS_SECRET_ACCESS_KEY": "y",
@@ -69,15 +68,14 @@ def test_function_writes_lines_of_its_level_and_above(level: str) -> None:
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_lambda_filters_no_line_of_any_function(level: str) -> None:
-    """Lambda's own filter passes all lines of the function. Lines without a level count as INFO."""
-    made = stack(LogLevel=level)
-    assert made.template.globals("Function")["LoggingConfig"] == {
-        "LogFormat": "JSON", "ApplicationLogLevel": "DEBUG" if level == "DEBUG" else "INFO"
-    }  # fmt: skip
-    for function in deployment().of_type("AWS::Lambda::Function"):
-        assert function.properties["LoggingConfig"]["ApplicationLogLevel"] == {"Fn::If": ["IsDebug", "DEBUG", "INFO"]}
-        variables = function.properties["Environment"]["Variables"]
-        assert variables["POWERTOOLS_LOG_LEVEL"] == {"Ref": "LogLevel"}
+    """Lambda's own filter lets through what the function writes, and lines without a level, which count as INFO."""
+    for function in deployment({**EVERYTHING, "LogLevel": level}).functions.values():
+        logging = function.require("LoggingConfig")
+        assert (logging["LogFormat"], logging["ApplicationLogLevel"]) == (
+            "JSON",
+            "DEBUG" if level == "DEBUG" else "INFO",
+        )
+        assert function.require("Environment")["Variables"]["POWERTOOLS_LOG_LEVEL"] == level
 
 
 CALLS = """

@@ -76,8 +76,8 @@ def test_costs_add_up_and_count_what_the_template_makes() -> None:
 
 
 def test_functions_and_events_of_sam_local_exist() -> None:
-    found = re.findall(r"sam local invoke (\w+)Function (?:-e|--event) (\S+?)[`\s]", TEXT)
-    assert len(found) >= 2
+    found = re.findall(r"sam local invoke ([\w/]+Function) (?:-e|--event) (\S+?)[`\s]", TEXT)
+    assert len(found) >= 3
     for function, event in found:
-        assert f"{function}Function" in stack(**EVERYTHING)
+        assert function.replace("/", ".") in stack(**EVERYTHING)
         assert (PROJECT / event).is_file(), event

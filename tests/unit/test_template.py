@@ -32,7 +32,7 @@ from infra.local.template.application import read_application
 from infra.local.template.evaluator import Template, TemplateError
 from infra.local.template.model import Application, Asynchronous, Destination
 from tests.contract import Answer, Contract, Request
-from tests.unit.stacks import stack
+from tests.unit.stacks import EVERYTHING, stack
 from urlshot.adapters.broker import PUBLISH_SECONDS
 from urlshot.core import events, lease, messages, records
 from urlshot.core.errors import CODES
@@ -62,8 +62,8 @@ def wiring_with(**parameters: str) -> Application:
 
 
 @pytest.fixture(scope="module")
-def application() -> Application:
-    return wiring_with(QueueWatch="enabled")
+def wiring() -> Wiring:
+    return wiring_with(**EVERYTHING, QueueWatch="enabled")
 
 
 def test_every_function_has_a_package_and_every_package_a_function(application: Application) -> None:
@@ -152,9 +152,11 @@ def test_settle_keeps_no_failed_event(application: Application) -> None:
     assert application.functions["SettleFunction"].asynchronous == Asynchronous(retries=2, max_age=3600.0)
 
 
-def test_rules_match_our_events_and_no_others(application: Application) -> None:
-    assert {rule.function for rule in application.rules} == {"LogFunction", "MailFunction", "MetricFunction"}
-    for rule in (*application.rules, *application.queue_rules):
+def test_the_rules_match_our_events_and_no_others(wiring: Wiring) -> None:
+    made = stack(**EVERYTHING)
+    assert {rule.function for rule in wiring.rules} == made.fed_by("EventBridgeRule")
+    assert {mapping.function for mapping in wiring.sqs_mappings} == made.fed_by("SQS")
+    for rule in (*wiring.rules, *wiring.queue_rules):
         assert rule.pattern == {"source": [events.SOURCE], "detail-type": ["ShotCompleted", "ShotFailed"]}
 
 
@@ -184,7 +186,7 @@ def test_defaults_fit_an_account_of_ten_instances() -> None:
     given = stack().template.parameters
     assert int(given["Renders"]) + int(given["MaxWaiting"]) <= 7
     assert {given[f"{name}Concurrency"] for name in ("Api", "Render", "Settle")} == {"0"}
-    assert stack()["CallbackFunction"].require("Events")["Callbacks"]["Properties"]["ScalingConfig"] == {
+    assert stack().functions["CallbackFunction"].require("Events")["Callbacks"]["Properties"]["ScalingConfig"] == {
         "MaximumConcurrency": given["CallbackConcurrency"]
     }
     assert int(given["CallbackConcurrency"]) == 2  # Lambda's minimum

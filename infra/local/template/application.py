@@ -8,9 +8,11 @@ Source: SAM's resource and event source references.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from infra.local.template import FUNCTION_TYPE, STACK_TYPE, Resource, Template, TemplateError
 from infra.local.template.addresses import LocalAddresses, function_arn
 from infra.local.template.evaluator import STACK_TYPE, Resource, Template, TemplateError
 from infra.local.template.event_invoke import read_asynchronous
@@ -51,7 +53,6 @@ _RATE = re.compile(r"rate\((\d+) (minute|minutes|hour|hours|day|days)\)")
 _SECRET_REFERENCE = re.compile(r"\{\{resolve:secretsmanager:(?P<arn>.+?):SecretString:(?P<key>[^:}]+)(?:::)?\}\}")
 _QUEUE_ATTRIBUTES = ("VisibilityTimeout", "MessageRetentionPeriod", "DelaySeconds")
 _LAMBDA_DEFAULTS = {"Timeout": 3, "MemorySize": 128}
-_FUNCTION_GLOBALS_MERGED = ("Environment", "LoggingConfig", "EventInvokeConfig")
 
 
 def read_application(template: Template, addresses: LocalAddresses) -> Application:
@@ -68,7 +69,10 @@ def read_application(template: Template, addresses: LocalAddresses) -> Applicati
             raise TemplateError(f"{found[0].where}: the local stack does not know {kind}")
 
     layers = {addresses.ref(layer): layer.logical_id for layer in by_type.get("AWS::Serverless::LayerVersion", [])}
-    function_resources = by_type.get("AWS::Serverless::Function", [])
+    function_resources = by_type.get(FUNCTION_TYPE, [])
+    for name, count in Counter(resource.logical_id for resource in function_resources).items():
+        if count > 1:
+            raise TemplateError(f"{template.where}: {count} functions have the logical id {name}")
     by_arn = {addresses.attribute(resource, "Arn"): resource.logical_id for resource in function_resources}
     for resource in function_resources:  # an ARN may also be built from the name that the template gives a function
         if (declared := resource.property("FunctionName")) is not None:
@@ -115,7 +119,7 @@ def read_application(template: Template, addresses: LocalAddresses) -> Applicati
 
 _LAYER = "AWS::Serverless::LayerVersion"
 _HANDLED = (
-    "AWS::Serverless::Function",
+    FUNCTION_TYPE,
     _LAYER,
     "AWS::Serverless::Api",
     "AWS::Lambda::EventSourceMapping",
@@ -131,54 +135,36 @@ _HANDLED = (
 def _function(
     resource: Resource, layers: Mapping[str, str], by_arn: Mapping[str, str], queue_arns: set[str]
 ) -> Function:
-    common = resource.stack.globals("Function")
-
-    def setting(name: str, default: Any = None) -> Any:
-        own = resource.property(name)
-        if name in _FUNCTION_GLOBALS_MERGED:
-            return _merged(common.get(name) or {}, own or {})
-        if name == "Layers":
-            return [*(common.get(name) or []), *(own or [])]
-        return own if own is not None else common.get(name, default)
-
-    variables = setting("Environment").get("Variables") or {}
+    variables = resource.property("Environment", {}).get("Variables") or {}
     environment = {}
     for name, value in variables.items():
         if not isinstance(value, str | int | float):
             raise TemplateError(f"{resource.where}/Properties/Environment/Variables/{name}: not a scalar: {value!r}")
         environment[name] = str(value).lower() if isinstance(value, bool) else str(value)
     used = []
-    for arn in setting("Layers"):
+    for arn in resource.property("Layers", []):
         if arn not in layers:
             raise TemplateError(f"{resource.where}/Properties/Layers: {arn} is no layer of this template")
         used.append(layers[arn])
-    concurrency = setting("ReservedConcurrentExecutions")
-    handler = setting("Handler")
-    if handler is None:
-        raise TemplateError(f"{resource.where}: the property Handler is missing")
+    concurrency = resource.property("ReservedConcurrentExecutions")
     return Function(
         name=resource.logical_id,
+        path=resource.path,
         declared_name=resource.property("FunctionName"),
-        handler=handler,
-        timeout=int(setting("Timeout", _LAMBDA_DEFAULTS["Timeout"])),
-        memory=int(setting("MemorySize", _LAMBDA_DEFAULTS["MemorySize"])),
+        handler=resource.require("Handler"),
+        timeout=int(resource.property("Timeout", _LAMBDA_DEFAULTS["Timeout"])),
+        memory=int(resource.property("MemorySize", _LAMBDA_DEFAULTS["MemorySize"])),
         environment=environment,
         layers=tuple(used),
         concurrency=None if concurrency is None else int(concurrency),
         asynchronous=read_asynchronous(
-            setting("EventInvokeConfig"), by_arn, queue_arns, f"{resource.where}/Properties/EventInvokeConfig"
+            resource.property("EventInvokeConfig", {}),
+            by_arn,
+            queue_arns,
+            f"{resource.where}/Properties/EventInvokeConfig",
         ),
-        log_format=str(setting("LoggingConfig").get("LogFormat", "Text")),
+        log_format=str(resource.property("LoggingConfig", {}).get("LogFormat", "Text")),
     )
-
-
-def _merged(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """SAM's rule for Globals: mappings are merged, the function's own values win."""
-    merged = dict(common)
-    for key, value in own.items():
-        before = merged.get(key)
-        merged[key] = _merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
-    return merged
 
 
 def _events(resource: Resource) -> Iterator[SqsMapping | Rule | Schedule]:

@@ -35,10 +35,11 @@ class _Omitted:
 
 OMITTED = _Omitted()
 STACK_TYPE = "AWS::CloudFormation::Stack"
+FUNCTION_TYPE = "AWS::Serverless::Function"
 _SUB_VARIABLE = re.compile(r"\$\{(!?)([^}]*)\}")
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """YAML with CloudFormation's short forms (`!Ref x`), turned into their long forms."""
 
 
@@ -63,7 +64,7 @@ _Loader.add_multi_constructor("!", _short_form)
 
 @cache
 def _parsed(text: str) -> Any:
-    return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader with more tags
+    return yaml.load(text, _Loader)  # noqa: S506 - a safe loader with more tags
 
 
 def load_template(file: Path) -> dict[str, Any]:
@@ -75,6 +76,22 @@ def load_template(file: Path) -> dict[str, Any]:
     if not isinstance(loaded, dict):
         raise TemplateError(f"{file}: not a template")
     return loaded
+
+
+def with_globals(common: Any, own: Any) -> Any:
+    """A function's own properties over SAM's Globals: mappings are merged, lists are joined, other own values win.
+
+    An intrinsic is a value as a whole. Source: "Globals section" in SAM's developer guide, overriding globals.
+    """
+    if isinstance(common, dict) and isinstance(own, dict) and not (_is_intrinsic(common) or _is_intrinsic(own)):
+        return {**common, **{key: with_globals(common[key], own[key]) if key in common else own[key] for key in own}}
+    if isinstance(common, list) and isinstance(own, list):
+        return [*common, *own]
+    return own
+
+
+def _is_intrinsic(node: Mapping[str, Any]) -> bool:
+    return len(node) == 1 and str(next(iter(node))).startswith(("Ref", "Condition", "Fn::"))
 
 
 @dataclass(frozen=True)
@@ -111,7 +128,7 @@ class Resource:
 
 
 class Template:
-    """One template file with its parameters given.
+    """One template file with its parameters given. `load` reads the file, and those of nested stacks.
 
     Errors: `TemplateError` for an unknown intrinsic, parameter, resource or attribute, and for references in a circle.
     """
@@ -122,12 +139,14 @@ class Template:
         addresses: Addresses,
         overrides: Mapping[str, Any] | None = None,
         path: tuple[str, ...] = (),
+        load: Callable[[Path], Mapping[str, Any]] = load_template,
     ) -> None:
         self.file = file
         self.path = path
         self.where = file.name + ("" if not path else f" ({'/'.join(path)})")
         self._addresses = addresses
-        self.body = load_template(file)
+        self._load = load
+        self.body = load(file)
         self.parameters = given_parameters(self.body.get("Parameters") or {}, overrides or {}, self.where)
         self._nested: dict[str, Template] = {}
         self._under_way: list[str] = []
@@ -139,8 +158,15 @@ class Template:
         found = {}
         for logical_id, body in (self.body.get("Resources") or {}).items():
             if "Condition" not in body or self.condition(body["Condition"], f"{self.where}/Resources/{logical_id}"):
-                found[logical_id] = Resource(self, logical_id, body["Type"], body)
+                found[logical_id] = Resource(self, logical_id, body["Type"], self._whole(body))
         return found
+
+    def _whole(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The body of a resource, with SAM's Globals in it if it is a function."""
+        common = (self.body.get("Globals") or {}).get("Function")
+        if body["Type"] != FUNCTION_TYPE or common is None:
+            return body
+        return {**body, "Properties": with_globals(common, body.get("Properties") or {})}
 
     def nested(self, name: str) -> "Template":
         """The nested stack of that logical id; its TemplateURL is a file beside this one."""
@@ -148,7 +174,7 @@ class Template:
             resource = self._resource(name, f"{self.where}/Resources")
             file = self.file.parent / str(resource.require("TemplateURL"))
             given = self._guarded(f"Resources/{name}", lambda _: resource.property("Parameters", {}))
-            self._nested[name] = Template(file, self._addresses, given, resource.path)
+            self._nested[name] = Template(file, self._addresses, given, resource.path, self._load)
         return self._nested[name]
 
     def everything(self) -> Iterator[Resource]:
@@ -157,11 +183,6 @@ class Template:
         for resource in self.resources.values():
             if resource.type == STACK_TYPE:
                 yield from self.nested(resource.logical_id).everything()
-
-    def globals(self, section: str) -> dict[str, Any]:
-        """SAM's Globals of one section, e.g. "Function", evaluated."""
-        raw = (self.body.get("Globals") or {}).get(section) or {}
-        return dict(self.evaluate(raw, f"{self.where}/Globals/{section}"))
 
     def output(self, name: str) -> Any:
         outputs = self.body.get("Outputs") or {}
@@ -332,4 +353,13 @@ class Template:
             self._under_way.pop()
 
 
-__all__ = ["OMITTED", "STACK_TYPE", "Addresses", "Resource", "Template", "TemplateError", "load_template"]
+__all__ = [
+    "FUNCTION_TYPE",
+    "OMITTED",
+    "STACK_TYPE",
+    "Addresses",
+    "Resource",
+    "Template",
+    "TemplateError",
+    "load_template",
+]

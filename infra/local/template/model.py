@@ -27,10 +27,12 @@ class Asynchronous:
 class Function:
     """A function as Lambda would know it; seconds, MB.
 
-    `name` is the logical id, the name that the function has here; `declared_name` is its FunctionName, if it has one.
+    `name` is the logical id, the name that the function has here; `path` has the ids of the stacks that it is in before
+    it, and `sam build` puts it there; `declared_name` is its FunctionName, if it has one.
     """
 
     name: str
+    path: tuple[str, ...]
     declared_name: str | None
     handler: str
     timeout: int

@@ -60,6 +60,7 @@ class Harness:
         for name, path in {"Probe": handler, **(others or {})}.items():
             function = Function(
                 name=name,
+                path=(name,),
                 declared_name=None,
                 handler=path,
                 timeout=10,

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from infra.local.addresses import LocalAddresses
+from infra.local.model import Route
+from infra.local.wiring import read_wiring, schedule_seconds
 
-from infra.local.template.addresses import LocalAddresses
-from infra.local.template.application import read_application, schedule_seconds
-from infra.local.template.evaluator import OMITTED, Template, TemplateError
-from infra.local.template.model import Route
+from infra.local.template import OMITTED, Template, TemplateError, with_globals
+from tests.unit.stacks import EVERYTHING, stack
 
 PROJECT = Path(__file__).resolve().parents[3]
 ADDRESSES = LocalAddresses("http://127.0.0.1:1", "amqp://127.0.0.1:2", "http://127.0.0.1:3")
@@ -329,26 +330,43 @@ Resources:
     assert function.environment == {"A": "1", "B": "3", "C": "true"}
 
 
-def test_own_template_is_understood() -> None:
-    mail = {"MailFrom": "a@example.com", "MailTo": "b@example.com", "RenderConcurrency": 4}
-    application = read_application(Template(PROJECT / "template.yaml", ADDRESSES, mail), ADDRESSES)
-    assert application.functions["ApiFunction"].environment["BROKER_URL"] == "amqp://127.0.0.1:2"
-    assert application.functions["RenderFunction"].concurrency == 4
-    assert application.functions["RenderFunction"].layers == ("SharedLayer", "ChromiumLayer")
-    assert application.functions["DispatchFunction"].environment["RENDER_FUNCTION"] == "RenderFunction"
-    assert [mapping.queue for mapping in application.mappings] == [
-        "generate_shot",
-        "generate_shot_bulk",
-        "generate_shot_returned",
-    ]
-    assert {rule.function for rule in application.rules} == {"LogFunction", "MailFunction", "MetricFunction"}
-    assert application.api is not None
-    assert Route("ANY", "/pdf", "ApiFunction", needs_key=True) in application.api.routes
-    assert Route("OPTIONS", "/pdf", "ApiFunction") in application.api.routes
-    assert [resource.function for resource in application.custom_resources] == ["TopologyFunction"]
-    assert application.broker is not None
-    assert application.broker.secret in {secret.arn for secret in application.secrets}
-    json.dumps(application.custom_resources[0].properties)
+@pytest.mark.parametrize(
+    ("common", "own", "expected"),
+    [
+        ({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"c": 4}}, {"a": 1, "b": {"c": 4, "d": 3}}),
+        ({"a": [1]}, {"a": [2]}, {"a": [1, 2]}),
+        ({"a": {"Fn::If": ["C", {"b": 1}, 2]}}, {"a": {"Ref": "AWS::NoValue"}}, {"a": {"Ref": "AWS::NoValue"}}),
+        ({"a": {"b": 1}}, {"a": {"Ref": "P"}}, {"a": {"Ref": "P"}}),
+        ({"a": [1]}, {"a": 2}, {"a": 2}),
+    ],
+)
+def test_own_properties_are_laid_over_globals(common: Any, own: Any, expected: Any) -> None:
+    assert with_globals(common, own) == expected
+
+
+def test_functions_of_one_name_in_two_stacks_are_an_error(tmp_path: Path) -> None:
+    function = "{F: {Type: AWS::Serverless::Function, Properties: {Handler: a.b}}"
+    (tmp_path / "part.yaml").write_text(f"Resources: {function}}}")
+    text = f"Resources: {function}, S: {{Type: AWS::CloudFormation::Stack, Properties: {{TemplateURL: part.yaml}}}}}}"
+    with pytest.raises(TemplateError, match="2 functions have the logical id F"):
+        read_wiring(template(tmp_path, text), ADDRESSES)
+
+
+def test_our_own_template_is_understood() -> None:
+    wiring = read_wiring(Template(PROJECT / "template.yaml", ADDRESSES, EVERYTHING), ADDRESSES)
+    assert wiring.functions["ApiFunction"].environment["BROKER_URL"] == "amqp://127.0.0.1:2"
+    assert wiring.functions["RenderFunction"].concurrency == int(EVERYTHING["RenderConcurrency"])
+    assert wiring.functions["RenderFunction"].layers == ("SharedLayer", "ChromiumLayer")
+    assert wiring.functions["DispatchFunction"].environment["RENDER_FUNCTION"] == "RenderFunction"
+    assert [mapping.queue for mapping in wiring.mappings] == ["generate_shot", "generate_shot_bulk"]
+    assert {rule.function for rule in wiring.rules} == stack(**EVERYTHING).fed_by("EventBridgeRule")
+    assert wiring.api is not None
+    assert Route("ANY", "/pdf", "ApiFunction", needs_key=True) in wiring.api.routes
+    assert Route("OPTIONS", "/pdf", "ApiFunction") in wiring.api.routes
+    assert [resource.function for resource in wiring.custom_resources] == ["TopologyFunction"]
+    assert wiring.broker is not None
+    assert wiring.broker.secret in {secret.arn for secret in wiring.secrets}
+    json.dumps(wiring.custom_resources[0].properties)
 
 
 def test_mail_function_needs_an_address() -> None:
