@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from functions.api import contract
-from infra.local.template import FUNCTION_TYPE, STACK_TYPE, load_template
+from infra.local.template.evaluator import FUNCTION_TYPE, STACK_TYPE, load_template
 from infra.openapi.calls import CALLS, Call
 from infra.openapi.document import PROJECT
 from infra.openapi.schemas import schemas

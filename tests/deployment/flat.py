@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.local.template import STACK_TYPE, Resource
+from infra.local.template.evaluator import STACK_TYPE, Resource
 from tests.deployment.whole import VARIABLE, Deployment, listed
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.local.template import Resource
+from infra.local.template.evaluator import Resource
 from tests.deployment.whole import Deployment, listed
 
 

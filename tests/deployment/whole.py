@@ -13,9 +13,9 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from infra.local.everything import everything_on
 from infra.local.settings import PROJECT
-from infra.local.template import STACK_TYPE, Resource, Template, load_template
+from infra.local.template.evaluator import STACK_TYPE, Resource, Template, load_template
+from infra.local.template.everything import everything_on
 
 VARIABLE = re.compile(r"\$\{([^!}][^}]*)\}")
 TEMPLATE = PROJECT / "template.yaml"

@@ -83,7 +83,7 @@ def created(whole: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict
             archive.writestr("app.py", "")
         for key in ("function", "layer"):
             s3.put_object(Bucket="artefacts", Key=key, Body=code.getvalue())
-        template = known(flattened(whole))
+        template = supported(flattened(whole))
         s3.put_object(Bucket="artefacts", Key="template.json", Body=json.dumps(template))
         cloudformation.create_stack(
             StackName="urlshot",

@@ -1,8 +1,8 @@
 """Runs a function, as `sam build` made it, in Lambda's image under conditions that `sam local` cannot set.
 
-The image's own bootstrap talks to the local stack's Runtime API (infra/local/functions/instance.py). AWS's images start it in
-place of their emulator when AWS_LAMBDA_RUNTIME_API is set. So AWS's images work, and so does any other image that has
-a bootstrap.
+The image's own bootstrap talks to the local stack's Runtime API (infra/local/functions/instance.py). AWS's images
+start it in place of their emulator when AWS_LAMBDA_RUNTIME_API is set. So AWS's images work, and so does any other
+image that has a bootstrap.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from infra.local.addresses import REGION, LocalAddresses
-from infra.local.model import Function
 from infra.local.runtime import Answer, Instance, Launch
-from infra.local.wiring import read_wiring
 
-from infra.local.everything import everything_on
 from infra.local.settings import PROJECT
-from infra.local.template import Template
+from infra.local.template.addresses import REGION, LocalAddresses
+from infra.local.template.application import read_application
+from infra.local.template.evaluator import Template
+from infra.local.template.everything import everything_on
+from infra.local.template.model import Function
 
 IMAGE = os.environ.get("LAMBDA_IMAGE", "public.ecr.aws/lambda/python:3.13")
 BUILD = PROJECT / ".aws-sam" / "build"
@@ -72,7 +72,7 @@ def built_functions() -> Mapping[str, Function]:
     """All functions that the template can make. Their addresses lead nowhere."""
     nowhere = LocalAddresses(aws="http://127.0.0.1:9", amqp="amqp://127.0.0.1:9", console="http://127.0.0.1:9")
     template = PROJECT / "template.yaml"
-    return read_wiring(Template(template, nowhere, everything_on(template)), nowhere).functions
+    return read_application(Template(template, nowhere, everything_on(template)), nowhere).functions
 
 
 def opt_of(function: Function, scratch: Path) -> Path:

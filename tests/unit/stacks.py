@@ -7,10 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from infra.local.addresses import LocalAddresses
-
-from infra.local.everything import everything_on
-from infra.local.template import FUNCTION_TYPE, Resource, Template
+from infra.local.template.addresses import LocalAddresses
+from infra.local.template.evaluator import FUNCTION_TYPE, Resource, Template
+from infra.local.template.everything import everything_on
 
 PROJECT = Path(__file__).resolve().parents[2]
 ADDRESSES = LocalAddresses(aws="http://127.0.0.1:1", amqp="amqp://127.0.0.1:2", console="http://127.0.0.1:3")

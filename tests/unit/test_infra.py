@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from infra.local.model import Secret
-from infra.local.wiring import read_wiring
 
 from infra.local.cloudformation import secret_text
-from infra.local.template import STACK_TYPE, Resource, load_template
+from infra.local.template.application import read_application
+from infra.local.template.evaluator import STACK_TYPE, Resource, load_template
+from infra.local.template.model import Secret
 from tests.unit.stacks import ADDRESSES, EVERYTHING, MODES, PROJECT, PUBLIC, Stack, listed, may, stack, variables
 
 SUBNETS = ["SubnetA", "SubnetB"]

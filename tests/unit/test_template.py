@@ -56,14 +56,14 @@ SETTINGS: dict[str, type[Settings] | None] = {
 }
 
 
-def wiring_with(**parameters: str) -> Application:
+def application_with(**parameters: str) -> Application:
     given = {**default_parameters(parameters), **parameters}
     return read_application(Template(PROJECT / "template.yaml", ADDRESSES, given), ADDRESSES)
 
 
 @pytest.fixture(scope="module")
-def wiring() -> Wiring:
-    return wiring_with(**EVERYTHING, QueueWatch="enabled")
+def application() -> Application:
+    return application_with(**EVERYTHING, QueueWatch="enabled")
 
 
 def test_every_function_has_a_package_and_every_package_a_function(application: Application) -> None:
@@ -104,7 +104,7 @@ def test_endpoints_of_aws_are_declared_for_sam_local_and_not_set(application: Ap
 
 
 def test_declared_queues_are_those_that_are_consumed() -> None:
-    application = wiring_with(QueueLimit="77", BatchSize="7", RetryDelays="1,2")
+    application = application_with(QueueLimit="77", BatchSize="7", RetryDelays="1,2")
     [topology] = application.custom_resources
     wanted = Wanted.model_validate({key: str(value) for key, value in topology.properties.items()})
     assert (wanted.limit, wanted.delays) == (77, (1, 2))
@@ -121,7 +121,7 @@ def test_declared_queues_are_those_that_are_consumed() -> None:
 
 def test_all_parts_agree_on_delays_lease_and_slots() -> None:
     """A parked message needs a declared queue, and watch must count the slots that dispatch takes."""
-    application = wiring_with(RetryDelays="1,2", Renders="9", QueueWatch="enabled")
+    application = application_with(RetryDelays="1,2", Renders="9", QueueWatch="enabled")
     [topology] = application.custom_resources
     wanted = Wanted.model_validate({key: str(value) for key, value in topology.properties.items()})
     dispatch = DispatchSettings.read(application.functions["DispatchFunction"].environment)
@@ -152,11 +152,11 @@ def test_settle_keeps_no_failed_event(application: Application) -> None:
     assert application.functions["SettleFunction"].asynchronous == Asynchronous(retries=2, max_age=3600.0)
 
 
-def test_the_rules_match_our_events_and_no_others(wiring: Wiring) -> None:
+def test_the_rules_match_our_events_and_no_others(application: Application) -> None:
     made = stack(**EVERYTHING)
-    assert {rule.function for rule in wiring.rules} == made.fed_by("EventBridgeRule")
-    assert {mapping.function for mapping in wiring.sqs_mappings} == made.fed_by("SQS")
-    for rule in (*wiring.rules, *wiring.queue_rules):
+    assert {rule.function for rule in application.rules} == made.fed_by("EventBridgeRule")
+    assert {mapping.function for mapping in application.sqs_mappings} == made.fed_by("SQS")
+    for rule in (*application.rules, *application.queue_rules):
         assert rule.pattern == {"source": [events.SOURCE], "detail-type": ["ShotCompleted", "ShotFailed"]}
 
 
@@ -232,15 +232,15 @@ def bucket_rules() -> dict[str, int]:
     ("to", "allow", "there"), [("", "", False), ("a@b.example", "", True), ("", "@b.example", True)]
 )
 def test_mail_function_exists_if_there_can_be_recipients(to: str, allow: str, there: bool) -> None:
-    functions = wiring_with(MailTo=to, NotifyAllow=allow).functions
+    functions = application_with(MailTo=to, NotifyAllow=allow).functions
     assert ("MailFunction" in functions) == there
-    assert "MailFunction" not in wiring_with(MailTo=to, NotifyAllow=allow, MailFrom="").functions
+    assert "MailFunction" not in application_with(MailTo=to, NotifyAllow=allow, MailFrom="").functions
 
 
 def test_links_have_tokens_where_keys_are_required() -> None:
     for name in ("MailFunction", "CallbackFunction"):
-        assert wiring_with(RequireApiKey="true").functions[name].environment["LINK_SECRET"].endswith("LinkSecret")
-        assert wiring_with(RequireApiKey="false").functions[name].environment["LINK_SECRET"] == ""
+        assert application_with(RequireApiKey="true").functions[name].environment["LINK_SECRET"].endswith("LinkSecret")
+        assert application_with(RequireApiKey="false").functions[name].environment["LINK_SECRET"] == ""
 
 
 @pytest.mark.parametrize(
@@ -270,16 +270,16 @@ def test_links_have_tokens_where_keys_are_required() -> None:
 )
 def test_parameters_are_checked_on_deploy(name: str, value: str, right: bool) -> None:
     if right:
-        assert ApiSettings.read(wiring_with(**{name: value}).functions["ApiFunction"].environment)
+        assert ApiSettings.read(application_with(**{name: value}).functions["ApiFunction"].environment)
     else:
         with pytest.raises(TemplateError):
-            wiring_with(**{name: value})
+            application_with(**{name: value})
 
 
 def test_callback_gets_the_symmetric_secret() -> None:
     arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:hooks-AbCdEf"
     for given, read in (({"SymmetricWebhookSecretArn": arn}, arn), ({}, "")):
-        environment = wiring_with(**given).functions["CallbackFunction"].environment
+        environment = application_with(**given).functions["CallbackFunction"].environment
         assert CallbackSettings.read(environment).symmetric_webhook_secret == read
 
 
@@ -288,7 +288,7 @@ OPEN = {"/", "/page/{name}", "/health", "/openapi.json", "/webhook-keys", "/pdf/
 
 @pytest.mark.parametrize("required", ["true", "false"])
 def test_every_route_goes_to_the_api_and_needs_a_key_if_required(required: str) -> None:
-    api = wiring_with(RequireApiKey=required).api
+    api = application_with(RequireApiKey=required).api
     assert api is not None
     assert {route.path for route in api.routes} == set(ROUTES)
     assert {route.function for route in api.routes} == {"ApiFunction"}
@@ -300,7 +300,7 @@ def test_every_route_goes_to_the_api_and_needs_a_key_if_required(required: str) 
 
 @pytest.mark.parametrize("origin", ["", "https://app.example.com"])
 def test_errors_of_the_gateway_allow_the_same_origin_as_ours(origin: str) -> None:
-    api = wiring_with(CorsOrigin=origin).api
+    api = application_with(CorsOrigin=origin).api
     assert api is not None
     for response in api.gateway_responses.values():
         shown = response["responseParameters"].get("gatewayresponse.header.Access-Control-Allow-Origin")

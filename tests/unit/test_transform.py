@@ -12,7 +12,7 @@ import pytest
 from moto.events.models import EventPattern
 
 from infra.local.settings import PROJECT
-from infra.local.template import Resource, Template
+from infra.local.template.evaluator import Resource, Template
 from tests.deployment.roles import role_of, statements
 from tests.deployment.whole import TEMPLATE, Deployment, Symbols, deployment, name_of
 from tests.unit.stacks import EVERYTHING, stack
@@ -123,7 +123,7 @@ def test_topology_depends_on_the_broker(whole: Deployment) -> None:
 
 def test_each_work_queue_is_consumed_by_dispatch(whole: Deployment) -> None:
     mappings = [one for one in whole.of_type("AWS::Lambda::EventSourceMapping") if one.property("Queues") is not None]
-    assert [one.require("Queues") for one in mappings] == [[queue] for queue in QUEUES.values()]
+    assert [one.require("Queues") for one in mappings] == [[queue] for queue in (*QUEUES.values(), RETURNED)]
     [broker] = whole.of_type("AWS::AmazonMQ::Broker")
     for mapping in mappings:
         assert 0 <= mapping.require("MaximumBatchingWindowInSeconds") <= 300  # Lambda's rule

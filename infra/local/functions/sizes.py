@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.local.addresses import LocalAddresses
-from infra.local.wiring import read_wiring
-
-from infra.local.everything import everything_on
 from infra.local.settings import PROJECT
-from infra.local.template import Template
+from infra.local.template.addresses import LocalAddresses
+from infra.local.template.application import read_application
+from infra.local.template.evaluator import Template
+from infra.local.template.everything import everything_on
 
 LIMIT = 262_144_000
 """Bytes, unzipped."""
@@ -36,8 +35,8 @@ def measure(build: Path) -> Iterator[Size]:
     """The sizes of every function in a folder that `sam build` filled. Errors: `FileNotFoundError`."""
     addresses = LocalAddresses(aws="http://127.0.0.1:0", amqp="amqp://127.0.0.1:0", console="http://127.0.0.1:0")
     template = PROJECT / "template.yaml"
-    wiring = read_wiring(Template(template, addresses, everything_on(template)), addresses)
-    for function in wiring.functions.values():
+    application = read_application(Template(template, addresses, everything_on(template)), addresses)
+    for function in application.functions.values():
         layers = {layer: _bytes(build / layer) for layer in function.layers}
         yield Size(function.name, _bytes(build.joinpath(*function.path)), layers)
 

@@ -12,9 +12,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from infra.local.template import FUNCTION_TYPE, STACK_TYPE, Resource, Template, TemplateError
 from infra.local.template.addresses import LocalAddresses, function_arn
-from infra.local.template.evaluator import STACK_TYPE, Resource, Template, TemplateError
+from infra.local.template.evaluator import FUNCTION_TYPE, STACK_TYPE, Resource, Template, TemplateError
 from infra.local.template.event_invoke import read_asynchronous
 from infra.local.template.mappings import queue_mapping, sqs_mapping
 from infra.local.template.model import (

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from infra.local.addresses import LocalAddresses
-from infra.local.parameters import TemplateError
 
-from infra.local.everything import everything_on
-from infra.local.template import Template
+from infra.local.template.addresses import LocalAddresses
+from infra.local.template.evaluator import Template
+from infra.local.template.everything import everything_on
+from infra.local.template.parameters import TemplateError
 
 ADDRESSES = LocalAddresses("http://127.0.0.1:1", "amqp://127.0.0.1:2", "http://127.0.0.1:3")
 OUTER = """

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from infra.local.addresses import LocalAddresses
-from infra.local.model import Route
-from infra.local.wiring import read_wiring, schedule_seconds
 
-from infra.local.template import OMITTED, Template, TemplateError, with_globals
+from infra.local.template.addresses import LocalAddresses
+from infra.local.template.application import read_application, schedule_seconds
+from infra.local.template.evaluator import OMITTED, Template, TemplateError, with_globals
+from infra.local.template.model import Route
 from tests.unit.stacks import EVERYTHING, stack
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -349,24 +349,28 @@ def test_functions_of_one_name_in_two_stacks_are_an_error(tmp_path: Path) -> Non
     (tmp_path / "part.yaml").write_text(f"Resources: {function}}}")
     text = f"Resources: {function}, S: {{Type: AWS::CloudFormation::Stack, Properties: {{TemplateURL: part.yaml}}}}}}"
     with pytest.raises(TemplateError, match="2 functions have the logical id F"):
-        read_wiring(template(tmp_path, text), ADDRESSES)
+        read_application(template(tmp_path, text), ADDRESSES)
 
 
 def test_our_own_template_is_understood() -> None:
-    wiring = read_wiring(Template(PROJECT / "template.yaml", ADDRESSES, EVERYTHING), ADDRESSES)
-    assert wiring.functions["ApiFunction"].environment["BROKER_URL"] == "amqp://127.0.0.1:2"
-    assert wiring.functions["RenderFunction"].concurrency == int(EVERYTHING["RenderConcurrency"])
-    assert wiring.functions["RenderFunction"].layers == ("SharedLayer", "ChromiumLayer")
-    assert wiring.functions["DispatchFunction"].environment["RENDER_FUNCTION"] == "RenderFunction"
-    assert [mapping.queue for mapping in wiring.mappings] == ["generate_shot", "generate_shot_bulk"]
-    assert {rule.function for rule in wiring.rules} == stack(**EVERYTHING).fed_by("EventBridgeRule")
-    assert wiring.api is not None
-    assert Route("ANY", "/pdf", "ApiFunction", needs_key=True) in wiring.api.routes
-    assert Route("OPTIONS", "/pdf", "ApiFunction") in wiring.api.routes
-    assert [resource.function for resource in wiring.custom_resources] == ["TopologyFunction"]
-    assert wiring.broker is not None
-    assert wiring.broker.secret in {secret.arn for secret in wiring.secrets}
-    json.dumps(wiring.custom_resources[0].properties)
+    application = read_application(Template(PROJECT / "template.yaml", ADDRESSES, EVERYTHING), ADDRESSES)
+    assert application.functions["ApiFunction"].environment["BROKER_URL"] == "amqp://127.0.0.1:2"
+    assert application.functions["RenderFunction"].concurrency == int(EVERYTHING["RenderConcurrency"])
+    assert application.functions["RenderFunction"].layers == ("SharedLayer", "ChromiumLayer")
+    assert application.functions["DispatchFunction"].environment["RENDER_FUNCTION"] == "RenderFunction"
+    assert [mapping.queue for mapping in application.mappings] == [
+        "generate_shot",
+        "generate_shot_bulk",
+        "generate_shot_returned",
+    ]
+    assert {rule.function for rule in application.rules} == stack(**EVERYTHING).fed_by("EventBridgeRule")
+    assert application.api is not None
+    assert Route("ANY", "/pdf", "ApiFunction", needs_key=True) in application.api.routes
+    assert Route("OPTIONS", "/pdf", "ApiFunction") in application.api.routes
+    assert [resource.function for resource in application.custom_resources] == ["TopologyFunction"]
+    assert application.broker is not None
+    assert application.broker.secret in {secret.arn for secret in application.secrets}
+    json.dumps(application.custom_resources[0].properties)
 
 
 def test_mail_function_needs_an_address() -> None:

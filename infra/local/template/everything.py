@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.local.parameters import TemplateError, scalar_text
-
-from infra.local.template import STACK_TYPE, load_template
+from infra.local.template.evaluator import STACK_TYPE, load_template
+from infra.local.template.parameters import TemplateError, scalar_text
 
 _SAMPLES = {
     "Arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:example-AbCdEf",
