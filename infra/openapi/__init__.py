@@ -1,5 +1,5 @@
-"""Makes the description of the public endpoint, functions/api/openapi.json, and the tables in the documents.
+"""Generates functions/api/openapi.json, the description of the public endpoint, and the tables in the documents.
 
-`python -m infra.openapi` (or `make openapi`) writes them. Tests compare the files with what it would write now, and
-every answer of the function with the description. Nothing in this package runs on Lambda.
+`python -m infra.openapi` (or `make openapi`) writes the files. Tests compare them with the generated text, and compare
+every answer of `api` with the description. Nothing in this package runs on Lambda.
 """

@@ -1,4 +1,4 @@
-"""`python -m infra.openapi`: writes functions/api/openapi.json, and the tables and examples in the documents."""
+"""Writes functions/api/openapi.json, and the tables and examples in the documents: `python -m infra.openapi`."""
 
 from __future__ import annotations
 

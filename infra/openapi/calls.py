@@ -1,4 +1,4 @@
-"""The calls of the endpoint: what each takes and what it can answer, in the order in which a person reads them."""
+"""Lists the calls of the endpoint with their parameters, bodies and answers, in a good order for readers."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from urlshot.core.errors import PAGE_CODES
 Example = Mapping[str, Any]
 
 ALWAYS = ("refused", "rate_limited", "internal", "not_ready")
-"""What API Gateway may say to any call, and what must not happen."""
+"""Codes that every call may answer: those of API Gateway, and `internal`."""
 KEYED = ("api_key_required", "quota_exceeded")
+"""Codes of calls that need an API key."""
 STORED = ("not_found", "storage_unavailable")
-"""Of calls that name a job."""
+"""Codes of calls for one job."""
 ASKED = (
     "invalid_request", "invalid_url", "url_too_long", "unsupported_scheme", "url_has_credentials", "blocked_target",
     "host_not_allowed", "queue_unavailable", "storage_unavailable", "busy", "overloaded", *sorted(PAGE_CODES),
 )  # fmt: skip
-"""Of calls that ask for a PDF; the page's own come when it failed a short while ago."""
+"""Codes of calls that request a PDF. `PAGE_CODES` report a job that failed less than a minute ago."""
 
 
 @dataclass(frozen=True)
 class Success:
-    """An answer that is no problem; `schema` names a model of `functions.api.contract`."""
+    """Describes a successful answer. `schema` names a model of `functions.api.contract`."""
 
     says: str
     schema: str | None = None
@@ -38,7 +39,13 @@ class Success:
 
 @dataclass(frozen=True)
 class Call:
-    """`head`: whether HEAD is answered too. `problems` are codes, beside those that every call may give."""
+    """Describes one call.
+
+    Attributes:
+        problems: the codes of its problems, without those in `KEYED` and `ALWAYS`.
+        key: whether the call needs an API key.
+        head: whether the path also answers HEAD.
+    """
 
     method: str
     path: str
@@ -56,11 +63,11 @@ class Call:
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """Every code that it can give."""
+        """Returns every code that the call can answer."""
         return (*self.problems, *(KEYED if self.key else ()), *ALWAYS)
 
 
-NOT_MODIFIED = Success("The caller has this already (`If-None-Match`).", headers=("ETag", "Cache-Control"))
+NOT_MODIFIED = Success("The caller's copy is current (`If-None-Match`).", headers=("ETag", "Cache-Control"))
 
 CALLS = [
     Call(
@@ -68,11 +75,11 @@ CALLS = [
         "/pdf",
         "askForPdf",
         "PDFs",
-        summary="Ask for a PDF",
+        summary="Request a PDF",
         text=(
-            "Answers at once: with the PDF when a fresh one is there, else with the job that makes it. However many "
-            "ask for one URL with the same options, there is one job. A job that failed less than a minute ago is "
-            "answered with its problem, and is tried again after that, or at once with `max_age: 0`."
+            "Answers immediately: with links to the PDF if a fresh one exists, otherwise with the job that makes it. "
+            "All requests for the same URL and options share one job. If the job failed less than a minute ago, the "
+            "answer is its problem. After that minute, or with `max_age: 0`, a request starts the job again."
         ),
         body="PdfRequest",
         bodies={
@@ -82,13 +89,13 @@ CALLS = [
         },
         answers={
             200: Success(
-                "A fresh PDF is there.",
+                "A fresh PDF exists.",
                 "PdfThere",
                 headers=("Location", "Cache-Control"),
                 examples={"there": examples.shown(examples.THERE)},
             ),
             202: Success(
-                "A job is under way; follow it at `Location`.",
+                "A job makes the PDF; poll it at `Location`.",
                 "Job",
                 headers=("Location", "Retry-After", "Cache-Control"),
                 examples={"queued": examples.shown(examples.QUEUED)},
@@ -101,19 +108,16 @@ CALLS = [
         "/pdf/batch",
         "askForManyPdfs",
         "PDFs",
-        summary=f"Ask for up to {MAX_BATCH} PDFs",
-        text=(
-            "Each request is answered as if it had come alone; one that is wrong does not keep the others from being "
-            "done."
-        ),
+        summary=f"Request up to {MAX_BATCH} PDFs",
+        text="Each request gets the answer that `POST /pdf` would give. An invalid request does not affect the others.",
         body="BatchRequest",
         bodies={"two": examples.ASK_FOR_MANY},
         answers={
             200: Success(
-                "One result for each request, in their order.",
+                "One result for each request, in the order of the requests.",
                 "BatchAnswer",
                 headers=("Cache-Control",),
-                examples={"one there, one refused": examples.shown(examples.BATCH)},
+                examples={"one fresh PDF, one refused": examples.shown(examples.BATCH)},
             )
         },
         problems=("invalid_json", "body_too_large", "invalid_request"),
@@ -125,16 +129,16 @@ CALLS = [
         "PDFs",
         summary="Download a PDF of a URL",
         text=(
-            "For browsers, `curl -L` and everything else that follows redirects: waits until the PDF is there and "
-            f"redirects to it. While it is not, the call redirects to itself, up to {MAX_HOPS} times, after "
-            f"{WAIT_SECONDS:g} s each. Options go by their names; those with fields of their own have no room in a "
-            "query, but for `margin` as one length. Percent-encode the URL of the page. With an API key do "
-            "not use `curl -L`, which sends its headers to S3 too: fetch the link without the key."
+            "For browsers, `curl -L` and other clients that follow redirects. The call waits until the PDF exists and "
+            f"redirects to it. If there is no PDF after {WAIT_SECONDS:g} s, the call redirects to itself, up to "
+            f"{MAX_HOPS} times. Each option is a query parameter; options that are objects are not available, except "
+            "`margin` as one length. Percent-encode the URL of the page. Do not use `curl -L` with an API key, because "
+            "it also sends the key to S3; fetch the link without the key."
         ),
         parameters=("url", "max_age", "hops", "options"),
         answers={
             303: Success(
-                "To the PDF, by a presigned link; or to this call again, with `hops`, where it is not there yet.",
+                "Redirects to the PDF by a presigned link, or to this call with `hops` if there is no PDF yet.",
                 headers=("Location", "Cache-Control"),
             )
         },
@@ -146,18 +150,18 @@ CALLS = [
         "/pdf/{id}",
         "getJob",
         "Jobs",
-        summary="Look at a job",
-        text="With `wait` the answer comes when the job has ended, or after so many seconds.",
+        summary="Get a job",
+        text="With `wait`, the answer comes when the job has ended, or after that many seconds.",
         parameters=("id", "wait", "If-None-Match"),
         answers={
             200: Success(
-                "The job as it stands; or only its PDF, where its record has been cleared away already.",
+                "The current state of the job; or only its PDF, if the record has expired.",
                 "Job|PdfThere",
                 headers=("Location", "Cache-Control", "ETag?", "Retry-After?"),
                 examples={
                     "done": examples.shown(examples.DONE),
                     "failed": examples.shown(examples.FAILED),
-                    "under way again": examples.shown(examples.RUNNING_AGAIN),
+                    "running again": examples.shown(examples.RUNNING_AGAIN),
                 },
             ),
             304: NOT_MODIFIED,
@@ -171,9 +175,9 @@ CALLS = [
         "deleteJob",
         "Jobs",
         summary="Delete a job and its PDF",
-        text="Whoever waits for the job hears no more of it. Only an endpoint that asks for API keys deletes.",
+        text="The end of a deleted job is not announced. Only endpoints that require API keys allow this call.",
         parameters=("id",),
-        answers={204: Success("It is gone.", headers=("Cache-Control",))},
+        answers={204: Success("The job and its PDF are deleted.", headers=("Cache-Control",))},
         problems=("forbidden", *STORED),
     ),
     Call(
@@ -181,10 +185,10 @@ CALLS = [
         "/pdf/{id}/report",
         "getReport",
         "Jobs",
-        summary="Read the report of the PDF that is there",
+        summary="Get the report of the stored PDF",
         text=(
-            "Its `verdict` is `complete`, `degraded` (something is missing; `warnings` say what) or `suspect` (it may"
-            " not be the page that was meant)."
+            "The `verdict` is `complete`, `degraded` (something is missing; `warnings` say what) or `suspect` (the PDF "
+            "may not show the requested page)."
         ),
         parameters=("id", "If-None-Match"),
         answers={
@@ -204,13 +208,13 @@ CALLS = [
         "/pdf/{id}/file",
         "getFile",
         "Jobs",
-        summary="Go to the PDF",
+        summary="Open the PDF",
         text=(
-            "The address to keep, mail or bookmark. It needs no API key: where the endpoint asks for keys, its link "
+            "A permanent link to store, mail or bookmark. It needs no API key: if the endpoint requires keys, the link "
             "has a token."
         ),
         parameters=("id", "token", "download"),
-        answers={302: Success("To the PDF, by a link signed just now.", headers=("Location", "Cache-Control"))},
+        answers={302: Success("Redirects to the PDF by a new presigned link.", headers=("Location", "Cache-Control"))},
         problems=("forbidden", "invalid_request", "pdf_not_found", *STORED),
         key=False,
         head=True,
@@ -220,8 +224,8 @@ CALLS = [
         "/webhook-keys",
         "getWebhookKeys",
         "Callbacks",
-        summary="Read the public keys that verify callbacks",
-        text="Ed25519 keys as Standard Webhooks has them.",
+        summary="Get the public keys that verify callbacks",
+        text="Ed25519 keys in the form of Standard Webhooks.",
         answers={
             200: Success(
                 "The keys.",
@@ -239,17 +243,17 @@ CALLS = [
         "/health",
         "getHealth",
         "Endpoint",
-        summary="See whether the endpoint works",
-        text="Whether the function reaches its queue and its storage.",
+        summary="Check whether the endpoint works",
+        text="Checks whether the function reaches its queue and its storage.",
         answers={
             200: Success(
-                "It does.",
+                "The endpoint works.",
                 "Health",
                 headers=("Cache-Control",),
                 examples={"ok": examples.shown(examples.HEALTHY)},
             ),
             503: Success(
-                "It does not.",
+                "The queue or the storage does not answer.",
                 "Health",
                 headers=("Cache-Control",),
                 examples={"failing": examples.shown(examples.FAILING)},
@@ -263,10 +267,10 @@ CALLS = [
         "/openapi.json",
         "getOpenApi",
         "Endpoint",
-        summary="Read the description of all calls",
-        text="Its server address is relative, so that it is right wherever the document was fetched.",
+        summary="Get the OpenAPI description",
+        text="Its server address is relative, so it is correct at every address of the endpoint.",
         parameters=("If-None-Match",),
-        answers={200: Success("The document.", "object", headers=("ETag", "Cache-Control")), 304: NOT_MODIFIED},
+        answers={200: Success("The description.", "object", headers=("ETag", "Cache-Control")), 304: NOT_MODIFIED},
         key=False,
         head=True,
     ),
@@ -275,8 +279,8 @@ CALLS = [
         "/",
         "getPage",
         "Endpoint",
-        summary="Open the page for people",
-        text="Takes a URL, shows the job and offers the PDF.",
+        summary="Open the web page",
+        text="A form for a URL that shows the job and links to the PDF.",
         parameters=("If-None-Match",),
         answers={
             200: Success("The page.", "string", "text/html", headers=("ETag", "Cache-Control")),
@@ -290,8 +294,8 @@ CALLS = [
         "/page/{name}",
         "getPageFile",
         "Endpoint",
-        summary="Read a file of the page",
-        text="Its scripts, styles and icon.",
+        summary="Get a file of the web page",
+        text="Scripts, styles and the icon.",
         parameters=("name", "v", "If-None-Match"),
         answers={
             200: Success(

@@ -1,4 +1,4 @@
-"""The document: OpenAPI 3.1, with everything that the calls, the models and the codes say."""
+"""Generates the OpenAPI 3.1 document from the calls, the models and the codes."""
 
 from __future__ import annotations
 
@@ -20,43 +20,43 @@ FILE = PROJECT / "functions" / "api" / "openapi.json"
 PROBLEM_MEDIA = "application/problem+json"
 
 _DESCRIPTION = """\
-Any URL in, a PDF out. Ask with `POST /pdf` and follow the job, or download with `GET /pdf?url=…`.
+Any URL in, a PDF out. Request a PDF with `POST /pdf` and poll the job, or download it with `GET /pdf?url=…`.
 
-What goes wrong is answered as a problem (RFC 9457): its `code` is stable and says what it is, `remedy` what to do about
-it, `retryable` whether the same request may work later, and `field` which part of the request is at fault. A path that
-there is not is answered with 404 `not_found`, a method with 405 `method_not_allowed` and the header `Allow`. Every
-answer has an `X-Request-Id`. Fields may be added to answers one day: ignore those that you do not know.
+Errors are answered as problems (RFC 9457). The `code` is stable and names the problem, `remedy` says what to do,
+`retryable` says whether the same request may succeed later, and `field` names the invalid part of the request. An
+unknown path is answered with 404 `not_found`, an unknown method with 405 `method_not_allowed` and the header `Allow`.
+Every answer has an `X-Request-Id`. Later versions may add fields to answers: ignore fields that you do not know.
 
-Most endpoints ask for an API key in `x-api-key`, in the calls that name that scheme; some ask for none. An endpoint
-that is open to pages of other origins answers their preflights (`OPTIONS`, not listed here).
+Most endpoints require an API key in `x-api-key` for the calls that list that scheme; others require none. An endpoint
+that allows pages of other origins answers their preflight requests (`OPTIONS`, not listed here).
 """
 
 _TAGS = {
-    "PDFs": "Ask for PDFs.",
-    "Jobs": "Follow a job, and get what it made.",
-    "Callbacks": "What is posted to a `callback_url`, and how to verify it.",
-    "Endpoint": "About this endpoint.",
+    "PDFs": "Request PDFs.",
+    "Jobs": "Poll a job, and get its PDF and report.",
+    "Callbacks": "The requests to a `callback_url`, and the keys that verify them.",
+    "Endpoint": "Information about this endpoint.",
 }
 
 _SAYS = {
     400: "The body cannot be read",
     403: "Not allowed",
-    404: "Not there",
+    404: "Not found",
     413: "Too large",
     415: "Not a page",
-    422: "Something in the request is wrong",
+    422: "The request is invalid",
     429: "Too many requests",
-    500: "Broken on our side",
+    500: "An internal error",
     502: "The page could not be printed",
-    503: "Not now",
-    504: "Not in time",
+    503: "Temporarily unavailable",
+    504: "Not ready in time",
     None: "Refused by API Gateway, with another status",
 }
-"""What the statuses of problems mean here."""
+"""The meaning of each problem status."""
 
 
 def document() -> dict[str, Any]:
-    """The whole document, as JSON values."""
+    """Returns the whole document, as JSON values."""
     version = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
     paths: dict[str, Any] = {}
     for call in CALLS:
@@ -72,8 +72,8 @@ def document() -> dict[str, Any]:
             "description": _DESCRIPTION,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        # Relative to where the document was fetched (OpenAPI 3.1, "Server Object"), so right under a stage's prefix.
-        "servers": [{"url": ".", "description": "The endpoint that gave this document."}],
+        # Relative to the document's own address (OpenAPI 3.1, "Server Object"), so it is also correct under a stage.
+        "servers": [{"url": ".", "description": "The endpoint that served this document."}],
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths,
         "webhooks": {"jobEnded": {"post": _webhook()}},
@@ -87,7 +87,7 @@ def document() -> dict[str, Any]:
                     "type": "apiKey",
                     "name": "x-api-key",
                     "in": "header",
-                    "description": "Handed out by whoever runs the endpoint.",
+                    "description": "The operator of the endpoint issues keys.",
                 }
             },
         },
@@ -95,7 +95,14 @@ def document() -> dict[str, Any]:
 
 
 def _shared(paths: dict[str, Any]) -> dict[str, Any]:
-    """Takes problem answers that several calls give out of them, to stand once; named by status and codes."""
+    """Moves problem answers that several calls share out of the calls, and replaces them by references.
+
+    Returns:
+        The shared answers by name. A name consists of the status and the codes.
+
+    Raises:
+        ValueError: Two different answers would have the same name.
+    """
     seen: dict[str, list[dict[str, Any]]] = {}
     for operations in paths.values():
         for operation in operations.values():
@@ -117,12 +124,12 @@ def _shared(paths: dict[str, Any]) -> dict[str, Any]:
 
 
 def text() -> str:
-    """The document as the file holds it."""
+    """Returns the document as the text of its file."""
     return json.dumps(document(), indent=1, ensure_ascii=False) + "\n"
 
 
 def _components() -> dict[str, Any]:
-    """What is asked and what is answered; options have the same form in both."""
+    """Returns the schemas of requests and answers. Options have the same schema in both."""
     asked = schemas([contract.BatchRequest], "validation")
     answered = schemas(contract.ANSWERS, "serialization")
     found = {**answered, **asked}
@@ -137,7 +144,7 @@ def _operation(call: Call) -> dict[str, Any]:
         "tags": [call.tag],
         "summary": call.summary,
         "description": call.text,
-        # Either of them will do: whether a key is asked for is the endpoint's choice.
+        # Alternatives: each endpoint decides whether it requires a key.
         "security": [{"api_key": []}, {}] if call.key else [],
     }
     if call.parameters:
@@ -161,13 +168,14 @@ def _operation(call: Call) -> dict[str, Any]:
 
 
 def _webhook() -> dict[str, Any]:
-    """What is posted to callback URLs."""
+    """Returns the description of the request to a callback URL."""
     return {
         "operationId": "jobEnded",
         "tags": ["Callbacks"],
         "summary": "A job has ended",
-        "description": "Posted to the `callback_url` of a request, signed as Standard Webhooks has it. An answer that "
-        "is not 2xx, or none within 15 s, makes it come again, up to eight times within 18 hours.",
+        "description": "Posted to the `callback_url` of a request, with a signature as in Standard Webhooks. After an "
+        "answer other than 2xx, or no answer within 15 s, the request is repeated: up to eight attempts within 18 "
+        "hours.",
         "security": [],
         "parameters": WEBHOOK_HEADERS,
         "requestBody": {
@@ -180,19 +188,19 @@ def _webhook() -> dict[str, Any]:
             },
         },
         "responses": {
-            "2XX": {"description": "Understood."},
-            "410": {"description": "Nothing more is to be posted for this request."},
-            "default": {"description": "To be tried again."},
+            "2XX": {"description": "Received."},
+            "410": {"description": "Received; send no further callbacks for this request."},
+            "default": {"description": "Not received; try again later."},
         },
     }
 
 
 def _head(call: Call) -> dict[str, Any]:
-    """The same without bodies."""
+    """Returns the HEAD operation of a call: the same answers without bodies."""
     found = _operation(call)
     found["operationId"] = f"{call.name}Head"
     found["summary"] = f"{call.summary}: headers only"
-    found["description"] = f"As {call.method.upper()}, without a body."
+    found["description"] = f"The same as {call.method.upper()}, without a body."
     for answer in found["responses"].values():
         answer.pop("content", None)
     return found
@@ -216,7 +224,7 @@ def _schema(name: str) -> dict[str, Any]:
 
 
 def _by_status(codes: Iterable[str]) -> list[tuple[int, list[str]]]:
-    """The codes by their statuses, each once and in the order of `CODES`."""
+    """Groups codes by status. Each code occurs once; codes are in the order of `CODES`."""
     wanted = set(codes)
     found: dict[int, list[str]] = {}
     for name, code in CODES.items():
@@ -226,7 +234,7 @@ def _by_status(codes: Iterable[str]) -> list[tuple[int, list[str]]]:
 
 
 def _problems(status: int | None, codes: list[str]) -> dict[str, Any]:
-    """The answer that carries one of these codes; without a status it stands for those that nobody foresaw."""
+    """Returns the description of an answer with one of these codes; `None` is for statuses that are not listed."""
     names = ", ".join(f"`{code}`" for code in codes)
     schema = {"allOf": [_ref("Problem")], "properties": {"code": {"enum": codes}}}
     return {
@@ -237,7 +245,7 @@ def _problems(status: int | None, codes: list[str]) -> dict[str, Any]:
 
 
 def _headers(names: Iterable[str]) -> dict[str, Any]:
-    """Headers by reference; one whose name ends in `?` need not be there."""
+    """Returns references to headers. A name that ends in `?` is an optional header."""
     found: dict[str, Any] = {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}}
     for name in names:
         found[name.removesuffix("?")] = {"$ref": f"#/components/headers/{name.replace('?', '.maybe')}"}

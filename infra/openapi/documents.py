@@ -1,7 +1,7 @@
-"""The parts of the Markdown documents that are made from the code, and the examples that tests run.
+"""Updates the generated parts of the Markdown documents: tables from the code, and example files that tests run.
 
-Each part stands between `<!-- name -->` and `<!-- /name -->`. A part that is named by a path holds that file. The
-tables are made by `infra.openapi.tables`.
+Each part is between `<!-- name -->` and `<!-- /name -->`. If the name is a path, the part holds that file. Otherwise it
+holds the table of that name from `infra.openapi.tables`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LANGUAGES = {".sh": "sh", ".py": "python", ".mjs": "js"}
 
 
 def documents() -> list[Path]:
-    """Returns every document that people read, README first."""
+    """Returns all documents, README first."""
     return [
         README,
         *(PROJECT / name for name in ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),
@@ -27,21 +27,21 @@ def documents() -> list[Path]:
 
 
 def with_parts(text: str) -> str:
-    """Returns a document with its parts as the code has them now.
+    """Returns a document with all generated parts updated.
 
     Raises:
-        KeyError: a part has a name that is neither a table's nor a path's.
+        KeyError: A part has the name of neither a table nor a file.
     """
     return _PART.sub(lambda found: f"<!-- {found['name']} -->\n{_part(found['name'])}<!-- /{found['name']} -->", text)
 
 
 def without_parts(text: str) -> str:
-    """Returns what people wrote of a document."""
+    """Returns a document without its generated parts."""
     return _PART.sub("", text)
 
 
 def parts(text: str) -> set[str]:
-    """Returns the names of the parts that a document has."""
+    """Returns the names of the generated parts of a document."""
     return {found["name"] for found in _PART.finditer(text)}
 
 

@@ -1,4 +1,4 @@
-"""Examples, made by the models that they are examples of; their ids are those that the endpoint would give."""
+"""Provides the examples of the contract, built by its models, with the ids that the endpoint would return."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ LINK, KEPT = timedelta(minutes=15), timedelta(days=30)
 
 
 def shown(model: BaseModel) -> dict[str, Any]:
-    """A model as an answer shows it: what is null is left out, and of options what is a default."""
+    """Returns a model in the form of an answer: without null fields, and without options that have their defaults."""
     found = model.model_dump(mode="json", exclude_none=True)
     if isinstance(model, Job):
         found["options"] = model.options.changed()
@@ -54,7 +54,7 @@ def _links(one: str, *, pdf: bool = False) -> Links:
 
 
 def problem(code: str, detail: str = "", field: str | None = None) -> Problem:
-    """The problem of a code, as it comes when there is no more to say of it."""
+    """Returns a problem with this code, in the form of an answer."""
     public = UrlshotError(code, detail, field=field).public()
     return Problem(type=f"urn:urlshot:problem:{code}", status=CODES[code].status, **public, request_id=REQUEST_ID)
 

@@ -1,4 +1,4 @@
-"""Parameters and headers of the calls."""
+"""Describes the parameters and headers of the calls."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "name": "id",
         "in": "path",
         "required": True,
-        "description": "Of the job: 40 hex digits, or 32 of a private one.",
+        "description": "Id of the job: 40 hex digits, or 32 for a private job.",
         "schema": _ID,
         "example": examples.ID,
     },
@@ -35,10 +35,10 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "name": "name",
         "in": "path",
         "required": True,
-        "description": "Of the file.",
+        "description": "Name of the file.",
         "schema": {"type": "string", "enum": sorted(set(site.files().texts) - {"index.html"})},
     },
-    "v": _query("v", "Of the page: its files of one version do not change.", {"type": "string"}),
+    "v": _query("v", "Version of the page. The files of one version never change.", {"type": "string"}),
     "url": _query(
         "url",
         "The page to print: an absolute http or https URL, percent-encoded.",
@@ -48,27 +48,27 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     ),
     "max_age": _query(
         "max_age",
-        "How old, in seconds, a PDF that is there may be; 0 asks for a new one. The endpoint has a default.",
+        "Maximum age of an existing PDF, in seconds; 0 requests a new PDF. The endpoint has a default.",
         schemas([PdfRequest], "validation")["PdfRequest"]["properties"]["max_age"]["anyOf"][0],
     ),
     "hops": _query(
         "hops",
-        "How often the call has redirected to itself; it is for the call's own use.",
+        "Number of times that the call has redirected to itself. The call sets it; clients do not.",
         {"type": "integer", "minimum": 0, "maximum": MAX_HOPS, "default": 0},
     ),
     "wait": _query(
         "wait",
-        "Seconds to wait for the job's end.",
+        "Seconds to wait for the end of the job.",
         {"type": "number", "minimum": 0, "maximum": WAIT_SECONDS, "default": 0},
     ),
-    "token": _query("token", "What `links.file` carries where the endpoint asks for API keys.", {"type": "string"}),
+    "token": _query("token", "Token from `links.file`, if the endpoint requires API keys.", {"type": "string"}),
     "download": _query(
-        "download", "1 for a link that saves the PDF rather than shows it.", {"type": "string", "examples": ["1"]}
+        "download", "1 makes browsers save the PDF instead of showing it.", {"type": "string", "examples": ["1"]}
     ),
     "If-None-Match": {
         "name": "If-None-Match",
         "in": "header",
-        "description": "`ETag` of what the caller has: answered with 304 where nothing has changed.",
+        "description": "`ETag` of the caller's copy. If it is current, the answer is 304.",
         "schema": {"type": "string"},
     },
 }
@@ -82,49 +82,49 @@ WEBHOOK_HEADERS = [
         "schema": {"type": "string"},
     }
     for name, text in {
-        "webhook-id": "The same for every attempt: what to tell repetitions by.",
-        "webhook-timestamp": "Of this attempt, in seconds since 1970.",
+        "webhook-id": "Id of the callback, the same in every attempt. Use it to recognise repetitions.",
+        "webhook-timestamp": "Time of this attempt, in seconds since 1970.",
         "webhook-signature": "`v1a,` and an Ed25519 signature of id, timestamp and body, by a key of `/webhook-keys`.",
     }.items()
 ]
 
 HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-Id": {
-        "description": "Names this request in the endpoint's logs.",
+        "description": "Id of this request in the logs of the endpoint.",
         "required": True,
         "schema": {"type": "string", "minLength": 1},
     },
-    "Cache-Control": {"description": "As RFC 9111 has it.", "required": True, "schema": {"type": "string"}},
+    "Cache-Control": {"description": "See RFC 9111.", "required": True, "schema": {"type": "string"}},
     "Location": {
-        "description": "Where to go on.",
+        "description": "Address of the PDF, of the job, or of the next call.",
         "required": True,
         "schema": {"type": "string", "format": "uri"},
     },
     "Retry-After": {
-        "description": "Seconds to wait before asking again.",
+        "description": "Seconds to wait before the next request.",
         "required": True,
         "schema": {"type": "integer", "minimum": 1},
     },
     "Retry-After.maybe": {
-        "description": "Seconds to wait before asking again, where that helps.",
+        "description": "Seconds to wait before the next request; absent if waiting does not help.",
         "schema": {"type": "integer", "minimum": 1},
     },
-    "ETag": {"description": "Names this state of what is answered.", "required": True, "schema": {"type": "string"}},
+    "ETag": {"description": "Identifies this version of the answer.", "required": True, "schema": {"type": "string"}},
     "ETag.maybe": {
-        "description": "Names this state of what is answered; absent where only the PDF is known.",
+        "description": "Identifies this version of the answer; absent if the record of the job has expired.",
         "schema": {"type": "string"},
     },
 }
 
 
 def _options() -> dict[str, dict[str, Any]]:
-    """The options as parameters of a query, which knows no objects: lists with commas between their items."""
+    """Returns the options as query parameters. Options that are objects are left out; lists use commas."""
     properties = schemas([Options], "validation")["Options"]["properties"]
     found = {}
     for name, schema in properties.items():
         if isinstance(Options.model_fields[name].default, BaseModel) and name != "margin":
             continue
-        if name == "margin":  # a length for all four sides, which stands beside the object
+        if name == "margin":  # its schema also allows one length for all four sides
             schema = {**schema["anyOf"][1], "description": schema["description"], "default": "10mm"}
         text = schema["description"]
         schema = {key: value for key, value in schema.items() if key != "description"}

@@ -1,4 +1,4 @@
-"""From our models to the schemas of an OpenAPI 3.1 document, which are JSON Schema 2020-12."""
+"""Converts pydantic models to the schemas of an OpenAPI 3.1 document, which are JSON Schema 2020-12."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ REF = "#/components/schemas/{model}"
 
 
 class _Generator(GenerateJsonSchema):
-    """Pydantic's, with what the models' docstrings say, and without titles that repeat the names.
+    """Generates schemas as pydantic does, with descriptions from the models' docstrings, and without titles.
 
-    In answers every field is there but those that are null, and a field may be added one day: so there are no defaults,
-    and unknown names are not forbidden.
+    Answers contain every field that is not null, and later versions may add fields. So the schemas of answers have no
+    defaults and allow unknown fields.
     """
 
     def sort(self, value: JsonSchemaValue, parent_key: str | None = None) -> JsonSchemaValue:  # noqa: ARG002
@@ -36,14 +36,14 @@ class _Generator(GenerateJsonSchema):
         return schema["type"] != "default" or schema.get("default") is not None
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        """Null, and what the default's own schema tells by its fields, are left out."""
-        told = schema.get("default") is not None and not isinstance(schema["default"], BaseModel)
-        if self.mode == "validation" and told:
+        """Shows the defaults of requests, except null, and except models, whose fields have their own defaults."""
+        has_default = schema.get("default") is not None and not isinstance(schema["default"], BaseModel)
+        if self.mode == "validation" and has_default:
             return super().default_schema(schema)
         return self.generate_inner(schema["schema"])
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
-        """In answers what is null is left out."""
+        """Allows null in requests only, because answers leave out fields that are null."""
         return super().nullable_schema(schema) if self.mode == "validation" else self.generate_inner(schema["schema"])
 
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
@@ -55,25 +55,30 @@ class _Generator(GenerateJsonSchema):
             found["description"] = first_paragraph(found["description"])
         for name, text in _field_docs(schema["cls"]).items():
             found["properties"][name].setdefault("description", text)
-        # As a person reads it: what it is, then what is in it.
+        # A reader wants the description first, then the fields.
         order = ["description", "type", "required", "properties"]
         return {key: found[key] for key in (*(k for k in order if k in found), *(k for k in found if k not in order))}
 
 
 def schemas(models: Sequence[type[BaseModel]], mode: JsonSchemaMode) -> dict[str, Any]:
-    """The schemas of models, and of all that are in them, by their names; `serialization` is how answers show them."""
+    """Returns the schemas of models and of the models that they contain, by name.
+
+    Args:
+        models: The pydantic models.
+        mode: `validation` for requests, `serialization` for answers.
+    """
     generator = _Generator(ref_template=REF)
     _, definitions = generator.generate_definitions([(model, mode, model.__pydantic_core_schema__) for model in models])
     return {str(name): schema for name, schema in definitions.items()}
 
 
 def first_paragraph(text: str) -> str:
-    """The part of a docstring that is for everyone, on one line."""
+    """Returns the first paragraph of a docstring, the public part, on one line."""
     return " ".join(text.split("\n\n")[0].split())
 
 
 def _field_docs(cls: type[BaseModel]) -> dict[str, str]:
-    """What stands as a docstring below the fields of a model and of those that it inherits from."""
+    """Returns the docstrings below the fields of a model and of its base models, by field."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if not issubclass(base, BaseModel) or base is BaseModel:

@@ -1,4 +1,4 @@
-"""The tables of the documents, each made from the code or the template that it describes."""
+"""Generates the tables of the documents from the code and the templates that they describe."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _table(head: str, rows: Iterable[str]) -> str:
 
 
 def calls() -> str:
-    """Every call: its purpose, its successful answers, and whether it needs an API key."""
+    """Returns the table of all calls: purpose, successful answers, and whether a call needs an API key."""
     rows = []
     for call in CALLS:
         answers = " ".join(
@@ -36,7 +36,7 @@ def calls() -> str:
 
 
 def codes() -> str:
-    """Every code that an answer, a job or an event can carry."""
+    """Returns the table of all codes that an answer, a job or an event can have."""
     return _table(
         "| code | status | cause | what to do | retryable |",
         (
@@ -47,7 +47,7 @@ def codes() -> str:
 
 
 def options() -> str:
-    """Every option of a render, in the order of the model."""
+    """Returns the table of all render options, in the order of the model."""
     found = schemas([Options], "validation")
     rows = [
         f"| `{name}` | {_values(rules, found)} | {_json(field.default)} | {field.description} |"
@@ -59,7 +59,7 @@ def options() -> str:
 
 
 def _values(rules: dict[str, Any], known: dict[str, Any]) -> str:
-    """The values that a schema allows, in a few words."""
+    """Describes the values that a schema allows in a few words."""
     if "anyOf" in rules:
         return ", or ".join(_values(one, known) for one in rules["anyOf"])
     reference = rules.get("$ref") or next((one["$ref"] for one in rules.get("allOf", [])), "")
@@ -94,7 +94,7 @@ def _json(default: Any) -> str:
 
 
 def parameters() -> str:
-    """Every parameter of the template."""
+    """Returns the table of all parameters of the template."""
     declared = load_template(PROJECT / "template.yaml")["Parameters"]
     return _table(
         "| parameter | default | |",
@@ -110,20 +110,20 @@ def _default(rules: dict[str, Any]) -> str:
 
 
 def alarms() -> str:
-    """Every alarm, with its description."""
+    """Returns the table of all alarms with their descriptions."""
     resources = load_template(PROJECT / "infra" / "monitoring.yaml")["Resources"]
     found = {name: one["Properties"] for name, one in resources.items() if one["Type"] == "AWS::CloudWatch::Alarm"}
     return _table(
-        "| alarm | what it says |", (f"| `{name}` | {alarm['AlarmDescription']} |" for name, alarm in found.items())
+        "| alarm | description |", (f"| `{name}` | {alarm['AlarmDescription']} |" for name, alarm in found.items())
     )
 
 
 def functions() -> str:
-    """Every function of the template and of the stacks that it nests, with its description."""
+    """Returns the table of all functions of the template and its nested stacks, with their descriptions."""
     return _table(
         "| function | what it does |",
         (
-            f"| [`{room(name)}`](../functions/{room(name)}) | {resource['Properties']['Description']} |"
+            f"| [`{folder_name(name)}`](../functions/{folder_name(name)}) | {resource['Properties']['Description']} |"
             for name, resource in _resources(PROJECT / "template.yaml")
             if resource["Type"] == FUNCTION_TYPE
         ),
@@ -131,20 +131,20 @@ def functions() -> str:
 
 
 def _resources(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """All resources of a template, those of a nested stack where that stands."""
+    """Yields the logical ids and bodies of all resources. Those of a nested stack follow the stack's own resource."""
     for name, resource in load_template(file)["Resources"].items():
         yield name, resource
         if resource["Type"] == STACK_TYPE:
             yield from _resources(file.parent / resource["Properties"]["TemplateURL"])
 
 
-def room(logical_id: str) -> str:
-    """Returns the folder of a function: `ApiFunction` is in `functions/api`."""
+def folder_name(logical_id: str) -> str:
+    """Returns the name of a function's folder: "api" for `ApiFunction`."""
     return logical_id.removesuffix("Function").lower()
 
 
 def targets() -> str:
-    """Every target of the Makefile that `make` lists."""
+    """Returns the table of all targets that `make` lists."""
     found = _TARGET.findall((PROJECT / "Makefile").read_text("utf-8"))
     return _table("| target | what it does |", (f"| `make {name}` | {text} |" for name, text in found))
 

@@ -11,7 +11,7 @@ import pytest
 from functions.render.verdict import TEXTS
 from infra.local.template.evaluator import load_template
 from infra.openapi import documents
-from infra.openapi.tables import room
+from infra.openapi.tables import folder_name
 from tests.unit.stacks import EVERYTHING, PROJECT, stack
 from urlshot.core.lease import lease_seconds
 
@@ -131,13 +131,13 @@ def test_architecture_shows_every_function_and_consumer() -> None:
     """The diagram, the list of consumers and the runbook's log groups are not generated."""
     made = stack(**EVERYTHING)
     text = (PROJECT / "docs" / "architecture.md").read_text("utf-8")
-    rooms = {room(name) for name in made.functions}
-    beside = {room(name) for name in made.beside}
+    folders = {folder_name(name) for name in made.functions}
+    beside = {folder_name(name) for name in made.beside}
     flow = text[text.index("```\n") : text.index("```\n\n")]
-    assert {word for word in rooms if re.search(rf"\b{word}\b", flow)} == rooms - beside
+    assert {word for word in folders if re.search(rf"\b{word}\b", flow)} == folders - beside
 
-    direct = {room(name) for name in made.fed_by("EventBridgeRule")}
-    queued = {room(name) for name in made.fed_by("SQS")}
+    direct = {folder_name(name) for name in made.fed_by("EventBridgeRule")}
+    queued = {folder_name(name) for name in made.fed_by("SQS")}
     assert len(made.of("AWS::Events::Rule")) == len(queued) == 1
     sentence = re.search(r"The consumers of the bus are (.*?)\.", text, re.DOTALL)
     assert sentence is not None
@@ -146,13 +146,13 @@ def test_architecture_shows_every_function_and_consumer() -> None:
     alarm = made["Monitoring.UndeliveredEventsThere"].require("AlarmDescription")  # operate.md shows it
     assert f"({', '.join(sorted(direct))})" in alarm
     security = (PROJECT / "docs" / "security.md").read_text("utf-8")
-    outside = {room(name) for name, one in made.functions.items() if one.property("VpcConfig") is None}
+    outside = {folder_name(name) for name, one in made.functions.items() if one.property("VpcConfig") is None}
     named = re.search(r"((?:`\w+`[,\s]+)+and `\w+`) are outside the VPC", security)
     assert named is not None
     assert set(re.findall(r"`(\w+)`", named[1])) == outside
     groups = re.search(r"/urlshot/\$STACK/\{([\w,]+)\}", (PROJECT / "docs" / "operate.md").read_text("utf-8"))
     assert groups is not None
-    always = {room(name) for name in stack().functions}  # what looks up a log group that is not there fails
+    always = {folder_name(name) for name in stack().functions}  # what looks up a log group that is not there fails
     assert set(groups[1].split(",")) == always - beside
 
 
