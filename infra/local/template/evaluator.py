@@ -1,27 +1,25 @@
-"""Evaluates template.yaml and the templates it nests, as CloudFormation would with these parameters.
+"""Evaluates template.yaml and its nested templates for given parameters, as CloudFormation does.
 
-The list of intrinsics is closed. Whatever is not on it raises `TemplateError` with the path of the place, because a
-value that is silently wrong here would be a difference between this machine and AWS.
+The evaluator knows a fixed list of intrinsic functions. Every other one raises `TemplateError` with its place in the
+template, because a silently wrong value would be a difference between this machine and AWS.
 
-Source: CloudFormation's intrinsic function and condition function references; SAM's "Globals section".
+Source: CloudFormation's references of intrinsic functions and condition functions.
 """
 
-import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from itertools import islice
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-import yaml
-
+from infra.local.template.intrinsics import VALUE_FUNCTIONS, arguments
+from infra.local.template.loader import load_template, with_globals
 from infra.local.template.parameters import TemplateError, given_parameters, scalar_text
 
 
 class Addresses(Protocol):
-    """Where this machine keeps things: what `Ref` and `Fn::GetAtt` of a resource give."""
+    """Provides the values that `Ref` and `Fn::GetAtt` of a resource have."""
 
     def pseudo(self, name: str) -> str | None: ...
     def zones(self) -> list[str]: ...
@@ -30,7 +28,7 @@ class Addresses(Protocol):
 
 
 class _Omitted:
-    """`AWS::NoValue`: the property that holds it is left out."""
+    """Is the value of `AWS::NoValue`; a property with this value is left out."""
 
 
 OMITTED = _Omitted()
@@ -39,64 +37,9 @@ FUNCTION_TYPE = "AWS::Serverless::Function"
 _SUB_VARIABLE = re.compile(r"\$\{(!?)([^}]*)\}")
 
 
-class _Loader(yaml.CSafeLoader):
-    """YAML with CloudFormation's short forms (`!Ref x`), turned into their long forms."""
-
-
-def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    if isinstance(node, yaml.ScalarNode):
-        value: Any = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    elif isinstance(node, yaml.MappingNode):
-        value = loader.construct_mapping(node, deep=True)
-    else:
-        raise TemplateError(f"!{suffix}: neither a scalar, a list nor a mapping")
-    if suffix in ("Ref", "Condition"):
-        return {suffix: value}
-    if suffix == "GetAtt" and isinstance(value, str):
-        value = value.split(".", 1)
-    return {f"Fn::{suffix}": value}
-
-
-_Loader.add_multi_constructor("!", _short_form)
-
-
-@cache
-def _parsed(text: str) -> Any:
-    return yaml.load(text, _Loader)  # noqa: S506 - a safe loader with more tags
-
-
-def load_template(file: Path) -> dict[str, Any]:
-    """A template file as it is, with its intrinsics in their long form. Errors: `TemplateError`."""
-    try:
-        loaded = _parsed(file.read_text("utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise TemplateError(f"{file}: {error}") from error
-    if not isinstance(loaded, dict):
-        raise TemplateError(f"{file}: not a template")
-    return loaded
-
-
-def with_globals(common: Any, own: Any) -> Any:
-    """A function's own properties over SAM's Globals: mappings are merged, lists are joined, other own values win.
-
-    An intrinsic is a value as a whole. Source: "Globals section" in SAM's developer guide, overriding globals.
-    """
-    if isinstance(common, dict) and isinstance(own, dict) and not (_is_intrinsic(common) or _is_intrinsic(own)):
-        return {**common, **{key: with_globals(common[key], own[key]) if key in common else own[key] for key in own}}
-    if isinstance(common, list) and isinstance(own, list):
-        return [*common, *own]
-    return own
-
-
-def _is_intrinsic(node: Mapping[str, Any]) -> bool:
-    return len(node) == 1 and str(next(iter(node))).startswith(("Ref", "Condition", "Fn::"))
-
-
 @dataclass(frozen=True)
 class Resource:
-    """One resource that the conditions let exist; its properties are evaluated when they are asked for."""
+    """Holds a resource whose condition is true. Its properties are evaluated when they are read."""
 
     stack: "Template"
     logical_id: str
@@ -109,11 +52,11 @@ class Resource:
 
     @property
     def path(self) -> tuple[str, ...]:
-        """Logical ids from the outermost stack down to this resource, e.g. ("Broker", "AdminSecret")."""
+        """Returns the logical ids from the outermost stack to this resource, such as ("Broker", "AdminSecret")."""
         return (*self.stack.path, self.logical_id)
 
     def property(self, name: str, default: Any = None) -> Any:
-        """The evaluated property, or `default` where it is absent or AWS::NoValue."""
+        """Returns the evaluated property, or `default` if it is absent or AWS::NoValue."""
         properties = self.body.get("Properties") or {}
         if name not in properties:
             return default
@@ -121,6 +64,11 @@ class Resource:
         return default if value is OMITTED else value
 
     def require(self, name: str) -> Any:
+        """Returns the evaluated property.
+
+        Raises:
+            TemplateError: The property is missing.
+        """
         value = self.property(name)
         if value is None:
             raise TemplateError(f"{self.where}: the property {name} is missing")
@@ -128,9 +76,17 @@ class Resource:
 
 
 class Template:
-    """One template file with its parameters given. `load` reads the file, and those of nested stacks.
+    """Evaluates one template file for given parameters.
 
-    Errors: `TemplateError` for an unknown intrinsic, parameter, resource or attribute, and for references in a circle.
+    All methods raise `TemplateError` for an unknown intrinsic function, parameter, resource or attribute, and for
+    references in a circle.
+
+    Args:
+        file: The template.
+        addresses: The values of references to resources.
+        overrides: The parameters that differ from their defaults.
+        path: The logical ids of the nested stacks, from the outermost one to this one.
+        load: Reads this file and the files of nested stacks.
     """
 
     def __init__(
@@ -151,25 +107,26 @@ class Template:
         self._nested: dict[str, Template] = {}
         self._under_way: list[str] = []
 
-    # ---- what is in it ----------------------------------------------------------------------------------------------
+    # ---- contents ---------------------------------------------------------------------------------------------------
 
     @cached_property
     def resources(self) -> dict[str, Resource]:
+        """The resources of this stack whose conditions are true, by logical id."""
         found = {}
         for logical_id, body in (self.body.get("Resources") or {}).items():
             if "Condition" not in body or self.condition(body["Condition"], f"{self.where}/Resources/{logical_id}"):
-                found[logical_id] = Resource(self, logical_id, body["Type"], self._whole(body))
+                found[logical_id] = Resource(self, logical_id, body["Type"], self._with_globals(body))
         return found
 
-    def _whole(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The body of a resource, with SAM's Globals in it if it is a function."""
+    def _with_globals(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Returns the body of a resource; for a function, with SAM's Globals merged in."""
         common = (self.body.get("Globals") or {}).get("Function")
         if body["Type"] != FUNCTION_TYPE or common is None:
             return body
         return {**body, "Properties": with_globals(common, body.get("Properties") or {})}
 
     def nested(self, name: str) -> "Template":
-        """The nested stack of that logical id; its TemplateURL is a file beside this one."""
+        """Returns the nested stack with this logical id. Its TemplateURL is relative to this file."""
         if name not in self._nested:
             resource = self._resource(name, f"{self.where}/Resources")
             file = self.file.parent / str(resource.require("TemplateURL"))
@@ -178,13 +135,14 @@ class Template:
         return self._nested[name]
 
     def everything(self) -> Iterator[Resource]:
-        """All resources of this stack and of the stacks nested in it."""
+        """Yields the resources of this stack and of its nested stacks."""
         yield from self.resources.values()
         for resource in self.resources.values():
             if resource.type == STACK_TYPE:
                 yield from self.nested(resource.logical_id).everything()
 
     def output(self, name: str) -> Any:
+        """Returns the evaluated output with this name."""
         outputs = self.body.get("Outputs") or {}
         if name not in outputs:
             raise TemplateError(f"{self.where}: no output {name}")
@@ -193,7 +151,7 @@ class Template:
     # ---- intrinsics -------------------------------------------------------------------------------------------------
 
     def evaluate(self, node: Any, where: str) -> Any:
-        """The value with every intrinsic in it replaced; `OMITTED` if all of it is AWS::NoValue."""
+        """Returns the value of a node with all intrinsic functions evaluated; `OMITTED` for AWS::NoValue."""
         if isinstance(node, list):
             items = [self.evaluate(item, f"{where}[{index}]") for index, item in enumerate(node)]
             return [item for item in items if item is not OMITTED]
@@ -202,7 +160,7 @@ class Template:
         names = [key for key in node if key in ("Ref", "Condition") or str(key).startswith("Fn::")]
         if names and len(node) == 1:
             return self._intrinsic(names[0], node[names[0]], where)
-        if any(name != "Condition" for name in names):  # a policy statement has a plain Condition of its own
+        if any(name != "Condition" for name in names):  # a policy statement also has a key Condition
             raise TemplateError(f"{where}: {names[0]} stands beside other keys")
         values = {key: self.evaluate(value, f"{where}/{key}") for key, value in node.items()}
         return {key: value for key, value in values.items() if value is not OMITTED}
@@ -214,20 +172,19 @@ class Template:
             "Fn::Sub": self._sub,
             "Fn::GetAtt": self._get_att,
             "Fn::If": self._if,
-            "Fn::Select": self._select,
-            "Fn::Join": self._join,
-            "Fn::Split": self._split,
-            "Fn::Cidr": self._cidr,
             "Fn::GetAZs": lambda _region, _where: self._addresses.zones(),
-            "Fn::Equals": self._equals,
             "Fn::Not": self._not,
             "Fn::And": self._and,
             "Fn::Or": self._or,
             "Fn::Transform": self._transform,
         }
+        place = f"{where}/{name}"
+        if name in VALUE_FUNCTIONS:
+            count, function = VALUE_FUNCTIONS[name]
+            return function([self.evaluate(part, place) for part in arguments(argument, count, place)], place)
         if name not in known:
             raise TemplateError(f"{where}: the local stack does not know {name}")
-        return known[name](argument, f"{where}/{name}")
+        return known[name](argument, place)
 
     def _ref(self, name: Any, where: str) -> Any:
         if name == "AWS::NoValue":
@@ -271,52 +228,24 @@ class Template:
         return _SUB_VARIABLE.sub(replace, text)
 
     def _transform(self, argument: Any, where: str) -> Any:
-        """AWS::Include of a file beside this template; what is in it may refer to what is in the template."""
+        """Evaluates AWS::Include of a file whose path is relative to this template; it may refer to this template."""
         if not isinstance(argument, dict) or argument.get("Name") != "AWS::Include":
             raise TemplateError(f"{where}: the local stack knows no transform but AWS::Include")
         file = self.file.parent / str(argument["Parameters"]["Location"])
         return self.evaluate(load_template(file), f"{where} ({file.name})")
 
     def _if(self, argument: Any, where: str) -> Any:
-        name, then, otherwise = self._arguments(argument, 3, where)
+        name, then, otherwise = arguments(argument, 3, where)
         return self.evaluate(then if self.condition(name, where) else otherwise, where)
 
-    def _select(self, argument: Any, where: str) -> Any:
-        index, items = (self.evaluate(part, where) for part in self._arguments(argument, 2, where))
-        if not isinstance(items, list) or not 0 <= int(index) < len(items):
-            raise TemplateError(f"{where}: no element {index} in {items!r}")
-        return items[int(index)]
-
-    def _join(self, argument: Any, where: str) -> str:
-        glue, items = (self.evaluate(part, where) for part in self._arguments(argument, 2, where))
-        if not isinstance(items, list):
-            raise TemplateError(f"{where}: not a list: {items!r}")
-        return str(glue).join(scalar_text(item) for item in items)
-
-    def _split(self, argument: Any, where: str) -> list[str]:
-        glue, text = (self.evaluate(part, where) for part in self._arguments(argument, 2, where))
-        return str(text).split(str(glue))
-
-    def _cidr(self, argument: Any, where: str) -> list[str]:
-        block, count, host_bits = (self.evaluate(part, where) for part in self._arguments(argument, 3, where))
-        try:
-            subnets = ipaddress.ip_network(block).subnets(new_prefix=32 - int(host_bits))
-            return [str(subnet) for subnet in islice(subnets, int(count))]
-        except ValueError as error:
-            raise TemplateError(f"{where}: {error}") from error
-
-    def _equals(self, argument: Any, where: str) -> bool:
-        one, other = (self.evaluate(part, where) for part in self._arguments(argument, 2, where))
-        return scalar_text(one) == scalar_text(other)  # CloudFormation compares as strings
-
     def _not(self, argument: Any, where: str) -> bool:
-        return not self._truth(self._arguments(argument, 1, where)[0], where)
+        return not self._truth(arguments(argument, 1, where)[0], where)
 
     def _and(self, argument: Any, where: str) -> bool:
-        return all(self._truth(part, where) for part in self._arguments(argument, None, where))
+        return all(self._truth(part, where) for part in arguments(argument, None, where))
 
     def _or(self, argument: Any, where: str) -> bool:
-        return any(self._truth(part, where) for part in self._arguments(argument, None, where))
+        return any(self._truth(part, where) for part in arguments(argument, None, where))
 
     def _truth(self, node: Any, where: str) -> bool:
         value = self.evaluate(node, where)
@@ -325,6 +254,7 @@ class Template:
         return value
 
     def condition(self, name: Any, where: str) -> bool:
+        """Returns the value of a condition; `where` is the place of the reference, for errors."""
         conditions = self.body.get("Conditions") or {}
         if name not in conditions:
             raise TemplateError(f"{where}: no condition {name!r}")
@@ -338,12 +268,8 @@ class Template:
         declared = name in (self.body.get("Resources") or {})
         raise TemplateError(f"{where}: {name} " + ("is not created (its Condition)" if declared else "does not exist"))
 
-    def _arguments(self, argument: Any, count: int | None, where: str) -> list[Any]:
-        if not isinstance(argument, list) or (count is not None and len(argument) != count):
-            raise TemplateError(f"{where}: wants a list" + (f" of {count}" if count else ""))
-        return argument
-
     def _guarded(self, name: str, evaluate: Callable[[str], Any]) -> Any:
+        """Evaluates a named part of the template, and detects references in a circle."""
         if name in self._under_way:
             raise TemplateError(f"{self.where}: in a circle: {' -> '.join([*self._under_way, name])}")
         self._under_way.append(name)
@@ -362,4 +288,5 @@ __all__ = [
     "Template",
     "TemplateError",
     "load_template",
+    "with_globals",
 ]
