@@ -1,4 +1,4 @@
-"""python -m infra.local up | pdf: the whole of urlshot on this machine."""
+"""Runs the local stack from the command line: python -m infra.local up | pdf."""
 
 import argparse
 import asyncio
@@ -60,7 +60,7 @@ async def _run(arguments: argparse.Namespace, console: Console) -> None:
 
 def _announce(stack: Stack, console: Console) -> None:
     access = stack.access
-    console.say("urlshot is up; Ctrl-C ends it", "32;1")
+    console.say("urlshot is up; Ctrl-C stops it", "32;1")
     console.say(
         "\n".join(
             [
@@ -78,10 +78,10 @@ def _announce(stack: Stack, console: Console) -> None:
 
 
 async def _until_signal(work: Callable[[], Awaitable[None]]) -> int:
-    """Runs the work until it ends or a signal comes. The first signal ends it in order; others are ignored.
+    """Runs the work until it ends or a signal arrives. The first signal cancels it; further signals are ignored.
 
     Returns:
-        The number of the signal, 0 when the work ended by itself.
+        The number of the signal; 0 if the work ended by itself.
     """
     task = asyncio.ensure_future(work())
     received: list[int] = []

@@ -1,6 +1,6 @@
-"""The command line of the local stack. It runs before anything is set up, so it needs the standard library only.
+"""Parses the command line of the local stack. It runs before the setup, so it uses only the standard library.
 
-python -m infra.local.arguments up | pdf    checks the arguments, and ends with status 2 where one is wrong
+python -m infra.local.arguments up | pdf    checks the arguments, and exits with status 2 if one is invalid
 """
 
 import argparse
@@ -16,29 +16,29 @@ _TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence, and ends with status 2."""
+    """Reports an error in one sentence, and exits with status 2."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{message}\n")
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of the command line. Defaults come from the environment, through which `make` passes its variables."""
-    parser = _Parser(prog="python -m infra.local", description="The whole of urlshot on one machine.")
+    """Returns the parser of the command line. `make` passes its variables as defaults through the environment."""
+    parser = _Parser(prog="python -m infra.local", description="Runs urlshot on one machine.")
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="run until Ctrl-C")
-    up.add_argument("--port", type=_port, default=_given("PORT", "0"), help="port of the API; a free one by default")
-    up.add_argument("--stage-prefix", action="store_true", help="paths start with the stage, as at an AWS address")
-    up.add_argument("--docker", action="store_true", help="let the containers of sam local reach the stack")
+    up.add_argument("--port", type=_port, default=_given("PORT", "0"), help="port of the API; default: a free port")
+    up.add_argument("--stage-prefix", action="store_true", help="let paths start with the stage, as on AWS")
+    up.add_argument("--docker", action="store_true", help="let containers of sam local reach the stack")
     up.add_argument(
         "--ca",
         type=_authorities,
         default=_given("CA"),
-        help="PEM file of authorities that callbacks trust besides the system's",
+        help="PEM file of certificate authorities that callbacks trust in addition to the system's",
     )
-    up.add_argument("--ready-file", type=Path, help="file that gets all addresses, as JSON, once everything is up")
-    pdf = commands.add_parser("pdf", help="have one URL printed and save the PDF")
-    pdf.add_argument("--url", default=_given("URL"), help="what to print; a demo page by default")
+    up.add_argument("--ready-file", type=Path, help="file for all addresses, written as JSON when the stack is up")
+    pdf = commands.add_parser("pdf", help="print one URL and save the PDF")
+    pdf.add_argument("--url", default=_given("URL"), help="URL to print; default: a demo page")
     pdf.add_argument("--out", type=_file, default=_given("OUT", "page.pdf"), help="file for the PDF (page.pdf)")
     for command in (up, pdf):
         command.add_argument(
@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
             type=_pairs,
             default=_given("ALLOW", ""),
             metavar="HOST:PORT,...",
-            help="what pages may load from this machine, and callbacks go to",
+            help="private addresses that pages may load and callbacks may use",
         )
         command.add_argument(
             "--param", type=_assignment, action="append", default=[], metavar="K=V", help="a parameter of template.yaml"
@@ -56,14 +56,14 @@ def parser() -> argparse.ArgumentParser:
             type=_assignments,
             default=_given("PARAMS", ""),
             metavar="'K=V K=V'",
-            help="several parameters, quoted as for a shell; --param goes before it",
+            help="several parameters, quoted as in a shell; --param overrides them",
         )
-        command.add_argument("--concurrency", type=int, default=20, help="instances of one function side by side (20)")
+        command.add_argument("--concurrency", type=int, default=20, help="instances of one function at a time (20)")
     return parser
 
 
 def _given(name: str, default: str | None = None) -> str | None:
-    """A variable that `make` was given; an empty one counts as none."""
+    """Returns a variable that `make` was given, or the default if it is absent or empty."""
     return os.environ.get(f"URLSHOT_{name}") or default
 
 
@@ -83,7 +83,7 @@ def _authorities(text: str) -> Path:
 
 
 def _file(text: str) -> Path:
-    """A path that can be written, in a folder that is there or can be made."""
+    """Returns the path of a file that can be written; its folder exists or can be created."""
     path = Path(text)
     if path.is_dir():
         raise argparse.ArgumentTypeError(f"{text!r} is a folder: name a file for the PDF.")
@@ -109,7 +109,7 @@ def _assignment(text: str) -> tuple[str, str]:
     known = parameter_names(_TEMPLATE.read_text("utf-8"))
     if name not in known:
         nearest = difflib.get_close_matches(name, known, 1, cutoff=0.75)
-        hint = f"; did you mean {nearest[0]}?" if nearest else f"; there are {', '.join(known)}"
+        hint = f"; did you mean {nearest[0]}?" if nearest else f"; known are {', '.join(known)}"
         raise argparse.ArgumentTypeError(f"{name!r} is not a parameter of template.yaml{hint}")
     return name, value
 
@@ -123,7 +123,7 @@ def _assignments(text: str) -> tuple[tuple[str, str], ...]:
 
 
 def parameter_names(template: str) -> list[str]:
-    """The names of a template's parameters, without a YAML parser, which is not there before the setup."""
+    """Returns the names of a template's parameters. It uses no YAML parser: none is installed before the setup."""
     section = re.search(r"^Parameters:\n((?:[ #].*\n|\n)*)", template, re.MULTILINE)
     return re.findall(r"^  (\w+):", section[1], re.MULTILINE) if section else []
 

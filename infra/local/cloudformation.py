@@ -1,4 +1,4 @@
-"""CloudFormation's part: creates secrets with random content, buckets, queues, buses, rules, and custom resources.
+"""Stands in for CloudFormation: creates secrets, buckets, queues, buses, rules and custom resources.
 
 Source: "GenerateSecretString" in CloudFormation's resource reference, "Custom resource request and response reference"
 in its user guide.
@@ -38,15 +38,19 @@ _SECRET_OPTIONS = {
     "RequireEachIncludedType",
     "SecretStringTemplate",
 }
-CUSTOM_RESOURCE_SECONDS = 120.0  # CloudFormation would wait up to an hour, which is too long here
+CUSTOM_RESOURCE_SECONDS = 120.0  # CloudFormation waits up to an hour, which is too long here
 
 
 class DeploymentError(Exception):
-    """A resource could not be made; the text names it and its reason."""
+    """Reports that a resource could not be created; the text has its name and the reason."""
 
 
 def secret_text(secret: Secret) -> str:
-    """The secret's content: as given, or generated as the template asks. Errors: `TemplateError`."""
+    """Returns the content of a secret: the declared text, or a generated one.
+
+    Raises:
+        TemplateError: The options are unknown, or exclude all characters.
+    """
     if secret.generate is None:
         return secret.text or ""
     options = secret.generate
@@ -72,7 +76,14 @@ def secret_text(secret: Secret) -> str:
 async def create_resources(
     application: Application, secret_texts: Mapping[str, str], aws: AwsClient, senders: tuple[str, ...]
 ) -> None:
-    """Creates every resource that moto has. `senders` are mail addresses that SES takes as verified."""
+    """Creates all resources in moto.
+
+    Args:
+        application: The resources.
+        secret_texts: The contents of the secrets, by ARN.
+        aws: The client of moto.
+        senders: The mail addresses that SES treats as verified.
+    """
     queues = (_create_queue(aws, queue) for queue in application.queues if queue.dead_letters is None)
     buses = (aws.call("events", "CreateEventBus", Name=bus) for bus in application.buses)
     made = (
@@ -91,7 +102,7 @@ async def _create_queue(aws: AwsClient, queue: Queue) -> None:
 
 
 class CustomResources:
-    """Runs custom resources as CloudFormation does: invoke the function, wait for its PUT to the response URL."""
+    """Creates custom resources as CloudFormation does: invokes a function, and waits for a PUT to the response URL."""
 
     def __init__(self, lambdas: Lambdas, addresses: LocalAddresses) -> None:
         self._lambdas = lambdas
@@ -99,13 +110,21 @@ class CustomResources:
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
 
     def routes(self, app: web.Application) -> None:
-        """Adds the response URLs to an app."""
+        """Adds the route of the response URLs to an app."""
         app.router.add_put("/_local/custom-resources/{token}", self._answered)
 
     async def create(self, resource: CustomResource, base_url: str) -> dict[str, Any]:
-        """Creates the resource; returns its Data.
+        """Creates a custom resource.
 
-        Errors: `DeploymentError` when it FAILED, when the function failed, or when no answer came in time.
+        Args:
+            resource: The custom resource.
+            base_url: The URL of the app that has the routes.
+
+        Returns:
+            The Data of the function's answer.
+
+        Raises:
+            DeploymentError: The function failed, answered FAILED, or did not answer in time.
         """
         token, began = uuid.uuid4().hex, time.monotonic()
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
@@ -134,7 +153,7 @@ class CustomResources:
             del self._waiting[token]
         if answer.result().get("Status") != "SUCCESS":
             raise DeploymentError(f"{resource.logical_id}: {answer.result().get('Reason', 'no reason given')}")
-        await asyncio.wait([invocation], timeout=5)  # let it come to its end, so that it is idle afterwards
+        await asyncio.wait([invocation], timeout=5)  # so that the function's instance is idle afterwards
         return dict(answer.result().get("Data") or {})
 
     async def _answered(self, request: web.Request) -> web.Response:
@@ -148,7 +167,7 @@ class CustomResources:
 
 
 def stringified(value: Any) -> Any:
-    """CloudFormation passes every scalar of a custom resource's properties as a string."""
+    """Converts every scalar in a value to a string, as CloudFormation does for properties of custom resources."""
     if isinstance(value, Mapping):
         return {key: stringified(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""The output for people: progress with elapsed time, and the functions' logs as readable lines."""
+"""Prints progress with the elapsed time, and the logs of the functions as readable lines."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ _COLOURS = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICA
 
 
 class Console:
-    """Writes lines with the seconds since the start; colours only on a terminal."""
+    """Prints lines with the seconds since the start. It uses colours on a terminal only."""
 
     def __init__(self, stream: TextIO = sys.stderr, quiet: bool = False) -> None:
         self._stream = stream
@@ -21,11 +21,11 @@ class Console:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the console was made."""
+        """Seconds since this object was created."""
         return time.monotonic() - self._began
 
     def say(self, text: str, colour: str = "") -> None:
-        """One line for people, with the elapsed time before it."""
+        """Prints a message with the elapsed time; further lines are indented."""
         if not self._quiet:
             first, *rest = text.split("\n")
             print(f"{self.paint(f'{self.elapsed:6.1f} s', '2')}  {self.paint(first, colour)}", file=self._stream)
@@ -34,14 +34,15 @@ class Console:
             self._stream.flush()
 
     def paint(self, text: str, colour: str) -> str:
+        """Returns the text in a colour (an ANSI code such as "31;1") if the output is a terminal."""
         return f"\x1b[{colour}m{text}\x1b[0m" if colour and self._colours else text
 
     def of_function(self, function: str, text: str, colour: str = "") -> None:
-        """What a function did or wrote; its name stands before every line."""
+        """Prints a message about a function, with the function's name in every line."""
         self.say("\n".join(f"{label(function)} {line}" for line in text.split("\n")), colour)
 
     def log_line(self, function: str, line: str) -> None:
-        """A function's log line: time, function, level, job id, message. A line that is no JSON is shown as it is."""
+        """Prints a function's log line as level, job id and message. A line that is not JSON is printed unchanged."""
         record = _json(line)
         if record is None:
             if line.strip():
@@ -67,12 +68,12 @@ class Console:
 
 
 def label(function: str) -> str:
-    """The name of a function as its lines show it: "RenderFunction" is "render", filled up to one column."""
+    """Returns the label of a function's lines, padded to a fixed width: "render" for "RenderFunction"."""
     return f"{function.removesuffix('Function').lower():9}"
 
 
 class LogFiles:
-    """Writes each function's lines to logs/<Function>.log, and passes them to listeners."""
+    """Writes each function's lines to logs/<Function>.log, and passes them to the listeners."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -87,7 +88,7 @@ class LogFiles:
             listener(name, line)
 
     def only_file(self, name: str) -> Callable[[str], None]:
-        """A listener for a process whose lines go to its file and are not shown."""
+        """Returns a function that writes the lines of a process to its file, and not to the listeners."""
 
         def write(line: str) -> None:
             if name not in self._files:
@@ -103,7 +104,7 @@ class LogFiles:
 
 
 def _metrics(record: dict[str, Any]) -> str:
-    """The metrics of a line of CloudWatch's embedded metric format, such as `pdf.generated.success 1`."""
+    """Formats the metrics of a line in CloudWatch's embedded metric format, such as `pdf.generated.success 1`."""
     names = [one["Name"] for group in record["_aws"]["CloudWatchMetrics"] for one in group["Metrics"]]
     values = {name: record.get(name) for name in names}
     return ", ".join(f"{name} {value[0] if isinstance(value, list) else value:g}" for name, value in values.items())

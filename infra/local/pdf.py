@@ -1,4 +1,4 @@
-"""`make pdf`: starts the stack, has one URL printed, saves the PDF, and shows what each consumer did."""
+"""Implements `make pdf`: starts the stack, prints one URL, saves the PDF, and shows the result of each consumer."""
 
 import asyncio
 import json
@@ -22,18 +22,22 @@ from infra.local.settings import Settings
 from infra.local.stack import Stack, StackFailed
 
 DEMO = Path(__file__).parent / "demo"
-JOB_SECONDS = 240.0  # above render's own limit and one retry
+JOB_SECONDS = 240.0  # more than render's limit and one retry
 _FAN_OUT_SECONDS = 20.0
 _POLL_SECONDS = 20
 _REQUEST_SECONDS = 35.0
 
 
 class JobFailed(Exception):
-    """There is no PDF; the text has the cause, as the API gave it."""
+    """Reports that there is no PDF; the text has the reason from the API."""
 
 
 class FanOut:
-    """What the consumers of the bus did, read from their logs: each function's name resolves to a line for people."""
+    """Collects the results of the consumers from their logs.
+
+    Attributes:
+        done: A future for each consumer, by its function's name. Its result is a line for the user.
+    """
 
     def __init__(self, stack: Stack) -> None:
         loop = asyncio.get_running_loop()
@@ -46,7 +50,7 @@ class FanOut:
         self._said: dict[str, str] = {}
 
     def heard(self, function: str, line: str) -> None:
-        """Listens to log lines. A function's line counts when Lambda reports that the invocation succeeded."""
+        """Handles a log line. A consumer is done when Lambda reports that its invocation succeeded."""
         waiting = self.done.get(function)
         if waiting is None or waiting.done() or not line.startswith("{"):
             return
@@ -72,9 +76,18 @@ class FanOut:
 
 
 async def make_pdf(settings: Settings, url: str | None, out: Path, console: Console) -> None:
-    """Has `url` (the demo page when None) printed into `out`.
+    """Prints a URL to a file.
 
-    Errors: `JobFailed`, `StackFailed`, and what the stack's start raises.
+    Args:
+        settings: The settings of the stack.
+        url: The URL; None prints the demo page.
+        out: The file for the PDF.
+        console: Prints the progress.
+
+    Raises:
+        JobFailed: There is no PDF.
+        StackFailed: The stack failed while it ran.
+        Exception: The stack did not start; see `Stack`.
     """
     async with AsyncExitStack() as exit_stack:
         if url is None:
@@ -106,10 +119,10 @@ async def _job(stack: Stack, url: str, out: Path, console: Console, fan_out: Fan
         answer, location = await _json(http, "POST", f"{stack.access.endpoint}/pdf", json={"url": url})
         shown = _show(answer, None, console.say)
         while answer.get("state") not in ("done", "failed"):
-            # The answer comes when the state changes or the wait is over, so this asks three times a minute at most.
+            # The API answers when the job has ended or the wait is over, so this makes about three requests a minute.
             answer, _ = await _json(http, "GET", f"{location}?wait={_POLL_SECONDS}")
             if answer.get("state") == shown:
-                await asyncio.sleep(0.1)  # in case the API answers at once
+                await asyncio.sleep(0.1)  # in case the API answers immediately
             shown = _show(answer, shown, console.say)
         if answer["state"] == "failed":
             raise JobFailed(_failure(answer))
@@ -123,7 +136,11 @@ async def _job(stack: Stack, url: str, out: Path, console: Console, fan_out: Fan
 
 
 async def _json(http: aiohttp.ClientSession, method: str, url: str, **request: Any) -> tuple[dict[str, Any], str]:
-    """The answer and the job's address. Errors: `JobFailed` for any answer that is no success."""
+    """Returns the API's answer and the address of the job.
+
+    Raises:
+        JobFailed: The answer is not a success.
+    """
     async with http.request(method, url, **request) as response:
         text = await response.text()
         if response.status not in (200, 202):
@@ -135,7 +152,7 @@ async def _json(http: aiohttp.ClientSession, method: str, url: str, **request: A
 
 
 def _problem(method: str, url: str, response: aiohttp.ClientResponse, text: str) -> str:
-    """An answer that is no success, for people: the API's problem details (RFC 9457), or its text."""
+    """Formats an unsuccessful answer: the API's problem details (RFC 9457), or the text of the answer."""
     if response.content_type == "application/problem+json":
         return _failure({"error": json.loads(text)})
     return f"{method} {url}: {response.status} {text[:1000]}"
@@ -153,12 +170,19 @@ def _failure(answer: dict[str, Any]) -> str:
     parts = [f"{error.get('title', 'The PDF could not be made')} ({error.get('code', 'unknown')})"]
     parts += [str(error[key]) for key in ("detail", "remedy") if error.get(key)]
     if error.get("code") == "blocked_target":
-        parts.append("On this machine ALLOW=host:port opens a private address.")
+        parts.append("On this machine, ALLOW=host:port allows a private address.")
     return "\n".join(parts)
 
 
 async def _download(http: aiohttp.ClientSession, link: str, out: Path) -> int:
-    """Saves what the link gives into `out`, whole or not at all. Returns its size in bytes. Errors: `JobFailed`."""
+    """Saves the PDF of a link to a file, completely or not at all.
+
+    Returns:
+        The size of the PDF in bytes.
+
+    Raises:
+        JobFailed: The download failed.
+    """
     async with http.get(link) as response:
         content = await response.read()
         if response.status != 200 or not content.startswith(b"%PDF-"):
@@ -189,11 +213,15 @@ async def _show_fan_out(fan_out: FanOut, console: Console) -> None:
         if waiting.done():
             console.of_function(name, waiting.result())
     if missing:
-        raise JobFailed(f"the PDF is there, but these consumers did not end: {', '.join(missing)}")
+        raise JobFailed(f"the PDF is saved, but these consumers did not finish: {', '.join(missing)}")
 
 
 async def _serve_demo(exit_stack: AsyncExitStack) -> str:
-    """Serves the demo page on a free port of this machine; returns host:port."""
+    """Serves the demo page on a free port of this machine.
+
+    Returns:
+        Its address as host:port.
+    """
 
     async def page(_: web.Request) -> web.FileResponse:
         return web.FileResponse(DEMO / "index.html")

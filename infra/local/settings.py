@@ -1,4 +1,4 @@
-"""What a user can choose, and the addresses of a running stack."""
+"""Defines the settings of the local stack, and the addresses of a running stack."""
 
 import os
 from collections.abc import Mapping
@@ -11,16 +11,19 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Settings:
-    """What a user can choose.
+    """Holds the choices of a user.
 
-    parameters     the template's, like `sam deploy --parameter-overrides`
-    allow          host:port pairs of this machine that pages may load from, and callbacks go to
-    ca             file of authorities that callbacks trust besides the system's
-    port           of the API; 0 takes a free one
-    stage_in_path  whether the API's paths start with the stage, as at an execute-api address
-    concurrency    instances of one function side by side, where the template reserves none
-    docker         whether the containers of `sam local` are to reach this stack, at Docker's bridge
-    keep_records   whether mails/ and logs/ stay after the end
+    Attributes:
+        parameters: Parameters of the template, as for `sam deploy --parameter-overrides`.
+        allow: Private addresses, as host:port, that pages may load and callbacks may use.
+        ca: A file of certificate authorities that callbacks trust in addition to the system's.
+        port: The port of the API; 0 selects a free one.
+        stage_in_path: Whether the API's paths start with the stage, as at an execute-api address.
+        concurrency: The maximum number of instances of a function without reserved concurrency.
+        docker: Whether containers of `sam local` can reach this stack over Docker's bridge.
+        keep_records: Whether mails/ and logs/ remain after the end.
+        project: The folder of the repository.
+        state: The folder for built layers and runs.
     """
 
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -41,7 +44,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Access:
-    """The addresses of a running stack; the ready file holds them as JSON."""
+    """Holds the addresses of a running stack. The ready file contains them as JSON."""
 
     endpoint: str
     api_key: str
@@ -60,11 +63,14 @@ class Access:
 
 
 def default_parameters(given: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
-    """Returns the parameters of a run on this machine; each may be overridden.
+    """Returns the default parameters of a run on this machine.
 
-    Two pages are rendered at a time for each core, because a page waits for its network half of the time; one at the
-    least is for jobs that are not bulk. Of the 20 instances of `api`, some are left to requests that do not wait. There
-    is no network to lay out here, and metrics are AWS's, so nothing is watched.
+    Each core renders two pages at a time, because a page waits for its network half of the time. There are at least two
+    slots, because one is reserved for jobs that are not bulk. `MaxWaiting` leaves some of the 20 instances of `api` to
+    requests that do not wait. The watch function is off, because there is no CloudWatch for its metrics.
+
+    Args:
+        given: The parameters that the user has set. `RenderConcurrency` follows a given `Renders`.
     """
     renders = str(given.get("Renders", max(2, 2 * (os.cpu_count() or 1))))
     return {

@@ -1,9 +1,8 @@
-"""The whole of urlshot on one machine: starts every part, connects them as the template says, and ends them again."""
+"""Starts all parts of urlshot on one machine, connects them as the template says, and stops them."""
 
 import asyncio
 import json
 import os
-import re
 import secrets
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
@@ -25,9 +24,9 @@ from infra.local.functions.lambdas import Lambdas
 from infra.local.functions.layers import check_layers
 from infra.local.host.ports import listen
 from infra.local.host.processes import become_subreaper, end_orphans, start_warden
-from infra.local.host.relay import Relay, bridge_address
+from infra.local.host.relay import Relay, bridge_address, remove_link, share_variables
 from infra.local.host.run_folder import RunFolder
-from infra.local.host.waits import first_of
+from infra.local.host.waits import cancelled, first_of, together
 from infra.local.http.gateway import GatewayRunner, gateway_app
 from infra.local.http.proxy_event import ApiKey
 from infra.local.settings import Access, Settings, default_parameters
@@ -44,13 +43,18 @@ _CONSUMING_SECONDS = 20.0
 
 
 class StackFailed(Exception):
-    """A process or a task of the running stack ended; the text names it, and the file of its log."""
+    """Reports that a process or a task of the running stack ended; the text names it and its log."""
 
 
 class Stack:
-    """`async with Stack(settings, console) as stack:` — everything runs inside, nothing is left outside.
+    """Runs the stack inside `async with Stack(settings, console) as stack:`, and leaves nothing running afterwards.
 
-    Errors on the way in: `TemplateError`, `MissingArtefact`, `BrokerError`, `DeploymentError`, OSError.
+    Raises:
+        TemplateError: The local stack cannot run the template.
+        MissingArtefact: Something is not built.
+        BrokerError: The broker does not start, or cannot be used.
+        DeploymentError: A resource cannot be created.
+        OSError: A port is in use, or a process cannot be started.
     """
 
     access: Access
@@ -80,7 +84,11 @@ class Stack:
         await self._exit.aclose()
 
     async def failed(self) -> None:
-        """Never returns; raises `StackFailed` when a process or a task of the stack ends."""
+        """Waits until a process or a task of the stack ends, and never returns.
+
+        Raises:
+            StackFailed: One has ended.
+        """
         await first_of(*self._processes.values(), *self._tasks, seconds=None)
         for name, exited in self._processes.items():
             if exited.done():
@@ -120,7 +128,7 @@ class Stack:
         template = Template(settings.project / "template.yaml", addresses, parameters)
         self.application = application = read_application(template, addresses)
         if application.broker is None or application.api is None:
-            raise TemplateError("template.yaml: a broker and an API are needed")
+            raise TemplateError("template.yaml: the local stack needs a broker and an API")
         texts = {secret.arn: secret_text(secret) for secret in application.secrets}
         admin = json.loads(texts[application.broker.secret])
         if existing is not None:
@@ -133,7 +141,7 @@ class Stack:
         layers = {layer for function in application.functions.values() for layer in function.layers}
         check_layers(settings.layers, settings.project / "layers", layers)
 
-        # The broker takes longest to start, so everything else starts beside it.
+        # The broker takes longest to start, so everything else starts at the same time.
         self._exit.push_async_callback(moto.end)
         if isinstance(broker, Rabbit):
             self._exit.push_async_callback(broker.stop)
@@ -154,8 +162,8 @@ class Stack:
 
         console.say("starting RabbitMQ, the AWS stand-ins and the functions")
         broker_up = asyncio.create_task(start_broker())
-        self._exit.push_async_callback(_cancelled, broker_up)
-        (_, roots) = await _together(
+        self._exit.push_async_callback(cancelled, broker_up)
+        (_, roots) = await together(
             start_aws(), build_functions(settings.project, application.functions, run.path / "functions")
         )
         self.lambdas = self._lambdas(roots, Endpoints(moto.url, invoke_url, settings.allow, settings.ca), aws)
@@ -164,13 +172,13 @@ class Stack:
         invoke = invoke_app(self.lambdas)
         custom.routes(invoke)
         await self._serve(web.AppRunner(invoke, access_log=None, shutdown_timeout=0.5), invoke_socket)
-        # One instance of each function is started while the broker boots, as Lambda sometimes does, too. The first PDF
-        # then comes seconds sooner; nothing depends on it.
+        # One instance of each function starts while the broker boots; Lambda sometimes does this too. The first PDF is
+        # ready seconds sooner, and nothing depends on it.
         warming = asyncio.create_task(self._warm())
-        self._exit.push_async_callback(_cancelled, warming)
+        self._exit.push_async_callback(cancelled, warming)
         await broker_up
-        await _together(*(custom.create(resource, invoke_url) for resource in application.custom_resources))
-        console.say("exchanges, queues and users are there")
+        await together(*(custom.create(resource, invoke_url) for resource in application.custom_resources))
+        console.say("exchanges, queues and users are declared")
         await self._connect(texts, moto.url, aws, broker.amqp)
         key = ApiKey("local-key", secrets.token_urlsafe(24))
         gateway = gateway_app(
@@ -220,7 +228,7 @@ class Stack:
         )
 
     async def _warm(self) -> None:
-        """One at a time: the cores are busy enough with the broker."""
+        """Starts one instance of each function, one after the other, because the broker keeps the cores busy."""
         application = self.application
         last = {rule.function for rule in application.rules} | {
             mapping.function for mapping in application.sqs_mappings
@@ -229,7 +237,7 @@ class Stack:
             await self.lambdas.warm(name)
 
     async def _connect(self, texts: Mapping[str, str], aws_url: str, aws: AwsClient, amqp: str) -> None:
-        """Mappings, rules and schedules; returns when every mapping consumes."""
+        """Starts the mappings, rules and schedules, and waits until every mapping consumes from its queue."""
         pollers = []
         for mapping in self.application.mappings:
             login = json.loads(texts[mapping.secret])
@@ -245,7 +253,7 @@ class Stack:
             self._task(follower.run(), f"the mapping on {sqs.queue}")
         for schedule in self.application.schedules:
             self._task(follow_schedule(schedule, self.lambdas), f"the schedule {schedule.name}")
-        self._exit.push_async_callback(self._stop_tasks)
+        self._exit.push_async_callback(cancelled, *self._tasks)
         try:
             async with asyncio.timeout(_CONSUMING_SECONDS):
                 await asyncio.gather(*(poller.consuming.wait() for poller in pollers))
@@ -255,57 +263,23 @@ class Stack:
     def _task(self, work: Coroutine[Any, Any, None], name: str) -> None:
         self._tasks.append(asyncio.create_task(work, name=name))
 
-    async def _stop_tasks(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
     async def _serve(self, runner: web.AppRunner, listening: Any) -> None:
         await runner.setup()
         self._exit.push_async_callback(runner.cleanup)
         await web.SockSite(runner, listening).start()
 
     async def _open_to_docker(self, endpoints: Endpoints) -> str:
-        """Lets the containers of `sam local` work with this stack; returns the file that `--env-vars` takes.
-
-        A link, `env.json` beside the runs, leads to that of the stack that came up last, until it ends.
-        """
+        """Lets the containers of `sam local` use this stack; returns the file for `--env-vars`."""
         relay = Relay(await asyncio.to_thread(bridge_address))
         self._exit.callback(relay.close)
-        functions = self.application.functions.values()
-        text = json.dumps({one.name: variables(one, endpoints) for one in functions}, indent=1)
-        await relay.serve({int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", text)})
+        functions = {one.name: variables(one, endpoints) for one in self.application.functions.values()}
         file, link = self.folder / "env.json", self._settings.state / "env.json"
-        file.write_text(relay.here(text), "utf-8")
-        scratch = link.with_name(f".{link.name}.{os.getpid()}")
-        scratch.unlink(missing_ok=True)
-        scratch.symlink_to(file)
-        scratch.rename(link)
-
-        def remove() -> None:
-            if link.is_symlink() and link.readlink() == file:
-                link.unlink()
-
-        self._exit.callback(remove)
+        await share_variables(relay, functions, file, link)
+        self._exit.callback(remove_link, link, file)
         return str(file)
 
     def write_ready_file(self, file: Path) -> None:
-        """Says where everything is; appears whole or not at all."""
+        """Writes the addresses of the stack to a file, which appears completely or not at all."""
         scratch = file.with_name(f".{file.name}.{os.getpid()}")
         scratch.write_text(json.dumps(asdict(self.access), indent=1), "utf-8")
         scratch.rename(file)
-
-
-async def _cancelled(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-
-
-async def _together(*work: Coroutine[Any, Any, Any]) -> list[Any]:
-    """Results of all; when one fails, the others are cancelled and its error is raised."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(item) for item in work]
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return [task.result() for task in tasks]

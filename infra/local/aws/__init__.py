@@ -1,1 +1,1 @@
-"""The AWS services that moto stands in for, in a process of its own, and a client for them."""
+"""Runs moto, which stands in for AWS services, in a process of its own, and has a client for it."""

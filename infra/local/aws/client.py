@@ -1,7 +1,7 @@
-"""The few calls that the stack itself makes to the AWS stand-in, over aiohttp.
+"""Calls the AWS stand-in for the stack itself, over aiohttp.
 
-boto3 would need a thread per long poll and half a second of import; moto reads the service from the Authorization
-header and does not check signatures, so these requests carry one that only names the service.
+boto3 would need a thread for each long poll and half a second to import. moto reads the service from the Authorization
+header and does not check signatures, so the header here only names the service.
 """
 
 import json
@@ -16,11 +16,11 @@ _PREFIXES = {"sqs": "AmazonSQS", "secretsmanager": "secretsmanager", "events": "
 
 
 class AwsError(Exception):
-    """The stand-in refused; the text has the call, the status and its answer."""
+    """Reports a failed call; the text has the call, the status and the answer."""
 
 
 class AwsClient:
-    """Calls by JSON protocol (SQS, Secrets Manager, EventBridge) and by REST (S3, SES v2)."""
+    """Calls SQS, Secrets Manager and EventBridge by their JSON protocols, and S3 and SES v2 by REST."""
 
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
@@ -31,7 +31,13 @@ class AwsClient:
         await self._session.close()
 
     async def call(self, service: str, action: str, **arguments: Any) -> dict[str, Any]:
-        """E.g. call("sqs", "CreateQueue", QueueName="x"). Errors: `AwsError`, aiohttp.ClientError, TimeoutError."""
+        """Calls an action, such as call("sqs", "CreateQueue", QueueName="x"), and returns its answer.
+
+        Raises:
+            AwsError: The answer is an error.
+            aiohttp.ClientError: The connection failed.
+            TimeoutError: There is no answer in time.
+        """
         headers = {
             "X-Amz-Target": f"{_PREFIXES[service]}.{action}",
             "Content-Type": f"application/x-amz-json-{_JSON_VERSIONS[service]}",

@@ -1,4 +1,4 @@
-"""Starts `infra.local.aws.server` (moto) in a process of its own, on a socket that listens before the process does."""
+"""Starts `infra.local.aws.server` (moto) in a process of its own, on a socket that listens before it starts."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ _PROJECT = Path(__file__).resolve().parents[3]
 
 
 class AwsProcess:
-    """The AWS stand-in. Its address is known from the start: the socket is ours and handed over."""
+    """Runs the AWS stand-in. Its address is known before it starts, because it inherits our listening socket."""
 
     def __init__(self, mails: Path, listener: Callable[[str], None]) -> None:
         self._socket = listen()
@@ -27,7 +27,14 @@ class AwsProcess:
         self._ready: asyncio.Future[None] | None = None
 
     async def start(self) -> "asyncio.Future[int]":
-        """Waits until it serves; returns what resolves when it ends. Errors: RuntimeError when it does not start."""
+        """Starts the process and waits until it serves requests.
+
+        Returns:
+            A future with the return code, which is done when the process ends.
+
+        Raises:
+            RuntimeError: The process does not start.
+        """
         self._ready = asyncio.get_running_loop().create_future()
         descriptor = self._socket.fileno()
         command: list[str | Path] = [
@@ -39,7 +46,7 @@ class AwsProcess:
             "--mails",
             self._mails,
         ]
-        # Exactly what it needs: credentials or endpoints of the shell's real account must not reach moto.
+        # Only the necessary variables: credentials or endpoints of a real account must not reach moto.
         environment = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(_PROJECT), "LANG": "C.UTF-8"}
         self._child = await Child.start(
             command, environment=environment, directory=_PROJECT, listener=self._line, pass_fds=[descriptor]
@@ -47,7 +54,7 @@ class AwsProcess:
         await first_of(self._ready, self._child.exited, seconds=_START_SECONDS)
         if not self._ready.done():
             raise RuntimeError("the AWS stand-in (moto) did not start; its log says why")
-        self.close()  # its own copy of the socket is the one that counts
+        self.close()  # the process has a copy of the socket
         return self._child.exited
 
     def close(self) -> None:

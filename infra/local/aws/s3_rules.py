@@ -1,10 +1,10 @@
-"""Where moto's S3 falls short of S3 in what urlshot relies on.
+"""Corrects moto's S3 where it differs from S3 and urlshot depends on it.
 
-- CopyObject: moto ignores `x-amz-copy-source-if-match`, `If-Match` and `If-None-Match`, and would copy an object that
-  was replaced since, or over one that was.
-- POST Object: moto's answer has no ETag; S3's has.
+- CopyObject: moto ignores `x-amz-copy-source-if-match`, `If-Match` and `If-None-Match`. It would copy a source that has
+  been replaced, or overwrite a target that has been replaced.
+- POST Object: moto's answer has no ETag; S3's answer has one.
 
-infra/local/aws/server.py serves one request at a time, so a look before or after a request sees its state.
+infra/local/aws/server.py serves one request at a time, so checks before and after a request see a consistent state.
 
 Source: CopyObject and "POST Object" in the S3 API reference.
 """
@@ -17,14 +17,20 @@ from urllib.parse import unquote
 Answer = tuple[int, list[tuple[str, str]], bytes]
 Serve = Callable[[dict[str, Any]], Answer]
 
-# moto looks for a signature and does not check it; a form has its own in its fields.
+# moto requires a signature but does not check it. The signature of a form is in its fields, so HEAD needs this one.
 _SIGNED = "AWS4-HMAC-SHA256 Credential=local/20260101/eu-west-1/s3/aws4_request, SignedHeaders=host, Signature=0"
 _CONDITION = re.compile("COPY_SOURCE|IF_MATCH|IF_NONE_MATCH|CONTENT_TYPE")
 _KEY = re.compile(rb'name="key"\r\n\r\n([^\r]*)\r\n')
 
 
 def serve_as_s3(environ: dict[str, Any], body: bytes, serve: Serve) -> Answer:
-    """Answers a request as S3 would; `serve` is moto's application, `body` the request's."""
+    """Answers a request as S3 does.
+
+    Args:
+        environ: The WSGI environment of the request.
+        body: The body of the request.
+        serve: moto's application.
+    """
     if "HTTP_X_AMZ_COPY_SOURCE" in environ and not _copy_allowed(environ, serve):
         text = b"<Error><Code>PreconditionFailed</Code><Message>A condition does not hold</Message></Error>"
         return 412, [("Content-Type", "application/xml")], text

@@ -1,19 +1,20 @@
-"""S3, SQS, EventBridge, SES and Secrets Manager on this machine: moto's application, in a process of its own.
+"""Serves S3, SQS, EventBridge, SES and Secrets Manager by moto's application, in a process of its own.
 
     python -m infra.local.aws.server --port 0 [--mails DIR]
 
-prints `{"port": N}` once it listens. moto's own server is left out for four reasons:
+prints `{"port": N}` when it listens. It replaces moto's own server for four reasons:
 
 - Requests must be served one at a time. moto checks the condition of a PUT (If-None-Match, If-Match) and writes in two
-  steps; side by side, two clients would both create an object that must be created once. Here one thread runs the
-  application, which makes every request atomic, as S3 promises. Long polls of SQS have threads of their own, or
-  nothing else would be served while they wait.
-- It closes every connection and waits 10 ms for stray bytes after each request; aiohttp's server keeps them open.
-- Every mail that SES accepts is written as a file that people can read, before the sender has its answer.
-- infra/local/aws/s3_rules.py corrects where moto's S3 differs from S3.
+  steps; with concurrent requests, two clients could both create an object that must be created once. Here one thread
+  runs the application, so every request is atomic, as in S3. Long polls of SQS have threads of their own, because they
+  would block all other requests.
+- moto's server closes every connection and waits 10 ms for more bytes after each request. aiohttp's server keeps
+  connections open.
+- Every mail that SES accepts is written to a readable file before the sender gets the answer.
+- infra/local/aws/s3_rules.py corrects differences between moto's S3 and S3.
 
-One thread serves everything, so two results that moto computes again for each request are cached: the service of an
-address (moto lists its own folders to find it), and the parsed paths of EventBridge's templates.
+One thread serves all requests, so two results are cached that moto computes for each request: the service of an address
+(moto lists its own folders to find it), and the parsed paths of EventBridge's templates.
 """
 
 import argparse
@@ -42,12 +43,12 @@ from moto.ses.models import ses_backends
 from infra.local.aws.s3_rules import Answer, serve_as_s3
 from infra.local.template.addresses import ACCOUNT, REGION
 
-_BODY_LIMIT = 1 << 30  # bytes; S3 takes large objects
-_LONG_POLLS = 64  # at once
+_BODY_LIMIT = 1 << 30  # bytes; S3 accepts large objects
+_LONG_POLLS = 64  # at a time
 
 
 def aws_app(mails: Path | None) -> web.Application:
-    """moto behind aiohttp; `mails` is the folder for what SES sends."""
+    """Returns moto's application behind aiohttp. `mails` is the folder for the mails that SES sends."""
     dispatcher = DomainDispatcherApplication(create_backend_app)
     vars(dispatcher)["get_backend_for_host"] = cache(dispatcher.get_backend_for_host)
     paths = vars(import_module("jsonpath_ng.ext"))
@@ -82,7 +83,7 @@ def aws_app(mails: Path | None) -> web.Application:
         response = web.Response(status=status, body=None if request.method == "HEAD" else body)
         response.headers.popall("Content-Type", None)
         for name, value in headers:
-            # HEAD tells the length of what GET would send; otherwise aiohttp counts for itself
+            # Content-Length of HEAD is that of the object; in other answers aiohttp sets it.
             if name.lower() not in ("connection", "content-length") or request.method == "HEAD":
                 response.headers.add(name, value)
         return response
@@ -97,7 +98,7 @@ def _nothing() -> None:
 
 
 def _environ(request: web.Request, body: bytes) -> dict[str, Any]:
-    """The request as WSGI wants it (PEP 3333)."""
+    """Returns the WSGI environment of a request (PEP 3333)."""
     host, _, port = request.host.partition(":")
     raw = request.rel_url.raw_path
     environ: dict[str, Any] = {
@@ -105,7 +106,7 @@ def _environ(request: web.Request, body: bytes) -> dict[str, Any]:
         "SCRIPT_NAME": "",
         "PATH_INFO": unquote_to_bytes(raw).decode("latin-1"),
         "QUERY_STRING": request.rel_url.raw_query_string,
-        "RAW_URI": request.raw_path,  # S3 keys that contain encoded slashes are read from here
+        "RAW_URI": request.raw_path,  # moto reads S3 keys with encoded slashes from here
         "REQUEST_URI": request.raw_path,
         "REMOTE_ADDR": request.remote or "127.0.0.1",
         "SERVER_NAME": host,
@@ -131,13 +132,14 @@ def _environ(request: web.Request, body: bytes) -> dict[str, Any]:
 
 
 class Mailbox:
-    """Writes what SES has sent since the last look into files, one per mail."""
+    """Writes each mail that SES has sent to a file."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         self._written = 0
 
     def collect(self) -> None:
+        """Writes the mails that are new since the last call."""
         if self._folder is None:
             return
         sent = ses_backends[ACCOUNT][REGION].sent_messages
@@ -146,11 +148,11 @@ class Mailbox:
             file = self._folder / f"{self._written:04d}.eml"
             scratch = file.with_suffix(".part")
             scratch.write_bytes(_readable(message))
-            scratch.rename(file)  # a reader of the folder never sees half a mail
+            scratch.rename(file)  # so that readers of the folder never see an incomplete mail
 
 
 def _readable(message: Any) -> bytes:
-    """A mail as text, headers first; moto keeps simple, raw and templated mails differently."""
+    """Returns a mail as text with headers. moto stores simple, raw and templated mails differently."""
     if hasattr(message, "raw_data"):
         return str(message.raw_data).encode()
     mail = EmailMessage()
@@ -162,7 +164,7 @@ def _readable(message: Any) -> bytes:
     mail["Subject"] = " ".join(str(getattr(message, "subject", "") or "").split())
     mail["Date"] = formatdate()
     mail["Message-ID"] = f"<{message.id}@email.amazonses.com>"
-    mail.set_content(str(getattr(message, "body", "")), cte="8bit")  # not base64: the file is for people
+    mail.set_content(str(getattr(message, "body", "")), cte="8bit")  # not base64, so that people can read it
     return mail.as_bytes(policy=policy.SMTPUTF8.clone(linesep="\n"))
 
 
@@ -174,18 +176,18 @@ async def _run(listening: socket.socket, mails: Path | None) -> None:
     await runner.setup()
     await web.SockSite(runner, listening).start()
     port = listening.getsockname()[1]
-    os.environ["MOTO_PORT"] = str(port)  # moto writes it into the addresses that it gives out
+    os.environ["MOTO_PORT"] = str(port)  # moto uses it in the addresses that it returns
     print(json.dumps({"port": port}), flush=True)
     await stop.wait()
-    os._exit(0)  # nothing to save, and long polls still hold threads
+    os._exit(0)  # there is nothing to save, and long polls still occupy threads
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m infra.local.aws.server", description=(__doc__ or "").split("\n")[0]
     )
-    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 takes a free one")
-    parser.add_argument("--fd", type=int, help="a listening socket, inherited, in place of a port")
+    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 selects a free one")
+    parser.add_argument("--fd", type=int, help="inherited file descriptor of a listening socket, instead of a port")
     parser.add_argument("--mails", type=Path, help="folder for the mails that SES accepts")
     arguments = parser.parse_args()
     if arguments.mails is not None:

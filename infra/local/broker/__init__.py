@@ -1,1 +1,1 @@
-"""Amazon MQ's part: a RabbitMQ node of this stack's own."""
+"""Stands in for Amazon MQ, by a RabbitMQ node of this stack's own."""

@@ -16,13 +16,17 @@ _PACKAGE = "rabbitmq-server"
 
 
 def ensure_installed(say: Callable[[str], None], server: Path = SERVER) -> None:
-    """Errors: `BrokerError` with what to install, where this machine's package manager is not apt, or it failed."""
+    """Installs RabbitMQ by apt if it is missing.
+
+    Raises:
+        BrokerError: This machine has no apt, or the installation failed; the text says what to install.
+    """
     if server.exists() and shutil.which("epmd"):
         return
     if not shutil.which("apt-get"):
         raise BrokerError(
             "RabbitMQ is not installed. Install RabbitMQ 3.10 or newer with Erlang so that "
-            f"{server} is there, or name a broker that is for urlshot alone in URLSHOT_AMQP_URL."
+            f"{server} exists, or set URLSHOT_AMQP_URL to a broker that only urlshot uses."
         )
     become_root = [] if os.geteuid() == 0 else ["sudo"]
     if become_root and not shutil.which("sudo"):
@@ -30,7 +34,7 @@ def ensure_installed(say: Callable[[str], None], server: Path = SERVER) -> None:
     with _no_service_starts(become_root):
         install = ["apt-get", "install", "-y", "--no-install-recommends", _PACKAGE]
         done = _known_to_apt() and _run([*become_root, *install], say)
-        if not done:  # package lists that are missing or out of date
+        if not done:  # the package lists are missing or out of date
             done = _run([*become_root, "apt-get", "update"], say) and _run([*become_root, *install], say)
         if not done:
             raise BrokerError(f"installing RabbitMQ failed; try `{' '.join([*become_root, *install])}` yourself")
@@ -51,9 +55,9 @@ def _known_to_apt() -> bool:
 
 @contextmanager
 def _no_service_starts(become_root: list[str]) -> Iterator[None]:
-    """Keeps packages from starting services (Debian's policy-rc.d), and restores the earlier policy at the end.
+    """Prevents packages from starting services (Debian's policy-rc.d), and restores the previous policy at the end.
 
-    Without it the package may start a broker on 5672 as a system service.
+    Without it, the package may start a broker on port 5672 as a system service.
     """
     saved = _POLICY.with_name("policy-rc.d.urlshot-saved")
 
@@ -64,7 +68,7 @@ def _no_service_starts(become_root: list[str]) -> Iterator[None]:
         script = Path(folder) / "policy-rc.d"
         script.write_text("#!/bin/sh\nexit 101\n", "utf-8")
         had_one = _POLICY.exists()
-        if had_one and not saved.exists():  # if it exists, an earlier run was cut off: that one is the original
+        if had_one and not saved.exists():  # a saved file is the original, left by an interrupted run
             as_root("mv", str(_POLICY), str(saved))
         as_root("install", "-m", "755", str(script), str(_POLICY))
         try:

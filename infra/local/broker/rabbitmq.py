@@ -1,7 +1,8 @@
-"""A private RabbitMQ node: own folder, own ports, own epmd, current user; or a broker that is there already.
+"""Runs a private RabbitMQ node with its own folder, ports and epmd, or uses an existing broker.
 
-Started straight from /usr/lib/rabbitmq/bin, not by the /usr/sbin wrapper, which changes the user and thereby escapes
-our signals. epmd, which nodes start in the background and leave behind, is started by us in the foreground first.
+The node is started from /usr/lib/rabbitmq/bin. The wrapper in /usr/sbin changes the user, so our signals would not
+reach it. A node would start epmd in the background and leave it running, so this module starts epmd first, in the
+foreground.
 
 Source: RabbitMQ's "Configuration", "Networking" and "Command line arguments and environment variables" guides; epmd(1).
 """
@@ -20,7 +21,7 @@ from infra.local.host.processes import Child
 from infra.local.host.waits import first_of
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-START_SECONDS = 90.0  # 7 s on two idle cores, measured; several times that when they are busy
+START_SECONDS = 90.0  # a start takes 7 s on two idle cores (measured), and several times that on busy ones
 _EPMD_SECONDS = 5.0
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _CONFIGURATION = """\
@@ -29,28 +30,31 @@ management.tcp.ip = 127.0.0.1
 management.tcp.port = {console}
 default_user = {user}
 default_pass = {password}
-# on loopback only anyway; the list would refuse users who come by another local address
+# the node listens on loopback only; this list would refuse users from other local addresses
 loopback_users = none
 log.file = false
 log.console = true
 log.console.level = info
-# statistics are for the management page; the defaults keep a small machine busy
+# only the management page needs statistics; the defaults keep a small machine busy
 collect_statistics_interval = 10000
 management.rates_mode = basic
-# a small footprint: refuse to grow into what the browsers need
+# leave memory to the browsers
 vm_memory_high_watermark.absolute = 512MB
 disk_free_limit.absolute = 100MB
 """
 
 
 class BrokerError(Exception):
-    """The broker does not start or cannot be used; the text says why, with the last lines of its log."""
+    """Reports that the broker does not start or cannot be used; the text has the reason and the last log lines."""
 
 
 class Rabbit:
-    """A node of our own. `died` resolves when it ends by itself.
+    """Runs a private node.
 
-    `tick` is the interval, in milliseconds, at which a quorum queue reports its figures to the management API.
+    Args:
+        folder: The folder for all files of the node; it must not exist.
+        listener: Gets the lines of the node's and epmd's output.
+        tick: Milliseconds between the reports of a quorum queue to the management API.
     """
 
     def __init__(self, folder: Path, listener: Callable[[str], None], tick: int = 5000) -> None:
@@ -74,12 +78,17 @@ class Rabbit:
 
     @property
     def died(self) -> "asyncio.Future[int]":
+        """A future with the return code of the node, which is done when the node ends."""
         if self._node is None:
             raise BrokerError("RabbitMQ has not been started")
         return self._node.exited
 
     async def start(self, user: str, password: str) -> None:
-        """Starts epmd and the node and waits until the node says that it is up. Errors: `BrokerError`."""
+        """Starts epmd and the node, and waits until the node reports that it is up.
+
+        Raises:
+            BrokerError: The node does not start.
+        """
         self._ready = asyncio.get_running_loop().create_future()
         self.folder.mkdir(parents=True)
         for name in ("mnesia", "log"):
@@ -92,7 +101,7 @@ class Rabbit:
         cookie = self.folder / ".erlang.cookie"
         cookie.touch(mode=0o600)
         cookie.write_text(secrets.token_hex(20), "utf-8")
-        cookie.chmod(0o400)  # Erlang refuses one that others may read
+        cookie.chmod(0o400)  # Erlang refuses a cookie that others can read
         environment = {
             "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
             "HOME": str(self.folder),
@@ -107,9 +116,9 @@ class Rabbit:
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
             "RABBITMQ_CONFIG_FILE": str(configuration),
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
-            # the script becomes the node itself, in place of a shell that waits for it: one pid to know
+            # The script execs the node instead of waiting for it in a shell, so its pid is the node's.
             "RABBITMQ_ALLOW_INPUT": "1",
-            # schedulers of an idle node must not spin; distribution listens on loopback only
+            # Distribution listens on loopback only.
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}"
             f" -rabbit quorum_tick_interval {self._tick}",
         }
@@ -133,10 +142,10 @@ class Rabbit:
             self._ready.cancel()
 
     async def stop(self) -> None:
-        """Ends node and epmd at once.
+        """Kills the node and epmd.
 
-        By SIGKILL: the folder goes with the stack, so there is nothing to save, and an orderly stop takes 6 s, five
-        of which the management plugin waits for itself (measured).
+        It uses SIGKILL, because the stack's folder is removed anyway, and an orderly stop takes 6 s, of which the
+        management plugin waits 5 s for itself (measured).
         """
         for child in (self._node, self._epmd):
             if child is not None:
@@ -152,7 +161,10 @@ class Rabbit:
             self._ready.set_result(None)
 
     async def _epmd_answers(self, epmd: Child) -> None:
-        """epmd says nothing when it is up, so ask; without it the node would start one of its own, and leave it."""
+        """Waits until epmd accepts connections, because it prints nothing when it is up.
+
+        Without a running epmd, the node would start its own and leave it running.
+        """
         async with asyncio.timeout(_EPMD_SECONDS):
             while epmd.alive:
                 with suppress(OSError):
@@ -164,10 +176,10 @@ class Rabbit:
 
 
 class ExistingBroker:
-    """A broker that runs already: URLSHOT_AMQP_URL, and URLSHOT_RABBITMQ_API for its management API.
+    """Describes an existing broker: URLSHOT_AMQP_URL, and URLSHOT_RABBITMQ_API for its management API.
 
-    It must be for urlshot alone. Exchanges, queues, policies and users are made in the default vhost and stay there.
-    The user in the URL must be an administrator.
+    Only urlshot may use it. The stack creates exchanges, queues, policies and users in the default vhost, and leaves
+    them there. The user in the URL must be an administrator.
     """
 
     def __init__(self, url: str, api: str | None) -> None:
@@ -175,7 +187,7 @@ class ExistingBroker:
         if parts.scheme not in ("amqp", "amqps") or not parts.hostname or not parts.username or not parts.password:
             raise BrokerError("URLSHOT_AMQP_URL must be amqp://user:password@host[:port]")
         if parts.path not in ("", "/", "/%2F", "/%2f"):
-            raise BrokerError("URLSHOT_AMQP_URL: urlshot uses the default vhost, so leave the path out")
+            raise BrokerError("URLSHOT_AMQP_URL: urlshot uses the default vhost, so omit the path")
         default = 5671 if parts.scheme == "amqps" else 5672
         self.amqp = f"{parts.scheme}://{parts.hostname}:{parts.port or default}"
         self.console = (api or f"http://{parts.hostname}:15672").rstrip("/")
@@ -188,6 +200,6 @@ class ExistingBroker:
 
 
 def with_credentials(url: str, user: str, password: str) -> str:
-    """The broker's URL for a plain AMQP client."""
+    """Returns the URL of the broker with the credentials of a user."""
     scheme, _, rest = url.partition("://")
     return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{rest}/"

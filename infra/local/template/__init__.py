@@ -1,1 +1,1 @@
-"""CloudFormation's and SAM's part: templates evaluated, and what they declare as typed values."""
+"""Stands in for CloudFormation and SAM: evaluates templates, and reads their declarations as typed values."""

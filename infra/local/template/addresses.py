@@ -1,4 +1,4 @@
-"""What `Ref` and `Fn::GetAtt` of every kind of resource give on this machine: decided here and nowhere else."""
+"""Defines the values of `Ref` and `Fn::GetAtt` for every type of resource on this machine."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,17 +6,18 @@ from typing import Any
 from infra.local.template.evaluator import STACK_TYPE, Resource, TemplateError
 
 REGION = "us-east-1"
-ACCOUNT = "123456789012"  # the account that moto takes every caller for
+ACCOUNT = "123456789012"  # moto's account for every caller
 
 
 @dataclass(frozen=True)
 class LocalAddresses:
-    """Endpoints of one running stack.
+    """Holds the endpoints of one running stack.
 
-    stack   name of the stack, the first part of the names that CloudFormation makes up
-    aws     URL of the AWS stand-in (moto), e.g. "http://127.0.0.1:40001"
-    amqp    URL of the broker without credentials, e.g. "amqp://127.0.0.1:40002"
-    console URL of the broker's management API, e.g. "http://127.0.0.1:40003"
+    Attributes:
+        aws: The URL of the AWS stand-in (moto), such as "http://127.0.0.1:40001".
+        amqp: The URL of the broker without credentials, such as "amqp://127.0.0.1:40002".
+        console: The URL of the broker's management API, such as "http://127.0.0.1:40003".
+        stack: The name of the stack, the first part of generated names.
     """
 
     aws: str
@@ -25,7 +26,7 @@ class LocalAddresses:
     stack: str = "urlshot"
 
     def pseudo(self, name: str) -> str | None:
-        """A pseudo parameter's value, None if there is none of that name."""
+        """Returns the value of a pseudo parameter; None if it is unknown."""
         return {
             "AWS::Region": REGION,
             "AWS::AccountId": ACCOUNT,
@@ -43,16 +44,22 @@ class LocalAddresses:
         return f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{self.stack}/local"
 
     def name(self, resource: Resource, declared: str | None = None) -> str:
-        """The name the template gives it, or one made of the stack's name and the logical ids."""
+        """Returns the name that the template declares, or one from the stack's name and the logical ids.
+
+        Args:
+            resource: The resource.
+            declared: The property that declares the name, if the type has one.
+        """
         if declared is not None and (given := resource.property(declared)) is not None:
             return str(given)
         return "-".join((self.stack, *resource.path))
 
     def ref(self, resource: Resource) -> str:
+        """Returns the value of `Ref` for a resource."""
         match resource.type:
             case "AWS::Serverless::Function":
-                # The logical id alone: what CloudFormation would prefix with the stack's name. Short names read
-                # better in logs, and one stack is all there is.
+                # CloudFormation adds the name of the stack. Here there is one stack, and short names read better in
+                # logs.
                 return resource.logical_id
             case "AWS::Serverless::Api":
                 return "local"
@@ -71,10 +78,15 @@ class LocalAddresses:
             case _ if resource.type == STACK_TYPE:
                 return f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{self.name(resource)}/local"
             case _:
-                # Roles, log groups, alarms: nothing here stands behind them, but a name may be asked for.
+                # Roles, log groups, alarms and others do not exist here, but templates refer to their names.
                 return self.name(resource)
 
     def attribute(self, resource: Resource, name: str) -> Any:
+        """Returns the value of `Fn::GetAtt` for an attribute of a resource.
+
+        Raises:
+            TemplateError: The local stack does not know the attribute.
+        """
         match resource.type, name:
             case "AWS::Serverless::Function", "Arn":
                 return function_arn(self.ref(resource))
@@ -108,7 +120,7 @@ class LocalAddresses:
                 raise TemplateError(f"{resource.where}: the local stack has no {name} for {kind}")
 
     def _secret(self, resource: Resource) -> str:
-        # Without the six random characters that Secrets Manager appends: an ARN without them is valid to ask by.
+        # Secrets Manager appends six random characters, but also accepts ARNs without them.
         return f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{self.name(resource, 'Name')}"
 
 

@@ -1,7 +1,7 @@
-"""What the template says about functions, routes, queues, rules and secrets, as typed values.
+"""Reads the functions, routes, queues, rules and secrets of a template as typed values.
 
-Resource types are a closed list as well: what nothing here stands behind is named in `_IGNORED` with the reason, and an
-unknown type is an error, because leaving it out would be a difference between this machine and AWS.
+The list of resource types is fixed. `_IGNORED` names the types that the local stack leaves out, with the reasons. Every
+other type is an error, because a resource that is silently left out would be a difference between this machine and AWS.
 
 Source: SAM's resource and event source references.
 """
@@ -33,19 +33,19 @@ from infra.local.template.model import (
 
 _IGNORED = {
     "AWS::IAM::": "permissions are not enforced on this machine",
-    "AWS::EC2::": "there is no network to lay out",
+    "AWS::EC2::": "this machine has one network",
     "AWS::Logs::": "logs are files",
-    "AWS::CloudWatch::": "metrics and alarms are AWS's",
-    "AWS::SNS::": "it carries alarms, which are AWS's",
-    "AWS::Budgets::": "nothing costs anything here",
+    "AWS::CloudWatch::": "there are no metrics and alarms on this machine",
+    "AWS::SNS::": "it delivers alarms only",
+    "AWS::Budgets::": "nothing costs money on this machine",
     "AWS::S3::BucketPolicy": "permissions are not enforced on this machine",
     "AWS::SQS::QueuePolicy": "permissions are not enforced on this machine",
     "AWS::Events::EventBusPolicy": "permissions are not enforced on this machine",
-    "AWS::Events::Archive": "what has happened here is not replayed",
+    "AWS::Events::Archive": "events are not replayed on this machine",
     "AWS::Lambda::Permission": "permissions are not enforced on this machine",
     "AWS::SecretsManager::ResourcePolicy": "permissions are not enforced on this machine",
-    "AWS::ApiGateway::": "the gateway here makes a key of its own, and counts nothing",
-    "AWS::WAFv2::": "there is no firewall to configure",
+    "AWS::ApiGateway::": "the local gateway creates its own key, and enforces no quotas",
+    "AWS::WAFv2::": "there is no firewall on this machine",
 }
 _FUNCTION_URI = re.compile(r"arn:aws:apigateway:[^:]+:lambda:path/2015-03-31/functions/[^/]+:(?P<name>\w+)/invocations")
 _RATE = re.compile(r"rate\((\d+) (minute|minutes|hour|hours|day|days)\)")
@@ -57,7 +57,8 @@ _LAMBDA_DEFAULTS = {"Timeout": 3, "MemorySize": 128}
 def read_application(template: Template, addresses: LocalAddresses) -> Application:
     """Returns the application that the template and its nested stacks describe.
 
-    Errors: `TemplateError` for anything that the local stack does not know.
+    Raises:
+        TemplateError: The template has something that the local stack does not know.
     """
     by_type: dict[str, list[Resource]] = {}
     for resource in template.everything():
@@ -73,7 +74,7 @@ def read_application(template: Template, addresses: LocalAddresses) -> Applicati
         if count > 1:
             raise TemplateError(f"{template.where}: {count} functions have the logical id {name}")
     by_arn = {addresses.attribute(resource, "Arn"): resource.logical_id for resource in function_resources}
-    for resource in function_resources:  # an ARN may also be built from the name that the template gives a function
+    for resource in function_resources:  # a template may also build an ARN from the declared name of a function
         if (declared := resource.property("FunctionName")) is not None:
             by_arn[function_arn(str(declared))] = resource.logical_id
     queues = tuple(_queue(resource, addresses) for resource in by_type.get("AWS::SQS::Queue", []))
@@ -189,7 +190,11 @@ def _events(resource: Resource) -> Iterator[SqsMapping | Rule | Schedule]:
 
 
 def schedule_seconds(expression: str, where: str) -> float:
-    """Seconds between two firings of a rate expression. Errors: `TemplateError` for cron and anything else."""
+    """Returns the period of a rate expression in seconds.
+
+    Raises:
+        TemplateError: The expression is not a rate, such as a cron expression.
+    """
     found = _RATE.fullmatch(expression)
     if not found or int(found.group(1)) < 1:
         raise TemplateError(f"{where}: the local stack knows rate(n minutes|hours|days) only, not {expression}")
@@ -217,7 +222,7 @@ def _queue_rule(resource: Resource, addresses: LocalAddresses) -> QueueRule:
 
 
 def _api(resource: Resource) -> Api:
-    """The API of an OpenAPI definition with API Gateway's extensions; routes go to functions only."""
+    """Reads an API from its OpenAPI definition with API Gateway's extensions. All routes must go to functions."""
     for unknown in ("DefinitionUri", "Auth", "Cors", "GatewayResponses"):
         if resource.property(unknown) is not None:
             raise TemplateError(f"{resource.where}: the local stack does not know {unknown}")
@@ -265,5 +270,5 @@ def _broker(resource: Resource, addresses: LocalAddresses) -> Broker:
     found = [_SECRET_REFERENCE.fullmatch(str(users[0].get(key, ""))) for key in ("Username", "Password")]
     name, password = found
     if len(users) != 1 or name is None or password is None or name["arn"] != password["arn"]:
-        raise TemplateError(f"{resource.where}/Properties/Users: one user, from one secret, by dynamic references")
+        raise TemplateError(f"{resource.where}/Properties/Users: not one user with dynamic references to one secret")
     return Broker(addresses.attribute(resource, "Arn"), name["arn"], name["key"], password["key"])

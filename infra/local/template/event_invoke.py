@@ -1,4 +1,4 @@
-"""What a function's EventInvokeConfig says about asynchronous events. Properties are a closed list, like all else here.
+"""Reads a function's EventInvokeConfig, its settings for asynchronous events. Unknown properties are errors.
 
 Source: SAM's EventInvokeConfiguration; CloudFormation's AWS::Lambda::EventInvokeConfig for the ranges.
 """
@@ -17,13 +17,16 @@ _AGE_SECONDS = range(60, 6 * 3600 + 1)
 def read_asynchronous(
     config: Mapping[str, Any], functions: Mapping[str, str], queues: set[str], where: str
 ) -> Asynchronous:
-    """The settings of one function, with its Globals merged in.
+    """Returns the settings of one function.
 
-    functions  logical ids by ARN, of every function of the template
-    queues     ARNs of the template's SQS queues
-    where      the place in the template, for errors
+    Args:
+        config: The EventInvokeConfig, with the Globals merged in.
+        functions: The logical id of every function of the template, by ARN.
+        queues: The ARNs of the template's SQS queues.
+        where: The place in the template, for errors.
 
-    Errors: `TemplateError` for a property or destination that the local stack does not know.
+    Raises:
+        TemplateError: The local stack does not know a property or a destination.
     """
     _check_known(config, {"MaximumRetryAttempts", "MaximumEventAgeInSeconds", "DestinationConfig"}, where)
     destinations = config.get("DestinationConfig") or {}

@@ -1,4 +1,4 @@
-"""The parameters that switch on everything that a template can make, found from its conditions."""
+"""Finds the parameters that enable everything in a template, from its conditions."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -19,13 +19,13 @@ _SAMPLES = {
     "Allow": "@example.com",
     "Zones": "us-east-1b,us-east-1d",
 }
-"""A value for a parameter that is text, by the end of its name."""
+"""Values for text parameters, by the last part of the parameter's name."""
 _NUMBER = 10
 
 
 @dataclass(frozen=True)
 class _Wish:
-    """A parameter that has to be equal to a value, or different from it."""
+    """Says that a parameter must be equal to a value, or different from it."""
 
     parameter: str
     equal: bool
@@ -33,10 +33,13 @@ class _Wish:
 
 
 def everything_on(file: Path) -> dict[str, str]:
-    """The parameters with which all conditions of a template and of its nested stacks are true.
+    """Returns the parameters that make all conditions of a template and of its nested stacks true.
 
-    A parameter whose default does it is left out. Errors: `TemplateError` for a condition that compares anything but a
-    parameter with a value, for a parameter that no sample fits, and for conditions that exclude one another.
+    Parameters whose defaults are sufficient are left out.
+
+    Raises:
+        TemplateError: A condition compares something else than a parameter and a value, no sample fits a parameter, or
+            conditions contradict each other.
     """
     declared = load_template(file).get("Parameters") or {}
     found: dict[str, str] = {}
@@ -51,7 +54,7 @@ def everything_on(file: Path) -> dict[str, str]:
 
 
 def _wishes(file: Path) -> Iterator[_Wish]:
-    """What the conditions of a template, and of the stacks that it nests, ask of its parameters."""
+    """Yields what the conditions of a template and of its nested stacks require of its parameters."""
     body = load_template(file)
     for name, node in (body.get("Conditions") or {}).items():
         yield from _of_condition(node, True, f"{file.name}/Conditions/{name}")
@@ -66,7 +69,7 @@ def _wishes(file: Path) -> Iterator[_Wish]:
 
 
 def _source(node: Any) -> str:
-    """The name that a nested stack's parameter gets its value from, "" if it is not a Ref; of an If, the first case."""
+    """Returns the name that a nested stack's parameter refers to, "" if none. For an If, this is its first case."""
     match node:
         case {"Ref": name}:
             return str(name)
@@ -76,17 +79,17 @@ def _source(node: Any) -> str:
 
 
 def _of_condition(node: Any, wanted: bool, where: str) -> Iterator[_Wish]:
-    """And and Or alike: every part is to be as wanted, so that all of what a condition allows is switched on."""
+    """Yields the requirements of one condition. Requires every part of an Or, to enable all of its cases."""
     match node:
         case {"Condition": str()}:
-            return  # it is among the conditions itself
+            return  # `_wishes` handles the referenced condition itself
         case {"Fn::Not": [part]}:
             yield from _of_condition(part, not wanted, where)
         case {"Fn::And": [*parts]} | {"Fn::Or": [*parts]}:
             for part in parts:
                 yield from _of_condition(part, wanted, where)
         case {"Fn::Equals": [{"Ref": str(name)}, str() | int() as value]} | {
-            "Fn::Equals": [{"Fn::Join": ["", {"Ref": str(name)}]}, str() as value]  # of a list, which is no text
+            "Fn::Equals": [{"Fn::Join": ["", {"Ref": str(name)}]}, str() as value]  # compares a list, which is no text
         }:
             yield _Wish(name, wanted, scalar_text(value))
         case _:
@@ -94,7 +97,7 @@ def _of_condition(node: Any, wanted: bool, where: str) -> Iterator[_Wish]:
 
 
 def _other(wish: _Wish, rules: Mapping[str, Any], where: str) -> str:
-    """A value that a parameter may have beside the one that the wish names."""
+    """Returns a valid value of a parameter that differs from the value of the wish."""
     if "AllowedValues" in rules:
         values = [scalar_text(value) for value in rules["AllowedValues"]]
     elif rules["Type"] == "Number":

@@ -12,13 +12,13 @@ from infra.local.template.parameters import TemplateError, scalar_text
 
 
 def arguments(argument: Any, count: int | None, where: str) -> list[Any]:
-    """Checks that an intrinsic function has a list of `count` arguments; None allows any number.
+    """Returns the arguments of an intrinsic function.
 
     Raises:
-        TemplateError: It has not.
+        TemplateError: They are not a list of `count` values; None allows any number.
     """
     if not isinstance(argument, list) or (count is not None and len(argument) != count):
-        raise TemplateError(f"{where}: wants a list" + (f" of {count}" if count else ""))
+        raise TemplateError(f"{where}: not a list" + (f" of {count}" if count else ""))
     return argument
 
 

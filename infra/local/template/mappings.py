@@ -1,4 +1,4 @@
-"""What the template says about event source mappings. Properties are a closed list, like all else here.
+"""Reads the event source mappings of a template. Unknown properties are errors.
 
 Source: CloudFormation's reference of AWS::Lambda::EventSourceMapping; SAM's of the SQS event.
 """
@@ -24,7 +24,13 @@ _SQS_PROPERTIES = {"Queue", "BatchSize", "FunctionResponseTypes", "ScalingConfig
 
 
 def queue_mapping(resource: Resource, by_arn: Mapping[str, str], brokers: set[str]) -> Iterator[QueueMapping]:
-    """A mapping from a queue of the broker, unless it is not enabled."""
+    """Yields a mapping from a queue of the broker, if it is enabled.
+
+    Args:
+        resource: The AWS::Lambda::EventSourceMapping.
+        by_arn: The logical id of every function, by ARN.
+        brokers: The ARNs of the brokers of the template.
+    """
     where = resource.where
     if unknown := set(resource.body.get("Properties") or {}) - _QUEUE_PROPERTIES:
         raise TemplateError(f"{where}: the local stack does not know {', '.join(sorted(unknown))}")
@@ -38,7 +44,7 @@ def queue_mapping(resource: Resource, by_arn: Mapping[str, str], brokers: set[st
     if "BASIC_AUTH" not in access:
         raise TemplateError(f"{where}: no SourceAccessConfigurations of Type BASIC_AUTH")
     queues, window = resource.require("Queues"), resource.property(_WINDOW)
-    if len(queues) != 1:  # Lambda's rule
+    if len(queues) != 1:  # required by Lambda
         raise TemplateError(f"{where}: a mapping has exactly one queue")
     if scalar_text(resource.property("Enabled", True)) == "true":
         yield QueueMapping(
@@ -53,7 +59,7 @@ def queue_mapping(resource: Resource, by_arn: Mapping[str, str], brokers: set[st
 
 
 def sqs_mapping(function: str, properties: Mapping[str, Any], where: str) -> SqsMapping:
-    """SAM's SQS event of a function."""
+    """Returns the mapping of a function's SQS event; `where` is its place in the template, for errors."""
     responses = properties.get("FunctionResponseTypes") or []
     if unknown := set(properties) - _SQS_PROPERTIES or set(responses) - {"ReportBatchItemFailures"}:
         raise TemplateError(f"{where}: the local stack does not know {', '.join(sorted(unknown))}")
@@ -62,5 +68,7 @@ def sqs_mapping(function: str, properties: Mapping[str, Any], where: str) -> Sqs
         queue=properties["Queue"],
         batch_size=int(properties.get("BatchSize", 10)),
         partial=bool(responses),
-        concurrency=int((properties.get("ScalingConfig") or {}).get("MaximumConcurrency", 5)),  # Lambda starts with 5
+        concurrency=int(
+            (properties.get("ScalingConfig") or {}).get("MaximumConcurrency", 5)
+        ),  # Lambda starts with five
     )

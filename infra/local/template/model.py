@@ -1,4 +1,4 @@
-"""What a template declares, as typed values: the input of everything that runs here."""
+"""Defines the typed values of a template's declarations, from which the local stack runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Destination:
-    """Where the record of an asynchronous invocation goes: a function, by logical id, or an SQS queue, by ARN."""
+    """Names the destination of records of asynchronous invocations: a function by logical id, or a queue by ARN."""
 
     kind: Literal["Lambda", "SQS"]
     target: str
@@ -15,7 +15,7 @@ class Destination:
 
 @dataclass(frozen=True)
 class Asynchronous:
-    """How Lambda treats asynchronous events of a function; `max_age` in seconds. The defaults are Lambda's."""
+    """Holds a function's settings for asynchronous events, with Lambda's defaults. `max_age` is in seconds."""
 
     retries: int = 2
     max_age: float = 6 * 3600.0
@@ -25,10 +25,16 @@ class Asynchronous:
 
 @dataclass(frozen=True)
 class Function:
-    """A function as Lambda would know it; seconds, MB.
+    """Describes a function.
 
-    `name` is the logical id, the name that the function has here; `path` has the ids of the stacks that it is in before
-    it, and `sam build` puts it there; `declared_name` is its FunctionName, if it has one.
+    Attributes:
+        name: The logical id, which is the function's name on this machine.
+        path: The logical ids from the outermost stack to the function; also its folder in the output of `sam build`.
+        declared_name: The FunctionName, if the template has one.
+        timeout: In seconds.
+        memory: In MB.
+        layers: The logical ids of its layers.
+        concurrency: The reserved concurrency; None if there is none.
     """
 
     name: str
@@ -46,7 +52,14 @@ class Function:
 
 @dataclass(frozen=True)
 class Route:
-    """`method` may be ANY; `needs_key`: API Gateway asks for an API key before it calls the function."""
+    """Describes a route of the API.
+
+    Attributes:
+        method: An HTTP method, or ANY.
+        path: The path with its parameters, such as "/pdf/{id}".
+        function: The logical id of the function.
+        needs_key: Whether API Gateway requires an API key.
+    """
 
     method: str
     path: str
@@ -56,7 +69,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Api:
-    """The REST API: its stage, routes, binary media types and gateway responses, by type as its definition has them."""
+    """Describes the REST API. `gateway_responses` are those of its definition, by response type."""
 
     logical_id: str
     stage: str
@@ -67,7 +80,7 @@ class Api:
 
 @dataclass(frozen=True)
 class QueueMapping:
-    """An event source mapping from one queue of the broker; `window` is in seconds, None where it is not given."""
+    """Describes an event source mapping from one queue of the broker. `window` is in seconds; None if it is not set."""
 
     function: str
     broker: str
@@ -80,7 +93,15 @@ class QueueMapping:
 
 @dataclass(frozen=True)
 class SqsMapping:
-    """An event source mapping from an SQS queue, by its ARN; `partial` says that the function names what failed."""
+    """Describes an event source mapping from an SQS queue.
+
+    Attributes:
+        function: The logical id of the function.
+        queue: The ARN of the queue.
+        batch_size: The maximum number of messages in a batch.
+        partial: Whether the function reports the failed messages of a batch (ReportBatchItemFailures).
+        concurrency: The maximum number of batches at a time.
+    """
 
     function: str
     queue: str
@@ -91,6 +112,8 @@ class SqsMapping:
 
 @dataclass(frozen=True)
 class Rule:
+    """Describes a rule that invokes a function. `dead_letters` is the ARN of a queue."""
+
     name: str
     function: str
     bus: str
@@ -100,7 +123,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class QueueRule:
-    """A rule that puts events into SQS queues, by their ARNs."""
+    """Describes a rule that sends events to SQS queues. `queues` are their ARNs."""
 
     name: str
     bus: str
@@ -110,6 +133,8 @@ class QueueRule:
 
 @dataclass(frozen=True)
 class Schedule:
+    """Describes a schedule that invokes a function. `every` is in seconds; without `payload`, EventBridge's is sent."""
+
     name: str
     function: str
     every: float
@@ -118,6 +143,8 @@ class Schedule:
 
 @dataclass(frozen=True)
 class CustomResource:
+    """Describes a custom resource and the function that creates it. `timeout` is in seconds."""
+
     logical_id: str
     type: str
     function: str
@@ -127,7 +154,7 @@ class CustomResource:
 
 @dataclass(frozen=True)
 class Secret:
-    """A secret with a given `text`, or one to be made up as `GenerateSecretString` says."""
+    """Describes a secret with a given `text`, or with the options of `GenerateSecretString`."""
 
     arn: str
     name: str
@@ -137,7 +164,7 @@ class Secret:
 
 @dataclass(frozen=True)
 class Queue:
-    """An SQS queue; `attributes` as SQS takes them; `dead_letters` is the ARN of its dead-letter queue."""
+    """Describes an SQS queue, with its attributes for CreateQueue, and the ARN of its dead-letter queue."""
 
     name: str
     arn: str
@@ -147,7 +174,7 @@ class Queue:
 
 @dataclass(frozen=True)
 class Broker:
-    """The broker, and the secret and keys in it that hold the administrator's name and password."""
+    """Describes the broker, and the secret with the administrator's name and password under these two keys."""
 
     arn: str
     secret: str
@@ -157,7 +184,7 @@ class Broker:
 
 @dataclass(frozen=True)
 class Application:
-    """All that a template declares and that the local stack runs, after its conditions and parameters."""
+    """Holds all declarations that the local stack runs, for the given parameters."""
 
     functions: Mapping[str, Function]
     layers: Mapping[str, str]

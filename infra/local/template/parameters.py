@@ -1,4 +1,4 @@
-"""A template's parameters: defaults and overrides, checked as CloudFormation checks them."""
+"""Checks the parameters of a template as CloudFormation does."""
 
 import re
 from collections.abc import Mapping
@@ -6,16 +6,20 @@ from typing import Any
 
 
 class TemplateError(Exception):
-    """The template says something that this machine cannot do, or that CloudFormation would refuse."""
+    """Reports that the local stack cannot run a template, or that CloudFormation would refuse it."""
 
 
 def scalar_text(value: Any) -> str:
-    """A scalar as CloudFormation writes it."""
+    """Returns a scalar as CloudFormation writes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def whole_number(value: Any, allowed: range, where: str) -> int:
-    """A whole number within a range, given as number or text. Errors: `TemplateError`."""
+    """Returns a whole number that a template has as number or text.
+
+    Raises:
+        TemplateError: It is not a whole number in the allowed range.
+    """
     text = scalar_text(value)
     if not (text.isascii() and text.isdecimal()) or int(text) not in allowed:
         raise TemplateError(f"{where}: {text} is not a whole number within {allowed.start}..{allowed.stop - 1}")
@@ -23,9 +27,18 @@ def whole_number(value: Any, allowed: range, where: str) -> int:
 
 
 def given_parameters(declared: Mapping[str, Any], given: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Defaults and overrides, checked as CloudFormation checks them. Scalars are strings, lists are lists."""
+    """Returns the values of all parameters: a string for a scalar type, a list of strings for a list type.
+
+    Args:
+        declared: The parameters that the template declares.
+        given: The values that replace defaults.
+        where: The place of the template, for errors.
+
+    Raises:
+        TemplateError: A parameter is unknown, missing or invalid.
+    """
     if unknown := sorted(set(given) - set(declared)):
-        raise TemplateError(f"{where}: unknown parameters: {', '.join(unknown)}; there are {', '.join(declared)}")
+        raise TemplateError(f"{where}: unknown parameters: {', '.join(unknown)}; known are {', '.join(declared)}")
     values: dict[str, Any] = {}
     for name, rules in declared.items():
         if name not in given and "Default" not in rules:

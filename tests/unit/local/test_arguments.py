@@ -40,7 +40,7 @@ def test_url_with_quotes_and_dollars_is_passed_unchanged() -> None:
         ("up", "CA=/nowhere/ca.pem", "No such file or directory"),
         ("up", "CA=README.md", "no PEM"),
         ("up", "ALLOW=localhost", "is not host:port"),
-        ("up", "PARAMS=Nonsense=1", "'Nonsense' is not a parameter of template.yaml; there are Stage,"),
+        ("up", "PARAMS=Nonsense=1", "'Nonsense' is not a parameter of template.yaml; known are Stage,"),
         ("up", "PARAMS=MailTo=me@example.com MailFRom=x", "did you mean MailFrom?"),
         ("pdf", "PARAMS=Renders", "'Renders' is not NAME=VALUE"),
         ("pdf", "PARAMS=MailTo='me", "cannot be read: no closing quotation"),

@@ -16,7 +16,7 @@ async def test_relay_passes_data_both_ways_and_the_end_of_the_stream() -> None:
     port = server.sockets[0].getsockname()[1]
     relay = Relay("127.0.0.2")
     await relay.serve([port])
-    assert relay.here(f"http://127.0.0.1:{port}/x") == f"http://127.0.0.2:{port}/x"
+    assert relay.translated(f"http://127.0.0.1:{port}/x") == f"http://127.0.0.2:{port}/x"
     async with asyncio.timeout(10):
         reader, writer = await asyncio.open_connection("127.0.0.2", port)
         writer.write(b"me\n")
