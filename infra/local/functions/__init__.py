@@ -1,1 +1,1 @@
-"""Lambda's part: functions built, started, invoked and ended."""
+"""Stands in for Lambda: builds, starts, invokes and ends functions."""

@@ -1,8 +1,7 @@
-"""What a function's process needs on disk, and the environment it sees.
+"""Builds the files that a function's process needs, and its environment variables.
 
-Function packages are built by the recipe that `sam build` calls (functions/Makefile); layers have been built before
-(`make layers`). Nothing of the developer's own environment reaches a function: neither its site-packages (`python -S`)
-nor a variable of the shell.
+The recipe of `sam build` (functions/Makefile) builds function packages; `make layers` has built the layers. Functions
+see nothing of the developer's environment: neither site-packages (`python -S`) nor variables of the shell.
 
 Source: "Defined runtime environment variables" and "Layer paths for each Lambda runtime" in the developer guide.
 """
@@ -27,18 +26,25 @@ _RUNTIME_CLIENT = ("awslambdaric", "simplejson", "snapshot-restore-py")
 _BUILD_SECONDS = 120.0
 
 WHOLE_CPU_MB = 1769
-"""Memory from which Lambda gives a function a whole vCPU.
+"""The memory in MB at which Lambda gives a function a whole vCPU.
 
 Source: "Configure Lambda function memory" in the Lambda developer guide.
 """
 HEAVY_NICENESS = 10
-"""Nice value of functions with a whole vCPU or more. On Lambda each instance has CPUs of its own. Here all share a few,
-and the short functions, which every job passes through, must not queue behind the renders of other jobs."""
+"""The nice value of functions with a whole vCPU or more. On Lambda, each instance has its own CPUs. Here all instances
+share a few, and the short functions that every job needs must not wait for the renders of other jobs."""
 
 
 @dataclass(frozen=True)
 class Endpoints:
-    """The addresses of AWS (moto) and of Lambda's Invoke API, what a function may reach here, and whom it trusts."""
+    """Holds the endpoints and the network settings of functions.
+
+    Attributes:
+        aws: The URL of the AWS stand-in (moto).
+        invoke: The URL of the Invoke API.
+        allow: Private addresses, as host:port, that pages may load and callbacks may use.
+        ca: A file of certificate authorities that callbacks trust in addition to the system's.
+    """
 
     aws: str
     invoke: str
@@ -47,15 +53,23 @@ class Endpoints:
 
 
 def runtime_client(folder: Path) -> Path:
-    """A folder with AWS's runtime interface client and nothing else, copied from this interpreter's packages.
+    """Copies AWS's runtime interface client from this interpreter's packages to a folder of its own.
 
-    On Lambda it is part of the runtime. The folder is named after its version and made once. Errors:
-    `MissingArtefact` when the package is not installed.
+    On Lambda the client is part of the runtime. The folder's name has the version, and the copy is made once.
+
+    Args:
+        folder: The folder for the copy.
+
+    Returns:
+        The folder that contains only the client.
+
+    Raises:
+        MissingArtefact: The package is not installed.
     """
     try:
         distributions = [importlib.metadata.distribution(name) for name in _RUNTIME_CLIENT]
     except importlib.metadata.PackageNotFoundError as error:
-        raise MissingArtefact(f"{error.name} is not installed beside the local stack: run `make setup`") from error
+        raise MissingArtefact(f"{error.name} is not installed: run `make setup`") from error
     target = folder / f"runtime-{distributions[0].version}-{sys.implementation.cache_tag}"
     if target.is_dir():
         return target
@@ -69,15 +83,24 @@ def runtime_client(folder: Path) -> Path:
             shutil.copy2(str(distribution.locate_file(file)), scratch / file)
     try:
         scratch.rename(target)
-    except OSError:  # another stack was quicker
+    except OSError:  # another stack has made the copy
         shutil.rmtree(scratch)
     return target
 
 
 async def build_functions(project: Path, names: Iterable[str], target: Path) -> dict[str, Path]:
-    """Builds each function's package as `sam build` does; returns its task root by name.
+    """Builds the packages of functions as `sam build` does.
 
-    Errors: `MissingArtefact` with the output of a recipe that fails.
+    Args:
+        project: The folder of the repository.
+        names: The functions.
+        target: The folder for the packages.
+
+    Returns:
+        The task root of each function, by name.
+
+    Raises:
+        MissingArtefact: A recipe failed; the text has its output.
     """
 
     async def build(name: str) -> tuple[str, Path]:
@@ -106,10 +129,19 @@ async def build_functions(project: Path, names: Iterable[str], target: Path) -> 
 def launch(
     function: Function, *, task_root: Path, layers_dir: Path, runtime: Path, scratch: Path, endpoints: Endpoints
 ) -> Launch:
-    """How a process of this function is started."""
+    """Returns how instances of a function start.
+
+    Args:
+        function: The function.
+        task_root: The folder of its package.
+        layers_dir: The folder with all layers.
+        runtime: The folder of the runtime interface client.
+        scratch: The folder for the temporary folders of instances.
+        endpoints: The endpoints and network settings.
+    """
     layers = [layers_dir / layer for layer in function.layers]
     environment = {
-        # Lambda's own variables
+        # the variables that Lambda sets
         "_HANDLER": function.handler,
         "AWS_ACCESS_KEY_ID": "AKIALOCALLOCALLOCALL",
         "AWS_SECRET_ACCESS_KEY": "local",
@@ -134,7 +166,7 @@ def launch(
     }
     return Launch(
         function=function.name,
-        # -S: the packages of the interpreter that runs this stack stay out of sight
+        # -S hides the packages of the interpreter that runs this stack.
         command=[sys.executable, "-S", "-m", "awslambdaric", function.handler],
         environment={name: value for name, value in environment.items() if value},
         task_root=task_root,
@@ -145,7 +177,7 @@ def launch(
 
 
 def variables(function: Function, endpoints: Endpoints) -> dict[str, str]:
-    """The template's variables, and the few that only exist on this machine."""
+    """Returns the variables of the template, and those that exist only on this machine."""
     local = {"AWS_ENDPOINT_URL": endpoints.aws, "AWS_ENDPOINT_URL_LAMBDA": endpoints.invoke}
     if endpoints.allow:
         local["LOCAL_ALLOW"] = ",".join(endpoints.allow)

@@ -1,14 +1,14 @@
-"""Asynchronous invocation: events that Lambda has accepted, until they are handled or given up; then their records.
+"""Runs asynchronous invocations: handles accepted events, retries them, and sends their records to destinations.
 
-An event waits until an instance comes free, in order of arrival. (Lambda asks again in growing intervals, and keeps the
-order only roughly.) A function error costs an attempt. Waiting costs none, and ends when the event is too old. The
-record of an event that has ended goes to the function's destination.
+An event waits in order of arrival until an instance is free. (Lambda tries again at growing intervals, and keeps the
+order only roughly.) A function error uses an attempt. Waiting uses none, and ends when the event is too old. When an
+event has ended, its record goes to the function's destination.
 
 Source: "How Lambda handles errors and retries with asynchronous invocation", "Capturing records of Lambda
 asynchronous invocations" and "Lambda quotas" in the Lambda developer guide. The guide shows the record after the last
-retry. Other records follow reports of users: no `functionError` after success, no response if there was no attempt,
-`ZeroReservedConcurrency` for a function that may not run at all. The guide says that a record over the destination's
-limit is not delivered; for a function that is the limit of an asynchronous event.
+retry. Other records follow reports of users: no `functionError` after success, no response without an attempt, and
+`ZeroReservedConcurrency` for a function with a reserved concurrency of 0. The guide says that records over the
+destination's limit are not delivered; for a function, this is the limit of an asynchronous event.
 """
 
 import asyncio
@@ -24,30 +24,30 @@ from infra.local.functions.instance import Answer
 from infra.local.template.addresses import function_arn
 from infra.local.template.model import Asynchronous
 
-ASYNC_LIMIT = 1024 * 1024  # bytes of an event, and so of a record that goes to a function (256 KB until October 2025)
-# Lambda waits one minute before the first retry and two before the second. A person at one machine waits for it.
+ASYNC_LIMIT = 1024 * 1024  # bytes of an event, and of a record for a function (256 KB until October 2025)
+# Lambda waits one minute before the first retry and two before the second, which is too long for a local user.
 RETRY_SECONDS = (1.0, 2.0)
-# After an error of the system itself Lambda waits a second, then longer each time, up to five minutes.
+# After a system error, Lambda waits one second, then longer each time, up to five minutes.
 SYSTEM_RETRY_SECONDS = (1.0, 300.0)
 SUCCESS, RETRIES_EXHAUSTED, AGE_EXCEEDED = "Success", "RetriesExhausted", "EventAgeExceeded"
 ZERO_CONCURRENCY = "ZeroReservedConcurrency"
 
 
 class UnknownFunction(Exception):
-    """No function of that name."""
+    """Reports that no function has this name."""
 
 
 class TooLarge(Exception):
-    """The event is larger than Lambda takes; the text names the limit."""
+    """Reports that an event is larger than Lambda's limit; the text has the limit."""
 
 
 class NotDelivered(Exception):
-    """A queue did not take a record; the text says why."""
+    """Reports that a queue did not accept a message; the text has the reason."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an event ended. `answer` is that of the last attempt, None when there was none."""
+    """Describes how an event ended. `answer` is that of the last attempt; None if there was none."""
 
     function: str
     request_id: str
@@ -58,13 +58,14 @@ class Outcome:
 
 
 class AsyncEvents:
-    """The events of all functions.
+    """Handles the asynchronous events of all functions.
 
-    functions  by name
-    settings   of the functions that have their own, by name
-    to_queue   puts a text into the SQS queue with this ARN; raises `NotDelivered`
-    listener   takes a function's name and a line for its log
-    say        takes a line for people
+    Args:
+        functions: The functions, by name.
+        settings: The settings of functions that do not have Lambda's defaults, by name.
+        to_queue: Sends a text to the SQS queue with an ARN; raises `NotDelivered`.
+        listener: Gets a function's name and a line for its log.
+        say: Prints a line for the user.
     """
 
     def __init__(
@@ -84,7 +85,15 @@ class AsyncEvents:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def accept(self, name: str, payload: bytes) -> str:
-        """Takes an event, whether an instance is free or not; its request id. Errors: `UnknownFunction`, `TooLarge`."""
+        """Accepts an event, even if no instance is free.
+
+        Returns:
+            The id of the request.
+
+        Raises:
+            UnknownFunction: No function has this name.
+            TooLarge: The event exceeds the limit.
+        """
         if name not in self._functions:
             raise UnknownFunction(name)
         if len(payload) > ASYNC_LIMIT:
@@ -96,7 +105,7 @@ class AsyncEvents:
         return request_id
 
     async def end(self) -> None:
-        """Drops every event that has not ended."""
+        """Drops all events that have not ended."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -104,7 +113,7 @@ class AsyncEvents:
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._say(f"an asynchronous event is lost by a fault of the local stack: {error!r}")
+            self._say(f"the local stack lost an asynchronous event by an error of its own: {error!r}")
 
     async def _handle(self, name: str, payload: bytes, request_id: str) -> None:
         settings = self._settings.get(name, Asynchronous())
@@ -127,7 +136,7 @@ class AsyncEvents:
             )
 
     async def _attempt(self, settings: Asynchronous, name: str, payload: bytes, request_id: str) -> Outcome:
-        """Runs the event until it succeeds, fails too often or is too old."""
+        """Runs an event until it succeeds, has failed too often, or is too old."""
         function, loop = self._functions[name], asyncio.get_running_loop()
         expires = loop.time() + settings.max_age
         attempts, pause, system_pause = 0, 0.0, SYSTEM_RETRY_SECONDS[0]
@@ -161,7 +170,7 @@ class AsyncEvents:
 
 
 def invocation_record(outcome: Outcome) -> bytes:
-    """The JSON that a destination gets."""
+    """Returns the record of an event for a destination, as JSON."""
     head: dict[str, Any] = {
         "version": "1.0",
         "timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
@@ -172,7 +181,7 @@ def invocation_record(outcome: Outcome) -> bytes:
             "approximateInvokeCount": outcome.attempts,
         },
     }
-    # Payloads go in byte for byte: written anew they could be longer, and too long for the destination.
+    # Payloads are copied byte for byte: encoded again, they could become too long for the destination.
     parts = [json.dumps(head)[:-1].encode(), b', "requestPayload": ', outcome.payload]
     if outcome.answer is not None:
         context: dict[str, Any] = {"statusCode": 200, "executedVersion": "$LATEST"}
@@ -184,7 +193,7 @@ def invocation_record(outcome: Outcome) -> bytes:
 
 
 def _note(outcome: Outcome) -> dict[str, Any]:
-    """A line in the function's log about an event that was given up."""
+    """Returns the line for the function's log about an event that was given up."""
     note: dict[str, Any] = {
         "type": "local.undelivered",
         "requestId": outcome.request_id,

@@ -1,4 +1,4 @@
-"""One function as Lambda runs it: instances side by side up to a limit, replaced when they die, ended when idle.
+"""Runs the instances of one function as Lambda does: up to a limit, replaced when they die, ended when idle.
 
 Source: "Understanding Lambda function scaling" in the Lambda developer guide.
 """
@@ -12,15 +12,16 @@ IDLE_SECONDS = 300.0
 
 
 class Throttled(Exception):
-    """As many instances as may run at once are busy."""
+    """Reports that the maximum number of instances is busy."""
 
 
 class Function:
-    """The instances of one function.
+    """Runs the instances of one function.
 
-    launch    how an instance is started
-    limit     how many may run at once
-    listener  takes the function's name and a line of its log
+    Args:
+        launch: How instances start.
+        limit: The maximum number of instances.
+        listener: Gets the function's name and a line of its log.
     """
 
     def __init__(self, launch: Launch, limit: int, listener: Callable[[str, str], None]) -> None:
@@ -31,13 +32,17 @@ class Function:
         self._idle_ends: dict[str, asyncio.TimerHandle] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._listener = listener
-        self._turn = asyncio.Lock()  # asyncio's locks are fair, so callers get instances in the order they came in
+        self._turn = asyncio.Lock()  # asyncio's locks are fair, so callers get instances in order of arrival
         self._freed = asyncio.Event()
 
     def take(self) -> Instance:
-        """An idle instance, or a new one that `run` starts; it is the caller's until then. Errors: `Throttled`."""
+        """Returns an idle instance, or a new one that `run` will start. The caller must pass it to `run`.
+
+        Raises:
+            Throttled: All instances are busy.
+        """
         while self._idle:
-            instance = self._idle.pop()  # the one used last: the others may cool down and end
+            instance = self._idle.pop()  # the last one used, so that the others can reach their idle limit
             self._idle_ends.pop(instance.id).cancel()
             if instance.usable:
                 return instance
@@ -49,7 +54,7 @@ class Function:
         return instance
 
     async def take_in_turn(self) -> Instance:
-        """Like `take`, but waits until an instance comes free, in order of arrival; the caller bounds the wait."""
+        """Does the same as `take`, but waits for an instance, in order of arrival. The caller limits the wait."""
         async with self._turn:
             while True:
                 try:
@@ -59,28 +64,29 @@ class Function:
                     await self._freed.wait()
 
     async def run(self, instance: Instance, payload: bytes, request_id: str) -> Answer:
-        """Runs the event on an instance that `take` gave. An error of the function is an answer.
+        """Runs an event on an instance from `take`. An error of the function is an answer, not an exception.
 
-        Errors: OSError when a new instance cannot be started.
+        Raises:
+            OSError: A new instance cannot be started.
         """
         try:
             await self._start(instance)
         except InitError as error:
             return error.answer(request_id)
-        # A caller that goes away does not stop the function, as on Lambda.
+        # As on Lambda, the function continues if the caller goes away.
         work = asyncio.ensure_future(instance.invoke(payload, request_id))
         work.add_done_callback(lambda _: self._give_back(instance))
         return await asyncio.shield(work)
 
     async def warm(self) -> None:
-        """Has one instance initialised before the first event, as Lambda sometimes does of itself."""
+        """Starts one instance before the first event, as Lambda sometimes does."""
         if self.instances or self.limit == 0:
             return
         instance = self.take()
         try:
             await self._start(instance)
         except InitError:
-            return  # the first event meets the error again, and its sender gets it
+            return  # the first event will cause the same error, and its sender gets it
         self._give_back(instance)
 
     async def end(self) -> None:

@@ -1,4 +1,4 @@
-"""One instance of a function: a process tree under AWS's runtime interface client, and the Runtime API for it.
+"""Runs one instance of a function: its processes with AWS's runtime interface client, and their Runtime API.
 
 Source: "Using the Lambda runtime API for custom runtimes" and "Understanding the Lambda execution environment
 lifecycle" in the Lambda developer guide.
@@ -22,15 +22,15 @@ from infra.local.host.waits import first_of
 from infra.local.template.addresses import function_arn
 
 RESPONSE_LIMIT = 6 * 1024 * 1024  # bytes of a synchronous answer
-# Lambda gives the start 10 s. Here several functions start at once beside the broker, on a few cores, and a start may
-# take far longer than on AWS.
+# Lambda limits the start to 10 s. Here several functions and the broker start at the same time on a few cores, so a
+# start can take much longer.
 INIT_SECONDS = 40.0
 _API = "/2018-06-01/runtime"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What an invocation gave. `error` is the value of X-Amz-Function-Error: None, or "Unhandled"."""
+    """Holds the answer of an invocation. `error` is the value of X-Amz-Function-Error: "Unhandled", or None."""
 
     payload: bytes
     error: str | None
@@ -38,17 +38,23 @@ class Answer:
 
 
 def failure(request_id: str, kind: str, message: str) -> Answer:
-    """An error that Lambda itself reports."""
+    """Returns the answer for an error that Lambda itself reports."""
     body = {"errorType": kind, "errorMessage": f"RequestId: {request_id} Error: {message}"}
     return Answer(json.dumps(body).encode(), "Unhandled", request_id)
 
 
 @dataclass(frozen=True)
 class Launch:
-    """How a process of one function is started; the instance adds its own TMPDIR and Runtime API address.
+    """Describes how instances of a function start. Each instance adds its own TMPDIR and Runtime API address.
 
-    timeout    seconds that an invocation may take
-    niceness   nice value of its processes
+    Attributes:
+        function: The name of the function.
+        command: The command of its process.
+        environment: All its environment variables.
+        task_root: The working directory, with the package.
+        scratch: The folder for the instances' temporary folders.
+        timeout: The longest invocation in seconds.
+        niceness: The nice value of its processes.
     """
 
     function: str
@@ -61,10 +67,12 @@ class Launch:
 
 
 class InitError(Exception):
-    """The function could not be loaded.
+    """Reports that an instance could not be initialised.
 
-    reported        the error that its runtime posted; None if it posted none
-    kind, message   of the error that Lambda reports in that case
+    Args:
+        reported: The error that the runtime posted; None if it posted none.
+        kind: The type of the error that Lambda reports in that case.
+        message: The text of that error.
     """
 
     def __init__(self, reported: bytes | None, kind: str = "", message: str = "") -> None:
@@ -74,17 +82,17 @@ class InitError(Exception):
         self._message = message
 
     def answer(self, request_id: str) -> Answer:
-        """What the invoker gets."""
+        """Returns the answer for the invoker."""
         if self._reported is not None:
             return Answer(self._reported, "Unhandled", request_id)
         return failure(request_id, self._kind, self._message)
 
 
 class Instance:
-    """One execution environment. States: starting, busy, frozen, ended.
+    """Runs one execution environment. Its states are starting, busy, frozen and ended.
 
-    `invoke` is for one caller at a time. Between invocations the whole process tree is stopped, as on Lambda, so that
-    code that relies on a background thread or an open connection fails here too.
+    `invoke` supports one caller at a time. Between invocations, all its processes are stopped as on Lambda, so code
+    that depends on a background thread or an open connection fails here too.
     """
 
     def __init__(self, launch: Launch, listener: Callable[[str], None]) -> None:
@@ -98,7 +106,7 @@ class Instance:
         self._runner: web.ServerRunner | None = None
         self._folder = launch.scratch / self.id
         self._frozen: list[int] = []
-        self._asked = asyncio.Event()  # the runtime waits in /next
+        self._asked = asyncio.Event()  # set while the runtime waits in /next
         self._event: asyncio.Future[tuple[str, bytes, float]] | None = None
         self._request_id: str | None = None
         self._answer: asyncio.Future[Answer] | None = None
@@ -108,7 +116,12 @@ class Instance:
     # ---- life -------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Starts the process and waits until it asks for its first event. Errors: `InitError`."""
+        """Starts the process and waits until it requests its first event.
+
+        Raises:
+            InitError: The function could not be loaded in time.
+            OSError: The process could not be started.
+        """
         began = time.monotonic()
         self._folder.mkdir(parents=True)
         self._runner = web.ServerRunner(web.Server(self._serve, access_log=None), shutdown_timeout=0.5)
@@ -155,7 +168,7 @@ class Instance:
             self.state = "frozen"
 
     async def end(self) -> None:
-        """Ends the whole tree and removes its folder; may be called twice."""
+        """Ends all processes and removes the folder. It may be called twice."""
         if self.state == "ended":
             await asyncio.shield(self.ended)
             return
@@ -178,10 +191,10 @@ class Instance:
     # ---- one event --------------------------------------------------------------------------------------------------
 
     async def invoke(self, payload: bytes, request_id: str) -> Answer:
-        """Hands the event over and waits for the answer and for the runtime to ask for the next one.
+        """Passes an event to the runtime, and waits for its answer and until it requests the next event.
 
-        Then the invocation is over, as on Lambda. A function that exceeds its timeout or exits is ended, and the answer
-        is an error (Sandbox.Timedout, Runtime.ExitError).
+        The invocation is over then, as on Lambda. If the function exceeds its timeout or exits, its processes are
+        ended, and the answer is an error (Sandbox.Timedout, Runtime.ExitError).
         """
         child, event = self._child, self._event
         if child is None or event is None:
@@ -210,13 +223,13 @@ class Instance:
         else:
             result, status = failure(request_id, "Runtime.ExitError", _exit_text(child.exited.result())), "failure"
         self._request_id = None
-        if not self._asked.is_set():  # timed out, exited, or never came back for the next event
+        if not self._asked.is_set():  # it timed out, exited, or did not request the next event
             await self.end()
         self._report(request_id, status, (time.monotonic() - began) * 1000)
         return result
 
     def _report(self, request_id: str, status: str, duration_ms: float) -> None:
-        """A line like Lambda's platform.report; milliseconds."""
+        """Writes a line like Lambda's platform.report."""
         metrics = {"durationMs": round(duration_ms, 2)}
         if self._init_ms is not None:
             metrics["initDurationMs"], self._init_ms = round(self._init_ms, 2), None
@@ -268,7 +281,7 @@ class Instance:
 
 
 def _exit_text(code: int) -> str:
-    """How Lambda words a process's end. Signals have their names in lower case; out of memory is "signal: killed"."""
+    """Returns Lambda's text for the end of a process. Signal names are in lower case, such as "signal: killed"."""
     if code == 0:
         return "Runtime exited without providing a reason"
     if code > 0:
@@ -277,7 +290,7 @@ def _exit_text(code: int) -> str:
 
 
 async def _read(request: web.BaseRequest, limit: int) -> bytes | None:
-    """The body; None if it is longer than `limit` bytes, and then it is read to its end and dropped."""
+    """Returns the body; None if it is longer than `limit` bytes. A longer body is read to its end and dropped."""
     parts, size = [], 0
     async for chunk in request.content.iter_any():
         size += len(chunk)

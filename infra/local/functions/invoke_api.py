@@ -1,8 +1,7 @@
-"""Lambda's Invoke API over HTTP, as the SDKs call it; and a list of the running instances, for fault tests.
+"""Serves Lambda's Invoke API over HTTP, and a list of the running instances for fault tests.
 
-A synchronous call is refused with 429 when every instance is busy. An asynchronous one is not: Lambda accepts events
-of a throttled function and keeps them in its own queue; it refuses them only above request rates that one machine does
-not reach.
+A synchronous call gets 429 if every instance is busy. Asynchronous events are accepted: Lambda keeps the events of a
+throttled function in its own queue, and refuses them only above request rates that one machine does not reach.
 
 Source: "Invoke" in the Lambda API reference; "Lambda quotas" in the developer guide.
 """
@@ -21,7 +20,7 @@ _NAME = re.compile(r"(?:(?:arn:[^:]+:lambda:[^:]+:)?\d{12}:function:|arn:[^:]+:l
 
 
 def invoke_app(lambdas: Lambdas) -> web.Application:
-    """POST /2015-03-31/functions/{name}/invocations and GET /_local/instances."""
+    """Returns an app with POST /2015-03-31/functions/{name}/invocations and GET /_local/instances."""
     app = web.Application(client_max_size=16 * 1024 * 1024)
 
     async def invoke(request: web.Request) -> web.Response:
@@ -68,6 +67,6 @@ def invoke_app(lambdas: Lambdas) -> web.Application:
 
 
 def _error(status: int, kind: str, message: str, **more: str) -> web.Response:
-    """An error in the shape that the SDKs turn into an exception of that name."""
+    """Returns an error that the SDKs convert to an exception of this kind."""
     body = json.dumps({"message": message, "Message": message, **more})
     return web.Response(status=status, text=body, content_type="application/json", headers={"x-amzn-ErrorType": kind})

@@ -1,4 +1,4 @@
-"""All functions of the stack, invoked by name: synchronously, in turn, or as asynchronous events.
+"""Invokes the functions of the stack by name: synchronously, after waiting for an instance, or asynchronously.
 
 Source: "Invoke" in the Lambda API reference and "Lambda quotas" in the Lambda developer guide.
 """
@@ -21,13 +21,17 @@ async def no_queue(arn: str, _text: str) -> None:
 
 
 class Lambdas:
-    """The functions.
+    """Runs all functions of the stack.
 
-    launches       how instances start, by the function's name
-    reserved       how many instances may run at once, where it is not `default_limit`
-    asynchronous   settings for asynchronous events, where they are not Lambda's defaults
-    other_names    further names of functions, e.g. those that the template declares
-    to_queue, listener, say   as `AsyncEvents` takes them
+    Args:
+        launches: How instances start, by the function's name.
+        reserved: The maximum number of instances of functions with a reserved concurrency.
+        asynchronous: The settings for asynchronous events that are not Lambda's defaults.
+        other_names: Function names by other names, such as those that the template declares.
+        default_limit: The maximum number of instances of all other functions.
+        to_queue: See `AsyncEvents`.
+        listener: See `AsyncEvents`.
+        say: See `AsyncEvents`.
     """
 
     def __init__(
@@ -50,17 +54,29 @@ class Lambdas:
         self._events = AsyncEvents(self.functions, asynchronous or {}, to_queue=to_queue, listener=listener, say=say)
 
     async def invoke(self, name: str, payload: bytes) -> Answer:
-        """RequestResponse. Errors: `UnknownFunction`, `Throttled`, `TooLarge`; OSError when no instance starts."""
+        """Invokes a function synchronously (RequestResponse).
+
+        Raises:
+            UnknownFunction: No function has this name.
+            Throttled: All instances are busy.
+            TooLarge: The payload exceeds the limit.
+            OSError: An instance cannot be started.
+        """
         function = self._function(name, payload)
         return await function.run(function.take(), payload, str(uuid.uuid4()))
 
     async def invoke_in_turn(self, name: str, payload: bytes) -> Answer:
-        """Like `invoke`, but waits while all instances are busy; the caller bounds the wait."""
+        """Does the same as `invoke`, but waits while all instances are busy. The caller limits the wait."""
         function = self._function(name, payload)
         return await function.run(await function.take_in_turn(), payload, str(uuid.uuid4()))
 
     def invoke_async(self, name: str, payload: bytes) -> str:
-        """Event: accepted now, handled later; the request id. Errors: `UnknownFunction`, `TooLarge`."""
+        """Accepts an asynchronous event (Event) and returns the id of the request.
+
+        Raises:
+            UnknownFunction: No function has this name.
+            TooLarge: The payload exceeds the limit.
+        """
         return self._events.accept(self._other_names.get(name, name), payload)
 
     async def warm(self, *names: str) -> None:

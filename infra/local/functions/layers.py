@@ -1,8 +1,8 @@
-"""Whether the layers that `make layers` built are what their sources make now.
+"""Checks whether the layers that `make layers` built are up to date with their sources.
 
     python -m infra.local.functions.layers      prints the hash of the sources
 
-`make layers` takes the hash before it builds, and keeps it beside the layers when it is done.
+`make layers` computes the hash before it builds, and stores it beside the layers afterwards.
 """
 
 import hashlib
@@ -12,17 +12,17 @@ from pathlib import Path
 from infra.local.settings import PROJECT
 
 STAMP = "sources.sha256"
-"""The file beside the built layers that holds the hash of the sources."""
+"""The name of the file beside the built layers with the hash of their sources."""
 OUTDATED = "the layers are older than their sources: run `make setup`"
 _NOT_SOURCES = {"__pycache__", "node_modules"}
 
 
 class MissingArtefact(Exception):
-    """Something is not built, or is older than its sources; the text says which command builds it."""
+    """Reports that something is not built, or is older than its sources; the text says which command builds it."""
 
 
 def digest(sources: Path) -> str:
-    """The SHA-256 of all sources and requirements below a folder, in hex: of their paths and contents."""
+    """Returns the SHA-256 of the paths and contents of all files below a folder, in hex."""
     total = hashlib.sha256()
     for file in sorted(path for path in sources.rglob("*") if path.is_file()):
         parts = file.relative_to(sources).parts
@@ -33,10 +33,15 @@ def digest(sources: Path) -> str:
 
 
 def check_layers(built: Path, sources: Path, names: Iterable[str]) -> None:
-    """Checks the layers in the folder `built` against the folder of their sources.
+    """Checks that layers are built from the current sources.
+
+    Args:
+        built: The folder with the built layers.
+        sources: The folder with their sources.
+        names: The layers.
 
     Raises:
-        MissingArtefact: A layer is not there, or the layers were built from other sources.
+        MissingArtefact: A layer is missing, or was built from other sources.
     """
     for name in names:
         if not (built / name).is_dir():

@@ -1,4 +1,4 @@
-"""python -m infra.local.functions.sizes: what `sam build` made, against what Lambda takes.
+"""Compares the sizes of the output of `sam build` with Lambda's limit: python -m infra.local.functions.sizes.
 
 Source: "Lambda quotas", deployment package size, unzipped, function and layers together.
 """
@@ -15,12 +15,12 @@ from infra.local.template.evaluator import Template
 from infra.local.template.everything import everything_on
 
 LIMIT = 262_144_000
-"""Bytes, unzipped."""
+"""Lambda's limit in bytes, unzipped."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """Bytes of a function's own package and of its layers, by name."""
+    """Holds the sizes of a function's package and of its layers, in bytes."""
 
     function: str
     package: int
@@ -32,7 +32,11 @@ class Size:
 
 
 def measure(build: Path) -> Iterator[Size]:
-    """The sizes of every function in a folder that `sam build` filled. Errors: `FileNotFoundError`."""
+    """Yields the sizes of every function in the output folder of `sam build`.
+
+    Raises:
+        FileNotFoundError: A function or a layer is not built.
+    """
     addresses = LocalAddresses(aws="http://127.0.0.1:0", amqp="amqp://127.0.0.1:0", console="http://127.0.0.1:0")
     template = PROJECT / "template.yaml"
     application = read_application(Template(template, addresses, everything_on(template)), addresses)
@@ -43,7 +47,7 @@ def measure(build: Path) -> Iterator[Size]:
 
 def _bytes(folder: Path) -> int:
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is not there: run `make sam` first")
+        raise FileNotFoundError(f"{folder} does not exist: run `make sam` first")
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() or path.is_symlink())
 
 
@@ -54,7 +58,7 @@ def main() -> int:
         print(
             f"{size.function:18} {size.total:>13,} bytes, {size.total / LIMIT:4.0%}  (own {size.package:,}; {layers})"
         )
-    print(f"{'Lambda takes':18} {LIMIT:>13,} bytes")
+    print(f"{'limit of Lambda':18} {LIMIT:>13,} bytes")
     return int(any(size.total > LIMIT for size in sizes))
 
 

@@ -1,1 +1,1 @@
-"""What this machine gives: processes, ports, folders, Docker's bridge."""
+"""Provides the resources of this machine: processes, ports, folders, and Docker's bridge."""

@@ -1,18 +1,21 @@
-"""Free ports of 127.0.0.1, so that two stacks never meet."""
+"""Finds free ports of 127.0.0.1, so that two stacks never use the same port."""
 
 import random
 import socket
 
-# Below Linux's ephemeral range (32768 on), so that no outgoing connection takes the port before its owner binds it.
+# Below Linux's ephemeral range, which starts at 32768, so that no outgoing connection uses the port in the meantime.
 _RANGE = range(20_000, 32_000)
 _TRIES = 200
 
 
 class PortReservation:
-    """A port for a process that binds it itself, later.
+    """Reserves a port for a process that binds it later.
 
-    The abstract Unix socket of that number keeps other stacks on this machine away from it; the kernel lets go of it
-    with this process, however that ends.
+    An abstract Unix socket with the port's number keeps other stacks on this machine from using the port. The kernel
+    releases it when this process ends in any way.
+
+    Raises:
+        OSError: No port is free.
     """
 
     def __init__(self) -> None:
@@ -32,5 +35,9 @@ class PortReservation:
 
 
 def listen(port: int = 0) -> socket.socket:
-    """A socket that listens on 127.0.0.1; 0 takes a free port. Errors: OSError when the port is taken."""
+    """Returns a socket that listens on a port of 127.0.0.1; 0 selects a free port.
+
+    Raises:
+        OSError: The port is in use.
+    """
     return socket.create_server(("127.0.0.1", port), backlog=256)

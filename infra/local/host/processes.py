@@ -1,12 +1,12 @@
-"""Child processes and the trees below them: start, read line by line, freeze, thaw, end. Linux only.
+"""Starts, freezes, thaws and ends child processes and their descendants, and reads their output. Linux only.
 
-Every child leads a session of its own. Where asked, it is also a "subreaper": orphans of its descendants become its
-children and stay in its tree. When it dies, its own orphans become children of this process, which is a subreaper too,
-and `end_orphans` ends them. So a crashed function cannot leave a browser running.
+Every child has a session of its own. On request it is also a "subreaper": orphans of its descendants become its
+children and stay in its tree. When it dies, its orphans become children of this process, which is a subreaper too, and
+`end_orphans` ends them. So a crashed function cannot leave a browser running.
 
-psutil does not replace the reading of /proc below: it freezes a tree of 10 processes in 4.9 ms where this takes 3.6 ms
-(medians of 150, 112 processes on the machine; with 260 both take 8 to 9 ms), every invocation ends with a freeze, and
-sessions, subreapers, death signals and autogroups would stay here all the same.
+psutil would not make this module simpler: sessions, subreapers, death signals and autogroups would remain. It is also
+slower. It freezes a tree of 10 processes in 4.9 ms, this module in 3.6 ms (medians of 150 runs with 112 processes on
+the machine; with 260 processes both take 8 to 9 ms), and every invocation ends with a freeze.
 
 Source: prctl(2), pidfd_open(2), proc_pid_stat(5).
 """
@@ -27,16 +27,16 @@ _PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
 _ours: set[int] = set()
 
-LINE_LIMIT = 1 << 20  # a line longer than this is cut into several
+LINE_LIMIT = 1 << 20  # bytes; longer lines are split
 
 
 def become_subreaper() -> None:
-    """Makes orphans of our children become children of this process and not of process 1."""
+    """Makes orphans of our children become children of this process, and not of process 1."""
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def _prepare(subreaper: bool, niceness: int) -> None:
-    """Runs in the child before exec; the settings survive it."""
+    """Sets the process attributes of a child. It runs in the child before exec, which keeps them."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # the child dies when this process is killed
     if subreaper:
         _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -46,12 +46,13 @@ def _prepare(subreaper: bool, niceness: int) -> None:
 
 
 def set_session_niceness(pid: int, niceness: int) -> None:
-    """Sets the nice value of the session of `pid` against other sessions, where the kernel groups tasks by session.
+    """Sets the nice value of a process's whole session, if the kernel schedules sessions as groups.
 
-    With autogroups a process's own nice value counts only within its session. Source: sched(7).
+    With autogroups, the nice value of a process only counts within its session. Source: sched(7).
     """
     group = Path(f"/proc/{pid}/autogroup")
-    # The kernel has no autogroups, the process is gone, or a user other than root set a value within the last 0.1 s.
+    # OSError: the kernel has no autogroups, the process has ended, or a user without privileges has set a value within
+    # the last 0.1 s.
     with suppress(OSError):
         if not group.read_text("utf-8").endswith(f" nice {niceness}\n"):
             group.write_text(str(niceness), "utf-8")
@@ -79,7 +80,12 @@ class _Lines(asyncio.Protocol):
 
 
 class Child:
-    """A running child process. `exited` resolves to its return code (negative: the signal that ended it)."""
+    """Controls a running child process.
+
+    Attributes:
+        pid: Its process id.
+        exited: A future with its return code, which is the negative signal number if a signal ended it.
+    """
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.pid = process.pid
@@ -102,14 +108,22 @@ class Child:
         subreaper: bool = False,
         niceness: int = 0,
     ) -> "Child":
-        """Starts `command` with exactly this environment; each line of its output, both streams, goes to `listener`.
+        """Starts a process.
 
-        `niceness` is the nice value of the process and of its descendants.
+        Args:
+            command: The command and its arguments.
+            environment: All its environment variables.
+            directory: Its working directory.
+            listener: Gets each line of its output and error output.
+            pass_fds: File descriptors that it inherits.
+            subreaper: Whether orphans of its descendants become its children.
+            niceness: The nice value of the process and of its descendants.
 
-        Errors: OSError when it cannot be started.
+        Raises:
+            OSError: The process cannot be started.
         """
-        # subprocess and not asyncio's wrapper: it returns with the pid in the same step of the loop, so that
-        # end_orphans never sees a child of ours that is not known yet; and a pidfd needs no thread to wait for it.
+        # subprocess returns the pid within one step of the event loop, so end_orphans never sees an unknown child of
+        # ours. asyncio's wrapper does not, and a pidfd needs no thread to wait for the process.
         process = subprocess.Popen(
             [str(part) for part in command],
             stdin=subprocess.DEVNULL,
@@ -141,16 +155,16 @@ class Child:
     @property
     def alive(self) -> bool:
         if not self.exited.done():
-            self._gone()  # it may have ended in this very step of the loop
+            self._gone()  # it may have ended within this step of the event loop
         return not self.exited.done()
 
     async def wait(self, seconds: float) -> int | None:
-        """The return code, None if it still runs after so many seconds."""
+        """Waits for the end of the process. Returns its return code; None if it still runs after that time."""
         await asyncio.wait([self.exited], timeout=seconds)
         return self.exited.result() if self.exited.done() else None
 
     async def end(self, grace: float = 0.0) -> None:
-        """Ends it and everything below it: SIGTERM to it and `grace` seconds first, if any, then SIGKILL to all."""
+        """Kills the process and its descendants. A `grace` in seconds lets the process handle SIGTERM first."""
         if self.alive and grace > 0:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGTERM)
@@ -165,10 +179,13 @@ class Child:
 
 
 def start_warden(folder: Path) -> Callable[[], None]:
-    """Starts a warden, which ends every process that names `folder` when this process is killed.
+    """Starts a warden, which ends all processes of this run when this process is killed. See `warden.py`.
 
-    The warden stays in our session, so that `end_orphans` leaves it alone. It has no death signal, because it must
-    outlive this process.
+    The warden stays in our session, so `end_orphans` ignores it. It has no death signal, because it must outlive this
+    process.
+
+    Args:
+        folder: The folder of the run, which the command line or environment of each of its processes contains.
 
     Returns:
         A function that ends the warden.
@@ -188,7 +205,7 @@ def start_warden(folder: Path) -> Callable[[], None]:
 
 
 def _parents() -> dict[int, tuple[int, int, str]]:
-    """Parent, session and state of every process, from /proc."""
+    """Returns the parent, session and state of every process from /proc, by pid."""
     found = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
@@ -202,7 +219,7 @@ def _parents() -> dict[int, tuple[int, int, str]]:
 
 
 def descendants(root: int) -> list[int]:
-    """Every process below `root`, parents before their children."""
+    """Returns all descendants of a process, parents before their children."""
     children: dict[int, list[int]] = {}
     for pid, (parent, _, state) in _parents().items():
         if state != "Z":
@@ -222,10 +239,10 @@ def _signal_all(pids: Sequence[int], number: int) -> None:
 
 
 def freeze_tree(root: int) -> list[int]:
-    """Stops `root` and everything below it; returns the pids, for `thaw`."""
+    """Stops a process and its descendants. Returns their pids for `thaw`."""
     frozen = [root]
     _signal_all(frozen, signal.SIGSTOP)
-    # A process may fork between our look and our signal, so look until nothing is new.
+    # A process may fork before it gets the signal, so repeat until there are no new processes.
     while new := [pid for pid in descendants(root) if pid not in frozen]:
         _signal_all(new, signal.SIGSTOP)
         frozen += new
@@ -238,14 +255,15 @@ def thaw(frozen: Sequence[int]) -> None:
 
 
 def kill_tree(root: int) -> None:
+    """Kills a process and its descendants."""
     _signal_all(freeze_tree(root), signal.SIGKILL)
 
 
 def end_orphans() -> None:
-    """Ends the processes that dead functions left.
+    """Ends the processes that dead functions left behind.
 
-    An orphan is a child of ours that we did not start and whose session is not ours: functions live in sessions of
-    their own, while a process that somebody else in this process started (a test, say) is in ours.
+    An orphan is a child of this process that this module did not start and that has another session. Functions have
+    sessions of their own. Other code in this process, such as a test, starts processes in our session.
     """
     me, session = os.getpid(), os.getsid(0)
     for pid, (parent, sid, state) in _parents().items():

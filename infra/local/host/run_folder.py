@@ -1,4 +1,4 @@
-"""The folder of one run: rabbitmq/, mails/, logs/, functions/, instances/. Two stacks never share one."""
+"""Manages the folder of a run: rabbitmq/, mails/, logs/, functions/, instances/. Every run has its own folder."""
 
 import fcntl
 import os
@@ -13,13 +13,13 @@ KEPT_RUNS = 3
 
 
 class RunFolder:
-    """A new folder under `parent`, held by a lock for as long as this process uses it."""
+    """Creates a new folder under `parent`, and locks it while this process uses it."""
 
     def __init__(self, parent: Path) -> None:
         parent.mkdir(parents=True, exist_ok=True)
         prune(parent, KEPT_RUNS - 1)
-        # Locked before it has a name that others look at: a stack that starts at the same moment would take it for one
-        # that nobody uses.
+        # Lock the folder before it gets its final name. Otherwise a stack that starts at the same moment could take it
+        # for an unused folder and remove it.
         scratch = Path(tempfile.mkdtemp(dir=parent, prefix="."))
         scratch.chmod(0o755)
         self._lock = _lock(scratch)
@@ -28,7 +28,7 @@ class RunFolder:
             (self.path / name).mkdir()
 
     def remove(self, *, keep_records: bool) -> None:
-        """Removes everything, or everything but mails/ and logs/."""
+        """Removes the folder, or everything except mails/ and logs/."""
         if keep_records:
             for entry in self.path.iterdir():
                 if entry.name not in ("mails", "logs", "lock"):
@@ -40,18 +40,18 @@ class RunFolder:
 
 
 def prune(parent: Path, keep: int) -> None:
-    """Removes all but the last `keep` runs; one that is still in use is left alone."""
+    """Removes all runs except the last `keep` ones and those that are in use."""
     runs = sorted(entry for entry in parent.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     for old in runs[: max(0, len(runs) - keep)]:
         lock = _lock(old)
         if lock is not None:
-            with suppress(FileNotFoundError):  # another was quicker
+            with suppress(FileNotFoundError):  # another process has removed it
                 _remove(old.rename(old.with_name(f".{old.name}")))
             lock.close()
 
 
 def _lock(folder: Path) -> TextIO | None:
-    """The lock's open file, None if a living process holds it, or another has just removed the folder."""
+    """Returns the open file of the lock; None if a process holds it, or if the folder has just been removed."""
     try:
         file = (folder / "lock").open("a", encoding="utf-8")
     except FileNotFoundError:

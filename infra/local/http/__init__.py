@@ -1,1 +1,1 @@
-"""API Gateway's part: HTTP requests as proxy events, and proxy answers as responses."""
+"""Stands in for API Gateway: converts HTTP requests to proxy events, and proxy answers to HTTP responses."""

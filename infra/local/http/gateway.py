@@ -1,4 +1,4 @@
-"""API Gateway's part: routes of the template over HTTP, each request a proxy event, and API Gateway's own answers.
+"""Serves the routes of the template over HTTP by proxy events, with API Gateway's own answers for errors.
 
 Source: "Lambda proxy integrations", "Gateway responses" and "API Gateway quotas" in the API Gateway developer guide.
 """
@@ -32,7 +32,7 @@ _CONTEXT = re.compile(r"\$context\.([A-Za-z.]+)")
 
 @dataclass(frozen=True)
 class GatewayError:
-    """An answer that API Gateway gives itself: its response type, status and message."""
+    """Describes an answer of API Gateway itself, with its response type, status and message."""
 
     type: str
     status: int
@@ -54,7 +54,7 @@ NO_ANSWER = GatewayError("INTEGRATION_TIMEOUT", 504, "Endpoint request timed out
 
 @dataclass(frozen=True)
 class Matcher:
-    """One route as a pattern; `rank` puts literal parts before parameters, and those before {proxy+}."""
+    """Matches paths with one route. `rank` sorts literal parts before parameters, and parameters before {proxy+}."""
 
     route: Route
     pattern: re.Pattern[str]
@@ -78,8 +78,16 @@ class Matcher:
 def gateway_app(
     api: Api, lambdas: Lambdas, *, key: ApiKey, stage_in_path: bool, say: Callable[[str], None]
 ) -> web.Application:
-    """The API's routes; under /<stage> when `stage_in_path`, as at an execute-api address. `key` is the one API key."""
-    # A method that is named goes before ANY.
+    """Returns an app with the routes of the API.
+
+    Args:
+        api: The API.
+        lambdas: The functions.
+        key: The only API key.
+        stage_in_path: Whether paths start with /<stage>, as at an execute-api address.
+        say: Prints a line for the user.
+    """
+    # A route with a method precedes one with ANY.
     matchers = sorted(
         (Matcher.of(route) for route in api.routes), key=lambda one: (one.rank, one.route.method == "ANY")
     )
@@ -103,7 +111,7 @@ def gateway_app(
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             return _own_answer(api, BODY_TOO_LARGE, request_id, path)
-        except RequestPayloadError:  # a gzip body that is none, say
+        except RequestPayloadError:  # such as an invalid gzip body
             return _own_answer(api, BAD_BODY, request_id, path)
         event = proxy_event(
             HttpRequest(
@@ -125,8 +133,8 @@ def gateway_app(
             api_key=key if matcher.route.needs_key else None,
         )
         try:
-            # Where AWS would start a hundred instances for a hundred callers, this machine has its few cores: callers
-            # wait their turn, and are not told 429 for it.
+            # AWS would start a hundred instances for a hundred callers. This machine has a few cores, so callers wait
+            # for an instance instead of getting 429.
             invocation = lambdas.invoke_in_turn(matcher.route.function, json.dumps(event).encode())
             answer = await asyncio.wait_for(invocation, INTEGRATION_SECONDS)
             response = proxy_answer(answer, accept=request.headers.get("Accept", ""), binary_types=api.binary_types)
@@ -147,12 +155,12 @@ def gateway_app(
         return sent
 
     app = web.Application(client_max_size=BODY_LIMIT)
-    app.router.add_route("*", r"/{path:[\s\S]*}", serve)  # a path may have an encoded line break in it
+    app.router.add_route("*", r"/{path:[\s\S]*}", serve)  # a path may contain an encoded line break
     return app
 
 
 class GatewayRunner(web.AppRunner):
-    """Runs the gateway's app, and answers as API Gateway does where a request does not get as far as the app."""
+    """Runs the gateway's app, and answers malformed requests, which do not reach the app, as API Gateway does."""
 
     __slots__ = ("_api",)
 
@@ -185,7 +193,7 @@ class GatewayRunner(web.AppRunner):
         class Server(web.Server):
             def __call__(self) -> RequestHandler:
                 handler = super().__call__()
-                handler.__class__ = Handler  # aiohttp has no other place for one's own
+                handler.__class__ = Handler  # aiohttp has no other way to replace the handler
                 return handler
 
         server = await super()._make_server()
@@ -194,7 +202,7 @@ class GatewayRunner(web.AppRunner):
 
 
 def _forwarded(request: web.Request) -> list[tuple[str, str]]:
-    """The request's headers with those that API Gateway adds; a client's own X-Forwarded-Proto does not get through."""
+    """Returns the headers of a request with those that API Gateway adds. It drops a client's own X-Forwarded-Proto."""
     dropped = {*_HOP_BY_HOP, "x-forwarded-proto", "x-forwarded-port"}
     headers = [(name, value) for name, value in request.headers.items() if name.lower() not in dropped]
     before = request.headers.get("X-Forwarded-For")
@@ -218,7 +226,7 @@ def _match(matchers: list[Matcher], method: str, path: str) -> tuple[Matcher, Ma
 
 
 def _own_answer(api: Api, error: GatewayError, request_id: str, path: str) -> web.Response:
-    """API Gateway's answer, in the form the template's GatewayResponses give it, if they do."""
+    """Returns an answer of API Gateway, in the form of the template's gateway responses if there are any."""
     general = "DEFAULT_4XX" if error.status < 500 else "DEFAULT_5XX"
     custom: Mapping[str, Any] = api.gateway_responses.get(error.type) or api.gateway_responses.get(general) or {}
     templates = custom.get("responseTemplates") or {"application/json": '{"message":$context.error.messageString}'}
@@ -237,7 +245,7 @@ def _own_answer(api: Api, error: GatewayError, request_id: str, path: str) -> we
     if error.error_type:
         headers["x-amzn-ErrorType"] = error.error_type
     for name, value in (custom.get("responseParameters") or {}).items():
-        # A parameter is a text in quotes, or the name of something of the context.
+        # A parameter is a quoted text, or the name of a context variable.
         text_of = str(value).strip("'") if str(value).startswith("'") else context[str(value).removeprefix("context.")]
         headers[name.removeprefix("gatewayresponse.header.")] = text_of
     return web.Response(status=int(custom.get("statusCode", error.status)), body=text.encode(), headers=headers)

@@ -1,4 +1,4 @@
-"""HTTP requests as API Gateway's REST proxy events (payload format 1.0), and proxy answers as HTTP responses.
+"""Converts HTTP requests to API Gateway's proxy events (payload format 1.0), and proxy answers to HTTP responses.
 
 Source: "Lambda proxy integrations in API Gateway" in the API Gateway developer guide.
 """
@@ -17,12 +17,12 @@ from infra.local.template.addresses import ACCOUNT
 
 
 class MalformedAnswer(Exception):
-    """The function's answer is not a proxy answer; API Gateway says 502 to it."""
+    """Reports that a function's answer is not a proxy answer, for which API Gateway answers 502."""
 
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """`path` is decoded and has no stage; `stage_in_path`: whether the address has the stage as its first part."""
+    """Holds a request. `path` is decoded, and does not contain the stage."""
 
     method: str
     path: str
@@ -36,7 +36,7 @@ class HttpRequest:
 
 @dataclass(frozen=True)
 class ApiKey:
-    """An API key, and the id by which a function is told of it."""
+    """Holds an API key, and the id of the key in proxy events."""
 
     id: str
     value: str = field(repr=False)
@@ -44,6 +44,8 @@ class ApiKey:
 
 @dataclass(frozen=True)
 class HttpAnswer:
+    """Holds an HTTP response."""
+
     status: int
     headers: Sequence[tuple[str, str]]
     body: bytes
@@ -61,7 +63,19 @@ def proxy_event(
     api_key: ApiKey | None = None,
     now: float | None = None,
 ) -> dict[str, Any]:
-    """The event of a request that a route (`resource`, e.g. "/pdf/{id}") has taken; `api_key` where it needs one."""
+    """Returns the proxy event of a request.
+
+    Args:
+        request: The request.
+        resource: The path of the matching route, such as "/pdf/{id}".
+        parameters: The path parameters.
+        stage: The stage of the API.
+        stage_in_path: Whether the address contains the stage as its first part.
+        binary_types: The binary media types of the API.
+        request_id: The id of the request; None creates one.
+        api_key: The API key of the request, if the route requires one.
+        now: Seconds since the epoch; None is the current time.
+    """
     moment = time.time() if now is None else now
     headers = grouped(request.headers)
     query = grouped(parse_qsl(request.query, keep_blank_values=True))
@@ -117,7 +131,16 @@ def proxy_event(
 
 
 def proxy_answer(given: Answer, *, accept: str, binary_types: Sequence[str]) -> HttpAnswer:
-    """The response that a function's answer asks for. Errors: `MalformedAnswer`, for a function's error too."""
+    """Returns the HTTP response of a function's answer.
+
+    Args:
+        given: The answer of the function.
+        accept: The header Accept of the request.
+        binary_types: The binary media types of the API.
+
+    Raises:
+        MalformedAnswer: The answer is not a proxy answer, or the function failed.
+    """
     if given.error is not None:
         raise MalformedAnswer(given.payload.decode("utf-8", "replace")[:500])
     try:
@@ -133,7 +156,7 @@ def proxy_answer(given: Answer, *, accept: str, binary_types: Sequence[str]) -> 
         raise MalformedAnswer(f"statusCode {answer['statusCode']!r}") from error
     body = answer.get("body")
     if body is not None and not isinstance(body, str):
-        raise MalformedAnswer("the body is no string")
+        raise MalformedAnswer("the body is not a string")
     headers: dict[str, list[str]] = {}
     for name, value in (answer.get("headers") or {}).items():
         headers[name] = [_header_text(value)]
@@ -143,7 +166,7 @@ def proxy_answer(given: Answer, *, accept: str, binary_types: Sequence[str]) -> 
     if not any(name.lower() == "content-type" for name in headers):
         headers["Content-Type"] = ["application/json"]
     raw = (body or "").encode()
-    # API Gateway decodes only for clients whose Accept names one of the API's binary media types.
+    # API Gateway decodes base64 only if Accept starts with one of the API's binary media types.
     if answer.get("isBase64Encoded") and _matches(accept or "*/*", binary_types):
         try:
             raw = base64.b64decode(body or "", validate=True)
@@ -153,7 +176,7 @@ def proxy_answer(given: Answer, *, accept: str, binary_types: Sequence[str]) -> 
 
 
 def grouped(pairs: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
-    """Values by name, in the order in which they came; a header's name keeps its first spelling."""
+    """Groups values by name, and keeps the order of both."""
     found: dict[str, list[str]] = {}
     for name, value in pairs:
         found.setdefault(name, []).append(value)
@@ -165,7 +188,7 @@ def _last(headers: Mapping[str, Sequence[str]], wanted: str) -> str | None:
 
 
 def _matches(header: str, types: Sequence[str]) -> bool:
-    """Whether the first media type in a Content-Type or Accept header is among the binary ones."""
+    """Says whether the first media type in a Content-Type or Accept header is one of `types`."""
     media = header.partition(",")[0].partition(";")[0].strip().lower()
     return "*/*" in types or media in types
 

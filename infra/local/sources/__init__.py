@@ -1,1 +1,1 @@
-"""What invokes functions on AWS: event source mappings, rules of the bus, schedules."""
+"""Stands in for the sources of events on AWS: event source mappings, rules of the bus, and schedules."""

@@ -1,13 +1,13 @@
-"""A message's AMQP properties, from the bytes of its content header to what Lambda's event holds of them.
+"""Converts the AMQP properties of a message, from the bytes of its content header, to those of Lambda's event.
 
-Any client may publish any bytes: names that are no UTF-8, dates beyond the year 9999, types that nobody knows. The AMQP
-library here answers one such message by closing the connection; the message then comes back and holds up all others.
-So `keep_raw_properties` makes the library lenient and keeps the bytes, and `basic_properties` reads them here.
+A client may publish any bytes: names that are not UTF-8, dates after the year 9999, or unknown types. The AMQP library
+closes the connection after such a message; the message then comes back and blocks all others. So
+`keep_raw_properties` makes the library lenient and keeps the bytes, and `basic_properties` reads them.
 
-AWS documents the event by one example with ASCII text, numbers and a date. All else is unknown, and decided here: bytes
-that are no UTF-8 are replaced in names and plain properties and kept in headers, byte arrays look like text, numbers
-that are not finite and dates out of range are null, unreadable headers are left out. The example looks like the work of
-Java's AMQP client and Gson; those would write bytes from 128 on as negative numbers, so a careful reader takes both.
+AWS documents the event by one example with ASCII text, numbers and a date. All other cases are decided here: bytes that
+are not UTF-8 are replaced in names and plain properties and kept in headers, byte arrays look like text, numbers that
+are not finite and dates out of range are null, and unreadable headers are left out. The example looks like the output
+of Java's AMQP client and Gson. These would write bytes from 128 on as negative numbers, so readers should accept both.
 
 Source: AMQP 0-9-1, 4.2.5 and 4.2.6; RabbitMQ's "AMQP 0-9-1 Errata" for the types of headers; the example event in
 "Using Lambda with Amazon MQ" in the Lambda developer guide.
@@ -24,8 +24,8 @@ from pamqp.header import ContentHeader
 _RAW = "raw_properties"
 _strict_unmarshal = ContentHeader.unmarshal
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MAX_DEPTH = 32  # of tables within tables; one frame has room for thousands
-_PROPERTIES = {  # in the order in which they stand, the highest bit of the flags first
+_MAX_DEPTH = 32  # of nested tables; one frame could contain thousands of levels
+_PROPERTIES = {  # in the order of the header; the first has the highest bit of the flags
     "contentType": "text",
     "contentEncoding": "text",
     "headers": "table",
@@ -46,18 +46,26 @@ _FLOATS = {b"f": ">f", b"d": ">d"}
 
 
 def keep_raw_properties() -> None:
-    """From now on connections of this process survive odd messages and keep their properties for `raw_properties`."""
+    """Makes all connections of this process accept malformed properties, and keep their bytes for `raw_properties`."""
     ContentHeader.unmarshal = _lenient_unmarshal  # type: ignore[assignment, method-assign]
-    pamqp.decode.METHODS["shortstr"] = _lenient_short_text  # routing keys, too, may be no UTF-8
+    pamqp.decode.METHODS["shortstr"] = _lenient_short_text  # routing keys need not be UTF-8 either
 
 
 def raw_properties(header: ContentHeader) -> bytes:
-    """A header's properties as they came, flags first."""
+    """Returns the received bytes of a header's flags and properties."""
     return bytes(getattr(header, _RAW))
 
 
 def basic_properties(raw: bytes, body_size: int) -> tuple[dict[str, Any], str | None]:
-    """The event's `basicProperties`, and what could not be read, for people; None if all of it could."""
+    """Returns the `basicProperties` of the event.
+
+    Args:
+        raw: The bytes of the flags and properties.
+        body_size: The size of the body in bytes.
+
+    Returns:
+        The properties, and a text that says what could not be read; None if everything could.
+    """
     found: dict[str, Any] = {"headers": {}}
     reader, fault = _Reader(raw), None
     try:
@@ -83,7 +91,7 @@ def basic_properties(raw: bytes, body_size: int) -> tuple[dict[str, Any], str | 
 
 
 class _Reader:
-    """Reads values from the front of some bytes. Errors: ValueError when they end too early or make no sense."""
+    """Reads values from bytes. All methods raise ValueError if the bytes end too early or are invalid."""
 
     def __init__(self, data: bytes, depth: int = 0) -> None:
         self._data = data
@@ -109,7 +117,7 @@ class _Reader:
         return self.take(self.number(">I"))
 
     def table_into(self, found: dict[str, Any]) -> None:
-        """Adds a table's entries one by one, so that those before an odd one are kept."""
+        """Adds the entries of a table one by one, so that the entries before an unreadable one are kept."""
         while self._at < len(self._data):
             name = self.short_text()
             found[name] = self.value()
@@ -149,7 +157,7 @@ class _Reader:
 
 
 def _date(seconds: int) -> str | None:
-    """As Lambda writes it, e.g. "Jan 1, 1970, 12:33:41 AM"; None for what a calendar does not have."""
+    """Formats a time as Lambda does, such as "Jan 1, 1970, 12:33:41 AM"; None if it is out of range."""
     try:
         moment = _EPOCH + timedelta(seconds=seconds)
     except OverflowError:
@@ -161,11 +169,15 @@ def _lenient_unmarshal(header: ContentHeader, data: bytes) -> None:
     setattr(header, _RAW, data[12:])  # after the class, the weight and the body's size
     try:
         _strict_unmarshal(header, data)
-    except Exception:  # the decoder stumbles in many ways; without its class it is not even a header
+    except Exception:  # the decoder raises many kinds of errors; without a class the bytes are no header at all
         if header.class_id is None:
             raise
 
 
 def _lenient_short_text(value: bytes) -> tuple[int, str]:
-    """Bytes used, and the text; as the library's own decoder, which wants UTF-8."""
+    """Decodes a short string like the library's own decoder, but also if it is not UTF-8.
+
+    Returns:
+        The number of bytes read, and the text.
+    """
     return value[0] + 1, _Reader(value).short_text()

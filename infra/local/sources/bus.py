@@ -1,7 +1,7 @@
-"""EventBridge's rules: each hands the events that match it to a function or to queues.
+"""Implements EventBridge's rules, which send matching events to a function or to queues.
 
-moto decides which rule an event matches. Each rule with a function has an SQS queue as its target in moto, and every
-event in that queue becomes an asynchronous invocation of the function. moto serves rules with queues by itself.
+moto decides which rules an event matches. In moto, a rule for a function has an SQS queue as its target, and every
+event in that queue becomes an asynchronous invocation of the function. moto itself handles rules for queues.
 """
 
 import asyncio
@@ -21,12 +21,16 @@ _BACKOFF_SECONDS = 0.5
 
 
 def rule_queue(rule: Rule) -> str:
-    """Name of the queue in which moto puts the events that match the rule."""
+    """Returns the name of the queue into which moto puts the events that match the rule."""
     return f"local-rule-{rule.name}"
 
 
 async def create_rule(aws: AwsClient, rule: Rule | QueueRule) -> None:
-    """Makes the rule, and the queue of one that has a function for its target. Errors: `AwsError`."""
+    """Creates a rule, and the queue of a rule for a function.
+
+    Raises:
+        AwsError: A call failed.
+    """
     if isinstance(rule, Rule):
         await aws.call("sqs", "CreateQueue", QueueName=rule_queue(rule))
     queues = rule.queues if isinstance(rule, QueueRule) else (queue_arn(rule_queue(rule)),)
@@ -37,9 +41,16 @@ async def create_rule(aws: AwsClient, rule: Rule | QueueRule) -> None:
 
 
 async def follow_rule(rule: Rule, endpoint: str, aws: AwsClient, lambdas: Lambdas, say: Callable[[str], None]) -> None:
-    """Hands every event that matches to the rule's function, until cancelled.
+    """Invokes the rule's function asynchronously for every matching event, until it is cancelled.
 
-    An event leaves its queue when Lambda has accepted it as an asynchronous invocation: EventBridge does no more.
+    An event is deleted from its queue when Lambda has accepted it, because EventBridge's part ends there.
+
+    Args:
+        rule: The rule.
+        endpoint: The URL of the AWS stand-in.
+        aws: Its client.
+        lambdas: The functions.
+        say: Prints a line for the user.
     """
     url = f"{endpoint}/{ACCOUNT}/{rule_queue(rule)}"
     while True:

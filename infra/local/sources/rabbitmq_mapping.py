@@ -1,4 +1,4 @@
-"""Lambda's event source mapping for RabbitMQ: one batch at a time, all of it acknowledged or all of it requeued.
+"""Implements Lambda's event source mapping for RabbitMQ: one batch at a time, acknowledged or requeued as a whole.
 
 Source: "Using Lambda with Amazon MQ" and "Troubleshoot Amazon MQ event source mapping errors" in the Lambda developer
 guide, and the example events there.
@@ -23,10 +23,10 @@ from infra.local.host.waits import first_of
 from infra.local.sources.amqp_properties import basic_properties, keep_raw_properties, raw_properties
 from infra.local.template.model import QueueMapping
 
-# Lambda's default window for Amazon MQ is 0.5 s. Here a batch closes sooner, because one user waits for one PDF most of
-# the time. A mapping that names its window gets it.
+# Lambda's default window for Amazon MQ is 0.5 s. Here the default is shorter, because usually one user waits for one
+# PDF.
 WINDOW_SECONDS = 0.05
-RETRY_BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0)  # after a batch that failed or was throttled
+RETRY_BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds after a batch that failed or was throttled
 RECONNECT_BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0)
 CONNECT_SECONDS = 10.0
 _CLOSE_SECONDS = 3.0
@@ -41,18 +41,23 @@ _LOST = (
 
 @dataclass(frozen=True)
 class Arrived:
-    """A message that waits for its batch: its delivery tag, and its record in the event as JSON."""
+    """Holds a message that waits for its batch: the delivery tag, and the record for the event as JSON."""
 
     tag: int
     record: bytes
 
 
 class Poller:
-    """One mapping at work until it is cancelled.
+    """Runs one mapping.
 
-    mapping  which queue goes to which function
-    url      the broker's URL with the credentials of the mapping's secret
-    say      takes a line for people about what went wrong
+    Args:
+        mapping: The mapping.
+        url: The URL of the broker with the credentials of the mapping's secret.
+        lambdas: The functions.
+        say: Prints a line for the user about an error.
+
+    Attributes:
+        consuming: Is set while the mapping consumes from its queue.
     """
 
     def __init__(self, mapping: QueueMapping, url: str, lambdas: Lambdas, say: Callable[[str], None]) -> None:
@@ -68,7 +73,7 @@ class Poller:
         keep_raw_properties()
 
     async def run(self) -> None:
-        """Polls for ever; connects again when the connection is lost."""
+        """Polls until it is cancelled, and reconnects when the connection is lost."""
         failures = 0
         while True:
             try:
@@ -77,17 +82,21 @@ class Poller:
                 self._say(f"mapping on {self.mapping.queue}: {type(error).__name__}: {error}; connecting again")
             failures = 0 if self.consuming.is_set() else failures + 1
             self.consuming.clear()
-            if self._running is not None:  # one batch at a time, also across connections
+            if self._running is not None:  # one batch at a time, also over a new connection
                 await asyncio.wait([self._running])
             await asyncio.sleep(_step(RECONNECT_BACKOFF, failures))
 
     async def _session(self) -> None:
-        """One connection's life. Errors: what aio-pika raises when the broker refuses or goes away."""
+        """Consumes over one connection until it is lost.
+
+        Raises:
+            Exception: One of `_LOST`: the broker refused or closed the connection.
+        """
         connection = await aio_pika.connect(self._url, timeout=CONNECT_SECONDS)
         try:
             channel = await connection.channel()
             await channel.set_qos(prefetch_count=self.mapping.batch_size)
-            # The library's own messages raise on odd properties, so this stays one level below them.
+            # The message class of aio-pika raises on malformed properties, so this uses the level below it.
             plain = await channel.get_underlay_channel()
             arrived: asyncio.Queue[Arrived] = asyncio.Queue()
             closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -98,7 +107,7 @@ class Poller:
 
             channel.close_callbacks.add(on_close)
             connection.close_callbacks.add(on_close)
-            # When the queue is deleted the broker cancels the consumer, and connection and channel stay open.
+            # When the queue is deleted, the broker cancels the consumer but leaves connection and channel open.
             plain.on_consumer_cancel_callbacks.add(on_close)
 
             async def on_message(delivered: DeliveredMessage) -> None:
@@ -106,7 +115,7 @@ class Poller:
                 if (size := self._size(message)) <= SYNC_LIMIT:
                     arrived.put_nowait(message)
                     return
-                # Lambda drops a record over its limit, too, but says nothing.
+                # Lambda also drops a record over its limit, but without a message.
                 self._say(f"mapping on {self.mapping.queue}: dropped a message; its event of {size} bytes is over 6 MB")
                 await plain.basic_ack(message.tag)
 
@@ -117,7 +126,7 @@ class Poller:
                 await first_of(work, closed, seconds=None)
                 if work.done():
                     await work
-                self._say(f"mapping on {self.mapping.queue}: the broker ended it; connecting again")
+                self._say(f"mapping on {self.mapping.queue}: the broker ended the consumer; connecting again")
             finally:
                 work.cancel()
                 await asyncio.gather(work, return_exceptions=True)
@@ -128,7 +137,7 @@ class Poller:
     def _arrived(self, message: DeliveredMessage) -> Arrived:
         properties, fault = basic_properties(raw_properties(message.header), len(message.body))
         if fault is not None:
-            self._say(f"mapping on {self.mapping.queue}: a message is handed over without what is unreadable: {fault}")
+            self._say(f"mapping on {self.mapping.queue}: dropped unreadable properties of a message: {fault}")
         record = {
             "basicProperties": properties,
             "redelivered": bool(message.redelivered),
@@ -141,7 +150,7 @@ class Poller:
         while True:
             batch, held = await self._batch(arrived, held)
             if await self._invoke(batch):
-                # Every message up to this tag is in this batch or settled already; `held` came later.
+                # Every message up to this tag is in this batch or already acknowledged; `held` arrived later.
                 await channel.basic_ack(batch[-1].tag, multiple=True)
                 failures = 0
                 continue
@@ -153,9 +162,16 @@ class Poller:
     async def _batch(
         self, arrived: "asyncio.Queue[Arrived]", held: Arrived | None
     ) -> tuple[list[Arrived], Arrived | None]:
-        """The next batch, and the message that did not fit into it any more.
+        """Collects the next batch.
 
-        The window opens with the first message. A window of 0 closes at once, with all that has arrived by then.
+        The window starts with the first message. A window of 0 takes all messages that have arrived by then.
+
+        Args:
+            arrived: The queue of messages.
+            held: The message that did not fit into the previous batch.
+
+        Returns:
+            The batch, and the message that did not fit into it, if any.
         """
         first = held or await arrived.get()
         batch, size, loop = [first], self._size(first), asyncio.get_running_loop()
@@ -176,11 +192,11 @@ class Poller:
         return batch, None
 
     def _size(self, message: Arrived) -> int:
-        """Bytes of an event with this message alone."""
+        """Returns the size of an event with only this message, in bytes."""
         return len(self._before) + len(message.record) + len(self._after)
 
     async def _invoke(self, batch: list[Arrived]) -> bool:
-        """Whether the function has handled the batch."""
+        """Invokes the function with a batch, and says whether it succeeded."""
         event = self._before + b",".join(message.record for message in batch) + self._after
         try:
             self._running = asyncio.create_task(self._lambdas.invoke(self.mapping.function, event))

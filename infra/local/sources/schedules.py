@@ -1,4 +1,4 @@
-"""Schedules: each invokes a function once per period.
+"""Implements EventBridge's schedules, which invoke a function once per period.
 
 Source: "Creating a scheduled rule" in the EventBridge user guide, and its example of a scheduled event.
 """
@@ -15,7 +15,7 @@ from infra.local.template.model import Schedule
 
 
 async def follow_schedule(schedule: Schedule, lambdas: Lambdas) -> None:
-    """Fires every `schedule.every` seconds, the first time after one period, until cancelled."""
+    """Invokes the function of a schedule every period, the first time after one period, until it is cancelled."""
     loop = asyncio.get_running_loop()
     due = loop.time()
     while True:
@@ -25,6 +25,7 @@ async def follow_schedule(schedule: Schedule, lambdas: Lambdas) -> None:
 
 
 def scheduled_event(schedule: Schedule) -> dict[str, Any]:
+    """Returns the event that EventBridge sends for a schedule without its own payload."""
     return {
         "version": "0",
         "id": str(uuid.uuid4()),

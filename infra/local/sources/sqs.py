@@ -1,7 +1,9 @@
-"""Lambda's event source mapping for SQS: batches side by side; a batch is deleted except for messages that failed.
+"""Implements Lambda's event source mapping for SQS: concurrent batches, whose successful messages are deleted.
+
+A message that is not deleted comes again after its visibility timeout, and SQS counts its deliveries.
 
 Source: "Using Lambda with Amazon SQS" and "Handling errors for an SQS event source in Lambda" in the Lambda developer
-guide. A message that is not deleted comes again after its visibility timeout, and SQS counts how often it came.
+guide.
 """
 
 import asyncio
@@ -23,7 +25,15 @@ _LOST = (AwsError, aiohttp.ClientError, TimeoutError, OSError)
 
 
 class SqsPoller:
-    """Runs one mapping until it is cancelled; `say` takes a line for people about an error."""
+    """Runs one mapping until it is cancelled.
+
+    Args:
+        mapping: The mapping.
+        endpoint: The URL of the AWS stand-in.
+        aws: Its client.
+        lambdas: The functions.
+        say: Prints a line for the user about an error.
+    """
 
     def __init__(
         self, mapping: SqsMapping, endpoint: str, aws: AwsClient, lambdas: Lambdas, say: Callable[[str], None]
@@ -33,13 +43,13 @@ class SqsPoller:
         self._aws = aws
         self._lambdas = lambdas
         self._say = say
-        self._room = asyncio.Semaphore(mapping.concurrency)
+        self._batches = asyncio.Semaphore(mapping.concurrency)
 
     async def run(self) -> None:
-        async with asyncio.TaskGroup() as batches:
+        async with asyncio.TaskGroup() as tasks:
             while True:
-                await self._room.acquire()
-                batches.create_task(self._batch(await self._receive()))
+                await self._batches.acquire()
+                tasks.create_task(self._batch(await self._receive()))
 
     async def _receive(self) -> list[dict[str, Any]]:
         while True:
@@ -70,10 +80,10 @@ class SqsPoller:
         except _LOST as error:
             self._say(f"mapping on {self._mapping.queue}: {type(error).__name__}: {error}; the batch comes again")
         finally:
-            self._room.release()
+            self._batches.release()
 
     async def _failed(self, messages: list[dict[str, Any]]) -> set[str]:
-        """Ids of the messages that have to come again."""
+        """Invokes the function with a batch. Returns the ids of the messages that must come again."""
         ids = {str(message["MessageId"]) for message in messages}
         payload = json.dumps(batch_event(self._mapping, messages)).encode()
         try:
@@ -89,14 +99,18 @@ class SqsPoller:
 
 
 class QueueSender:
-    """Puts texts into queues, by their ARNs; `endpoint` is the URL of the AWS stand-in."""
+    """Sends texts to queues by their ARNs. `endpoint` is the URL of the AWS stand-in."""
 
     def __init__(self, endpoint: str, aws: AwsClient) -> None:
         self._endpoint = endpoint
         self._aws = aws
 
     async def send(self, arn: str, text: str) -> None:
-        """Errors: `NotDelivered` when the queue is not there, does not answer, or finds the text too long."""
+        """Sends a text to the queue with this ARN.
+
+        Raises:
+            NotDelivered: The queue does not exist or does not answer, or the text is too long.
+        """
         url = f"{self._endpoint}/{ACCOUNT}/{arn.rpartition(':')[2]}"
         try:
             await self._aws.call("sqs", "SendMessage", QueueUrl=url, MessageBody=text)
@@ -105,7 +119,7 @@ class QueueSender:
 
 
 def failed_of(payload: bytes, ids: set[str]) -> set[str]:
-    """The ids that a function's partial batch response names as failed; all ids if it is not such a response."""
+    """Returns the ids that a partial batch response reports as failed; all ids if the answer is no such response."""
     try:
         answer = json.loads(payload)
         items = (answer or {}).get("batchItemFailures") or []
@@ -116,7 +130,7 @@ def failed_of(payload: bytes, ids: set[str]) -> set[str]:
 
 
 def batch_event(mapping: SqsMapping, messages: list[dict[str, Any]]) -> dict[str, Any]:
-    """The event that Lambda makes of a batch."""
+    """Returns Lambda's event for a batch."""
     return {
         "Records": [
             {
