@@ -34,9 +34,9 @@ LIMITS = {"timer": 2000, "again": 1000, "loop": 500, "task": 2000, "socket": 200
 """Milliseconds for which work of scripts counts as pending.
 
 A timer is pending if it is due within `timer` after the last effect: a change, the end of a request, or the like. The
-limit is `again` if its callback has been set before. It is `loop` for intervals, callbacks set more than three times,
-and animation frames. A promise, of storage for example, is pending for `task` at most; a WebSocket or an event stream
-that waits for a message for `socket`, and a worker for `worker`.
+limit is `again` for idle callbacks and if the timer's callback has been set before. It is `loop` for intervals,
+callbacks set more than three times, animation frames and message ports. A promise, of storage for example, is pending
+for `task` at most; a WebSocket or an event stream that waits for a message for `socket`, and a worker for `worker`.
 """
 
 

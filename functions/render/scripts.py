@@ -38,8 +38,8 @@ def gone(error: Error) -> bool:
 async def ask_page(page: Page, session: CDPSession, text: str, argument: Any) -> Any:
     """Runs a script in the page's main document and returns its value.
 
-    Playwright's `evaluate` needs some of the page's objects. If the page has changed these, the script runs by DevTools'
-    `Runtime.evaluate` instead.
+    Playwright's `evaluate` needs some of the page's objects. If the page has changed these, the script runs by
+    `Runtime.evaluate` of DevTools instead.
 
     Args:
         page: The page.

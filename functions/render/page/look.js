@@ -1,7 +1,7 @@
-// A last look at one document before it is printed: how much is on it, and what of it will not be on the paper.
+// Inspects one document before it is printed: how much content it has, and which content the paper will lack.
 ([traces, unwanted, documents]) => {
   const mine = window[Symbol.for('urlshot')] || {};
-  if (window !== top && (innerWidth < 5 || innerHeight < 5)) return null; // a frame that nobody sees
+  if (window !== top && (innerWidth < 5 || innerHeight < 5)) return null; // an invisible frame
   const roots = [...(mine.all || [document])];
   const all = selector => roots.flatMap(root => [...root.querySelectorAll(selector)]);
   const seen = (element, least = 4) => {
@@ -29,7 +29,7 @@
     if (missing.length < 20) missing.push(url.slice(0, 2048));
   }
 
-  // What is drawn by something that a printed page has not.
+  // Content that needs WebGL, a plugin or a film, which paper cannot show.
   const flat = [];
   for (let at = 0; mine.flat && at < mine.flat.next; at++) {
     const canvas = mine.flat[at]?.deref();
@@ -45,11 +45,11 @@
     if (foreign.has(url)) return true;
     if (element.localName === 'iframe') return false;
     if (!plugin.test(element.type) && !file.test(path(url))) return false;
-    return ![...element.children].some(child => child.getClientRects().length); // what it shows instead
+    return ![...element.children].some(child => child.getClientRects().length); // it shows its fallback content
   });
   const films = all('video').filter(film => seen(film, 40) && !film.poster && film.readyState < 2);
 
-  // Text under a filter becomes part of a picture.
+  // Chromium prints text under a CSS filter as a picture.
   let filtered = 0;
   const under = [];
   for (const root of roots) {
