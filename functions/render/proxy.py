@@ -140,7 +140,7 @@ class _Connection:
         self._last = asyncio.get_running_loop().time()
 
     async def tunnel(self) -> None:
-        """Passes bytes both ways until one side closes or both are silent; a browser never closes only one direction."""
+        """Passes bytes both ways until one side closes or both are silent; browsers never close one direction only."""
         up = asyncio.create_task(self._pump(self._browser[0], self._server[1], self._sent))
         down = asyncio.create_task(self._pump(self._server[0], self._browser[1], self._received))
         try:
@@ -173,7 +173,7 @@ class _Connection:
             await asyncio.gather(body, return_exceptions=True)
 
     def _watched(self, request: Request, response: Response) -> Body | None:
-        """Returns a checker of the response's compressed body, whose end the browser does not check; None for others."""
+        """Returns a checker for a compressed body, whose end the browser does not check; None for other bodies."""
         if request.method == "HEAD" or response.coding not in {"gzip", "deflate"}:
             return None
         body = Body(response.coding, chunked=response.chunked, length=response.length)

@@ -1,4 +1,4 @@
-// Sends `beforeprint` and makes the document request what its print style sheets load, by computing the style. Listeners
+// Sends `beforeprint`, and computes the style so that the document requests what its print style sheets load. Listeners
 // to media queries and <picture> elements with media react in the next frame, so the script waits for that frame.
 async () => {
   const mine = window[Symbol.for('urlshot')];
@@ -8,7 +8,7 @@ async () => {
     window.dispatchEvent(new Event('beforeprint'));
   }
   const roots = [...(mine?.all || [document])];
-  // Paper does not scroll, so scroll animations are cancelled; elements then look as in browsers without such animations.
+  // Paper does not scroll, so scroll animations are cancelled: elements look as in browsers without such animations.
   for (const root of roots) {
     for (const animation of root.getAnimations()) {
       if (animation.timeline && animation.timeline !== document.timeline) animation.cancel();

@@ -1,6 +1,6 @@
-// Scrolls through the window (box null) or one of the boxes that boxes.js found. It holds every position for two frames,
-// because observers are called after the callbacks of an animation frame. If the page listens to scrolling, it also
-// waits for the timers that the page has set at this position.
+// Scrolls through the window (box null) or one of the boxes of boxes.js. It holds every position for two frames, because
+// observers are called after the callbacks of an animation frame. If the page listens to scrolling, it also waits for
+// the timers that the page has set at this position.
 async ([box, from, to, milliseconds, listens]) => {
   const mine = window[Symbol.for('urlshot')] || {};
   mine.holding = true;

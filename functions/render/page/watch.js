@@ -177,8 +177,8 @@
     }
   });
 
-  // Observers may load content when it comes into view. Content that has appeared must stay, so once scrolling begins no
-  // observer is told that an element has gone out of view.
+  // Observers may load content when it comes into view. Content that has appeared must stay: after scrolling begins, no
+  // observer learns that an element has gone out of view.
   const seen = handler => {
     handler.constructs = true;
     replace(window, 'IntersectionObserver', handler);
