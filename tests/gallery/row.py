@@ -14,8 +14,8 @@ EDGELESS = {"margin": "0mm"}
 class Ink:
     """A colour and the share of a region's pixels that must have it.
 
-    `region` is left, top, right and bottom, as parts of the page's width and height. `least` and `most` bound the share;
-    they are coarse, so that fonts and rasterisers may differ.
+    `region` is left, top, right and bottom, as parts of the page's width and height. `least` and `most` bound the
+    share; they are coarse, so that fonts and rasterisers may differ.
     """
 
     colour: str
