@@ -50,8 +50,8 @@ class Look:
     """The facts about a page before it is printed.
 
     `text` is the number of characters on the page, and `filtered` the number of those under a CSS filter. `media` says
-    whether an image or a frame is visible, and `drawing` whether an SVG is. `flat` counts canvases that got no WebGL,
-    `plugins` documents that need a plugin, and `films` videos without a poster or a picture. `challenge` names the
+    whether an image or a frame is visible, and `drawing` whether an SVG is. `no_webgl` counts canvases without WebGL,
+    `plugins` documents that need a plugin, and `videos` videos without a poster or a picture. `challenge` names the
     vendor of a check for humans.
     """
 
@@ -64,9 +64,9 @@ class Look:
     images_missing: tuple[str, ...] = ()
     broken_images: int = 0
     filtered: int = 0
-    flat: int = 0
+    no_webgl: int = 0
     plugins: int = 0
-    films: int = 0
+    videos: int = 0
 
 
 async def look(
@@ -117,9 +117,9 @@ def with_frames(page: Look, frames: Sequence[Look]) -> Look:
         images_missing=tuple(dict.fromkeys(missing))[:20],
         broken_images=page.broken_images + sum(frame.broken_images for frame in frames),
         filtered=page.filtered + sum(frame.filtered for frame in frames),
-        flat=page.flat + sum(frame.flat for frame in frames),
+        no_webgl=page.no_webgl + sum(frame.no_webgl for frame in frames),
         plugins=page.plugins + sum(frame.plugins for frame in frames),
-        films=page.films + sum(frame.films for frame in frames),
+        videos=page.videos + sum(frame.videos for frame in frames),
     )
 
 
@@ -146,9 +146,9 @@ def read(facts: dict[str, Any], asked: str, final: str) -> Look:
         images_missing=tuple(bare(url) for url in facts["missing"])[:20],
         broken_images=int(facts["broken"]),
         filtered=int(facts["filtered"]),
-        flat=int(facts["flat"]),
+        no_webgl=int(facts["no_webgl"]),
         plugins=int(facts["plugins"]),
-        films=int(facts["films"]),
+        videos=int(facts["videos"]),
     )
 
 

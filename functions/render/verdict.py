@@ -54,9 +54,9 @@ class Seen:
     """Pieces of content that are cut off on the paper."""
     as_picture: int = 0
     """Characters of text that are printed as a picture."""
-    flat: int = 0
+    no_webgl: int = 0
     plugins: int = 0
-    films: int = 0
+    videos: int = 0
     """Numbers of canvases without WebGL, of embedded documents and of videos that the paper lacks."""
     near_blank: bool = False
     challenge: str = ""
@@ -84,9 +84,9 @@ def judge(seen: Seen) -> tuple[Verdict, tuple[Warned, ...]]:
         "document_cut": seen.cut_documents,
         "content_cut": seen.cut,
         "text_as_picture": seen.as_picture,
-        "webgl_missing": seen.flat,
+        "webgl_missing": seen.no_webgl,
         "plugins_missing": seen.plugins,
-        "media_missing": seen.films,
+        "media_missing": seen.videos,
         "resources_failed": seen.failed,
         "resources_blocked": seen.blocked,
         "images_missing": seen.images_missing,

@@ -18,13 +18,13 @@
     __proto__: null,
     used: false, observers: 0, holding: false, printing: false,
     effect: 0, changed: 0, framed: -1e9, posted: -1e9, idle: 0,
-    timers: { __proto__: null }, count: 0, tasks: table(), sockets: table(), roots: table(), flat: table(),
+    timers: { __proto__: null }, count: 0, tasks: table(), sockets: table(), roots: table(), noWebgl: table(),
   };
   // The original functions, for the renderer's own calls, which must not be noted as the page's.
   mine.clock = clock;
   mine.frame = requestAnimationFrame.bind(window);
   mine.later = setTimeout.bind(window);
-  for (const name of ['timers', 'tasks', 'sockets', 'roots', 'flat', 'clock', 'frame', 'later']) {
+  for (const name of ['timers', 'tasks', 'sockets', 'roots', 'noWebgl', 'clock', 'frame', 'later']) {
     defineProperty(mine, name, { writable: false, configurable: false });
   }
   defineProperty(window, key, { value: mine });
@@ -210,7 +210,7 @@
 
   // Canvases that asked for WebGL or WebGPU and did not get it.
   calls(of('HTMLCanvasElement'), 'getContext', (context, args, canvas) => {
-    if (context === null && /^(experimental-)?web(gl|gpu)/.test(args[0])) add(mine.flat, new WeakRef(canvas));
+    if (context === null && /^(experimental-)?web(gl|gpu)/.test(args[0])) add(mine.noWebgl, new WeakRef(canvas));
   });
 
   // The page's handlers received `beforeprint` before the last wait (press.py) and must not receive it twice. They must

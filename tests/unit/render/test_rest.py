@@ -80,10 +80,10 @@ def test_filtered_text_is_a_picture_if_the_paper_lacks_it(text: int, filtered: i
 
 def test_look_adds_the_faults_of_frames_and_keeps_the_title() -> None:
     page = Look(title="page", text=10, images_missing=("a",), broken_images=1)
-    frame = Look(title="frame", text=5, media=True, images_missing=("a", "b"), broken_images=2, flat=1, login=True)
+    frame = Look(title="frame", text=5, media=True, images_missing=("a", "b"), broken_images=2, no_webgl=1, login=True)
     both = with_frames(page, [frame])
     assert (both.title, both.text, both.media, both.login) == ("page", 15, True, False)
-    assert (both.images_missing, both.broken_images, both.flat) == (("a", "b"), 3, 1)
+    assert (both.images_missing, both.broken_images, both.no_webgl) == (("a", "b"), 3, 1)
 
 
 @pytest.mark.parametrize(

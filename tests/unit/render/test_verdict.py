@@ -30,9 +30,9 @@ SEEN = [
     (Seen(cut_documents=1), "degraded", ["document_cut"]),
     (Seen(cut=3), "degraded", ["content_cut"]),
     (Seen(as_picture=300), "degraded", ["text_as_picture"]),
-    (Seen(flat=1), "degraded", ["webgl_missing"]),
+    (Seen(no_webgl=1), "degraded", ["webgl_missing"]),
     (Seen(plugins=1), "degraded", ["plugins_missing"]),
-    (Seen(films=1), "degraded", ["media_missing"]),
+    (Seen(videos=1), "degraded", ["media_missing"]),
     (Seen(scroll_limit=30_000), "degraded", ["scroll_limit"]),
     (Seen(split=2), "degraded", ["several_pages"]),
     (Seen(status=404), "degraded", ["page_status"]),
@@ -55,7 +55,7 @@ def test_every_warning_code_has_a_case_in_the_table() -> None:
 
 def _facts(**found: Any) -> dict[str, Any]:
     base = {"text": 50, "media": False, "title": "t", "traces": [], "password": False, "missing": [], "broken": 0}
-    return base | dict.fromkeys(("filtered", "flat", "plugins", "films", "drawing"), 0) | found
+    return base | dict.fromkeys(("filtered", "no_webgl", "plugins", "videos", "drawing"), 0) | found
 
 
 @pytest.mark.parametrize(
