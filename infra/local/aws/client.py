@@ -31,7 +31,11 @@ class AwsClient:
         await self._session.close()
 
     async def call(self, service: str, action: str, **arguments: Any) -> dict[str, Any]:
-        """E.g. call("sqs", "CreateQueue", QueueName="x"). Errors: `AwsError`, aiohttp.ClientError, TimeoutError."""
+        """Calls one action, such as "CreateQueue" of "sqs", and returns the answer.
+
+        Raises:
+            AwsError: the service refuses. aiohttp.ClientError, TimeoutError: it does not answer.
+        """
         headers = {
             "X-Amz-Target": f"{_PREFIXES[service]}.{action}",
             "Content-Type": f"application/x-amz-json-{_JSON_VERSIONS[service]}",

@@ -47,7 +47,7 @@ _LONG_POLLS = 64  # at once
 
 
 def aws_app(mails: Path | None) -> web.Application:
-    """moto behind aiohttp; `mails` is the folder for what SES sends."""
+    """Moto behind aiohttp; `mails` is the folder for what SES sends."""
     dispatcher = DomainDispatcherApplication(create_backend_app)
     vars(dispatcher)["get_backend_for_host"] = cache(dispatcher.get_backend_for_host)
     paths = vars(import_module("jsonpath_ng.ext"))

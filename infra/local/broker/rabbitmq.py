@@ -152,7 +152,7 @@ class Rabbit:
             self._ready.set_result(None)
 
     async def _epmd_answers(self, epmd: Child) -> None:
-        """epmd says nothing when it is up, so ask; without it the node would start one of its own, and leave it."""
+        """Epmd says nothing when it is up, so ask; without it the node would start one of its own, and leave it."""
         async with asyncio.timeout(_EPMD_SECONDS):
             while epmd.alive:
                 with suppress(OSError):

@@ -142,7 +142,7 @@ LACKING = {
     "Buginese": (0x1A00, 0x1A16), "Chakma": (0x11103, 0x11126), "Cham": (0xAA00, 0xAA28), "Cherokee": (0x13A0, 0x13F5),
     "Coptic": (0x2C80, 0x2CB0), "Hanifi Rohingya": (0x10D00, 0x10D23), "Javanese": (0xA984, 0xA9B2),
     "Kayah Li": (0xA90A, 0xA925), "Lepcha": (0x1C00, 0x1C23), "Limbu": (0x1900, 0x191E), "Mandaic": (0x840, 0x858),
-    "Meetei\nMayek": (0xABC0, 0xABE2), "Miao": (0x16F00, 0x16F4A), "Mongolian": (0x1820, 0x1842),
+    "Meetei Mayek": (0xABC0, 0xABE2), "Miao": (0x16F00, 0x16F4A), "Mongolian": (0x1820, 0x1842),
     "New Tai Lue": (0x1980, 0x19AB), "Newa": (0x11400, 0x11434), "Nyiakeng Puachue Hmong": (0x1E100, 0x1E12C),
     "Ol Chiki": (0x1C50, 0x1C77), "Osage": (0x104B0, 0x104D3), "Saurashtra": (0xA882, 0xA8B3),
     "Sundanese": (0x1B83, 0x1BA0), "Syloti Nagri": (0xA807, 0xA80A), "Syriac": (0x710, 0x72F),
@@ -164,7 +164,8 @@ def test_documents_name_scripts_that_lack_glyphs(render: Bench, site: Site, scri
     assert (answer.report.verdict == "complete") == (lacking == 0)
     assert bool(lacking) == (script not in WHOLE)
     assert (script not in PARTS) or lacking < len(letters)
-    assert (script in (ROOT / "docs" / "options.md").read_text(encoding="utf-8")) == (script not in WHOLE)
+    text = " ".join((ROOT / "docs" / "options.md").read_text(encoding="utf-8").split())  # lines wrap within names
+    assert (script in text) == (script not in WHOLE)
 
 
 def test_character_without_a_glyph_is_noticed(render: Bench, site: Site) -> None:
