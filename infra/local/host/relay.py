@@ -1,6 +1,7 @@
 """Lets containers reach this machine's servers.
 
-`sam local` puts containers on Docker's bridge, where 127.0.0.1 is another address. Each port is served at the bridge's address on this machine too, which no other machine can reach.
+`sam local` puts containers on Docker's bridge, where 127.0.0.1 is another address. Each port is served at the bridge's
+address on this machine too, which no other machine can reach.
 
 Source: Docker's documentation, "Bridge network driver". (`sam local --docker-network host` connects to nothing else.)
 """
