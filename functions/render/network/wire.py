@@ -1,9 +1,7 @@
 """Reads the HTTP/1.1 requests of the browser strictly, and writes them again for the server.
 
-A request that two parsers could read differently is refused (RFC 9112). `responses` reads the answers of servers.
-
-`responses` says why this is not h11. For requests there is one reason more: whatever is not understood here is refused,
-and nothing of it reaches a server.
+A request that two parsers could read differently is refused (RFC 9112). `responses` reads the answers of servers,
+and says why neither module uses h11.
 """
 
 from __future__ import annotations
