@@ -114,23 +114,27 @@ class Dispatcher:
         try:
             return self._handle_one(delivery, pool)
         except UrlshotError as error:
+            if delivery.returned and self._back_to_work(delivery, error):
+                return Handled("postponed")
             log.exception("message: left in the queue", extra=error_fields(error))
-            if delivery.returned:
-                return self._back_to_work(delivery)
         except Exception:
             log.exception("message: left in the queue")
         finally:
             log.thread_safe_clear_keys()
         return Handled(LEFT)
 
-    def _back_to_work(self, delivery: Delivery) -> Handled:
-        """Postpones a returned message in its work queue, where the broker counts its deliveries from zero."""
+    def _back_to_work(self, delivery: Delivery, error: UrlshotError) -> bool:
+        """Postpones a returned message that failed; from its work queue, the broker counts its deliveries from zero.
+
+        Returns:
+            Whether the broker took it.
+        """
         try:
             self._parking.postpone(delivery.body, delivery.queue, delivery.correlation_id)
-        except UrlshotError as error:
-            log.exception("message: left in the queue", extra=error_fields(error))
-            return Handled(LEFT)
-        return Handled("postponed")
+        except UrlshotError:
+            return False
+        log.warning("message: back in its work queue", extra=error_fields(error))
+        return True
 
     def _handle_one(self, delivery: Delivery, pool: SlotPool | None) -> Handled:
         """Handles one message, or postpones it if `pool` is None."""

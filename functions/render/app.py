@@ -1,8 +1,7 @@
-"""Lambda's entry: one render job in, its report or error out (`urlshot.core.render_contract`).
+"""The entry point for Lambda: takes one render job, returns its report or error (`urlshot.core.render_contract`).
 
-Nothing starts at import, unless the import is Lambda's own: then the browser is started in the init phase, which has a
-full CPU and ten seconds, rather than within the first job. That is told by AWS_LAMBDA_RUNTIME_API, which every Lambda
-runtime, `sam local` and the local stack set, and a test does not.
+In Lambda the import starts the browser, because the init phase has a full CPU and ten seconds of its own. Elsewhere
+the import starts nothing. Lambda, `sam local` and the local stack set AWS_LAMBDA_RUNTIME_API; tests do not.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ _renderer: Renderer | None = None
 
 
 def bootstrap() -> Renderer:
-    """Starts what is kept between events, once: the process is sealed, the browser launched.
+    """Seals the process and launches the browser, once; both serve all later events.
 
     Raises:
-        Broken: a setting is wrong, or the browser does not start.
+        Broken: A setting is wrong, or the browser does not start.
     """
     global _renderer
     if _renderer is None:
@@ -38,7 +37,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Renders one job.
 
     Raises:
-        Broken: ours: Lambda reports it as an error of the function.
+        Broken: The fault is urlshot's own. Lambda reports it as an error of the function.
     """
     renderer = bootstrap()
     try:

@@ -1,4 +1,4 @@
-"""The time of one job: every wait takes its limit from here, so that all of them together stay below the function's."""
+"""The time of one job: every wait takes its limit from here, so that their sum stays below the function's limit."""
 
 from __future__ import annotations
 
@@ -9,44 +9,50 @@ from contextlib import contextmanager
 from urlshot.core.errors import failure
 
 ANSWER_SECONDS = 4.0
-"""Kept back from the function's remaining time: to close the page, or kill the browser, and to answer."""
+"""Kept back from the function's remaining time, to close the page or kill the browser, and to answer."""
 
 UPLOAD_SECONDS = 8.0
-"""Kept back from the page's time, so that what was printed can still be uploaded; at most a quarter of the whole."""
+"""Kept back from the page's time, so that the PDF can still be uploaded; at most a quarter of the job's time."""
 
 PRINT_SECONDS = 10.0
-"""Kept back from the time of settling, so that a page that never comes to rest is still printed; at most a quarter."""
+"""Kept back from the time of settling, so that a page that never comes to rest can still be printed; the same limit."""
 
 
 class Budget:
-    """Seconds of a job and of its phases, measured on a clock that only goes forward."""
+    """Measures the seconds of a job and of its phases on the monotonic clock."""
 
     def __init__(self, limit: float, remaining: float | None = None, *, upload: bool = True) -> None:
-        """`limit` is the job's own, `remaining` what the function has left; None where there is no such limit."""
+        """Starts the clock.
+
+        Args:
+            limit: Seconds that the job may take.
+            remaining: Seconds until Lambda ends the function; None if there is no such limit.
+            upload: Whether the PDF will be uploaded.
+        """
         self.total = limit if remaining is None else min(limit, remaining - ANSWER_SECONDS)
         self._began = time.monotonic()
         self._upload = min(UPLOAD_SECONDS, self.total / 4) if upload else 0.0
         self.phases: dict[str, float] = {}
 
     def left(self) -> float:
-        """Seconds until the job must answer.
+        """Returns the seconds until the job must answer.
 
         Raises:
-            Transient: `timeout`: none are left.
+            Transient: `timeout`: No time is left.
         """
         return self._positive(self._began + self.total - time.monotonic())
 
     def for_page(self) -> float:
-        """Seconds that the page may still take; raises like `left()`."""
+        """Returns the seconds that the page may still take; raises like `left()`."""
         return self._positive(self._began + self.total - self._upload - time.monotonic())
 
     def for_settling(self) -> float:
-        """Seconds that the page may still take to come to rest; 0 when it is to be printed as it stands."""
+        """Returns the seconds that the page may still take to come to rest; 0 if it must be printed now."""
         kept = self._upload + min(PRINT_SECONDS, self.total / 4)
         return max(0.0, self._began + self.total - kept - time.monotonic())
 
     def elapsed(self) -> float:
-        """Seconds since the job began."""
+        """Returns the seconds since the job began."""
         return time.monotonic() - self._began
 
     def _positive(self, seconds: float) -> float:
@@ -56,7 +62,7 @@ class Budget:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Adds the time of what it encloses to the phase, in milliseconds."""
+        """Adds the time of the enclosed block to the phase, in milliseconds."""
         began = time.monotonic()
         try:
             yield

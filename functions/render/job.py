@@ -1,4 +1,4 @@
-"""One job: page, PDF, upload, report."""
+"""Runs one job: opens the page, prints it, uploads the PDF, and makes the report."""
 
 from __future__ import annotations
 
@@ -29,14 +29,22 @@ from urlshot.core.identity import target
 from urlshot.core.render_contract import MOST, RenderAnswer, RenderJob, Report
 
 INLINE_BYTES = 4_500_000
-"""Largest PDF that fits, as base64, into Lambda's answer of 6 MB."""
+"""Largest PDF that fits as base64 into a Lambda response, which may have 6 MB."""
 
 
 class Jobs:
-    """Does jobs one after another, with one browser."""
+    """Runs jobs one after another with one browser."""
 
     def __init__(self, browser: Browser, lists: TidyLists, egress: Egress, logger: Logger, megabytes: int) -> None:
-        """`megabytes` is the function's memory, by which the cost of a job is estimated; 0 where it is not known."""
+        """Takes the browser and the rules for all jobs.
+
+        Args:
+            browser: A started browser.
+            lists: The block lists and consent rules.
+            egress: The rules for hosts.
+            logger: The function's logger.
+            megabytes: The function's memory, for the estimate of a job's cost; 0 if unknown.
+        """
         self._megabytes = megabytes
         self._browser = browser
         self._lists = lists
@@ -48,7 +56,7 @@ class Jobs:
         """Renders one job.
 
         Raises:
-            Broken: ours; everything else becomes the answer's `error`.
+            Broken: The fault is urlshot's own. Every other error becomes the answer's `error`.
         """
         cold, self._cold = self._cold, False
         try:
@@ -71,14 +79,14 @@ class Jobs:
         return RenderAnswer(id=job.id, generation=job.generation, report=report, etag=etag, pdf=inline)
 
     async def _render(self, job: RenderJob, budget: Budget, *, cold: bool) -> tuple[Report, bytes, str | None]:
-        """Returns the report, the PDF, and the ETag of what was uploaded."""
+        """Returns the report, the PDF, and the ETag of the upload (None without an upload)."""
         ledger = Ledger(job.limits)
         printed, witness = await self._visit(job, budget, ledger)
         pages = self._check(job, printed)
         seen = printed.seen
         if printed.look is not None:
             on_paper = await asyncio.to_thread(ink, printed.pdf)
-            # What is on the paper outranks what the page seems to hold; only a header or footer is not the page's.
+            # The marks on the paper decide, not the page's own account. A header or footer is not content of the page.
             nothing = printed.look.text == 0 and not printed.look.media and job.options.has_templates
             drawn = printed.look.drawing and on_paper.shapes > 0
             blank = (on_paper.nearly_none and not drawn) or (nothing and on_paper.images == 0 and on_paper.shapes <= 2)
@@ -118,10 +126,10 @@ class Jobs:
         return report.bounded(), printed.pdf, etag
 
     async def _visit(self, job: RenderJob, budget: Budget, ledger: Ledger) -> tuple[Printed, Witness]:
-        """The page's part of the job: whatever happens, afterwards nothing of the page is left."""
+        """Opens and prints the page; afterwards the page is closed, whatever happened."""
         page: Page | None = None
         healthy = False
-        budget.for_page()  # where no time is left, nothing is begun
+        budget.for_page()  # raises if no time is left
         try:
             with budget.phase("start"):
                 try:
@@ -144,7 +152,7 @@ class Jobs:
             self._log_failures(ledger)
 
     async def _first(self, visit: Visit, ledger: Ledger, budget: Budget) -> Printed:
-        """What comes first: the PDF, a crash, a limit, or the end of the time."""
+        """Returns the PDF, or raises if a crash, a limit or the end of the time comes first."""
         work = asyncio.create_task(visit.print())
         try:
             ends: set[asyncio.Future[Any]] = {work, visit.ended, ledger.exceeded}
@@ -164,17 +172,17 @@ class Jobs:
             await asyncio.wait({work}, timeout=1)
 
     def _check(self, job: RenderJob, printed: Printed) -> int:
-        """Number of pages; 0 where a PDF that was stored as it is does not say it plainly.
+        """Returns the number of pages; 0 if the URL served a PDF whose page count cannot be read.
 
         Raises:
-            Transient: `crash`: what was printed is no PDF.
+            Transient: `crash`: The browser did not print a valid PDF.
             Rejected: `too_large`, `too_many_pages`.
         """
         pdf, limits = printed.pdf, job.limits
         if len(pdf) > limits.pdf_bytes:
             raise failure("too_large", f"The PDF has {len(pdf):,} bytes; {limits.pdf_bytes:,} are allowed.")
         if job.upload is None and len(pdf) > INLINE_BYTES:
-            raise failure("too_large", f"The PDF has {len(pdf):,} bytes; the answer has room for {INLINE_BYTES:,}.")
+            raise failure("too_large", f"The PDF has {len(pdf):,} bytes; an answer can hold {INLINE_BYTES:,}.")
         if printed.look is None:
             return page_count_of_any(pdf)
         try:

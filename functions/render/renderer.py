@@ -1,7 +1,7 @@
-"""The handler's side of the renderer: a thread with the one event loop that browser and proxy live on.
+"""The handler's side of the renderer: a thread with one event loop for the browser and the proxy.
 
-The loop runs on between events, so that the next page is prepared while nobody waits. Lambda may freeze the process at
-any point of that; it then goes on when the next event arrives.
+The loop also runs between events, so that the next page is prepared before a job needs it. Lambda may freeze the
+process at any point; the loop then continues when the next event arrives.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from urlshot.network.dial import Resolver, resolve
 START_SECONDS = 60.0
 
 MIN_LEASE_SECONDS = 10.0
-"""A job whose claim ends sooner is not begun: another claim would render it beside this one."""
+"""A job whose claim ends sooner is not started: another claim would render it at the same time."""
 
 EXIT_STATUS = 70  # EX_SOFTWARE of sysexits.h
 
 
 def end_process() -> None:
-    """Ends this process at once, so that nothing of what a page may have broken survives; Lambda starts a new one."""
+    """Ends this process immediately, so that no damage by a page survives; Lambda starts a new process."""
     os._exit(EXIT_STATUS)
 
 
@@ -61,7 +61,7 @@ class Renderer:
 
     @classmethod
     def of(cls, environ: MutableMapping[str, str], logger: Logger) -> Renderer:
-        """The renderer of this process: reads its settings, seals it, and starts."""
+        """Reads the settings, seals the process, and returns a started renderer."""
         settings = RenderSettings.read(environ)
         seal(environ)
         renderer = cls(settings, logger, Layer.here())
@@ -69,10 +69,10 @@ class Renderer:
         return renderer
 
     def start(self) -> None:
-        """Starts loop and browser.
+        """Starts the loop and the browser.
 
         Raises:
-            Broken: the browser does not start.
+            Broken: The browser does not start.
         """
         self._thread.start()
         try:
@@ -81,15 +81,19 @@ class Renderer:
             raise Broken("the browser did not start in time") from error
 
     def render(self, job: RenderJob, remaining: float | None) -> RenderAnswer:
-        """Renders one job; `remaining` is the time that the function has left, in seconds.
+        """Renders one job.
+
+        Args:
+            job: The job.
+            remaining: Seconds until Lambda ends the function; None if there is no such limit.
 
         Raises:
-            Broken: ours.
+            Broken: The fault is urlshot's own.
         """
         if job.lease_until is not None:
             lease = (job.lease_until - datetime.now(UTC)).total_seconds()
             if lease < MIN_LEASE_SECONDS:
-                late = Transient("throttled", internal=f"{lease:.1f} s of the lease are left")
+                late = Transient("throttled", internal=f"the lease ends in {lease:.1f} s")
                 self._logger.warning("not rendered", extra={"code": late.code.name, "internal": late.internal})
                 return RenderAnswer(id=job.id, generation=job.generation, error=late.public())
             remaining = lease if remaining is None else min(lease, remaining)
@@ -102,18 +106,18 @@ class Renderer:
         try:
             return future.result(max(budget.total, 0) + ANSWER_SECONDS - 0.5)
         except TimeoutError:
-            # Every wait inside has its limit, so the loop itself is stuck; nothing can be trusted any more.
+            # Every wait in the loop has a limit, so the loop itself is stuck, and no state of it can be trusted.
             self._logger.critical("the event loop is stuck")
             self._die()
             raise Broken("the event loop is stuck") from None
 
     def close(self) -> None:
-        """Ends browser and loop; for tests, because Lambda never says goodbye."""
+        """Ends the browser and the loop. Only tests call this: Lambda does not announce the end of a process."""
         asyncio.run_coroutine_threadsafe(self.browser.close(), self._loop).result(20)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._loop.close()
 
     def _on_death(self) -> None:
-        self._logger.critical("the browser died; this process ends with it")
+        self._logger.critical("the browser died; the process ends too")
         self._die()

@@ -1,4 +1,4 @@
-"""Settings of `render`, read once."""
+"""The settings of `render`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urlshot.core.settings import OutgoingSettings
 
 
 class RenderSettings(OutgoingSettings):
-    """The rules for everything that the browser asks for, and how the function is made."""
+    """The rules for outgoing connections, and the size of the function."""
 
     aws_lambda_function_memory_size: int = Field(default=0, ge=0)
-    """Megabytes, as Lambda tells every function; 0 where nobody does."""
+    """Megabytes; Lambda sets it for every function. 0 outside Lambda."""

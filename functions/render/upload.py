@@ -1,4 +1,4 @@
-"""Uploads the PDF by a presigned POST, which is all that `render` is allowed to do on AWS."""
+"""Uploads the PDF by a presigned POST, because the role of `render` has no access to S3."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _CHUNK = 256 * 1024
 
 
 def multipart(fields: dict[str, str], boundary: str) -> tuple[bytes, bytes]:
-    """What goes before and after the file in a multipart/form-data body (RFC 7578).
+    """Returns the bytes before and after the file in a multipart/form-data body (RFC 7578).
 
-    The file is the last field and is named `file`: S3 ignores what comes after it.
+    The file is the last field and is named `file`, because S3 ignores later fields.
 
     Raises:
-        Broken: a field's name or value would break out of its part.
+        Broken: The name or the value of a field would break out of its part.
     """
     head = []
     for name, value in fields.items():
-        if any(sign in name for sign in '"\r\n') or boundary in value:
+        if any(character in name for character in '"\r\n') or boundary in value:
             raise Broken(f"upload field {name!r} cannot be sent")
         head.append(f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n')
     head.append(
@@ -38,12 +38,17 @@ def multipart(fields: dict[str, str], boundary: str) -> tuple[bytes, bytes]:
 
 
 def upload(to: Upload, pdf: bytes, seconds: float) -> str:
-    """Sends `pdf` and returns its ETag. Blocks for at most `seconds`; tries once more if connection or server fails.
+    """Uploads the PDF and returns its ETag; tries once more if the connection or the server fails.
+
+    Args:
+        to: The presigned POST.
+        pdf: The PDF.
+        seconds: Longest time that this call may block.
 
     Raises:
-        Transient: `storage_unavailable`, or `timeout` where the permission has expired: the job's lease is over.
+        Transient: `storage_unavailable`, or `timeout` if the permission has expired because the job's lease is over.
         Rejected: `too_large`.
-        Broken: S3 refuses what was signed.
+        Broken: S3 refuses the signed request.
     """
     deadline = time.monotonic() + seconds
     trouble: UrlshotError = Transient("storage_unavailable", internal="no time left to upload")
@@ -65,7 +70,7 @@ def upload(to: Upload, pdf: bytes, seconds: float) -> str:
 
 
 def _post(to: Upload, pdf: bytes, seconds: float) -> tuple[int, str, bytes]:
-    """Returns the status, the ETag and the beginning of the body of S3's answer."""
+    """Returns the status, the ETag and the first _ANSWER_BYTES of the body of S3's answer."""
     url = urlsplit(to.url)
     if url.scheme not in {"http", "https"} or not url.hostname:
         raise Broken("upload URL is not http or https")
@@ -87,7 +92,7 @@ def _post(to: Upload, pdf: bytes, seconds: float) -> tuple[int, str, bytes]:
 
 
 def _parts(before: bytes, pdf: bytes, after: bytes) -> Iterator[bytes]:
-    """The body in pieces, so that the PDF is not copied as a whole."""
+    """Yields the body in pieces, so that the PDF is not copied as a whole."""
     yield before
     view = memoryview(pdf)
     for at in range(0, len(pdf), _CHUNK):
@@ -96,14 +101,14 @@ def _parts(before: bytes, pdf: bytes, after: bytes) -> Iterator[bytes]:
 
 
 def _refused(status: int, answer: bytes) -> UrlshotError:
-    """What an answer of S3 means; its error is XML with a Code and a Message."""
+    """Returns the error for an answer of S3, whose body is XML with a Code and a Message."""
     if status >= 500 or b"<Code>SlowDown</Code>" in answer:
         return Transient("storage_unavailable", internal=f"upload answered {status}")
     if status == 403 and b"xpired" in answer:
         return Transient("timeout", "The job's time was over before its PDF was stored.", internal="upload expired")
     if b"<Code>EntityTooLarge</Code>" in answer:
-        return failure("too_large", "The PDF is larger than may be stored.")
+        return failure("too_large", "The PDF is larger than the upload allows.")
     if b"<Code>RequestTimeout</Code>" in answer:
-        return Transient("storage_unavailable", internal="S3 waited in vain for the upload")
+        return Transient("storage_unavailable", internal="S3 timed out waiting for the upload")
     code = answer.partition(b"<Code>")[2].partition(b"</Code>")[0][:60].decode("ascii", "replace")
     return Broken(f"upload answered {status} {code}")

@@ -1,4 +1,4 @@
-"""The verdict on a PDF: a pure function of what was seen."""
+"""Judges a PDF: the verdict is a pure function of the facts in `Seen`."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from urlshot.core.render_contract import Verdict, Warned
 
 TEXTS = {
     "not_settled": "The page did not come to rest in time ({}); it was printed as it stood.",
-    "scroll_limit": "The page grows as it is scrolled; only its first {} pixels were scrolled into being.",
+    "scroll_limit": "The page grows as it is scrolled; only its first {} pixels were loaded.",
     "several_pages": "The content is longer than one page can be; it has {} pages.",
     "resources_failed": "{} of the page's resources could not be loaded.",
-    "resources_blocked": "{} of the page's resources are not on the public internet and were refused.",
+    "resources_blocked": "{} of the page's resources were refused, because they are not on the public internet.",
     "images_missing": "{} of the page's images did not load.",
-    "glyphs_missing": "Signs of these writing systems have no glyph in any font: {}.",
-    "console_errors": "Errors that the page's scripts reported: {}.",
+    "glyphs_missing": "Characters of these writing systems have no glyph in any font: {}.",
+    "console_errors": "The page's scripts reported errors: {}.",
     "page_status": "The page answered with status {}.",
     "near_blank": "There is next to nothing on the paper.",
-    "document_cut": "The document, or a style sheet or frame of it, broke off before its end: {}.",
-    "content_cut": "Content does not fit the paper or its box and is cut off: {}.",
+    "document_cut": "The document, a frame or a style sheet broke off before its end: {}.",
+    "content_cut": "Content does not fit the paper or its box, and is cut off: {}.",
     "text_as_picture": "Text under a CSS filter is printed as a picture, which has no text: {} characters.",
-    "webgl_missing": "Drawings that need WebGL are printed as nothing: {}.",
+    "webgl_missing": "Drawings that need WebGL are missing: {}.",
     "plugins_missing": "Embedded documents are printed as empty boxes: {}.",
     "media_missing": "Videos without a poster are printed as empty boxes: {}.",
-    "challenge_page": "This looks like a check whether the visitor is human ({}), not like the page itself.",
-    "login_page": "This looks like a login page that the URL led to, not like the page itself.",
+    "challenge_page": "This looks like a check for humans ({}), not like the page itself.",
+    "login_page": "This looks like a login page, not like the page itself.",
 }
-"""Every warning there is: a stable code, and its sentence."""
+"""The sentence of each warning, by its stable code."""
 
 _SUSPECT = {"near_blank", "challenge_page", "login_page"}
 _HARMLESS = {"console_errors"}
-"""Told, but nothing on the paper is missing for it."""
+"""Warnings that do not mean that the paper lacks something."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What the verdict rests on. `unsettled` names what was still going on; `challenge` names whose check it is."""
+    """The facts for a verdict; `unsettled` names the waits that timed out, `challenge` the vendor of a check."""
 
     status: int = 200
     unsettled: tuple[str, ...] = ()
     scroll_limit: int = 0
     split: int = 0
-    """Number of pages, where it was to be one."""
+    """Number of pages if one page was asked for and there are several; else 0."""
     failed: int = 0
     blocked: int = 0
     images_missing: int = 0
@@ -54,17 +54,17 @@ class Seen:
     """Pieces of content that are cut off on the paper."""
     as_picture: int = 0
     """Characters of text that are printed as a picture."""
-    flat: int = 0
+    no_webgl: int = 0
     plugins: int = 0
-    films: int = 0
-    """Canvases without WebGL, embedded documents and videos that are printed as nothing."""
+    videos: int = 0
+    """Numbers of canvases without WebGL, of embedded documents and of videos that the paper lacks."""
     near_blank: bool = False
     challenge: str = ""
     login: bool = False
 
 
 def judge(seen: Seen) -> tuple[Verdict, tuple[Warned, ...]]:
-    """The verdict and its reasons, the gravest first."""
+    """Returns the verdict and its warnings, the gravest first."""
     found: list[tuple[str, object]] = []
     if seen.challenge:
         found.append(("challenge_page", seen.challenge))
@@ -84,9 +84,9 @@ def judge(seen: Seen) -> tuple[Verdict, tuple[Warned, ...]]:
         "document_cut": seen.cut_documents,
         "content_cut": seen.cut,
         "text_as_picture": seen.as_picture,
-        "webgl_missing": seen.flat,
+        "webgl_missing": seen.no_webgl,
         "plugins_missing": seen.plugins,
-        "media_missing": seen.films,
+        "media_missing": seen.videos,
         "resources_failed": seen.failed,
         "resources_blocked": seen.blocked,
         "images_missing": seen.images_missing,

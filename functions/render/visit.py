@@ -1,4 +1,4 @@
-"""One page: from its URL to its PDF."""
+"""Takes one page from its URL to its PDF."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from urlshot.core.options import Options
 from urlshot.core.render_contract import Hop, RenderJob, Tidied, Wait
 
 _SHEET_SECONDS = 5.0
-"""Longest wait for what the browser asks for as it prints."""
+"""Longest wait for resources that the browser requests while it prints."""
 _CUT_SECONDS = 3.0
-"""Longest look for content that is cut off."""
+"""Longest search for content that is cut off."""
 _LITTLE_TEXT = 200
-"""Characters of a page that has not got its content yet."""
+"""A page with fewer characters may still lack its content."""
 
 
 @dataclass(frozen=True)
 class Printed:
-    """A page's PDF and what was seen on the way; `look` is None for a PDF that the URL served."""
+    """The PDF of a page and the facts for its report; `look` is None if the URL served a PDF."""
 
     pdf: bytes
     final_url: str
@@ -55,7 +55,7 @@ class Printed:
 
 
 class Visit:
-    """A job's page, in its own fresh context."""
+    """The page of one job, in a fresh context of its own."""
 
     def __init__(self, page: Page, job: RenderJob, ledger: Ledger, budget: Budget, tidy: Tidy, egress: Egress) -> None:
         self._egress = egress
@@ -67,15 +67,15 @@ class Visit:
         self.witness = Witness(page, job.url, ledger)
         self._gate = Gate(page, job.url, job.private, job.limits.pdf_bytes)
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        """Done when the page's process has crashed or the page is closed: Playwright's calls could wait for ever."""
+        """Done when the page has crashed or closed, after which calls of Playwright could wait for ever."""
         page.on("crash", lambda _: self._end("The browser's tab crashed on this page."))
         page.on("close", lambda _: self._end("The page closed itself."))
 
     async def print(self) -> Printed:
-        """Opens, settles and prints the page, or takes the PDF that is there in place of a page.
+        """Opens the page, waits until it settles, and prints it; takes the PDF instead if the URL serves one.
 
         Raises:
-            UrlshotError: with the code that fits what happened.
+            UrlshotError: The page could not be printed; the code says why.
         """
         try:
             with self._budget.phase("navigate"):
@@ -84,7 +84,7 @@ class Visit:
                 return self._as_it_is(self._gate.pdf)
             with self._budget.phase("settle"):
                 settled = await self._settle(session)
-                if await self._served() or await self._is_pdf_as_text():  # a script may have led to a PDF
+                if await self._served() or await self._is_pdf_as_text():  # a script may have navigated to a PDF
                     return self._as_it_is(self._gate.pdf or b"")
                 self._check()
                 await self._tidy.dress()
@@ -96,7 +96,7 @@ class Visit:
             with self._budget.phase("print"):
                 options = await fitted(self._page, self._job.options)
                 pdf = await self._print_page(options, found.title)
-                self._check()  # a page may have gone elsewhere at the last moment
+                self._check()  # the page may have navigated at the last moment
                 printed = self._printed(pdf, settled, found)
                 cut = await self._count_cut(options)
         except NotPdf as error:
@@ -119,8 +119,8 @@ class Visit:
         if self._job.options.javascript:
             await self._page.add_init_script(script("watch"))
         if self._job.html is not None:
-            # In place of the page at the URL, so that relative links in it mean what they would mean there.
-            # The first request is the document's, so whatever comes first is answered.
+            # The HTML replaces the page at the URL, so that relative links resolve against that URL.
+            # The first request is the one for the document, so the route answers only the first.
             await self._page.route(lambda _: True, self._fulfil, times=1)
         try:
             await self._page.goto(self._job.url, wait_until="commit", timeout=self._budget.for_page() * 1000)
@@ -131,7 +131,7 @@ class Visit:
         return session
 
     async def _served(self) -> bool:
-        """Whether a PDF came in place of a page; raises what was wrong with it."""
+        """Returns whether the URL served a PDF; raises the error if it served a download or a damaged PDF."""
         async with asyncio.timeout(self._budget.for_page()):
             await self._gate.finish()
         if self._gate.error is not None:
@@ -139,9 +139,9 @@ class Visit:
         return self._gate.pdf is not None
 
     async def _is_pdf_as_text(self) -> bool:
-        """Opens the URL again where what it served is a PDF that came as text; whether it is one."""
+        """Opens the URL again if it served a PDF as text; returns whether the PDF was taken."""
         if self._gate.has_passed_text and await self._gate.looks_again():
-            with contextlib.suppress(Error):  # the gate takes it, so the browser opens nothing
+            with contextlib.suppress(Error):  # the gate takes the response, so the navigation fails
                 await self._page.goto(self.witness.asked, wait_until="commit", timeout=self._budget.for_page() * 1000)
             return await self._served()
         return False
@@ -155,7 +155,7 @@ class Visit:
         readiness = Readiness(self._page, self.witness, session, self._loading, deadline, scripts=options.javascript)
         work = asyncio.create_task(self._come_to_rest(readiness))
         try:
-            # Where a script led to a PDF, the page that it came from may wait for it for ever.
+            # If a script navigates to a PDF, the page that it leaves may never come to rest.
             await asyncio.wait({work, self._gate.served}, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 work.result()
@@ -165,7 +165,7 @@ class Visit:
 
     async def _come_to_rest(self, readiness: Readiness) -> None:
         options = self._job.options
-        if self._tidy.asked:  # before the wait, for what the CSS may bring and a banner's end may move
+        if self._tidy.asked:  # before the wait: the CSS may load resources, and a closed banner may move content
             await readiness.event("load" if options.wait_until == "settled" else options.wait_until)
             async with readiness.wait("tidying"):
                 try:
@@ -194,9 +194,10 @@ class Visit:
             await open_shell(self._page)
 
     async def _print_page(self, options: Options, title: str) -> bytes:
-        """Prints; once more where the browser has asked for something as it printed.
+        """Prints the page, and prints it again if the browser requested resources while it printed.
 
-        It lays the page out for the sheet only then, so a style sheet may bring in pictures and fonts for that width.
+        The browser lays the page out for the sheet only when it prints, and a style sheet may load images and fonts for
+        the sheet's width.
         """
         begun = self.witness.begun
         pdf = await print_page(self._page, options, title)
@@ -207,12 +208,12 @@ class Visit:
             await asyncio.sleep(POLL_SECONDS)
             if not self.witness.busy() or time.monotonic() >= until:
                 break
-        with contextlib.suppress(Error):  # what was printed first is good, if the page has gone meanwhile
+        with contextlib.suppress(Error):  # the first PDF is good if the page has gone meanwhile
             pdf = await print_page(self._page, options, title)
         return pdf
 
     async def _count_cut(self, options: Options) -> int:
-        # The page has been printed: what it does to itself from here on is no reason to fail.
+        # The page has been printed, so a page that fails from here on does not fail the job.
         with contextlib.suppress(Error, TimeoutError):
             async with asyncio.timeout(min(_CUT_SECONDS, self._budget.for_page() / 2)):
                 if options.media == "print" and options.wait_until != "settled":
@@ -221,14 +222,14 @@ class Visit:
         return 0
 
     def _check(self) -> None:
-        """That what stands there is the page's, and that it is no error page, the browser's or the server's."""
-        if self._page.url.startswith("chrome-error:"):  # where a script led, for `goto` reports its own failure
+        """Raises if the page shows an error of the browser or the server, or belongs to a forbidden host."""
+        if self._page.url.startswith("chrome-error:"):  # after a script navigated; `goto` raises its own failures
             raise network_error(self.witness.failure, self.witness, self._ledger)
         self._check_host(self._page.url)
         response = self.witness.response
         if response is None or response.status < 400:
             return
-        # A refusal of our proxy's own, on plain http, where it can only say so by a response.
+        # On plain http our proxy can refuse a request only by a response.
         if response.headers.get("proxy-status", "").startswith("urlshot"):
             refused = proxy_failure(response.url, self._ledger)
             if refused is not None:
@@ -239,14 +240,14 @@ class Visit:
         raise failure(code, f"The page answered with status {response.status}.")
 
     def _check_host(self, url: str) -> None:
-        """That where redirects and scripts have led is a host whose pages may be printed."""
+        """Raises if redirects or scripts have led to a host whose pages may not be printed."""
         host = urlsplit(url).hostname
         decision = self._egress.for_target(host) if host else None
         if decision is not None and not decision.allowed:
             raise failure("host_not_allowed", f"The URL leads to another host: {decision.reason}.")
 
     def _check_parts(self) -> None:
-        """Fails the job where it asked to fail rather than to be warned."""
+        """Raises if a part of the page failed and the option `fail_on` names such failures."""
         counts, fail_on = self.witness.counts, self._job.options.fail_on
         missing = counts["failed"] + counts["blocked"]
         if "resources" in fail_on and missing:
@@ -258,9 +259,9 @@ class Visit:
 
     def _printed(self, pdf: bytes, settled: Readiness, found: Look) -> Printed:
         witness = self.witness
-        witness.broken_off()  # of what the browser has asked for as it printed
+        witness.broken_off()  # again, for resources that were requested while the page was printed
         status = witness.response.status if witness.response is not None else 0
-        # A page with next to nothing on it, whose connection has not said anything yet, waits for its content.
+        # A page with little text and an open connection without a message probably waits for its content.
         cut = len(witness.cut)
         if not cut:
             own = self._loading.cut or (settled.breaks_off and self._job.html is None)
@@ -274,9 +275,9 @@ class Visit:
             blocked=witness.counts["blocked"],
             images_missing=found.broken_images,
             cut_documents=cut,
-            flat=found.flat,
+            no_webgl=found.no_webgl,
             plugins=found.plugins,
-            films=found.films,
+            videos=found.videos,
             console=witness.counts["console"],
             challenge=found.challenge,
             login=found.login,
@@ -296,5 +297,5 @@ class Visit:
 
 
 def ended(visit: Visit) -> UrlshotError:
-    """The error of a page that has gone."""
+    """Returns the error for a page that crashed or closed."""
     return failure("crash", visit.ended.result())

@@ -2,7 +2,8 @@
 
 latency      the stages of one request on the idle stack
 behind_slow  time from POST to done of a small page behind pages that take 30 s, divided by its time alone
-behind_bulk  time from POST to done of a small page behind 500 queued bulk jobs, divided by its time alone
+behind_bulk  time from POST to done of a small page behind 500 queued bulk jobs, divided by its time alone; with real
+             renders, and with simulated ones, which take no CPU from the functions
 throughput   finished jobs per second with all slots busy, divided by the rate of the same renders invoked directly;
              the renders are simulated
 rate         jobs that dispatch hands over per second, and the CPU time that each kind of process uses meanwhile;
@@ -17,13 +18,15 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from pathlib import Path
 
 from infra.local.settings import PROJECT
 from tests.bench.local import PATIENCE, LocalStack, Site, eventually, running
 from tests.bench.project import simulated_project
-from tests.bench.rate import ENOUGH_SLOTS, FEW_SLOTS, hand_over_rate, throughput
+from tests.bench.rate import ENOUGH_SLOTS, FEW_SLOTS, hand_over_rate, page, throughput
+from tests.bench.rate import warm as warm_simulated
 from tests.bench.usage import Usage, shown
 from urlshot.core.messages import QUEUE_BULK, delay_queue
 
@@ -32,6 +35,8 @@ ROUNDS = 3
 SAMPLES = 8
 """Requests in each turn."""
 LATENCY_SAMPLES = 24
+SIMULATED_SECONDS = {"small": 0.15, "bulk": 1.5}
+"""Seconds that a simulated render of each kind of page takes."""
 AFTER_SECONDS = 1.5
 """Seconds from the start of the slow pages to the first request behind them."""
 BATCHES, BATCH = 5, 100
@@ -138,8 +143,14 @@ def behind_slow(stack: LocalStack, site: Site) -> float:
     return statistics.median(took[RENDERS - 1]) / alone
 
 
-def behind_bulk(stack: LocalStack, site: Site) -> float:
-    """Prints the time from POST to done alone and behind queued batches; returns the second divided by the first."""
+def behind_bulk(stack: LocalStack, address: Callable[[str], str], name: str) -> float:
+    """Prints the time from POST to done alone and behind queued batches; returns the second divided by the first.
+
+    Args:
+        stack: A stack with `RENDERS` slots that are warm.
+        address: Makes the URL of a new page, `small` or `bulk`.
+        name: The name of the figure.
+    """
     alone: list[tuple[float, dict[str, float]]] = []
     behind: list[tuple[float, dict[str, float]]] = []
     with stack.channel() as channel:
@@ -148,16 +159,16 @@ def behind_bulk(stack: LocalStack, site: Site) -> float:
             return int(channel.queue_declare(name, passive=True).message_count)
 
         for _ in range(2):
-            alone += [stack.post_to_done(site.new("small")) for _ in range(SAMPLES)]
+            alone += [stack.post_to_done(address("small")) for _ in range(SAMPLES)]
             for _ in range(BATCHES):
-                requests = [{"url": site.new("bulk")} for _ in range(BATCH)]
+                requests = [{"url": address("bulk")} for _ in range(BATCH)]
                 stack.call("POST", "/pdf/batch", {"requests": requests})
             first, usage = queued(QUEUE_BULK), Usage(stack)
-            behind += [stack.post_to_done(site.new("small")) for _ in range(SAMPLES)]
+            behind += [stack.post_to_done(address("small")) for _ in range(SAMPLES)]
             last = queued(QUEUE_BULK)
             used = usage.since()
-            say(f"behind_bulk: {first} bulk jobs were queued before the requests, {last} after them")
-            say(f"behind_bulk: CPU seconds meanwhile: {shown(used)}")
+            say(f"{name}: {first} bulk jobs were queued before the requests, {last} after them")
+            say(f"{name}: CPU seconds meanwhile: {shown(used)}")
             if last == 0:
                 raise SystemExit("the bulk queue ran empty: nothing was measured behind it")
             while queued(QUEUE_BULK):
@@ -166,14 +177,20 @@ def behind_bulk(stack: LocalStack, site: Site) -> float:
             eventually(lambda: queued(delay_queue(QUEUE_BULK, 5)) + queued(QUEUE_BULK) == 0, "an empty bulk queue")
             eventually(lambda: not stack.slots_in_use(), "free slots")
     medians = []
-    for name, found in (("alone", alone), ("behind 500 queued bulk jobs", behind)):
+    for position, found in (("alone", alone), ("behind 500 queued bulk jobs", behind)):
         seconds = [one for one, _ in found]
         medians.append(statistics.median(seconds))
         parts = {part: statistics.median(one[part] for _, one in found) * 1000 for part in found[0][1]}
-        say(
-            f"behind_bulk: {name} {spread(seconds)}; " + ", ".join(f"{part} {took:.0f}" for part, took in parts.items())
-        )
+        say(f"{name}: {position} {spread(seconds)}; " + ", ".join(f"{part} {took:.0f}" for part, took in parts.items()))
     return medians[1] / medians[0]
+
+
+def behind_bulk_simulated(project: Path, site: Site) -> float:
+    """Does the same with simulated renders, which take no CPU from the functions, as on Lambda."""
+    with running(project, site, Renders=RENDERS) as stack:
+        warm_simulated(stack, site, RENDERS)
+        eventually(lambda: not stack.slots_in_use(), "free slots")
+        return behind_bulk(stack, lambda kind: page(site, SIMULATED_SECONDS[kind]), "behind_bulk_simulated")
 
 
 def handover() -> None:
@@ -185,8 +202,9 @@ def handover() -> None:
             warm(stack, site)
             seconds = latency(stack, site)
             slow = behind_slow(stack, site)
-            bulk = behind_bulk(stack, site)
+            bulk = behind_bulk(stack, site.new, "behind_bulk")
         with simulated_project() as project:
+            simulated = behind_bulk_simulated(project, site)
             over_direct = throughput(project, site, say)
             flow = [hand_over_rate(project, site, say, size, FEW_SLOTS) for size in (10, 50)]
             alone = [hand_over_rate(project, site, say, size, ENOUGH_SLOTS) for size in (10, 50)]
@@ -195,6 +213,7 @@ def handover() -> None:
     say("done")
     print(
         f"post_to_done_ms={seconds * 1000:.0f} behind_slow={slow:.2f} behind_bulk={bulk:.2f}"
+        f" behind_bulk_simulated={simulated:.2f}"
         f" throughput_over_direct={over_direct:.2f} handed_over_per_s={max(flow):.0f}"
         f" with_enough_slots={max(alone):.0f}",
         flush=True,

@@ -109,7 +109,7 @@ def test_many_addresses_become_a_batch(arrive: Arrive, pages: Pages) -> None:
     expect(field).to_be_focused()
     assert page.evaluate("document.activeElement.getAttribute('aria-invalid')") == "true"
     expect(field).to_have_accessible_description(
-        re.compile("1 of 4.*not a global unicast address.*Only public", re.DOTALL)
+        re.compile("1 of 4.*not a global unicast address.*public internet", re.DOTALL)
     )
     page.get_by_role("button", name="Clear the list").click()
     expect(page.get_by_text("Nothing here yet.")).to_be_visible()

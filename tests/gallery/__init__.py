@@ -1,1 +1,1 @@
-"""Pages of every kind, and what their PDFs must show. `make gallery` puts them side by side for people to look at."""
+"""Pages of every kind and the facts that their PDFs must show; `make gallery` shows them all side by side."""

@@ -1,6 +1,6 @@
-"""`python -m tests.gallery FOLDER`: the gallery for people, as PDFs and pictures side by side in one page.
+"""`python -m tests.gallery FOLDER` writes all PDFs of the gallery, and one page with pictures of them.
 
-With a second folder, that of an earlier gallery, it also prints which pages look different from there.
+With the folder of an earlier gallery as a second argument it also prints which pages look different.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SHOWN = 4
 """Pages of a PDF that get a picture."""
 DPI = 60
 STRANGE = 0.002
-"""Part of the pixels that may differ before a page counts as changed."""
+"""Largest share of differing pixels of a page that counts as unchanged."""
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>urlshot's gallery</title><style>
 body { font: 15px/1.4 system-ui, sans-serif; margin: 2rem; background: #eee }
@@ -32,7 +32,7 @@ p { margin: .2rem 0 .8rem; color: #555 } img { border: 1px solid #999; margin-ri
 
 
 def main(folder: Path, earlier: Path | None) -> int:
-    """Writes the gallery; the number of pages that could not be rendered or look different."""
+    """Writes the gallery; returns the number of pages that could not be rendered or look different."""
     folder.mkdir(parents=True, exist_ok=True)
     sections, odd = [], 0
     with open_studio() as studio:
@@ -78,7 +78,7 @@ def _section(studio: Studio, facts: Facts, name: str, answer: RenderAnswer, pict
 
 
 def _changed(pictures: list[Path], earlier: Path | None) -> list[Path]:
-    """Pictures that are not the ones of the earlier gallery."""
+    """Returns the pictures that differ from those of the earlier gallery."""
     return [picture for picture in pictures if earlier is not None and not _alike(picture, earlier / picture.name)]
 
 

@@ -1,4 +1,4 @@
-"""The table's second part: classes of pages whose PDFs are easily called whole when they are not, or the reverse.
+"""The second part of the table: classes of pages for which a wrong verdict is easy to make.
 
 docs/rendering.md says what happens to each class.
 """
@@ -11,12 +11,12 @@ from .row import BLUE, EDGELESS, GREEN, RED, Facts, Ink
 
 _SINGLE = {"single_page": True}
 _TALL = (210, 0)
-"""A height that is the content's own."""
+"""A sheet of any height."""
 _CUT: dict[str, Any] = {"verdict": "degraded", "warnings": ("document_cut",)}
 _HIDDEN: dict[str, Any] = {"verdict": "degraded", "warnings": ("content_cut",)}
 _FAILED: dict[str, Any] = {"verdict": "degraded", "warnings": ("resources_failed",)}
 
-# Every document and every shadow root is looked at; what the PDF shows outranks what the page seems to hold.
+# Every document and every shadow root counts. The marks in the PDF decide, not the page's own account.
 WHOLE = [
     Facts("shadow-animation", "Shadow animation", ("appeared",), ink=(Ink(RED, (0.1, 0.05, 0.9, 0.15)),)),
     Facts("shadow-late", "Shadow late", ("count 20", "closed 12")),
@@ -49,7 +49,7 @@ WHOLE = [
     Facts("many-charts", "Many charts", ink=(Ink(GREEN, (0.02, 0.02, 0.98, 0.2)),), options=EDGELESS),
 ]
 
-# What scripts have started and will soon have done is waited for; what goes on for ever is not.
+# Work of scripts that ends soon is waited for; endless work is not.
 AT_REST = [
     Facts("starts-late", "Starts late", ("came after a timer and a request",)),
     Facts("idle-work", "Idle work", ("worked out in idle time",)),
@@ -77,7 +77,7 @@ AT_REST = [
     Facts("inline-handler", "Inline handler", ("came without a script element",)),
 ]
 
-# Every screen is held until observers and listeners have run, in the window and in boxes.
+# Every screen is held until observers and listeners have run, in the window and in scrolling boxes.
 SCROLLED = [
     Facts("every-screen", "Every screen", tuple(f"row {row} seen" for row in range(60)), ("unseen",), pages=(3, 5)),
     Facts("only-in-sight", "Only in sight", tuple(f"shown {part}" for part in range(8)), pages=(3, 5)),
@@ -133,7 +133,7 @@ PRINTED = [
     ),
 ]
 
-# Content that does not fit is made to fit where that is safe, and told where it is not.
+# Content that does not fit is made to fit if that is safe, and else causes a warning.
 FITTED = [
     Facts("app-shell", "App shell", ("the menu", "row 1", "row 40"), pages=(3, 6)),
     Facts("fixed-shell", "Fixed shell", ("the head", "row 1", "row 40", "the foot"), pages=(3, 6)),
@@ -165,7 +165,7 @@ FITTED = [
     Facts("hidden-by-design", "Hidden by design", ("the text",), ("a drawer", "a closed panel")),
 ]
 
-# Text that is folded up, and values that do not fit their fields, are told; what a design hides is not.
+# Folded text and values that do not fit their fields cause a warning; content that is hidden by design does not.
 FOLDED = [
     Facts("read-more", "Read more", ("the beginning",), **_HIDDEN),
     Facts("read-more-fade", "Read more fade", ("the beginning",), **_HIDDEN),
@@ -185,7 +185,7 @@ FOLDED = [
     Facts("short-values", "Short values", ("fits", "the text")),
 ]
 
-# What paper cannot show is told.
+# Content that paper cannot show causes a warning.
 FOREIGN = [
     Facts("filtered", "Filtered", images=1, verdict="degraded", warnings=("text_as_picture",)),
     Facts("shadowed-logo", "Shadowed logo", ("plain text",), images=1),
@@ -196,7 +196,7 @@ FOREIGN = [
     Facts("object-instead", "Object instead", ("the text", "the words instead")),
 ]
 
-# Loading that ends without a load event ends the wait.
+# If loading ends without a load event, the wait ends.
 ENDED = [
     Facts("deep-link", "Deep link", ("still here",), verdict="degraded", warnings=("document_cut",)),
     Facts("deep-link-later", "Deep link later", ("still here", "the rest")),
@@ -216,7 +216,7 @@ ENDED = [
     ),
 ]
 
-# Compressed bodies that break off while the message does not, and sources that end in the middle.
+# Compressed bodies that break off within a complete message, and sources that end in the middle.
 PACKED = [
     *(
         Facts(f"/cut/{coding}/blocks.html", "Blocks", ("the first block",), ("the last block",), **_CUT)
@@ -237,7 +237,7 @@ PACKED = [
     Facts("packed", "Packed", ("the text", "WHOLE", "from the script"), fonts=("UrlshotSquares",)),
 ]
 
-# Frames of another site, which the browser keeps in processes of their own.
+# Frames of another site, which the browser runs in processes of their own.
 OTHER_SITES = [
     Facts("other-site-late", "Other site late", ("outside", "came late in the frame")),
     Facts("other-site-only", "Other site only", ("came late in the frame",)),
@@ -276,7 +276,7 @@ OTHER_SITES = [
     Facts("other-site-empty", "Other site empty", verdict="suspect", warnings=("near_blank",)),
 ]
 
-# A page that goes elsewhere by script, and what the page before lacked.
+# A page that navigates by script or refresh; the failures of the page before do not count.
 AWAY = [
     *(
         Facts(f"away-{how}", "Arrived", ("the page that was meant", "whole"), ("the first",), images=1)

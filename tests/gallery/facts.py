@@ -1,4 +1,4 @@
-"""The table: what the PDF of each page in `pages/` must show. A new page is a file there and a row here."""
+"""The table of the facts that the PDF of each page in `pages/` must show. A new page needs a file there and a row."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GALLERY = [
         ),
         options=EDGELESS,
     ),
-    # Without the option Chromium takes the page's orientation, and not its size.
+    # Without the option Chromium uses the page's orientation, but not its size.
     Facts("page-size", "Page size", ("postcard",), size=(297, 210)),
     Facts("page-size", "Page size", ("postcard",), size=(148, 105), options={"css_page_size": True}),
     Facts("page-landscape", "Page landscape", ("Lying",), size=(297, 210), options={"landscape": True}),
@@ -129,7 +129,7 @@ GALLERY = [
     Facts("shadow-dom", "Shadow DOM", ("in the shadow", "slotted text", "in the light")),
     Facts("web-component", "Web component", ("rendered late: alpha, beta, gamma",), settled=True),
     Facts("single-page-app", "Three items", ("alpha", "beta", "gamma"), ("Loading",), settled=True),
-    # What a page without its scripts looks like; the report cannot know that something is missing.
+    # The page without its scripts; the report cannot know that content is missing.
     Facts("single-page-app", "Single page app", ("Loading…",), ("alpha",), options={"javascript": False}),
     Facts("print-styles", "Print styles", ("only on paper",), ("navigation", "only on screen")),
     Facts(
@@ -208,7 +208,7 @@ GALLERY = [
         ink=(Ink(BLUE, (0.02, 0.02, 0.6, 0.12)), Ink(RED, (0.02, 0.2, 0.6, 0.3))),
         options=EDGELESS,
     ),
-    # A picture for print alone may come too late: Chromium asks for it while it prints; then the screen's stays.
+    # Chromium requests a picture for print while it prints; if that comes too late, the screen's picture stays.
     Facts(
         "print-picture",
         "Print picture",

@@ -1,4 +1,4 @@
-"""A row of the table: a page, and what its PDF must show."""
+"""A row of the table: a page and the facts that its PDF must show."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ EDGELESS = {"margin": "0mm"}
 
 @dataclass(frozen=True)
 class Ink:
-    """A colour, and the share of a region's pixels that must have it. The region is left, top, right and bottom, as
-    parts of the page's width and height; shares are coarse, so that fonts and rasterisers may differ."""
+    """A colour and the share of a region's pixels that must have it.
+
+    `region` is left, top, right and bottom, as parts of the page's width and height. `least` and `most` bound the
+    share; they are coarse, so that fonts and rasterisers may differ.
+    """
 
     colour: str
     region: tuple[float, float, float, float]
@@ -24,31 +27,31 @@ class Ink:
 
 @dataclass(frozen=True)
 class Facts:
-    """One row. Texts are compared without white space, and in the order given."""
+    """One row. Texts are compared without white space, and must appear in this order."""
 
     page: str
     title: str
     shows: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
     every: str = ""
-    """Text on every page of the PDF."""
+    """Text that every page of the PDF must have."""
     pages: tuple[int, int] = (1, 1)
-    """The least and the most."""
+    """Least and largest number of pages."""
     size: tuple[int, int] = (210, 297)
-    """Millimetres of the first page, give or take 2; 0 for a side of any length."""
+    """Width and height of the first page in millimetres, with a tolerance of 2; 0 for any length."""
     fonts: tuple[str, ...] = ()
-    """Parts of names of embedded fonts."""
+    """Parts of the names of embedded fonts."""
     images: int = 0
-    """Pictures in the PDF, at least."""
+    """Least number of images in the PDF."""
     links: tuple[str, ...] = ()
-    """Ends of addresses that can be clicked; `#` is a place within the document."""
+    """Ends of link targets; `#` is a place within the document."""
     outline: tuple[str, ...] = ()
-    """Bookmarks, in order."""
+    """Titles of the bookmarks, in order."""
     ink: tuple[Ink, ...] = ()
     verdict: str = "complete"
     warnings: tuple[str, ...] = ()
     tidied: dict[str, Any] | None = None
-    """Of the report's `tidied`: what must be in it."""
+    """Fields and values that the report's `tidied` must have."""
     settled: bool = False
-    """Whether it takes more than the load event: only a settled page shows it."""
+    """Whether the page shows these facts only after it has settled, and not at the load event."""
     options: dict[str, Any] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The gallery's web server: files, and answers of the kinds that a file cannot give."""
+"""The web server of the gallery: serves files, and answers that a file cannot give."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ PAGES = Path(__file__).parent / "pages"
 
 _KEY = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 _OPEN_SECONDS = 20.0
-"""How long a connection stays open that has nothing more to say."""
+"""Time for which a connection without further data stays open."""
 _CUT = b"<!doctype html><title>Cut short</title><p>the beginning"
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    """Serves `pages/`, and below these prefixes:
+    """Serves the files of `pages/`, and these paths.
 
-    /slow/<milliseconds>/<path>  the same, later
-    /socket/<milliseconds>       a WebSocket whose first message comes after that time; /socket/never: none comes
+    /slow/<milliseconds>/<path>  a file after a delay
+    /socket/<milliseconds>       a WebSocket whose first message comes after a delay; /socket/never: none comes
     /stream/<milliseconds>       an event stream, in the same way
-    /drip/<milliseconds>         a text in five parts, with that much time before each
+    /drip/<milliseconds>         a text in five parts, with a delay before each
     /unended                     a response whose body never ends
-    /short, /unchunked           a document that breaks off; /short.css a style sheet that does
-    /packed/<coding>/<path>      a file, compressed with gzip or deflate, or raw (deflate without its head), or as it is
-    /cut/<coding>/<path>         the first three fifths of that, announced as all of it
-    /elsewhere/<path>            leads to the same server under the name of another site
+    /short, /unchunked           a document that breaks off
+    /short.css                   a style sheet that breaks off
+    /packed/<coding>/<path>      a file in the coding gzip, deflate, raw (deflate without its head) or plain
+    /cut/<coding>/<path>         the first three fifths of that, announced as complete
+    /elsewhere/<path>            a redirect to the same server under the name of another site
     /nothing, /archive, /paper   a status 204, a download, a PDF
     """
 
@@ -69,7 +70,7 @@ class _Handler(SimpleHTTPRequestHandler):
         self.close_connection = True
 
     def _wait(self, rest: str) -> bool:
-        """Waits as long as the path says; False where nothing is to come."""
+        """Waits as long as the path says; returns False if no message is to follow."""
         if rest == "never":
             time.sleep(_OPEN_SECONDS)
             return False
@@ -77,7 +78,7 @@ class _Handler(SimpleHTTPRequestHandler):
         return True
 
     def _socket(self, rest: str) -> None:
-        key = hashlib.sha1(self.headers["Sec-WebSocket-Key"].encode() + _KEY).digest()  # noqa: S324 - the protocol's
+        key = hashlib.sha1(self.headers["Sec-WebSocket-Key"].encode() + _KEY).digest()  # noqa: S324 - the protocol requires it
         self.send_response_only(101)
         for header, value in (("Upgrade", "websocket"), ("Connection", "Upgrade")):
             self.send_header(header, value)
@@ -159,11 +160,11 @@ class _Handler(SimpleHTTPRequestHandler):
 
 @contextmanager
 def serve_pages() -> Iterator[int]:
-    """The port of a server on loopback."""
+    """Runs the server on loopback; yields its port."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(PAGES)))
     server.daemon_threads = True
     server.block_on_close = False
-    server.handle_error = lambda *_: None  # type: ignore[method-assign] # a client that leaves is no news
+    server.handle_error = lambda *_: None  # type: ignore[method-assign] # clients may leave early
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:
         yield int(server.server_address[1])

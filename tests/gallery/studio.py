@@ -1,4 +1,4 @@
-"""One renderer and one web server for the whole gallery, and what can be read out of a PDF."""
+"""One renderer and one web server for the whole gallery, and a reader for its PDFs."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ LAYER = Layer.at(Path(os.environ.get("URLSHOT_CHROMIUM_LAYER", ROOT / ".urlshot"
 """The layer that `make layers` built."""
 
 DPI = 40
-"""Of pictures that are measured; enough to tell colours in regions."""
+"""Resolution of the pictures that are measured; enough to tell colours in regions."""
 NEAR = 40
-"""How far each of red, green and blue may be off."""
+"""Largest difference of each of red, green and blue, of 255."""
 
 
 class Studio:
@@ -44,18 +44,18 @@ class Studio:
         self._port = port
 
     def url(self, page: str) -> str:
-        """The URL of a page, which is an HTML file where its name has no ending and is no path."""
+        """Returns the URL of a page; a name without a dot or a slash is the name of an HTML file."""
         return f"http://127.0.0.1:{self._port}/{page if '.' in page or '/' in page else page + '.html'}"
 
     def render(self, page: str, options: dict[str, Any] | None = None) -> RenderAnswer:
-        """The answer, with the PDF in it."""
+        """Renders a page; returns the answer, which holds the PDF."""
         job = {"id": "a" * 40, "generation": "g", "upload": None, "limits": {"seconds": 30}, "options": options or {}}
         return self.renderer.render(RenderJob.model_validate({"url": self.url(page), **job}), None)
 
 
 @contextmanager
 def open_studio() -> Iterator[Studio]:
-    """Starts server and renderer."""
+    """Starts the server and the renderer, and ends both."""
     with serve_pages() as port:
         local = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "LOCAL_ALLOW": f"127.0.0.1:{port},localhost:{port}"}
         logger = Logger(service="gallery", stream=io.StringIO())
@@ -68,7 +68,7 @@ def open_studio() -> Iterator[Studio]:
 
 
 class Printed:
-    """A PDF, as people and programs see it."""
+    """The PDF of an answer: its text, its structure and its look."""
 
     def __init__(self, answer: RenderAnswer) -> None:
         assert answer.pdf is not None, answer.error
@@ -77,12 +77,12 @@ class Printed:
 
     @cached_property
     def texts(self) -> list[str]:
-        """Each page's text without white space; ligatures taken apart."""
+        """The text of each page, without white space and with ligatures split."""
         return [squeeze(page.extract_text()) for page in self.reader.pages]
 
     @property
     def size(self) -> tuple[int, int]:
-        """Millimetres of the first page."""
+        """Width and height of the first page in millimetres."""
         box = self.reader.pages[0].mediabox
         return round(float(box.width) / 72 * 25.4), round(float(box.height) / 72 * 25.4)
 
@@ -98,7 +98,7 @@ class Printed:
 
     @property
     def outline(self) -> list[str]:
-        """Titles of the bookmarks, whatever their depth."""
+        """Titles of all bookmarks, of any depth."""
 
         def titles(entries: list[Any]) -> list[str]:
             return [
@@ -111,12 +111,12 @@ class Printed:
 
     @property
     def images(self) -> int:
-        """Number of pictures."""
+        """Number of images."""
         return sum(len(page.images) for page in self.reader.pages)
 
     @property
     def links(self) -> list[str]:
-        """Addresses that can be clicked, and `#` for those within the document."""
+        """Targets of links, and `#` for targets within the document."""
         found = []
         for page in self.reader.pages:
             for note in page.get("/Annots", []):
@@ -127,7 +127,7 @@ class Printed:
         return found
 
     def picture(self, page: int, dpi: float = DPI) -> Image.Image:
-        """A page as a picture; the first is 1."""
+        """Returns a picture of a page; the first page is 1."""
         document = pypdfium2.PdfDocument(self.bytes)
         try:
             return document[page - 1].render(scale=dpi / 72).to_pil().convert("RGB")
@@ -135,7 +135,7 @@ class Printed:
             document.close()
 
     def share(self, ink: Ink) -> float:
-        """The part of the region's pixels that have about that colour."""
+        """Returns the share of the region's pixels that have about this colour."""
         picture = self.picture(ink.page)
         left, top, right, bottom = ink.region
         width, height = picture.size
@@ -146,5 +146,5 @@ class Printed:
 
 
 def squeeze(text: str) -> str:
-    """Text for comparison: without white space, with compatible signs made one (NFKC)."""
+    """Returns a text for comparison: without white space, and with compatible characters unified (NFKC)."""
     return "".join(unicodedata.normalize("NFKC", text).split())

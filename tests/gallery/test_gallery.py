@@ -1,4 +1,4 @@
-"""Each page's PDF shows what the table says."""
+"""Tests that the PDF of each page shows the facts of the table."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .server import PAGES
 from .studio import Printed, Studio, open_studio, squeeze
 
 PARTS = {"framed", "framed-late", "framed-cut", "framed-motion", "framed-lazy", "framed-empty"}
-"""Pages that are only met inside others."""
+"""Pages that only other pages show, in frames."""
 SERVED = {"/short", "/unchunked", "green.svg"}
-"""Pages that are no file of their own."""
+"""Pages of the table without an HTML or XML file of their own."""
 
 
 @pytest.fixture(scope="session")
 def studio() -> Iterator[Studio]:
-    """All pages are rendered by one process, as on Lambda."""
+    """Renders all pages in one process, as on Lambda."""
     with open_studio() as opened:
         yield opened
 
@@ -33,12 +33,12 @@ def _name(facts: Facts) -> str:
 
 
 @pytest.mark.parametrize("facts", GALLERY, ids=_name)
-def test_the_pdf_shows_its_facts(studio: Studio, facts: Facts) -> None:
+def test_pdf_shows_its_facts(studio: Studio, facts: Facts) -> None:
     unknown = facts.options.keys() - Options.model_fields.keys()
     if unknown:
         pytest.skip(f"no such option yet: {unknown}")
     if facts.settled and "settled" not in get_args(Options.model_fields["wait_until"].annotation):
-        pytest.skip("no page is settled yet")
+        pytest.skip("no value `settled` of wait_until yet")
     answer = studio.render(facts.page, facts.options)
     assert answer.error is None
     report = answer.report
@@ -80,7 +80,7 @@ def _check_text(facts: Facts, texts: list[str]) -> None:
         assert squeeze(facts.every) in text, f"page {number}"
 
 
-def test_every_page_has_its_facts() -> None:
+def test_every_page_has_a_row_in_the_table() -> None:
     files = {page.stem for page in PAGES.glob("*.html")} | {page.name for page in PAGES.glob("*.xml")}
     own = {facts.page for facts in GALLERY if not facts.page.startswith(("/cut/", "/packed/"))} - SERVED
     assert own == files - PARTS

@@ -32,6 +32,11 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "build"
 
 
+def functions(build: Path) -> list[Path]:
+    """Returns the folder of each function, those of nested stacks too."""
+    return [*build.glob("*Function"), *build.glob("*/*Function")]
+
+
 @pytest.mark.timeout(400)
 def test_every_function_fits_into_lambda_with_its_layers(build: Path) -> None:
     sizes = {size.function: size for size in measure(build)}
@@ -42,7 +47,9 @@ def test_every_function_fits_into_lambda_with_its_layers(build: Path) -> None:
 
 
 def test_function_contains_its_own_package_only(build: Path) -> None:
-    for function in build.glob("*Function"):
+    folders = functions(build)
+    assert {folder.name for folder in folders} == set(SETTINGS)
+    for function in folders:
         package = function.name.removesuffix("Function").lower()
         assert {path.name for path in (function / "functions").iterdir()} == {"__init__.py", package}
         assert (function / "functions" / package / "app.py").is_file()
@@ -106,7 +113,8 @@ def python313() -> str:
 def test_handler_imports_from_its_artefact_and_layers_alone(build: Path, python313: str, name: str) -> None:
     """The interpreter runs without site-packages, and with PYTHONPATH as its only environment variable."""
     [size] = [size for size in measure(build) if size.function == name]
-    path = [build / name, *(build / layer / "python" for layer in size.layers)]
+    [package] = [folder for folder in functions(build) if folder.name == name]
+    path = [package, *(build / layer / "python" for layer in size.layers)]
     code = f"""
 import importlib, json, sys
 module = importlib.import_module("functions.{name.removesuffix("Function").lower()}.app")

@@ -154,7 +154,7 @@ def test_render_may_touch_nothing_in_the_bucket(guard: Guard, key: str) -> None:
 
 @pytest.mark.parametrize(("function", "key"), [("dispatch", "pdf/x"), ("settle", "upload/x"), ("settle", "slot/x")])
 def test_function_may_not_write_objects_of_another_function(guard: Guard, function: str, key: str) -> None:
-    """dispatch publishes no PDF; settle uploads no PDF and takes no slot."""
+    """Dispatch publishes no PDF; settle uploads no PDF and takes no slot."""
     assert not guard.allowed(function, Need("s3:PutObject", f"{BUCKET}/{key}"))
 
 

@@ -21,8 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from infra.local.runtime import Answer, Instance, Launch
-
+from infra.local.functions.instance import Answer, Instance, Launch
 from infra.local.settings import PROJECT
 from infra.local.template.addresses import REGION, LocalAddresses
 from infra.local.template.application import read_application

@@ -157,9 +157,9 @@ MUTANTS = (
         "done is written before the PDF is published",
         Settler,
         "_publish",
-        "    try:\n        self._store.publish_pdf(",
+        "    try:\n        if not _is_published(",
         "    etag = self._store.change(records.done(record, report, self._clock(), self._parking.lease), etag)\n"
-        "    try:\n        self._store.publish_pdf(",
+        "    try:\n        if not _is_published(",
     ),
     Mutant("a stray PDF stays", Store, "withdraw_pdf", "return self.delete_pdf(job_id, pdf.etag)", "return False"),
     Mutant(

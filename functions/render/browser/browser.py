@@ -1,4 +1,4 @@
-"""The browser between jobs: always one fresh context ahead, and replaced when a page was too much for it."""
+"""Keeps the browser between jobs: prepares a fresh context for the next job, and replaces a damaged browser."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from urlshot.core.errors import Broken, Rejected, Transient
 from urlshot.network.dial import Resolver, resolve
 
 CLOSE_SECONDS = 1.5
-"""Longest that a finished page may take to go away; after that its browser does."""
+"""Longest wait for a finished page to close; after that the browser is killed."""
 PREPARE_SECONDS = 10.0
 LIFE_JOBS = 100
-"""Jobs after which a browser is replaced, because what a page leaves behind adds up."""
+"""Jobs after which a browser is replaced, because the remains of pages add up."""
 LIFE_BYTES = 600_000_000
-"""Memory of all its processes, beyond what they share, at which it is replaced, when its last page is gone."""
+"""Unshared memory of all browser processes, after the last page is closed, above which the browser is replaced."""
 
 _CONTEXT = {
     "accept_downloads": False,
-    "service_workers": "block",  # a fresh context has none, and what they would do is done too late for the print
+    "service_workers": "block",  # a fresh context has none, and a new one would take effect too late for the print
     "locale": "en-US",
-    "timezone_id": "UTC",  # the same page everywhere, whatever the machine's clock says
+    "timezone_id": "UTC",  # the same page on every machine
 }
 
 
 class Browser:
-    """Chromium, its proxy, and a page that was made before it is asked for."""
+    """Chromium, its proxy, and a page that is prepared for the next job."""
 
     def __init__(
         self, egress: Egress, layer: Layer, on_death: Callable[[], None], resolver: Resolver = resolve
@@ -46,13 +46,13 @@ class Browser:
         self._next: asyncio.Task[Page] | None = None
         self._jobs = 0
         self.replaced = 0
-        """Times that a browser was replaced for its age or size, not for a page that was too much for it."""
+        """How often a browser was replaced for its age or size; replacements after a bad page do not count."""
 
     async def start(self) -> None:
-        """Launches everything and prepares the first page.
+        """Launches the proxy and Chromium, and begins to prepare the first page.
 
         Raises:
-            Broken: there is no layer, or Chromium does not start on this machine.
+            Broken: There is no layer, or Chromium does not start on this machine.
         """
         try:
             self._chromium = await launch_chromium(proxy=await self._proxy.start(), layer=self._layer)
@@ -65,16 +65,20 @@ class Browser:
     def chromium(self) -> Chromium:
         """The running Chromium."""
         if self._chromium is None:
-            raise Broken("the browser was not started")
+            raise Broken("the browser has not been started")
         return self._chromium
 
     async def take(self, ledger: Ledger, context: Mapping[str, Any] | None = None) -> Page:
-        """The prepared page, now allowed on the network on this ledger's account.
+        """Returns a page, and opens the proxy for it.
 
-        With `context`, options of Playwright's `new_context`, it is a page made for them, which takes a little longer.
+        Args:
+            ledger: Counts the connections and bytes of the page.
+            context: Options for Playwright's `new_context`. With options, a new page is made for them, which takes a
+                little longer than to return the prepared page.
 
         Raises:
-            Transient: `crash`: no page could be made, not even in a new browser; this process is to end then.
+            Rejected: `invalid_option`: Chromium does not know the timezone or locale.
+            Transient: `crash`: No page could be made, not even in a new browser; the process is to end.
         """
         coming = self._next or self._prepare(restart=False)
         for _ in range(2):
@@ -88,15 +92,17 @@ class Browser:
                 self._next = None
                 self._proxy.begin(ledger)
                 return page
-        # Not even a new browser helps, so it is the driver or the machine: this process is of no more use.
+        # A new browser did not help, so the driver or the machine is broken: the process must be replaced.
         self._on_death()
         raise Transient("crash", internal="no page could be made")
 
     async def give_back(self, page: Page | None, *, healthy: bool) -> None:
-        """Ends a page and all that it opened, and begins to prepare the next one.
+        """Closes a page with all its connections, and begins to prepare the next one. Takes CLOSE_SECONDS at most.
 
-        A page that hung or crashed takes its browser along, and a browser that is old or large goes between two jobs.
-        Takes CLOSE_SECONDS at most.
+        Args:
+            page: The page; None if the job got none.
+            healthy: False if the page hung or crashed; its browser is then replaced. A browser that is old or large is
+                replaced as well.
         """
         await self._proxy.end()
         if healthy and page is not None:
@@ -114,7 +120,7 @@ class Browser:
         self._prepare(restart=not fresh)
 
     async def close(self) -> None:
-        """Ends browser, driver and proxy."""
+        """Ends the browser, the driver and the proxy."""
         if self._next is not None:
             self._next.cancel()
             await asyncio.gather(self._next, return_exceptions=True)
@@ -127,9 +133,9 @@ class Browser:
 
     def _prepare(self, *, restart: bool) -> asyncio.Task[Page]:
         if self._next is not None:
-            self._next.cancel()  # a browser that is half launched is killed by the restart
+            self._next.cancel()  # the restart kills a browser that is half launched
         self._next = asyncio.create_task(self._make(restart=restart))
-        # If nobody takes this page, its failure is still read, or asyncio would report it as forgotten.
+        # The failure of a page that no job takes must be read, or asyncio reports it as never retrieved.
         self._next.add_done_callback(lambda task: task.cancelled() or task.exception())
         return self._next
 
@@ -140,10 +146,10 @@ class Browser:
         return await self._page({})
 
     async def _instead(self, page: Page, options: Mapping[str, Any]) -> Page:
-        """A page with options of its own, in place of the prepared one.
+        """Closes the prepared page and returns a new one with these options.
 
         Raises:
-            Rejected: `invalid_option`: Chromium does not know that timezone or locale.
+            Rejected: `invalid_option`: Chromium does not know the timezone or locale.
         """
         async with asyncio.timeout(CLOSE_SECONDS):
             await page.context.close()
@@ -151,7 +157,7 @@ class Browser:
             return await self._page(options)
         except Error as error:
             if re.search(r"invalid (timezone|locale)", error.message, re.IGNORECASE):
-                raise Rejected("invalid_option", "locale or timezone is not one that the browser knows.") from error
+                raise Rejected("invalid_option", "The browser does not know this locale or timezone.") from error
             raise
 
     async def _page(self, options: Mapping[str, Any]) -> Page:

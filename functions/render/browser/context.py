@@ -1,4 +1,4 @@
-"""What of a job the browser's context is made for."""
+"""Turns the options and cookies of a job into settings of the browser context."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DEFAULT = Options()
 
 
 def context_of(job: RenderJob) -> dict[str, Any]:
-    """Options of Playwright's `new_context`; empty where the page that was prepared ahead will do."""
+    """Returns options for Playwright's `new_context`; empty if the prepared page fits the job."""
     options, found = job.options, dict[str, Any]()
     if not options.javascript:
         found["java_script_enabled"] = False
@@ -31,7 +31,7 @@ def context_of(job: RenderJob) -> dict[str, Any]:
 
 
 def cookies_of(job: RenderJob) -> list[dict[str, Any]]:
-    """A private job's cookies: for the URL's own host and no other, and over https only where the URL is."""
+    """Returns the cookies of a private job, limited to the URL's host, and to https if the URL is https."""
     parts = urlsplit(job.url)
     return [
         {

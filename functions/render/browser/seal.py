@@ -1,4 +1,4 @@
-"""What this process hides from the browser, which is a child of the same user."""
+"""Hides this process's secrets from the browser, a child process of the same user."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ _KEPT = {"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_EXECUTION_ENV"}
 
 
 def seal(environ: MutableMapping[str, str]) -> None:
-    """Closes this process's /proc entries and drops its AWS credentials. Call before anything is started.
+    """Closes this process's /proc entries and drops its AWS credentials. Call it before any child process starts.
 
-    A child of the same user can read its parent's /proc/<pid>/environ, and the first environment stays readable there
-    even after it was changed; a process that is not dumpable keeps that, its memory and its open files to itself
-    (prctl(2), PR_SET_DUMPABLE). The credentials are dropped besides, so that no child inherits them. What Lambda's
-    runtime client reads for every event (AWS_LAMBDA_*) is no secret and stays.
+    A child of the same user can read its parent's /proc/<pid>/environ, which shows the first environment even after
+    changes. The environment, memory and open files of a process that is not dumpable are not readable there (prctl(2),
+    PR_SET_DUMPABLE). The credentials are also deleted, so that no child inherits them. The variables AWS_LAMBDA_* are
+    not secret and stay, because Lambda's runtime client reads them for every event.
+
+    Args:
+        environ: The environment of this process.
 
     Raises:
-        Broken: the kernel refuses.
+        Broken: The kernel refuses.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:

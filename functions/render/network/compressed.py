@@ -1,8 +1,8 @@
-"""Whether a compressed body is whole.
+"""Checks whether a compressed body is complete.
 
-Chromium shows as much as it can decompress and does not report that the compressed data break off, as long as the
-framing of the message is right (measured with gzip, deflate, br and zstd). On plain http the proxy sees the data.
-Browsers offer gzip and deflate there, and br and zstd over TLS and to loopback only.
+If compressed data break off within a message whose framing is right, Chromium shows the part that it can decompress and
+reports nothing (measured with gzip, deflate, br and zstd). On plain http the proxy sees the data. Browsers offer only
+gzip and deflate there; they offer br and zstd over TLS and to loopback.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 import zlib
 
 _MOST = 256 * 1024 * 1024
-"""Bytes of output after which a body is not looked at any further."""
+"""Bytes of output after which the check of a body stops."""
 _PIECE = 1024 * 1024
 _GZIP = b"\x1f\x8b\x08"
 _GZIP_HEAD = 10
@@ -20,13 +20,16 @@ _SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?\r?")
 
 
 class Body:
-    """Follows the body of one response, as it comes from the server.
-
-    Checksums are not compared, because Chromium does not compare them either.
-    """
+    """Checks the body of one response as it arrives. It ignores checksums, as Chromium does."""
 
     def __init__(self, coding: str, *, chunked: bool, length: int | None) -> None:
-        """`coding` is `gzip` or `deflate` (RFC 9110, section 8.4.1); `length` is the announced one, in bytes."""
+        """Begins a body.
+
+        Args:
+            coding: `gzip` or `deflate` (RFC 9110, section 8.4.1).
+            chunked: Whether the body has the transfer coding `chunked`.
+            length: The announced length in bytes; None if there is none.
+        """
         self._coding = coding
         self._left = length
         self._chunks = _Chunks() if chunked else None
@@ -38,7 +41,7 @@ class Body:
 
     @property
     def is_cut(self) -> bool:
-        """Whether the data that came are only the first part of something; False where that is not known."""
+        """Whether the compressed data have begun and not ended; False if that is unknown."""
         return self._begun and not self._unknown and not self._inflate.eof
 
     def feed(self, data: bytes) -> None:
@@ -70,7 +73,7 @@ class Body:
 
 
 def _gzip_start(head: bytearray) -> int | None:
-    """Where the compressed data begin (RFC 1952, section 2.3); None where the head is not whole yet."""
+    """Returns where the compressed data of gzip begin (RFC 1952, section 2.3); None if the head is incomplete."""
     if len(head) < _GZIP_HEAD:
         return None
     flags, at = head[3], _GZIP_HEAD
@@ -90,7 +93,7 @@ def _gzip_start(head: bytearray) -> int | None:
 
 
 def _deflate_start(head: bytearray) -> int | None:
-    """The same for `deflate`, which some servers send without the head of RFC 1950."""
+    """Returns where the compressed data of deflate begin; some servers omit the head of RFC 1950."""
     if len(head) < 2:
         return None
     has_head = head[0] & 0x0F == zlib.DEFLATED and int.from_bytes(head[:2], "big") % 31 == 0
@@ -98,7 +101,7 @@ def _deflate_start(head: bytearray) -> int | None:
 
 
 class _Chunks:
-    """The content of a chunked body (RFC 9112, section 7.1). What is no chunk ends it: Chromium reports that."""
+    """Decodes a chunked body (RFC 9112, section 7.1). It stops at an invalid chunk, which Chromium reports."""
 
     def __init__(self) -> None:
         self._line = bytearray()
@@ -121,7 +124,7 @@ class _Chunks:
                 break
             at = end + 1
             line, self._line = bytes(self._line), bytearray()
-            if line in {b"", b"\r"}:  # the end of the chunk before
+            if line in {b"", b"\r"}:  # the line break after a chunk
                 continue
             size = _SIZE.fullmatch(line)
             self._left = int(size[1], 16) if size is not None else 0

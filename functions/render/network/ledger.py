@@ -1,4 +1,4 @@
-"""What one job did on the network, what of it failed, and the limits that end it."""
+"""Counts the connections and bytes of one job, notes failures, and applies the job's limits."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from urlshot.core.render_contract import MOST, Limits
 from urlshot.network.dial import Failure
 
 Endpoint = tuple[str, int]
-"""Host as the browser spelled it, and port."""
+"""Host, as the browser spelled it, and port."""
 
 
 class Ledger:
-    """The account of one job's connections.
+    """The network account of one job.
 
-    Chromium sees only that its proxy said no; the cause that the caller is told stands here.
+    Chromium learns only that its proxy refused a connection; the ledger keeps the reason for the caller.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -25,19 +25,19 @@ class Ledger:
         self.refused = 0
         self.failures: dict[Endpoint, Failure] = {}
         self.cut: set[str] = set()
-        """URLs, on plain http, whose compressed bodies broke off."""
+        """Plain http URLs whose compressed bodies broke off."""
         self.exceeded: asyncio.Future[Failure] = asyncio.get_running_loop().create_future()
         """Done as soon as the job has used more than its limits allow."""
 
     def connection(self) -> bool:
-        """Counts a connection that the browser wants; False when it is one too many."""
+        """Counts a connection that the browser asks for; returns False if the job exceeds its limits."""
         self.connections += 1
         if self.connections > self._limits.connections:
             self._exceed(f"The page opened more than {self._limits.connections} connections.")
         return not self.exceeded.done()
 
     def moved(self, *, received: int = 0, sent: int = 0) -> bool:
-        """Counts bytes from and to the network; False when they are too many."""
+        """Counts bytes from and to the network; returns False if the job exceeds its limits."""
         self.received += received
         self.sent += sent
         if self.received + self.sent > self._limits.page_bytes:
@@ -51,12 +51,12 @@ class Ledger:
             self.refused += 1
 
     def broke_off(self, url: str) -> None:
-        """Notes that a compressed body was not whole."""
+        """Notes that a compressed body broke off."""
         if len(self.cut) < MOST:
             self.cut.add(url)
 
     def summary(self) -> dict[str, int]:
-        """The report's `network`: bytes, and numbers of connections."""
+        """Returns the report's field `network`: numbers of bytes and of connections."""
         return {
             "received": self.received,
             "sent": self.sent,

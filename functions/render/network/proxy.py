@@ -1,17 +1,17 @@
-"""The egress proxy: the only way by which Chromium reaches anything.
+"""The egress proxy: every connection of Chromium goes through it.
 
-It knows CONNECT, for https and WebSockets, and absolute-form requests, for plain http. Every connection belongs to
-the job that is under way; without one, nothing gets through, and when a job ends, so do its connections. Plain http is
-one request per connection: a connection more for each resource, on pages that are rare today, and in return no state in
-which one message could be taken for two.
+The proxy accepts CONNECT, for https and WebSockets, and absolute-form requests, for plain http. Every connection
+belongs to the current job and ends with it; without a job the proxy accepts none. Plain http has one request per
+connection. This costs one connection for each resource of pages that are rare today, and no message can be taken for
+two.
 
-Why not a library: proxy.py (2.4.10) lets a plugin's `resolve_dns` return the one address to dial, so it can be made to
-check what it dials; but that call is not asynchronous, no second address is tried, and it connects by name when the
-plugin returns nothing. It is 0.6 MB in 158 files and 0.37 s of import at every cold start
-(measured); this module, `dial` and `wire` are 500 lines and 0.006 s beyond what the function imports anyway.
+Why not a library: proxy.py (2.4.10) lets a plugin's `resolve_dns` return the one address to dial, so a plugin can
+check the address. But that call is not asynchronous, proxy.py tries no second address, and it connects by name if the
+plugin returns nothing. It has 0.6 MB in 158 files and takes 0.37 s to import at every cold start (measured). This
+module, `dial` and `wire` have 500 lines and take 0.006 s beyond the other imports of the function.
 
-It asks for no password: on Lambda nobody else is on the machine, and locally it lets through only what anyone may
-reach.
+The proxy needs no password: on Lambda no other user is on the machine, and locally the proxy reaches only addresses
+that every process may reach.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _ERROR_TYPES = {
 
 
 class EgressProxy:
-    """A proxy on a loopback port of its own; `begin()` and `end()` enclose a job."""
+    """A proxy on a loopback port of its own; `begin()` starts a job and `end()` ends it."""
 
     def __init__(self, egress: Egress, resolver: Resolver = resolve) -> None:
         self._egress = egress
@@ -54,22 +54,22 @@ class EgressProxy:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> str:
-        """Listens; the proxy's address, as Chromium takes it."""
+        """Starts to listen; returns the proxy's address in the form that Chromium takes."""
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=MAX_HEAD)
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def close(self) -> None:
-        """Stops listening and drops what is open."""
+        """Stops listening and cuts all connections."""
         if self._server is not None:
             self._server.close()
         await self.end()
 
     def begin(self, ledger: Ledger) -> None:
-        """From now on connections are let through, on this job's account."""
+        """Accepts connections from now on and counts them in this ledger."""
         self._ledger = ledger
 
     async def end(self) -> None:
-        """The job is over: its connections are cut, and no new ones are let through."""
+        """Cuts the job's connections and accepts no new ones."""
         self._ledger = None
         for task in self._tasks:
             task.cancel()
@@ -84,9 +84,9 @@ class EgressProxy:
         try:
             await self._serve(reader, writer, self._ledger)
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # a connection that breaks is the browser's to notice
+            pass  # the browser notices the broken connection
         except asyncio.CancelledError:
-            pass  # by end(); the task ends here anyway, and asyncio would log the cancellation as an error
+            pass  # end() cancelled the task, which ends here anyway; asyncio would log the cancellation as an error
         finally:
             self._tasks.discard(task)
             writer.close()
@@ -123,7 +123,7 @@ class EgressProxy:
 
 
 class _Connection:
-    """The two halves of one connection, browser and server, and the account that they are on."""
+    """One connection between the browser and a server, and the ledger that counts its bytes."""
 
     def __init__(
         self,
@@ -139,7 +139,7 @@ class _Connection:
         self._last = asyncio.get_running_loop().time()
 
     async def tunnel(self) -> None:
-        """Passes bytes both ways until either side is done or both are silent; a browser never closes only one half."""
+        """Passes bytes both ways until one side closes or both are silent; browsers never close one direction only."""
         up = asyncio.create_task(self._pump(self._browser[0], self._server[1], self._sent))
         down = asyncio.create_task(self._pump(self._server[0], self._browser[1], self._received))
         try:
@@ -150,7 +150,7 @@ class _Connection:
             await asyncio.gather(up, down, return_exceptions=True)
 
     async def exchange(self, request: Request) -> None:
-        """One plain http request and its response."""
+        """Passes on one plain http request and its response."""
         head = request.head()
         self._server[1].write(head)
         self._sent(len(head))
@@ -165,14 +165,14 @@ class _Connection:
             watched = self._watched(request, response)
             self._browser[1].write(response.head + response.rest)
             await self._pump(self._server[0], self._browser[1], self._received, watched)
-            if watched is not None and watched.is_cut and not body.done():  # the browser has not left before the end
+            if watched is not None and watched.is_cut and not body.done():  # the browser stayed to the end
                 self._ledger.broke_off(request.url)
         finally:
             body.cancel()
             await asyncio.gather(body, return_exceptions=True)
 
     def _watched(self, request: Request, response: Response) -> Body | None:
-        """The compressed body of a response, which may break off without the browser's notice."""
+        """Returns a checker for a compressed body, whose end the browser does not check; None for other bodies."""
         if request.method == "HEAD" or response.coding not in {"gzip", "deflate"}:
             return None
         body = Body(response.coding, chunked=response.chunked, length=response.length)
@@ -180,7 +180,7 @@ class _Connection:
         return body
 
     async def _response(self, port: int) -> Response | None:
-        """The response's head, and what came with it; None where the job has had its share of bytes."""
+        """Reads the response's head and the bytes that came with it; returns None if the job exceeds its bytes."""
         reading = ResponseReader(port)
         while True:
             async with asyncio.timeout(IDLE_SECONDS):
@@ -192,7 +192,7 @@ class _Connection:
                 return response
 
     async def _body(self, length: int) -> None:
-        """Passes exactly as many bytes on as the request announced, then watches for the browser to leave."""
+        """Passes on as many bytes as the request announced, then waits until the browser closes the connection."""
         reader, writer = self._browser[0], self._server[1]
         while length > 0:
             chunk = await reader.read(min(_CHUNK, length))
@@ -202,7 +202,7 @@ class _Connection:
             await writer.drain()
             length -= len(chunk)
         else:
-            # One request per connection: whatever else arrives is not passed on.
+            # One request per connection: further bytes are not passed on.
             while await reader.read(_CHUNK):
                 pass
         writer.close()

@@ -1,9 +1,9 @@
-"""Responses of servers, read as Chromium reads them and written afresh for it, so that their framing has one meaning.
+"""Reads servers' responses as Chromium does, and writes them again, so that their framing has one meaning.
 
-The rules are those of Chromium's own parser (net/http: http_stream_parser.cc, http_util.cc, http_response_headers.cc):
-a page that a browser shows is not refused here. h11 0.16 (0.2 MB, 0.007 s of import) is stricter: of sixteen odd heads
-that Chromium takes it refuses seven (a space before a colon, a line without one, junk before the status line,
-`gzip, chunked`, a Content-Length that is no number, `HTTP/2 200`, no status), and it knows no HTTP/0.9.
+The rules are those of Chromium's own parser (net/http: http_stream_parser.cc, http_util.cc, http_response_headers.cc),
+so that the proxy refuses no page that a browser shows. h11 0.16 (0.2 MB, 0.007 s to import) is stricter. Of sixteen odd
+heads that Chromium accepts, h11 refuses seven: a space before a colon, a line without a colon, bytes before the status
+line, `gzip, chunked`, a Content-Length that is not a number, `HTTP/2 200`, and no status. It does not know HTTP/0.9.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from functions.render.network.wire import MAX_HEAD, TOKEN, BadMessage, Headers, encode, end_to_end
 
 _SLOP = 4
-"""Bytes of junk that may stand before the status line."""
+"""Bytes that may precede the status line."""
 _ENOUGH = _SLOP + len("http")
-"""Bytes after which it is known whether there is a status line."""
+"""Bytes that are needed to know whether there is a status line."""
 _HTTP_PORT = 80
 
 _START = re.compile(rb".{0,%d}?http" % _SLOP, re.IGNORECASE | re.DOTALL)
@@ -31,9 +31,10 @@ _NO_BODY = {204, 205, 304}
 
 @dataclass(frozen=True)
 class Response:
-    """A response's head for the browser, and the bytes of the body that came with it.
+    """The head of a response, written for the browser, and the first bytes of its body.
 
-    `coding` is the one content coding of the body, in small letters, or empty.
+    `coding` is the content coding in lower case; it is empty if there is none or more than one. `length` is the length
+    of the body in bytes, None if the head does not announce it.
     """
 
     status: int
@@ -45,20 +46,23 @@ class Response:
 
 
 class ResponseReader:
-    """Collects what a server sends until the head of its final response is whole; informational ones are dropped."""
+    """Collects bytes from a server until the head of the final response is complete; drops informational responses."""
 
     def __init__(self, port: int) -> None:
-        """`port` is the server's, because HTTP/0.9 is taken on the standard port only."""
+        """Takes the server's port, because HTTP/0.9 is accepted on the standard port only."""
         self._port = port
         self._data = bytearray()
         self._looked_at = 0
         self._is_http = False
 
     def feed(self, data: bytes) -> Response | None:
-        """Takes the next bytes, none where the server has closed; the response once its head is whole.
+        """Takes the next bytes; returns the response when its head is complete, else None.
+
+        Args:
+            data: The bytes; empty if the server has closed the connection.
 
         Raises:
-            BadMessage: it is no response that Chromium would take, or the server closed without one.
+            BadMessage: Chromium would not accept the response, or the server closed without one.
         """
         self._data += data
         while True:
@@ -71,12 +75,12 @@ class ResponseReader:
             self._looked_at, self._is_http = 0, True
             response = _parse(head, bytes(self._data), is_whole=_END.search(head[-3:]) is not None)
             if response.status == 101:
-                raise BadMessage("an upgrade that was not asked for", 502)
+                raise BadMessage("an upgrade that was not requested", 502)
             if response.status >= 200:
                 return response
 
     def _end(self, *, closed: bool) -> int | None:
-        """Where the head ends; 0 where there is none, None as long as that is not known."""
+        """Returns where the head ends; 0 if there is none, None if more bytes are needed to know it."""
         if closed and not self._data:
             raise BadMessage("no response", 502)
         start = _START.match(self._data)
@@ -91,7 +95,7 @@ class ResponseReader:
         return len(self._data) if closed else None
 
     def _without_head(self) -> Response:
-        """A response of HTTP/0.9, or of Shoutcast, which may come on any port: all of it is the body."""
+        """Returns a response without a head, of HTTP/0.9 or, on any port, of Shoutcast: all bytes are the body."""
         if self._is_http or (self._port != _HTTP_PORT and bytes(self._data[:3]).lower() != b"icy"):
             raise BadMessage("not a status line", 502)
         return Response(200, encode(["HTTP/1.1 200 OK", "Connection: close"]), bytes(self._data))
@@ -101,7 +105,7 @@ def _parse(head: bytes, rest: bytes, *, is_whole: bool) -> Response:
     if b"\0" in head:
         raise BadMessage("NUL in the head", 502)
     start = _START.match(head)
-    assert start is not None  # noqa: S101 - the reader has found it
+    assert start is not None  # noqa: S101 - the caller has found it
     first, *lines = _BREAKS.split(head[start.end() - len("http") :].decode("latin-1"))
     version = _VERSION.match(first)
     matched = _STATUS.match(first.partition(" ")[2])
@@ -112,7 +116,7 @@ def _parse(head: bytes, rest: bytes, *, is_whole: bool) -> Response:
     reason = matched[2].strip() if matched[1] else "OK"
     headers = _headers(lines)
     framing = _framing(headers, chunks=version is not None and (version[1], version[2]) >= ("1", "1"))
-    if not is_whole:  # the server closed in the middle of the head, so there is no body
+    if not is_whole:  # the server closed within the head, so there is no body
         framing = "Content-Length: 0"
     if status in _NO_BODY:
         framing, rest = "", b""
@@ -136,7 +140,7 @@ def _parse(head: bytes, rest: bytes, *, is_whole: bool) -> Response:
 
 
 def _headers(lines: list[str]) -> Headers:
-    """Header lines; what is none is left out, and a line that begins with a space goes on with the one before."""
+    """Returns the headers; drops lines that are none, and joins a line that begins with a space to the line before."""
     joined: list[str] = []
     may_go_on = False
     for line in lines:
@@ -156,10 +160,10 @@ def _headers(lines: list[str]) -> Headers:
 
 
 def _framing(headers: Headers, *, chunks: bool) -> str:
-    """The one header that says where the body ends; empty where the connection's end does.
+    """Returns the header that says where the body ends; empty if the body ends with the connection.
 
     Raises:
-        BadMessage: there are several lengths, and they differ.
+        BadMessage: There are several lengths, and they differ.
     """
     codings = _values(headers, "transfer-encoding")
     if chunks and "chunked" in {coding.lower() for coding in codings}:

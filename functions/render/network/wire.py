@@ -1,5 +1,8 @@
-"""HTTP/1.1 requests as the proxy needs them: read strictly and written afresh, with nothing in them that two sides may
-read differently (RFC 9112). What servers answer is read in `responses`."""
+"""Reads the HTTP/1.1 requests of the browser strictly, and writes them again for the server.
+
+A request that two parsers could read differently is refused (RFC 9112). `responses` reads the answers of servers,
+and says why neither module uses h11.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 MAX_HEAD = 256 * 1024
-"""Bytes that a request's or response's head may have; Chromium's own limit (http_stream_parser.h)."""
+"""Largest head of a request or response, in bytes; Chromium has the same limit (http_stream_parser.h)."""
 
 Headers = list[tuple[str, str]]
 
@@ -15,7 +18,7 @@ TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+")
 _PORT = re.compile(r"[0-9]{1,5}")
 
-# RFC 9110, section 7.6.1, and the older ones that are still met. Transfer-Encoding is dealt with where bodies are.
+# RFC 9110, section 7.6.1, and older headers that servers still send. The code for bodies handles Transfer-Encoding.
 _HOP_BY_HOP = {
     "connection", "proxy-connection", "keep-alive", "te", "trailer", "upgrade",
     "proxy-authenticate", "proxy-authorization", "proxy-status", "expect",
@@ -23,7 +26,7 @@ _HOP_BY_HOP = {
 
 
 class BadMessage(ValueError):
-    """The head is not one that may be passed on; `status` is what the browser is answered."""
+    """The head may not be passed on; `status` is the status for the browser."""
 
     def __init__(self, reason: str, status: int = 400) -> None:
         super().__init__(reason)
@@ -32,7 +35,7 @@ class BadMessage(ValueError):
 
 @dataclass(frozen=True)
 class Request:
-    """A request to the proxy. `path` is empty for CONNECT; `length` is that of the body, in bytes."""
+    """A request to the proxy; `path` is empty for CONNECT, `length` is the length of the body in bytes."""
 
     method: str
     host: str
@@ -47,12 +50,12 @@ class Request:
 
     @property
     def url(self) -> str:
-        """The URL that was asked for, as Chromium spells it."""
+        """The requested URL, as Chromium spells it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}{'' if self.port == 80 else f':{self.port}'}{self.path}"
 
     def head(self) -> bytes:
-        """The head for the server: origin form, its own Host, one request per connection."""
+        """Returns the head for the server: origin form, one Host header, one request per connection."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         authority = host if self.port == 80 else f"{host}:{self.port}"
         lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: {authority}"]
@@ -61,10 +64,11 @@ class Request:
 
 
 def parse_request(head: bytes) -> Request:
-    """Reads a request's head, up to and with its empty line.
+    """Reads a request's head, including its empty line.
 
     Raises:
-        BadMessage: it is not HTTP/1.1, not CONNECT nor a plain `http://` target, or its body's length is ambiguous.
+        BadMessage: The head is not HTTP/1.x, its target is neither for CONNECT nor an `http://` URL, or the length of
+            the body is ambiguous.
     """
     first, headers = _parse(head)
     parts = first.split(" ")
@@ -84,17 +88,17 @@ def parse_request(head: bytes) -> Request:
 
 
 def end_to_end(headers: Headers) -> Headers:
-    """The headers without those that are meant for one connection only."""
+    """Returns the headers without those that apply to one connection only."""
     named = {
         word.strip().lower() for name, value in headers if name.lower() == "connection" for word in value.split(",")
     }
-    # A server that names these in Connection would take them away from the browser.
+    # A server must not be able to remove these by naming them in Connection.
     named -= {"content-length", "transfer-encoding", "content-type", "host", "cookie", "set-cookie"}
     return [(name, value) for name, value in headers if name.lower() not in _HOP_BY_HOP | named]
 
 
 def refusal(status: int, reason: str) -> bytes:
-    """The proxy's own answer, marked as such by Proxy-Status (RFC 9209), which is never passed on from a server."""
+    """Returns an answer of the proxy itself, marked by Proxy-Status (RFC 9209), which no server's answer may carry."""
     texts = {400: "Bad Request", 403: "Forbidden", 411: "Length Required", 431: "Header Fields Too Large"}
     text = texts.get(status, "Bad Gateway")
     head = [f"HTTP/1.1 {status} {text}", f"Proxy-Status: urlshot; error={reason}", "Content-Length: 0"]
@@ -107,12 +111,12 @@ def _parse(head: bytes) -> tuple[str, Headers]:
     first, *lines = head[:-4].decode("latin-1").split("\r\n")
     headers = []
     for line in [first, *lines]:
-        # A bare CR or LF, or NUL, would end the line for some readers and not for others.
-        if any(sign in line for sign in "\r\n\0"):
+        # Some parsers end a line at a bare CR, LF or NUL, and others do not.
+        if any(character in line for character in "\r\n\0"):
             raise BadMessage("control characters in the head")
     for line in lines:
         name, colon, value = line.partition(":")
-        # No space before the colon and no folded lines: both are read in more than one way (RFC 9112, section 5).
+        # Parsers differ on spaces before the colon and on folded lines (RFC 9112, section 5), so both are refused.
         if not colon or not TOKEN.fullmatch(name):
             raise BadMessage("not a header line")
         headers.append((name, value.strip(" \t")))
@@ -132,7 +136,7 @@ def _authority(text: str, default_port: int | None) -> tuple[str, int]:
 
 
 def _length(headers: Headers) -> int:
-    """Bytes of the request's body. Chunked ones are refused: Chromium sends them over HTTP/2 only."""
+    """Returns the length of the body in bytes; refuses chunked bodies, which Chromium sends over HTTP/2 only."""
     lengths = [value for name, value in headers if name.lower() == "content-length"]
     if any(name.lower() == "transfer-encoding" for name, _ in headers):
         raise BadMessage("transfer coding in a request", 400 if lengths else 411)

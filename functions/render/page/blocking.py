@@ -1,7 +1,7 @@
-"""What a page may not load, because the caller does not want it in the print.
+"""Blocks the requests of a page that the caller does not want in the print.
 
-This is tidiness, not security: `page.route()` misses the targets of redirects and WebSockets. What must not be reached
-is the proxy's affair.
+This is not a security boundary: `page.route()` misses the targets of redirects and WebSockets. The proxy enforces which
+addresses may be reached.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ import ada_url
 from playwright.async_api import Error, Page, Request, Route
 
 KEPT = 1000
-"""Requests that are remembered one by one; the rest is only counted."""
+"""Most blocked requests that are kept; further ones are only counted."""
 
 _TYPES = {"image": "images", "imageset": "images", "font": "fonts", "media": "media", "texttrack": "media"}
-"""Playwright's resource types, and the option's name for them."""
+"""Playwright's resource types, and the values of the option `block` for them."""
 _THIRD_PARTIES: Final = ("ads", "trackers")
 
 
 class HostList:
-    """Domains, of which `*.` marks those that stand for all below them as well."""
+    """A list of domains; an entry that begins with `*.` covers the domain and all its subdomains."""
 
     def __init__(self, domains: Iterable[str]) -> None:
         self._domains = frozenset(domains)
 
     def match(self, host: str) -> str | None:
-        """The domain of the list that covers this host, the longest first."""
+        """Returns the longest entry that covers this host; None if there is none."""
         if host in self._domains:
             return host
         rest = host
@@ -43,7 +43,7 @@ class HostList:
 
 @dataclass(frozen=True)
 class Blocked:
-    """A request that was not made: its URL as the page wrote it, and the name of the option's value that forbade it."""
+    """A blocked request: its URL, cut at 2,048 characters, and the value of the option `block` that blocked it."""
 
     url: str
     reason: str
@@ -58,23 +58,23 @@ class Blocker:
         self._lists = {name: lists[name] for name in _THIRD_PARTIES if name in self._kinds}
         self.counts: Counter[str] = Counter()
         self.blocked: list[Blocked] = []
-        """The first KEPT of them."""
+        """The first KEPT blocked requests."""
 
     async def start(self) -> None:
-        """Begins; call before the page is opened."""
+        """Starts to block; call it before the page is opened."""
         await self._page.route("**/*", self._decide)
 
     def urls(self) -> list[str]:
-        """URLs of all that is remembered."""
+        """Returns the URLs of the kept requests."""
         return [blocked.url for blocked in self.blocked]
 
     def gaps(self) -> list[str]:
-        """URLs of ads and trackers, whose frames and images are to leave no holes."""
+        """Returns the URLs of blocked ads and trackers, whose frames and images must leave no gaps."""
         return [blocked.url for blocked in self.blocked if blocked.reason in _THIRD_PARTIES]
 
     async def _decide(self, route: Route, request: Request) -> None:
         reason = self._reason(request)
-        with contextlib.suppress(Error):  # the page is gone meanwhile
+        with contextlib.suppress(Error):  # the page may have gone
             if reason is None:
                 await route.fallback()  # to other handlers, or to the network
                 return
@@ -92,19 +92,19 @@ class Blocker:
         host = _host(request.url)
         for name, hosts in self._lists.items():
             found = hosts.match(host)
-            # The page of an advertiser is not made of ads.
+            # Resources of an advertiser's own site are not ads on that site.
             if found is not None and hosts.match(_host(self._page.url)) != found:
                 return name
         return None
 
     @staticmethod
     def _is_page(request: Request) -> bool:
-        """Whether the request is for the document that is to be printed."""
+        """Returns whether the request is for the document that is to be printed."""
         if not request.is_navigation_request():
             return False
         try:
             return request.frame.parent_frame is None
-        except Error:  # a frame that is not there yet is the page's own
+        except Error:  # the frame of a page's first request does not exist yet
             return True
 
 

@@ -1,8 +1,8 @@
-"""Says no to a page's cookie banner, by DuckDuckGo's autoconsent, which knows some 800 of them.
+"""Rejects a page's cookie banner by DuckDuckGo's autoconsent, which knows some 800 banners.
 
-Its content script runs in every frame and talks by messages (its docs/api.md): `init` is answered with settings and
-rules; `report` tells how far it is in that frame; `autoconsentDone` that a banner is dealt with. It never asks us to
-evaluate anything, because it is told that it lives in the page's own world.
+Its content script runs in every frame and sends messages (autoconsent, docs/api.md). We answer `init` with settings and
+rules. `report` says how far the script is in that frame, and `autoconsentDone` that it has handled a banner. The script
+never asks us to evaluate code, because the setting `isMainWorld` says that it runs in the page's own world.
 """
 
 from __future__ import annotations
@@ -18,40 +18,40 @@ from functions.render.page.tidy_lists import TidyLists
 from urlshot.core.render_contract import ConsentOutcome
 
 OPEN_SECONDS = 1.2
-"""How long a consent manager that was found may take to show its banner; many show none, depending on the country."""
+"""Longest wait for the banner of a detected consent manager; in many countries consent managers show none."""
 REJECT_SECONDS = 3.0
-"""Longest wait in all, after which the page is printed with whatever stands there."""
+"""Longest wait in all; after it the page is printed as it stands."""
 
 MESSAGES = 2000
-"""Messages that are listened to; a page may call the binding too."""
+"""Most messages that are handled, because the page can call the binding too."""
 FRAMES = 20
-"""Documents that get the rules, which are 100 kB."""
+"""Most documents that get the rules, which have 100 kB."""
 _REST = 0.1
-"""Seconds from the beginning of autoconsent's second look, which it reports, to its end, which it does not report.
+"""Seconds from the start of autoconsent's second search, which it reports, to its end, which it does not report.
 
-It looks twice, half a second apart. These seconds and OPEN_SECONDS are counted by the page's own timers, so that a page
-that is slow, or a machine that is busy, has the look that others have.
+Autoconsent searches twice, half a second apart. The page's own timers count these seconds and OPEN_SECONDS, so that the
+search is the same on a slow page or a busy machine.
 """
 _PAGE_TIME = "seconds => new Promise(done => setTimeout(done, seconds * 1000))"
 
 _CONFIG = {
     "enabled": True,
     "autoAction": "optOut",
-    "enablePrehide": True,  # out of sight from the first moment; shown again if there is no way to say no
+    "enablePrehide": True,  # hides banners immediately, and shows them again if they cannot be rejected
     "prehideTimeout": int(REJECT_SECONDS * 1000),
     "isMainWorld": True,
     "enableHeuristicDetection": True,
-    "heuristicMode": "reject",  # unknown banners: only by a button that says no, never by one that says yes
+    "heuristicMode": "reject",  # on unknown banners click buttons that reject, never buttons that accept
     "detectRetries": 20,
     "logs": dict.fromkeys(
         ("lifecycle", "rulesteps", "detectionsteps", "evals", "errors", "messages", "waits"), False
-    ),  # the page's console is the page's
+    ),  # the report shows the page's console, so autoconsent must not write there
 }
 _BINDING = "autoconsentSendMessage"
 
 
 class Consent:
-    """Autoconsent in one page."""
+    """Runs autoconsent in one page."""
 
     def __init__(self, page: Page, lists: TidyLists) -> None:
         self._page = page
@@ -61,23 +61,23 @@ class Consent:
         self._waited = 0.0
         self._found = ""
         self._look: asyncio.Task[None] | None = None
-        """Ends when the second look is over."""
+        """Ends when autoconsent's second search is over."""
         self._opening: asyncio.Task[None] | None = None
-        """Ends when the consent manager that was found has had its time to show a banner."""
+        """Ends when OPEN_SECONDS have passed since a consent manager was detected."""
         self._open = False
         self._outcome: ConsentOutcome = "none"
         self._done = False
         self._changed = asyncio.Event()
 
     async def start(self) -> None:
-        """Puts the script into every document to come; call before the page is opened."""
+        """Adds the script to every document; call it before the page is opened."""
         await self._page.expose_binding(_BINDING, self._receive)
         await self._page.add_init_script(self._lists.consent_script)
 
     async def wait(self) -> None:
-        """Waits until no banner is there or the one that is has been answered, REJECT_SECONDS in all at most.
+        """Waits until the banner has been handled or none is there, for REJECT_SECONDS in all calls at most.
 
-        To be called when the page stands, and again before it is printed: a banner that came later is then waited for.
+        Call it when the page has loaded, and again before the print, for a banner that came later.
         """
         began = time.monotonic()
         try:
@@ -91,23 +91,23 @@ class Consent:
 
     @property
     def outcome(self) -> ConsentOutcome:
-        """What became of the banner so far."""
+        """The outcome for the banner so far."""
         return "failed" if self._open and not self._done else self._outcome
 
     @property
     def banner(self) -> str:
-        """Autoconsent's name for what it found; empty if nothing."""
+        """Autoconsent's name of the banner or its consent manager; empty if none was found."""
         return self._found
 
     def _is_pending(self) -> bool:
-        """Whether a banner may still come, or the one that is there be answered."""
-        if self._done or self._messages == 0:  # answered; or no script runs there
+        """Returns whether a banner may still appear or is still to be handled."""
+        if self._done or self._messages == 0:  # handled, or the page runs no script
             return False
         timer = self._opening or self._look
         return self._open or timer is None or not timer.done()
 
     async def _receive(self, source: dict[str, Any], message: Any) -> None:
-        """One message; from a page that may send anything."""
+        """Handles one message; the page, too, can send messages of any content."""
         self._messages += 1
         if self._messages > MESSAGES or not isinstance(message, dict):
             return
@@ -130,7 +130,7 @@ class Consent:
         self._changed.set()
 
     async def _page_time(self, seconds: float) -> None:
-        with contextlib.suppress(Error):  # the document is gone, and its banner with it
+        with contextlib.suppress(Error):  # the document has gone, and its banner with it
             await self._page.evaluate(_PAGE_TIME, seconds)
         self._changed.set()
 
@@ -143,5 +143,5 @@ class Consent:
                 "compact": self._lists.consent_rules(frame.url[:2048], top=not frame.parent_frame),
             },
         }
-        with contextlib.suppress(Error):  # the frame is gone, or the page has taken the function away
+        with contextlib.suppress(Error):  # the frame has gone, or the page has removed the function
             await frame.evaluate("reply => { window.autoconsentReceiveMessage?.(reply) }", reply)

@@ -1,4 +1,4 @@
-"""Whether content is cut off on the paper: beyond the sheet's edge, or in a box that scrolls on the screen."""
+"""Finds content that is cut off on the paper: beyond the edge of the sheet, or in a box that scrolls or hides it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from functions.render.page.rest import FRAME_SECONDS, FRAMES
 from functions.render.page.scripts import gone, script
 
 SHRINK = 1.5
-"""Chromium lays a page out up to so many times wider than the sheet and scales it down to fit (measured)."""
+"""For a wide page Chromium makes the layout up to this factor wider than the sheet and scales it down (measured)."""
 OPEN_PIXELS = 60_000
-"""Height up to which a box of an application shell is opened for print."""
+"""Largest content height, in pixels, of a box of an application shell that is opened for print."""
 
 
 async def open_shell(page: Page) -> int:
-    """Opens the boxes of a page that is locked to the window; their number."""
+    """Opens the scrolling boxes of a page that is locked to the window; returns their number."""
     return await _asked(page, "open", OPEN_PIXELS)
 
 
 async def count_cut(page: Page, window: int | None) -> int:
-    """Number of places where content is cut off on a sheet of `window` CSS pixels; call after the page was printed.
+    """Returns the number of places where content is cut off on the sheet. Call it after the print.
 
-    None stands for a sheet of the page's own size: then the window stays as it is.
+    Args:
+        page: The page, which has been printed.
+        window: Width of the sheet in CSS pixels; None if the page sets its own size, which keeps the window.
     """
     width = page.viewport_size["width"] if page.viewport_size else 0
     if window is None:
@@ -33,13 +35,19 @@ async def count_cut(page: Page, window: int | None) -> int:
     if window != width:
         await page.set_viewport_size({"width": window, "height": height})
     wide = await _asked_width(page)
-    if wide > window:  # as the browser does when it prints
+    if wide > window:  # the browser does the same when it prints
         await page.set_viewport_size({"width": min(wide, math.floor(window * SHRINK)), "height": height})
     return await _everywhere(page, 1)
 
 
 async def fit_scale(page: Page, window: int, scale: float) -> float:
-    """The scale at which the page's content is no wider than a sheet of `window` CSS pixels at `scale`."""
+    """Returns the scale at which the page's content fits the width of the sheet.
+
+    Args:
+        page: The page.
+        window: Width of the sheet in CSS pixels at `scale`.
+        scale: The scale that the caller asked for.
+    """
     height = page.viewport_size["height"] if page.viewport_size else 720
     width = window
     for _ in range(3):
@@ -64,7 +72,7 @@ async def _asked_width(page: Page) -> int:
 async def _asked(page: Page, name: str, argument: int) -> int:
     try:
         return int(await page.evaluate(script(name), argument))
-    except (Error, TypeError, ValueError) as error:  # a page that has changed its own objects is taken as it is
+    except (Error, TypeError, ValueError) as error:  # a page that has changed its own objects stays as it is
         if isinstance(error, Error) and gone(error):
             raise
         return 0

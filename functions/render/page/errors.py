@@ -1,4 +1,4 @@
-"""What Playwright's and Chromium's errors mean to the caller."""
+"""Translates errors of Playwright and Chromium into errors of urlshot."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NET_CODES = {
 
 
 def meaning(error: Error, witness: Witness, ledger: Ledger) -> UrlshotError:
-    """What an error of Playwright's means, for the document that was asked for last."""
+    """Returns urlshot's error for an error of Playwright about the document that was requested last."""
     if _NET_ERROR.search(error.message):
         return network_error(error.message, witness, ledger)
     if "Download is starting" in error.message:
@@ -40,7 +40,7 @@ def meaning(error: Error, witness: Witness, ledger: Ledger) -> UrlshotError:
 
 
 def network_error(message: str, witness: Witness, ledger: Ledger) -> UrlshotError:
-    """What one of Chromium's net:: errors means, for the document that was asked for last."""
+    """Returns urlshot's error for a net:: error of Chromium about the document that was requested last."""
     found = proxy_failure(witness.asked, ledger)
     if found is not None:
         return found
@@ -48,18 +48,20 @@ def network_error(message: str, witness: Witness, ledger: Ledger) -> UrlshotErro
     name = match[1] if match else "ERR_FAILED"
     internal = first_line(message)
     if name.startswith(("ERR_CERT_", "ERR_SSL_", "ERR_BAD_SSL")):
-        return failure("tls_error", f"The browser says {name}.", internal=internal)
+        return failure("tls_error", f"The browser reports {name}.", internal=internal)
     code = _NET_CODES.get(name, "connection_failed")
-    detail = "The URL leads to a download, or to nothing." if name == "ERR_ABORTED" else f"The browser says {name}."
+    detail = "The URL leads to a download or to no content."
+    if name != "ERR_ABORTED":
+        detail = f"The browser reports {name}."
     return failure(code, detail, internal=internal)
 
 
 def proxy_failure(url: str, ledger: Ledger) -> UrlshotError | None:
-    """Why our proxy could not reach a URL's endpoint; Chromium sees only that it said no."""
+    """Returns why the proxy did not connect to a URL's endpoint, which Chromium does not know; None if it did."""
     found = ledger.failures.get(endpoint(url))
     return failure(found.code, found.reason) if found is not None else None
 
 
 def first_line(message: str) -> str:
-    """An error's first line without the query of a URL in it, for our log."""
+    """Returns an error's first line for the log, without the queries of URLs, and of at most 300 characters."""
     return re.sub(r"\?\S*", "", message.partition("\n")[0])[:300]

@@ -1,7 +1,7 @@
-"""The documents of a page as they come in: a PDF is taken as it is, and a private job's headers go to one origin only.
+"""Intercepts a page's documents: takes PDFs as they are, and sends a private job's headers to one origin only.
 
-It stands in the browser's own network stack (DevTools' Fetch domain), so a PDF is read from the very response that the
-browser got, with its cookies and through the egress proxy, and nothing is asked for twice.
+The gate works inside the browser's network stack (DevTools' Fetch domain). It reads a PDF from the response that the
+browser received, with the browser's cookies and through the egress proxy, and needs no second request.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _CHUNK = 1 << 20
 _MAGIC_WITHIN = 1024
 """Bytes within which readers look for a PDF's header (ISO 32000-1, annex H.3.4.1)."""
 _TAIL = 4096
-"""Bytes at the end within which a whole PDF says where its cross-references are; some files have rubbish after it."""
+"""Bytes at the end of a whole PDF that contain `startxref`; some files have other bytes after it."""
 _SHOWN = ("text/", "image/", "audio/", "video/", "multipart/")
-"""Beginnings of the types that Chromium shows or plays; all others it downloads, but for those that follow."""
+"""Media types, by prefix, that Chromium shows or plays. It downloads all others except those of `_SHOWN_TOO`."""
 _SHOWN_TOO = re.compile(r"|application/(?:.*[+])?(?:xml|json|(?:java|ecma)script)", re.IGNORECASE)
 _IS_PDF_AS_TEXT = """() => {
   const first = document.body?.firstChild;
@@ -35,10 +35,17 @@ _IS_PDF_AS_TEXT = """() => {
 
 
 class Gate:
-    """Looks at each document's response, and at each request if there are headers to add."""
+    """Inspects the response of each document, and each request if the job has private headers or a password."""
 
     def __init__(self, page: Page, url: str, private: Private, pdf_bytes: int) -> None:
-        """What is `private` is for the origin of `url`; a PDF of more than `pdf_bytes` is refused."""
+        """Takes the page before it is opened.
+
+        Args:
+            page: The page.
+            url: The job's URL; only its origin receives the headers and the password of `private`.
+            private: Headers and password of the job.
+            pdf_bytes: Largest size of a PDF that is taken, in bytes.
+        """
         self._page = page
         self._origin = origin(url)
         self._headers = {name: value.get_secret_value() for name, value in private.headers.items()}
@@ -47,20 +54,20 @@ class Gate:
         self._most = pdf_bytes
         self._session: CDPSession | None = None
         self.frame = ""
-        """The main frame's id, once it is open."""
+        """Id of the main frame; empty before `open()`."""
         self._tasks: set[asyncio.Task[None]] = set()
         self.pdf: bytes | None = None
-        """The PDF that the URL served, and the status that it came with."""
+        """The PDF that the URL served; `status` is the HTTP status of its response."""
         self.status = 0
         self.error: UrlshotError | None = None
         self.has_passed_text = False
-        """The document came as text or without a type, and could be a PDF all the same."""
+        """Whether the document came as text or without a type; it may be a PDF all the same."""
         self._takes_all = False
         self.served: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done when the URL, or a script of its page's, led to something that is no page."""
+        """Done when the URL, or a script of its page, led to a PDF or a download."""
 
     async def open(self) -> CDPSession:
-        """Takes its place; returns the session, which others may use as well."""
+        """Starts the interception; returns the DevTools session, which others may use as well."""
         session = self._session = await self._page.context.new_cdp_session(self._page)
         self.frame = (await session.send("Page.getFrameTree"))["frameTree"]["frame"]["id"]
         session.on("Fetch.requestPaused", self._paused)
@@ -72,7 +79,7 @@ class Gate:
         return session
 
     async def looks_again(self) -> bool:
-        """Whether the page may be a PDF that came as text or without a type; if so, the next document is looked into.
+        """Returns whether the page may be a PDF that came as text or without a type; if so, inspects the next document.
 
         Chromium shows such a PDF as text, or downloads it.
         """
@@ -82,12 +89,12 @@ class Gate:
         return self._takes_all
 
     async def finish(self) -> None:
-        """Waits until a PDF that has begun is here, or has failed."""
+        """Waits until the PDF that is being read has arrived or failed."""
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
     def close(self) -> None:
-        """Drops what is under way; the page is going."""
+        """Cancels all interceptions under way, because the page is about to close."""
         for task in self._tasks:
             task.cancel()
 
@@ -103,7 +110,7 @@ class Gate:
         task.add_done_callback(self._tasks.discard)
 
     async def _handle(self, event: dict[str, Any]) -> None:
-        with contextlib.suppress(Error):  # the page may have gone meanwhile, and its requests with it
+        with contextlib.suppress(Error):  # the page may have gone, and its requests with it
             if "responseStatusCode" not in event and "responseErrorReason" not in event:
                 await self._request(event)
             elif event.get("frameId") == self.frame and self._is_taken(event):
@@ -112,7 +119,7 @@ class Gate:
                 await self._send("Fetch.continueResponse", event)
 
     async def _answer(self, event: dict[str, Any]) -> None:
-        """Gives user name and password to the URL's own origin, once per request."""
+        """Gives the user name and the password to the origin of the job's URL, once per request."""
         challenge, request = event["authChallenge"], event["requestId"]
         answer: dict[str, str] = {"response": "CancelAuth"}
         ours = challenge.get("source") == "Server" and origin(challenge["origin"]) == self._origin
@@ -124,7 +131,7 @@ class Gate:
             await self._send("Fetch.continueWithAuth", event, authChallengeResponse=answer)
 
     async def _request(self, event: dict[str, Any]) -> None:
-        """Adds the headers, or takes them away again where a redirect leads elsewhere."""
+        """Adds the private headers, or removes them after a redirect to another origin."""
         request = event["request"]
         before: dict[str, str] = request["headers"]
         if origin(request["url"]) == self._origin:
@@ -138,7 +145,7 @@ class Gate:
         await self._send("Fetch.continueRequest", event)
 
     def _is_taken(self, event: dict[str, Any]) -> bool:
-        """Whether a document's response is looked into, for it may be a PDF: its first bytes decide, not its type."""
+        """Returns whether to read a response that may be a PDF; its first bytes then decide, not its type."""
         if not 200 <= event.get("responseStatusCode", 0) < 300:
             return False
         headers = {header["name"].lower(): header["value"] for header in event.get("responseHeaders", [])}
@@ -149,9 +156,9 @@ class Gate:
         return False
 
     async def _take(self, event: dict[str, Any]) -> None:
-        """Reads the response, and ends it: the browser shows neither a PDF nor a download.
+        """Reads the response and ends its request, because the browser shows neither PDFs nor downloads.
 
-        A URL that leads to a download that is no PDF is an error.
+        Sets `pdf`, or `error` if the URL leads to a download that is not a PDF.
         """
         stream = (await self._send("Fetch.takeResponseBodyAsStream", event))["stream"]
         data = bytearray()
@@ -160,16 +167,16 @@ class Gate:
             data += base64.b64decode(part["data"]) if part.get("base64Encoded") else part["data"].encode("latin-1")
             if len(data) >= _MAGIC_WITHIN or part["eof"]:
                 if b"%PDF-" not in data[:_MAGIC_WITHIN]:
-                    if self._page.url != "about:blank":  # a page that starts a download stays, and is printed
+                    if self._page.url != "about:blank":  # a page that starts a download stays and is printed
                         await self._send("Fetch.failRequest", event, errorReason="Aborted")
                         return
-                    self.error = failure("unsupported_content", "The URL leads to a download that is no PDF.")
+                    self.error = failure("unsupported_content", "The URL leads to a download that is not a PDF.")
                 elif len(data) > self._most:
                     self.error = failure("too_large", f"The PDF has more than {self._most:,} bytes.")
             if self.error is not None or part["eof"]:
                 break
         if self.error is None and b"startxref" not in data[-_TAIL:]:
-            self.error = failure("unsupported_content", "The PDF that the URL leads to is not whole.")
+            self.error = failure("unsupported_content", "The PDF at the URL is incomplete.")
         if self.error is None:
             self.pdf, self.status = bytes(data), event["responseStatusCode"]
         if not self.served.done():
@@ -180,11 +187,11 @@ class Gate:
         return await self._sent(method, {"requestId": event["requestId"], **extra})
 
     async def _sent(self, method: str, values: dict[str, Any]) -> dict[str, Any]:
-        assert self._session is not None  # noqa: S101 - events come from an open session only
+        assert self._session is not None  # noqa: S101 - only an open session sends events
         return await self._session.send(method, values) or {}
 
 
 def _is_download(headers: dict[str, str], kind: str) -> bool:
-    """Whether Chromium shows no page of such a response."""
+    """Returns whether Chromium downloads such a response instead of showing it."""
     disposition = headers.get("content-disposition", "").partition(";")[0].strip().lower()
     return disposition == "attachment" or not (kind.startswith(_SHOWN) or _SHOWN_TOO.fullmatch(kind))

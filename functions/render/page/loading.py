@@ -1,7 +1,7 @@
-"""Whether the page's document is still being loaded, as the browser itself says (DevTools' Page domain).
+"""Follows the loading of the page's document by the browser's own events (DevTools' Page domain).
 
-The load event is not enough: a script that sends the page to an unknown scheme or to a download, or calls `stop()`,
-and a response that breaks off end the loading without one.
+The load event is not enough. Loading ends without it if a script navigates to an unknown scheme or a download, if a
+script calls `stop()`, and if the response breaks off.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from playwright.async_api import CDPSession
 
 REFRESH_SECONDS = 2.0
-"""Longest that a document may take to send the page elsewhere, and is taken for a mere signpost."""
+"""Longest delay of a refresh that is followed; a document with a later refresh is printed itself."""
 _REFRESHES = {"metaTagRefresh", "httpHeaderRefresh"}
 
 
@@ -21,21 +21,27 @@ class Loading:
     """Follows the main frame of one page."""
 
     def __init__(self, session: CDPSession, frame: str, at_end: Callable[[], None]) -> None:
-        """`at_end` is called when nothing is being loaded into the frame any more."""
+        """Takes the page before it is opened.
+
+        Args:
+            session: A DevTools session of the page.
+            frame: Id of the main frame.
+            at_end: Called when the frame has stopped loading.
+        """
         self._session = session
         self._at_end = at_end
         self._frame = frame
         self._parsed = False
         self._url = ""
         self.refresh: float | None = None
-        """Seconds after the load event at which the document sends the page elsewhere, where that is soon."""
+        """Seconds from the load event to a refresh that leads elsewhere within REFRESH_SECONDS; None without one."""
         self.refreshed = asyncio.Event()
-        """Set when it has done so, or will not do it."""
+        """Set when the refresh has happened or was cancelled."""
         self.ended = asyncio.Event()
-        """Set while nothing is being loaded into the frame, whether it was loaded to its end or not."""
+        """Set while the frame loads nothing, whether or not the document was read to its end."""
 
     async def start(self) -> None:
-        """Begins; call before the page is opened."""
+        """Starts to follow the events; call it before the page is opened."""
         self._session.on("Page.frameStartedLoading", self._began)
         self._session.on("Page.frameNavigated", self._committed)
         self._session.on("Page.domContentEventFired", self._was_parsed)
@@ -46,7 +52,7 @@ class Loading:
 
     @property
     def cut(self) -> bool:
-        """Whether the loading has ended before the document was read to its end."""
+        """Whether loading has ended before the document was read to its end."""
         return self.ended.is_set() and not self._parsed
 
     def _began(self, event: dict[str, Any]) -> None:
@@ -60,7 +66,7 @@ class Loading:
             self._no_refresh()
 
     def _scheduled(self, event: dict[str, Any]) -> None:
-        """A `refresh`, as an element or a header: one that leads to the same document changes nothing on the paper."""
+        """Notes a refresh by element or header, unless it leads to the same document, which would not change."""
         elsewhere = event["url"].partition("#")[0] != self._url.partition("#")[0]
         soon = event["reason"] in _REFRESHES and event["delay"] <= REFRESH_SECONDS
         if event["frameId"] == self._frame and elsewhere and soon:

@@ -1,6 +1,6 @@
-"""A last look at the page before it is printed: whose check it may be, whether it asks for a password, what is missing.
+"""Inspects the page before it is printed: is it a check for humans or a login page, and what is missing?
 
-What the page's own scripts may falsify decides nothing but the page's own verdict.
+The page's scripts can falsify these facts, so they decide nothing but the verdict on this page.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from functions.render.page.rest import FRAME_SECONDS, FRAMES
 from functions.render.page.scripts import ask_page, gone, in_turn
 from functions.render.page.witness import bare
 
-# Titles and traces of the well-known checks. A widget inside a real page's form (a captcha beside a comment) is none:
-# it counts only where there is little else (`_LITTLE_TEXT`). A title alone is enough where it is this peculiar.
+# Titles and traces of the well-known checks for humans. A title alone is enough. A trace counts only if the page has
+# little text (`_LITTLE_TEXT`), because a real page may have a captcha in a form.
 _TITLES = {
     r"^just a moment\.\.\.$|^attention required! \| cloudflare$": "Cloudflare",
     r"^access to this page has been denied": "PerimeterX",
@@ -39,15 +39,17 @@ _TRACES = {
 }
 _LOOK = in_turn("cut", "look")
 _LITTLE_TEXT = 1200
-"""Characters that a check or a login page may have around it; a page of content has more."""
+"""Most characters of a check or a login page; a page of content has more."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """`text` is the number of characters on the page, `filtered` of those under a CSS filter.
+    """The facts about a page before it is printed.
 
-    `media` says whether any picture or frame takes up room, `drawing` whether an SVG does. `flat` counts canvases that
-    got no WebGL, `plugins` documents that need one, `films` videos with neither poster nor picture.
+    `text` is the number of characters on the page, and `filtered` the number of those under a CSS filter. `media` says
+    whether an image or a frame is visible, and `drawing` whether an SVG is. `no_webgl` counts canvases without WebGL,
+    `plugins` documents that need a plugin, and `videos` videos without a poster or a picture. `challenge` names the
+    vendor of a check for humans.
     """
 
     title: str = ""
@@ -59,22 +61,27 @@ class Look:
     images_missing: tuple[str, ...] = ()
     broken_images: int = 0
     filtered: int = 0
-    flat: int = 0
+    no_webgl: int = 0
     plugins: int = 0
-    films: int = 0
+    videos: int = 0
 
 
 async def look(
     page: Page, session: CDPSession, asked: str, unwanted: Sequence[str] = (), documents: Sequence[str] = ()
 ) -> Look:
-    """Looks at the page that the URL `asked` led to, and at its frames; a document that cannot be asked has no faults.
+    """Inspects a page and its frames; a document that cannot run the script counts as faultless.
 
-    Notes on the way what is hidden on the screen, which `count_cut` leaves out.
+    The script also notes what is hidden on the screen, which `count_cut` then leaves out.
 
-    Images at the URLs `unwanted` are not missing: the caller had them blocked. `documents` are URLs that answered a
-    frame with something that is no page.
+    Args:
+        page: The page.
+        session: A DevTools session of the page.
+        asked: The job's URL.
+        unwanted: URLs that the caller had blocked; images at these URLs are not missing.
+        documents: URLs that answered a frame with something that is not a page.
 
-    Raises Playwright's errors of pages that have gone.
+    Raises:
+        Error: The page has gone.
     """
     question = [list(_TRACES), list(unwanted), list(documents)]
     others = asyncio.gather(*(_look_at(frame, question) for frame in page.frames[1 : FRAMES + 1]))
@@ -98,7 +105,7 @@ async def _look_at(frame: Frame, question: list[list[str]]) -> Look | None:
 
 
 def with_frames(page: Look, frames: Sequence[Look]) -> Look:
-    """The page with what is in its frames; title, check and login are the page's own."""
+    """Adds the facts of the frames to those of the page; title, check and login stay the page's own."""
     missing = [url for look in (page, *frames) for url in look.images_missing]
     return replace(
         page,
@@ -107,14 +114,20 @@ def with_frames(page: Look, frames: Sequence[Look]) -> Look:
         images_missing=tuple(dict.fromkeys(missing))[:20],
         broken_images=page.broken_images + sum(frame.broken_images for frame in frames),
         filtered=page.filtered + sum(frame.filtered for frame in frames),
-        flat=page.flat + sum(frame.flat for frame in frames),
+        no_webgl=page.no_webgl + sum(frame.no_webgl for frame in frames),
         plugins=page.plugins + sum(frame.plugins for frame in frames),
-        films=page.films + sum(frame.films for frame in frames),
+        videos=page.videos + sum(frame.videos for frame in frames),
     )
 
 
 def read(facts: dict[str, Any], asked: str, final: str) -> Look:
-    """Makes sense of what a document was found to be."""
+    """Turns the answer of look.js into a `Look`.
+
+    Args:
+        facts: The answer.
+        asked: The job's URL; empty for a frame.
+        final: The URL of the page that was printed; empty for a frame.
+    """
     title = str(facts["title"])
     little = facts["text"] <= _LITTLE_TEXT
     challenge = next((name for title_like, name in _TITLES.items() if re.search(title_like, title.strip(), re.I)), "")
@@ -130,13 +143,13 @@ def read(facts: dict[str, Any], asked: str, final: str) -> Look:
         images_missing=tuple(bare(url) for url in facts["missing"])[:20],
         broken_images=int(facts["broken"]),
         filtered=int(facts["filtered"]),
-        flat=int(facts["flat"]),
+        no_webgl=int(facts["no_webgl"]),
         plugins=int(facts["plugins"]),
-        films=int(facts["films"]),
+        videos=int(facts["videos"]),
     )
 
 
 def _elsewhere(asked: str, final: str) -> bool:
-    """Whether the URL led to another page, rather than to another spelling of the same."""
+    """Returns whether the URL led to another host or path."""
     before, after = urlsplit(asked), urlsplit(final)
     return (before.hostname, before.path.rstrip("/")) != (after.hostname, after.path.rstrip("/"))

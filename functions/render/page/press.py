@@ -1,4 +1,4 @@
-"""What the browser does to a page right before it prints, done early: so that what it brings can be waited for."""
+"""Prepares a page for print as the browser would do it right before, but early enough to wait for the effects."""
 
 from __future__ import annotations
 
@@ -15,14 +15,21 @@ _TWO_FRAMES = 0.035
 
 
 async def press(page: Page, session: CDPSession, media: str, *, scripts: bool) -> None:
-    """Sets the media, `print` or `screen`, opens an application shell, and sends `beforeprint` to every document.
+    """Sets the media, opens an application shell, and sends `beforeprint` to every document.
 
-    The browser sends it again as it prints; that one does not reach the page's handlers (watch.js).
+    The browser sends `beforeprint` again when it prints; watch.js keeps that event from the page's handlers.
 
-    Raises Playwright's errors of a page that has gone.
+    Args:
+        page: The page.
+        session: A DevTools session of the page.
+        media: `print` or `screen`.
+        scripts: Whether the page may run scripts.
+
+    Raises:
+        Error: The page has gone.
     """
     await page.emulate_media(media="screen" if media == "screen" else "print")
-    if not scripts:  # then nothing hears the event, and no script of ours is told of frames
+    if not scripts:  # no handler receives the event, and watch.js does not run
         await open_shell(page)
         await asyncio.sleep(_TWO_FRAMES)
         return

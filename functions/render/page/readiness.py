@@ -1,7 +1,7 @@
-"""Until a page is at rest: loaded, fonts and images there, scrolled once through, animations ended, network quiet.
+"""Brings a page to rest: loaded, fonts and images complete, scrolled through, animations ended, network quiet.
 
-The page is asked from outside, in short questions that need none of its timers or promises: so a page that has changed
-those, or has scripts switched off, is asked as well. A page that is done answers once and has lost a few milliseconds.
+The page is polled from outside with short scripts that need none of its timers or promises. They work even if the page
+has replaced these, or has scripts switched off. A page that is at rest costs one poll, a few milliseconds.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from urlshot.core.errors import Rejected, failure
 from urlshot.core.render_contract import Wait
 
 _FOLLOWED = 10
-"""Pages through which one may lead by script or refresh."""
+"""Most pages in a row that navigate on by script or refresh."""
 _WAITS = 20
-"""Waits that the report names."""
+"""Most waits that the report names."""
 
 
 class Readiness:
@@ -45,19 +45,19 @@ class Readiness:
         self._rest = Rest(page, session, witness, scripts=scripts)
         self.waited: list[Wait] = []
         self.breaks_off = False
-        """Whether the document's source ends in the middle."""
+        """Whether the document's source breaks off."""
         self.frames_break_off = 0
-        """The number of frames whose sources do."""
+        """Number of frames whose source breaks off."""
         self._closed = False
         self.scroll_limit = 0
-        """Pixels that were scrolled through, where the page went on loading below them."""
+        """Pixels that were scrolled through if the page continues below them; 0 if its end was reached."""
 
     def left(self) -> float:
         return max(0.0, self._deadline - time.monotonic())
 
     @asynccontextmanager
     async def wait(self, what: str, limit: float = 600.0) -> AsyncIterator[None]:
-        """Notes how long something took; at its limit, or at the deadline, it is given up and noted as timed out."""
+        """Limits a wait to `limit` seconds and the deadline, and notes its length and whether it timed out."""
         began, late = time.monotonic(), False
         try:
             async with asyncio.timeout(min(limit, self.left())):
@@ -72,19 +72,19 @@ class Readiness:
             self.waited.append(Wait(what=what, milliseconds=round(seconds * 1000, 1), timed_out=late))
 
     def unsettled(self) -> tuple[str, ...]:
-        """What the page was still about when it was given up; motion alone is none of it."""
+        """Returns the names of the waits that timed out; motion does not count."""
         late = [wait.what for wait in self.waited if wait.timed_out and wait.what != "motion"]
         return tuple(dict.fromkeys(late))
 
     @property
     def silent(self) -> int:
-        """Sockets and event streams that are open and have not sent anything yet."""
+        """Number of WebSockets and event streams that are open and have not received a message."""
         return self._rest.silent
 
     async def event(self, name: str) -> None:
-        """Waits for one of the page's own events: `load`, `domcontentloaded` or `networkidle`.
+        """Waits for one of the page's events: `load`, `domcontentloaded` or `networkidle`.
 
-        The first two are not waited for where the loading has ended without them.
+        The wait for the first two also ends when the page has stopped loading without them.
         """
         async with self.wait(name):
             came = asyncio.ensure_future(self._page.wait_for_load_state(name, timeout=0))  # type: ignore[arg-type] # one of the three
@@ -107,10 +107,10 @@ class Readiness:
                 await asyncio.sleep(POLL_SECONDS)
 
     async def selector(self, selector: str) -> None:
-        """Waits for an element to be visible.
+        """Waits until an element that matches the selector is visible.
 
         Raises:
-            Rejected: `invalid_option`: it is no selector.
+            Rejected: `invalid_option`: The selector is not valid.
         """
         try:
             async with self.wait("wait_for"):
@@ -118,10 +118,14 @@ class Readiness:
         except Error as error:
             if gone(error):
                 raise
-            raise Rejected("invalid_option", "wait_for is no CSS selector.", internal=error.message[:300]) from error
+            raise Rejected("invalid_option", "wait_for is not a CSS selector.", internal=error.message[:300]) from error
 
     async def expression(self, expression: str) -> None:
-        """Waits for an expression of the caller's to be true; while it raises, it is not."""
+        """Waits until the caller's expression is true; an expression that raises counts as false.
+
+        Raises:
+            Rejected: `invalid_option`: The expression is not valid JavaScript.
+        """
         question = f"() => Boolean({expression}\n)"
         async with self.wait("wait_expression"):
             while True:
@@ -132,7 +136,7 @@ class Readiness:
                     if gone(error) and "navigat" not in error.message and "context was" not in error.message:
                         raise
                     if "SyntaxError" in error.message:
-                        raise Rejected("invalid_option", "wait_expression is no JavaScript expression.") from error
+                        raise Rejected("invalid_option", "wait_expression is not a JavaScript expression.") from error
                 await asyncio.sleep(POLL_SECONDS)
 
     async def delay(self, seconds: float) -> None:
@@ -140,10 +144,10 @@ class Readiness:
             await asyncio.sleep(seconds)
 
     async def rest(self) -> None:
-        """Waits until the page is at rest; one that goes elsewhere by script meanwhile is followed.
+        """Waits until the page is at rest; follows it if it navigates by script or refresh.
 
         Raises:
-            Rejected: `too_many_redirects`.
+            Rejected: `too_many_redirects`: Each of _FOLLOWED pages navigated to another one.
         """
         for _ in range(_FOLLOWED):
             await self.event("load")
@@ -157,16 +161,16 @@ class Readiness:
                 await self._scroll()
             except Error as error:
                 if not gone(error):
-                    return  # it cannot be asked, for what it did to its own objects
+                    return  # the page has changed its own objects and cannot be polled
                 if "navigat" not in error.message and "context was destroyed" not in error.message:
                     raise
-                await asyncio.sleep(POLL_SECONDS)  # what the browser says about the new document is under way
+                await asyncio.sleep(POLL_SECONDS)  # the events of the new document are still to arrive
             else:
                 return
-        raise failure("too_many_redirects", f"The page led through {_FOLLOWED} pages and went on to the next.")
+        raise failure("too_many_redirects", f"The page led through {_FOLLOWED} pages in a row.")
 
     async def _refresh(self) -> bool:
-        """Waits until a document that only points to another has sent the page there; whether there is one."""
+        """Waits for a refresh that leads to another document soon; returns False if there is none."""
         if self._loading.refresh is None:
             return False
         async with self.wait("refresh", self._loading.refresh + 1):
@@ -174,7 +178,7 @@ class Readiness:
         return True
 
     async def look_into_source(self) -> None:
-        """Looks into the source of the document: does it break off, and are there shadow roots that are closed?"""
+        """Checks the sources of the documents for an end in the middle and for closed shadow roots."""
         responses = [self._witness.response, *self._witness.framed]
         source, *framed = await asyncio.gather(*(read(response) for response in responses))
         self.breaks_off = source.breaks_off
@@ -182,9 +186,11 @@ class Readiness:
         self.frames_break_off = sum(each.breaks_off for each in framed)
 
     async def press(self, media: str, window: int | None) -> None:
-        """Opens an application shell, gives the page its print media and `beforeprint`, and waits for what they bring.
+        """Opens an application shell, applies the print media, sends `beforeprint`, and waits for the effects.
 
-        `window` is the width of the sheet in CSS pixels, where the page is to be laid out for it.
+        Args:
+            media: The CSS media type, `print` or `screen`.
+            window: Width of the sheet in CSS pixels, to lay the page out for it; None keeps the window.
         """
         try:
             async with self.wait("print media", 2.0):
@@ -197,14 +203,14 @@ class Readiness:
                 raise
 
     async def _quiet(self, what: str, *, again: bool = False) -> None:
-        """Fonts, images, animations, network; then what scripts will soon have done, and whatever else moves."""
+        """Waits for fonts, images, animations and the network, then for pending scripts and other changes."""
         content, motion, moved = await self._rest.quiet(self._deadline, again=again)
         self._note(what, content, late=self._rest.loading)
         if motion:
             self._note("motion", motion, late=moved)
 
     async def _scroll(self) -> None:
-        """Scrolls once through a page that may load more when it is looked at, and back to its top."""
+        """Scrolls once through a page that may load content when it comes into view, and back to the top."""
         scroll = Scroll(self._page, self._session, self._rest)
         if not self._scripts or not await scroll.is_lazy():
             return

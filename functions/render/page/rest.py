@@ -1,4 +1,4 @@
-"""Whether a page is at rest, asked of every document that can be reached: the page's own and those of its frames."""
+"""Polls the page's document and those of its frames until the page is at rest."""
 
 from __future__ import annotations
 
@@ -13,37 +13,41 @@ from functions.render.page.scripts import ask_page, gone, script
 from functions.render.page.witness import Witness
 
 QUIET_SECONDS = 0.25
-"""Silence after a request of a script's, before the network counts as quiet."""
+"""Time without an end of a script's request after which the network counts as quiet."""
 STILL_SECONDS = 0.1
-"""The same for changes of the document, and after the load of a page that has scripts at all."""
+"""Time without a change of the document after which it counts as still; also the shortest wait if it has scripts."""
 AFTER_SECONDS = 0.03
-"""The same for any other request, whose end a script may use."""
+"""Time without an end of any request after which the network counts as quiet: a script may react to that end."""
 POLL_SECONDS = 0.02
 MOTION_SECONDS = 3.0
-"""Longest wait for changes and timers to end: many pages never stop to move, and are no worse for it on paper."""
+"""Longest wait for changes and timers to end. Many pages never stop moving, and print well all the same."""
 AGAIN_SECONDS = 0.5
-"""The same, where that time has been used up before and something new has begun."""
+"""Shortest limit for a further wait of the same kind, when earlier waits have used up MOTION_SECONDS."""
 UNKNOWN_SECONDS = 1.0
-"""Wait for a page that has made itself impossible to ask."""
+"""Wait for a page that cannot be polled."""
 FRAMES = 40
-"""Frames that are asked."""
+"""Most frames that are polled."""
 FRAME_SECONDS = 0.5
-"""Longest that the answer of a frame may take; a frame that takes longer is not asked again."""
+"""Longest wait for the answer of a frame; a slower frame is not polled again."""
 
 LIMITS = {"timer": 2000, "again": 1000, "loop": 500, "task": 2000, "socket": 2000, "worker": 1500}
-"""Milliseconds that what scripts have started is waited for.
+"""Milliseconds for which work of scripts counts as pending.
 
-A timer counts where it ends so soon after the last thing that had an effect. It has to end sooner where its callback
-has been set before (`again`), and sooner still where it is an interval, or has been set more than three times, or is an
-animation frame (`loop`). A promise of storage and the like, and a socket or worker until its first message, count for
-so long at most.
+A timer is pending if it is due within `timer` after the last effect: a change, the end of a request, or the like. The
+limit is `again` for idle callbacks and if the timer's callback has been set before. It is `loop` for intervals,
+callbacks set more than three times, animation frames and message ports. A promise, of storage for example, is pending
+for `task` at most; a WebSocket or an event stream that waits for a message for `socket`, and a worker for `worker`.
 """
 
 
 @dataclass(frozen=True)
 class State:
-    """What the documents are about. `still` is milliseconds since the last change; `height` and `window` are the
-    page's own, in pixels."""
+    """The state of one document, or of a page with its frames.
+
+    `images` are not loaded, `playing` animations have just been put at their end, `pending` is the number of pieces of
+    work of scripts, and `silent` the number of open connections without a message. `still` is the time since the last
+    change in milliseconds. `height` of the content and `window` are pixels of the page itself.
+    """
 
     fonts: bool = True
     images: int = 0
@@ -58,12 +62,12 @@ class State:
 
     @property
     def loading(self) -> bool:
-        """Whether something is still to come that the page has asked for."""
+        """Whether fonts, images or ends of animations are still to come."""
         return not self.fonts or self.images > 0 or self.playing > 0
 
 
 def read(answer: Any) -> State:
-    """A document's answer; what counts for one that has made itself impossible to ask is that it is at rest."""
+    """Reads the answer of ask.js; an answer that cannot be read counts as at rest."""
     if not isinstance(answer, dict):
         return State()
     try:
@@ -84,7 +88,7 @@ def read(answer: Any) -> State:
 
 
 def together(page: State, frames: list[State]) -> State:
-    """The page's state with those of its frames."""
+    """Returns the state of a page together with those of its frames."""
     everything = [page, *frames]
     return State(
         fonts=all(state.fonts for state in everything),
@@ -101,7 +105,7 @@ def together(page: State, frames: list[State]) -> State:
 
 
 class Rest:
-    """Asks one page."""
+    """Polls one page."""
 
     def __init__(self, page: Page, session: CDPSession, witness: Witness, *, scripts: bool) -> None:
         self._page = page
@@ -110,14 +114,18 @@ class Rest:
         self._scripts = scripts
         self._mute: set[Frame] = set()
         self.loading = False
-        """Whether the last `quiet()` was given up with something still to come."""
+        """Whether content was still to come at the last poll of `quiet()`."""
         self.silent = 0
         self._unknown = 0.0
-        """When the page could not be asked for the first time."""
+        """Monotonic time of the first failed poll; 0 before."""
         self._moved = 0.0
 
     async def ask(self) -> State:
-        """The state of the page and its frames; raises Playwright's errors of pages that have gone."""
+        """Polls the page and its frames.
+
+        Raises:
+            Error: The page has gone.
+        """
         silence = min(self._witness.silence() * 1000, 1e9)
         question = [silence, LIMITS]
         others = [frame for frame in self._page.frames[1 : FRAMES + 1] if frame not in self._mute]
@@ -141,17 +149,19 @@ class Rest:
                 return read(await frame.evaluate(script("ask"), question))
         except TimeoutError:
             self._mute.add(frame)
-        except Error:  # the frame has gone or is going: then the network is busy with it
+        except Error:  # the frame has gone or navigates; the network is busy with its next document
             pass
         return State()
 
     async def quiet(self, deadline: float, *, again: bool = False) -> tuple[float, float, bool]:
-        """Waits for content, then for motion to end, until `deadline` at the latest.
+        """Waits for content, then for the end of motion.
 
-        `again`: the page was at rest a moment ago, so only what has begun since then is waited for.
+        Args:
+            deadline: The end of the wait on the monotonic clock.
+            again: True if the page was at rest a moment ago; the shortest wait of STILL_SECONDS then does not apply.
 
         Returns:
-            Seconds of either, and whether the motion went on beyond its limit.
+            Seconds of the wait for content, seconds of the wait for motion, and whether motion went beyond its limit.
         """
         began = last = time.monotonic()
         motion = 0.0
@@ -173,7 +183,7 @@ class Rest:
             await asyncio.sleep(POLL_SECONDS)
 
     def network_is_quiet(self) -> bool:
-        """Whether requests have ended, for long enough that a script would have gone on with them."""
+        """Returns whether all requests have ended, and long enough ago that a script has reacted to them."""
         return not self._witness.busy() and self._witness.silence() >= STILL_SECONDS
 
     def _is_there(self, state: State, began: float) -> bool:

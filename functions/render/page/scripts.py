@@ -1,4 +1,4 @@
-"""The scripts that the renderer runs in pages, by name: `js/<name>.js`."""
+"""Loads the scripts that the renderer runs in pages, `js/<name>.js`, and runs them."""
 
 from __future__ import annotations
 
@@ -14,35 +14,41 @@ _FOLDER = Path(__file__).parent / "js"
 
 @cache
 def script(name: str) -> str:
-    """The text of a script: a function for `evaluate`, save `watch`, which documents run before their own scripts."""
+    """Returns a script's text: a function for `evaluate`, except `watch`, which runs before a page's own scripts."""
     lines = (_FOLDER / f"{name}.js").read_text(encoding="utf-8").splitlines()
-    # Playwright takes a text for a function only where it begins like one.
+    # Playwright treats a text as a function only if it begins like one.
     return "\n".join(line for line in lines if not line.startswith("//"))
 
 
 @cache
 def in_turn(*names: str) -> str:
-    """One script out of several, so that a page is asked once: each gets its part of a list of arguments.
+    """Joins several scripts into one, so that one call runs them all.
 
-    What the last one returns is returned.
+    The joined script takes a list with one argument for each script, and returns the value of the last one.
     """
     calls = ", ".join(f"await ({script(name)})(given[{at}])" for at, name in enumerate(names))
     return f"async given => ({calls})"
 
 
 def gone(error: Error) -> bool:
-    """Whether the page has gone or is going, rather than a question to it failed on what it did to its own objects."""
+    """Returns whether an error means that the page has gone or navigates, and not that a script failed in it."""
     return any(word in error.message for word in ("navigat", "context was destroyed", "closed", "crashed", "detached"))
 
 
 async def ask_page(page: Page, session: CDPSession, text: str, argument: Any) -> Any:
-    """What a script of this text answers in the page's own document.
+    """Runs a script in the page's main document and returns its value.
 
-    Playwright's way of asking needs a few of the page's objects. Where the page has changed those, it is asked in
-    DevTools' plain way.
+    Playwright's `evaluate` needs some of the page's objects. If the page has changed these, the script runs by
+    `Runtime.evaluate` of DevTools instead.
+
+    Args:
+        page: The page.
+        session: A DevTools session of the page.
+        text: A JavaScript function.
+        argument: The function's argument, which JSON can represent.
 
     Raises:
-        Error: the page has gone, or not even that works.
+        Error: The page has gone, or the script failed both ways.
     """
     try:
         return await page.evaluate(text, argument)

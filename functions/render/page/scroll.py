@@ -1,4 +1,4 @@
-"""Scrolls through a page whose scripts look for what is in sight, so that what they bring then is there."""
+"""Scrolls through a page so that its scripts load the content that they load only when it is in view."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from functions.render.page.scripts import gone, script
 
 SCROLL_SECONDS = 6.0
 SCROLL_PIXELS = 30_000
-"""Height up to which lazy content is scrolled into being: some 30 pages of A4."""
+"""Height up to which a page is scrolled, some 30 pages of A4."""
 BOXES = 12
-"""Boxes within the page that are scrolled through as well."""
+"""Most boxes within the page that are scrolled as well."""
 _STEP = 0.8
-"""Part of a screen by which it is scrolled on (scroll.js)."""
+"""Part of a screen that each step scrolls; the same as in scroll.js."""
 _EVENTS = {"scroll", "scrollend", "wheel"}
 
 
 class Scroll:
-    """One way through a page and its boxes."""
+    """One scroll through a page and its boxes."""
 
     seconds = SCROLL_SECONDS
 
@@ -35,7 +35,7 @@ class Scroll:
         self._until = 0.0
 
     async def is_lazy(self) -> bool:
-        """Whether there is anything to scroll, and scripts look for what is in sight or listen to scrolling."""
+        """Returns whether the page can scroll, and its scripts observe what is in view or listen to scrolling."""
         state = await self._rest.ask()
         self._height = state.height
         boxes = await self._boxes()
@@ -45,7 +45,7 @@ class Scroll:
         return state.observers > 0 or self._listens
 
     async def through(self, left: float) -> None:
-        """Scrolls the window, then the boxes; ends after `left` seconds or SCROLL_SECONDS."""
+        """Scrolls the window, then the boxes, for `left` seconds or SCROLL_SECONDS at most."""
         self._until = time.monotonic() + min(left, SCROLL_SECONDS)
         state = await self._rest.ask()
         self._y = min(state.window * _STEP, state.height)
@@ -67,11 +67,11 @@ class Scroll:
                 self._y, self._height = y, max(self._height, height)
 
     def limit(self) -> int:
-        """Pixels that were scrolled through, where the page goes on below them; 0 where its end was seen."""
+        """Returns the pixels that were scrolled through if the page continues below them; 0 if its end was reached."""
         return int(max(1, min(self._y, SCROLL_PIXELS))) if self._y < self._height else 0
 
     async def back(self) -> None:
-        """To the top again."""
+        """Scrolls the window and the boxes back to the top."""
         await self._page.evaluate(script("top"))
 
     async def _pass(self, box: int | None, y: float) -> float:
@@ -86,7 +86,7 @@ class Scroll:
                 break
 
     async def _boxes(self) -> list[int]:
-        """Heights of what the largest scrolling boxes hold; they are numbered in this order from now on."""
+        """Returns the content heights of the largest scrolling boxes; later calls number the boxes in this order."""
         try:
             found = await self._page.evaluate(script("boxes"), BOXES)
             return [int(height) for height in found][:BOXES]

@@ -1,4 +1,4 @@
-"""What the source of a document says that the browser does not: that it breaks off, or holds closed shadow roots."""
+"""Reads from a document's source what the browser does not report: that it breaks off, or has closed shadow roots."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from playwright.async_api import CDPSession, Error, Page, Response
 from functions.render.page.rest import FRAMES
 
 MOST = 2_000_000
-"""Bytes of a document that are looked at."""
+"""Largest source that is examined, in bytes."""
 
 SECONDS = 2.0
 """Longest wait for a document's source."""
@@ -32,34 +32,34 @@ _ENDED = re.compile(rb"</(?:body|html)[\s>]", re.IGNORECASE)
 _CLOSED = re.compile(rb"<template\s[^>]{0,300}shadowrootmode\s*=\s*[\"']?closed", re.IGNORECASE)
 _TAG = re.compile(rb"<(?:!--|(/?)([A-Za-z][^\s/>]*)|[!?])")
 _REST = re.compile(rb"(?:[^>\"']+|\"[^\"]*\"|'[^']*')*+>")
-"""A tag from its name on."""
+"""The part of a tag after its name."""
 _LONG = 1000
-"""Bytes within which a tag's quotes are heeded: a longer tag ends with its first `>`, so that the work is bounded."""
+"""Bytes of a tag in which quotes count. A longer tag ends at its first `>`, which bounds the work."""
 _RAW = {b"script", b"style", b"textarea", b"title", b"xmp", b"iframe", b"noembed", b"noframes", b"noscript"}
-"""Elements whose content is no markup (HTML, section 13.2.5)."""
+"""Elements whose content is not markup (HTML, section 13.2.5)."""
 _BLOCKS = {
     b"article", b"aside", b"center", b"details", b"div", b"fieldset", b"figure", b"footer", b"form", b"header", b"main",
     b"nav", b"section", b"table", b"ul", b"ol",
 }  # fmt: skip
-"""Elements whose end tags may not be left out."""
+"""Elements whose end tags are required."""
 _DEEP = 100
-"""Blocks within blocks up to which they are followed."""
+"""Depth of nested blocks up to which blocks are followed."""
 _TAGS = 50_000
-"""Tags after which a document is not looked at any further."""
+"""Tags after which the examination of a document stops."""
 _OPEN = 2
-"""So many of them are open where a document breaks off; a careless author leaves one open."""
+"""Blocks that are open at the end of a document that breaks off; a careless author may leave one open."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """What the source of a document says."""
+    """The facts that the source of a document shows."""
 
     breaks_off: bool = False
     closed_roots: bool = False
 
 
 async def read(response: Response | None) -> Source:
-    """What is known of the source of a document that the browser has read to its end."""
+    """Examines the source of a document; returns `Source()` if it is missing, too long, late, or not HTML."""
     if response is None or "html" not in response.headers.get("content-type", "text/html").lower():
         return Source()
     if len(response.headers.get("content-length", "")) > len(str(MOST)):
@@ -69,7 +69,7 @@ async def read(response: Response | None) -> Source:
             source = await response.body()
     except (Error, TimeoutError):
         return Source()
-    # Beside the event loop, because a page can make it as long as it likes.
+    # Off the event loop, because the page decides how long the source is.
     return await asyncio.to_thread(_examine, source) if len(source) > _SHORT else _examine(source)
 
 
@@ -80,12 +80,12 @@ def _examine(source: bytes) -> Source:
 
 
 async def reach_closed_roots(page: Page, session: CDPSession) -> None:
-    """Tells the watch (watch.js) of every document of the closed shadow roots that it declares."""
+    """Gives the watch script (watch.js) of every document the closed shadow roots that the document declares."""
     await _reach(session)
     for frame in page.frames[1 : FRAMES + 1]:
         try:
             own = await page.context.new_cdp_session(frame)
-        except Error:  # it shares the page's process, so it has been reached
+        except Error:  # the frame shares the page's process, so the page's session has reached it
             continue
         with contextlib.suppress(Error):
             await _reach(own)
@@ -108,15 +108,16 @@ async def _reach(session: CDPSession) -> None:
 
 
 def holds_closed_roots(source: bytes) -> bool:
-    """Whether a document declares shadow roots that scripts cannot reach."""
+    """Returns whether a document declares closed shadow roots, which scripts cannot reach."""
     return _CLOSED.search(source) is not None
 
 
 def breaks_off(source: bytes) -> bool:
-    """Whether an HTML document ends in the middle: within a tag, a comment or a script, or within several blocks.
+    """Returns whether an HTML document breaks off: within a tag, comment, script or style, or within several blocks.
 
-    A document with an end tag of `body` or `html` is whole, and so is one that leaves those out, as it may, and has
-    closed what it has opened. What breaks off between two paragraphs looks like that, too: it is not noticed.
+    A document with an end tag of `body` or `html` is complete. HTML allows to omit these tags, so a document without
+    them is complete if its blocks are closed. A document that breaks off between two paragraphs looks the same and is
+    not noticed.
     """
     if source.startswith(_UTF_16) or _ENDED.search(source):
         return False
@@ -140,7 +141,7 @@ def breaks_off(source: bytes) -> bool:
         if not found[1] and name in _RAW:
             ended = re.compile(rb"</" + name + rb"[\s/>]", re.IGNORECASE).search(source, at)
             if ended is None:
-                return name in {b"script", b"style"}  # of the others it is left out now and then
+                return name in {b"script", b"style"}  # authors sometimes omit the other end tags
             at = ended.start()
         elif name in _BLOCKS:
             if not found[1] and len(blocks) < _DEEP:

@@ -1,4 +1,4 @@
-"""What a caller wants gone from a page before it is printed, and what they want added to it."""
+"""Tidies a page for print as the caller asks: blocks requests, closes cookie banners, adds CSS, hides elements."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from urlshot.core.errors import Rejected
 from urlshot.core.options import Options
 from urlshot.core.render_contract import Tidied
 
-# A constructed style sheet, because a page's Content-Security-Policy would forbid a <style> element, and because it
-# comes after all sheets of the page. Elements that are there already get an inline style besides: nothing of the
-# page's can win over that. Done once per document, however often it is asked for; the mark is lost with the document.
+# A constructed style sheet, because a page's Content-Security-Policy may forbid a <style> element, and because it comes
+# after all sheets of the page. Existing elements also get an inline style, over which no rule of the page can win.
+# The mark limits the sheet to one per document; a new document has no mark.
 _DRESS = """([css, hide, gaps]) => {
   for (const selector of hide) {
     try { document.createDocumentFragment().querySelector(selector); } catch { return selector; }
@@ -24,7 +24,7 @@ _DRESS = """([css, hide, gaps]) => {
     const sheet = new CSSStyleSheet();
     sheet.replaceSync(css);
     for (const selector of hide) {
-      // Not as text: `a[b` is a whole selector by itself, and would swallow the rest of the rule.
+      // Not as text: `a[b` is a valid selector by itself, but in a text it would swallow the rest of the rule.
       const at = sheet.insertRule("x { display: none !important }", sheet.cssRules.length);
       sheet.cssRules[at].selectorText = selector;
     }
@@ -42,7 +42,7 @@ _DRESS = """([css, hide, gaps]) => {
 
 
 class Tidy:
-    """The tidying of one page. Costs nothing where no option asks for it."""
+    """Tidies one page; does nothing if no option asks for it."""
 
     def __init__(self, page: Page, options: Options, lists: TidyLists) -> None:
         self._page = page
@@ -51,7 +51,7 @@ class Tidy:
         self.consent = Consent(page, lists) if options.consent == "reject" else None
 
     def tidied(self) -> Tidied | None:
-        """What was done, for the report; None where nothing was asked for."""
+        """Returns the report's field `tidied`; None if no option asked to block requests or close banners."""
         if self.blocker is None and self.consent is None:
             return None
         blocked = self.blocker.blocked if self.blocker is not None else []
@@ -64,29 +64,29 @@ class Tidy:
 
     @property
     def asked(self) -> bool:
-        """Whether there is anything to do once the page stands."""
+        """Whether there is anything to do after the page has loaded."""
         return bool(self._options.css or self._options.hide or self.blocker or self.consent)
 
     def kept_away(self) -> list[str]:
-        """URLs that `block` forbade."""
+        """Returns the URLs that the option `block` kept away."""
         return self.blocker.urls() if self.blocker is not None else []
 
     async def prepare(self) -> None:
-        """Before the page is opened."""
+        """Starts to block and to watch for banners; call it before the page is opened."""
         if self.blocker is not None:
             await self.blocker.start()
         if self.consent is not None:
             await self.consent.start()
 
     async def dress(self) -> None:
-        """Waits for the cookie banner's end, adds the CSS, hides the selectors, closes the gaps that ads left.
+        """Waits until the cookie banner is closed, adds the CSS, hides elements, and closes the gaps of blocked ads.
 
-        When the document stands, and again when it is about to be printed, because it may have become another one, or
-        have grown. Takes `consent.REJECT_SECONDS` at most, both times together.
+        Call it when the document has loaded, and again before the print, because the page may have navigated or grown.
+        Both calls together wait `consent.REJECT_SECONDS` at most.
 
         Raises:
-            Rejected: `invalid_option`, with the selector that is none.
-            Error: Playwright's, when the page goes elsewhere meanwhile.
+            Rejected: `invalid_option`: A value of `hide` is not a CSS selector.
+            Error: The page navigates, or has gone.
         """
         if self.consent is not None:
             await self.consent.wait()

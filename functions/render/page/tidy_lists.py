@@ -1,4 +1,4 @@
-"""The data that tidying needs, in the Chromium layer; read when first asked for, which few jobs do."""
+"""Reads block lists and consent rules from the Chromium layer, on first use: few jobs need them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any
 from functions.render.page.blocking import HostList
 
 _TOP_ONLY = {20, 22, 10, 12}
-"""How a compact rule of autoconsent's writes that it is not for frames (its lib/encoding.ts)."""
+"""Values by which a compact rule of autoconsent says that it is not for frames (autoconsent, lib/encoding.ts)."""
 
 
 class TidyLists:
-    """What `layers/chromium/build.py` put into the layer's folder `tidy`."""
+    """The files that `layers/chromium/build.py` puts into the layer's folder `tidy`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     @cached_property
     def hosts(self) -> dict[str, HostList]:
-        """Domains of `ads` and of `trackers`."""
+        """The domains of `ads` and of `trackers`."""
         return {name: HostList(domains) for name, domains in self._json("hosts.json").items()}
 
     @cached_property
@@ -31,9 +31,13 @@ class TidyLists:
         return (self._folder / "autoconsent.js").read_text(encoding="utf-8")
 
     def consent_rules(self, url: str, *, top: bool) -> dict[str, Any]:
-        """Autoconsent's rules for a page or a frame, in its compact form: the general ones, and the URL's own.
+        """Returns autoconsent's rules for a document in their compact form: the general ones and those for its URL.
 
-        Does what autoconsent's `filterCompactRules` does, so that not all 260 kB go into every frame.
+        This is autoconsent's `filterCompactRules`, which keeps the full 260 kB out of every frame.
+
+        Args:
+            url: The document's URL.
+            top: True for the page itself, False for a frame.
         """
         rules = self._rules
         index = rules["index"]
@@ -61,7 +65,7 @@ class TidyLists:
         if pattern not in self._patterns:
             try:
                 self._patterns[pattern] = re.compile(pattern)
-            except re.error:  # JavaScript's, and not Python's: autoconsent itself looks again
+            except re.error:  # valid in JavaScript only; autoconsent checks the pattern itself
                 self._patterns[pattern] = None
         compiled = self._patterns[pattern]
         return compiled is None or compiled.search(url) is not None

@@ -1,6 +1,6 @@
-"""What is seen of a page from outside it: its documents, its requests, what of them failed, what it complained of.
+"""Observes a page from outside: its documents, its requests and their failures, and its console.
 
-Everything a page can make many of is bounded here, so that a report stays small whatever the page does.
+All lists have limits, so that a report stays small whatever the page does.
 """
 
 from __future__ import annotations
@@ -18,60 +18,60 @@ from urlshot.core.render_contract import MOST, Hop, Trouble
 
 CONSOLE_CHARACTERS = 300
 LONG_POLL_SECONDS = 4.0
-"""A request that has been under way for so long is taken for one that waits for news, and holds nothing up."""
+"""A request that is under way for longer counts as a long poll, and the page may be at rest without its end."""
 
 _ENDLESS = {"eventsource", "websocket", "ping", "beacon", "media", "manifest", "texttrack", "cspviolationreport"}
-"""Kinds of request (Playwright's names) that may take for ever, or that nobody waits for."""
+"""Types of requests, as Playwright names them, that may never end or do not change the print."""
 _BY_SCRIPT = {"fetch", "xhr", "script"}
 _BROKE_OFF = re.compile(
     "ERR_(CONTENT_LENGTH_MISMATCH|INCOMPLETE_CHUNKED_ENCODING|CONTENT_DECODING_(INIT_)?FAILED|CONNECTION_(RESET|CLOSED)"
     "|HTTP2_(PROTOCOL_ERROR|SERVER_REFUSED_STREAM)|INVALID_CHUNKED_ENCODING|SSL_PROTOCOL_ERROR)"
 )
-"""Errors with which a response ends before its end (Chromium's net_error_list.h)."""
+"""Errors that break a response off (Chromium's net_error_list.h)."""
 _PAGE_TYPES = ("text/", "image/", "application/xhtml", "application/xml", "multipart/", "application/json")
 _NOT_THE_PAGES = ("Failed to load resource", "Blocked script execution in ")
-"""What Chromium says itself: each failed resource again, and that a frame without scripts was asked something."""
+"""Chromium's own messages: a resource failed, or the renderer ran a script in a frame without scripts."""
 _PLAIN = 5000
-"""Requests over plain http that are remembered."""
+"""Most requests over plain http that are remembered."""
 _BAD_FONT = "Failed to decode downloaded font: "
-"""What Chromium says of a font that breaks off or is none."""
+"""Chromium's message about a font that breaks off or is not a font."""
 _DEFAULT_PORTS = {"http:": 80, "https:": 443}
 
 
 class Witness:
-    """Listens to one page from before it is opened."""
+    """Listens to the events of one page, from before it is opened."""
 
     def __init__(self, page: Page, url: str, ledger: Ledger) -> None:
         self._page = page
         self._ledger = ledger
         self._in_flight: dict[Request, float] = {}
         self.asked = url
-        """The document that was asked for last, and why that failed, if it did."""
+        """URL of the document that was requested last; `failure` is Chromium's reason if that failed."""
         self.failure = ""
         self.response: Response | None = None
-        """The response that the page came with."""
+        """The response of the page's document."""
         self.framed: list[Response] = []
-        """Responses that came with the frames of the page."""
+        """Responses of the documents in the page's frames."""
         self.hops: list[Hop] = []
         self.failed: list[Trouble] = []
         self.blocked: list[Trouble] = []
         self.console: list[str] = []
         self.cut: set[str] = set()
-        """URLs of documents and style sheets that broke off: what came of them is shown."""
+        """URLs of documents and style sheets that broke off; the browser shows the part that arrived."""
         self.documents: set[str] = set()
-        """URLs that answered a frame with something that is no page."""
+        """URLs that answered a frame with something that is not a page."""
         self.counts = {"failed": 0, "blocked": 0, "console": 0}
-        """How many there were; the lists hold the first few."""
+        """The full numbers; the lists hold the first few."""
         self.passing = False
-        """Whether a part failed in a way that may be another one the next time."""
+        """Whether a resource failed in a way that may pass, so that a retry may succeed."""
         self.begun = 0
-        """Requests that a page at rest would not have."""
+        """Number of requests so far that a page at rest would not make."""
         self._answered: WeakSet[Request] = WeakSet()
-        """Documents and style sheets whose response has begun."""
+        """Requests for documents and style sheets whose response has begun."""
         self._plain: dict[str, Request] = {}
-        """Requests over plain http whose response has begun, by URL: the proxy sees whether their bodies break off."""
+        """Requests over plain http whose response has begun, by URL. The proxy sees whether their bodies break off."""
         self._arriving: Response | None = None
-        """The response of a document that the page goes to, and has not gone to yet."""
+        """The response of a navigation that the browser has not committed yet."""
         self._last_by_script = self._last = float("-inf")
         page.on("request", self._on_request)
         page.on("requestfinished", self._on_end)
@@ -82,25 +82,25 @@ class Witness:
         page.on("pageerror", self._on_exception)
 
     def busy(self) -> int:
-        """Requests under way that a page at rest would not have."""
+        """Returns the number of requests under way for which the renderer waits."""
         now = time.monotonic()
         return sum(now - began < LONG_POLL_SECONDS for began in self._in_flight.values())
 
     def silence(self) -> float:
-        """Seconds since a request of a script's last ended, or a script's own; infinite before there was one."""
+        """Returns the seconds since the last end of a script, or of a script's request; infinite before the first."""
         return time.monotonic() - self._last_by_script
 
     def since_last(self) -> float:
-        """Seconds since any request last ended; infinite before there was one."""
+        """Returns the seconds since the last end of any request; infinite before the first."""
         return time.monotonic() - self._last
 
     def loading_ended(self) -> None:
-        """The page's loading has ended: a document of its own that is still noted as under way has been given up."""
+        """Drops the page's document requests under way: the browser has given them up, because loading has ended."""
         for request in [request for request in self._in_flight if self._is_document(request)]:
             self._on_end(request)
 
     def broken_off(self) -> None:
-        """Adds what the proxy has seen of bodies that break off: call when the page's requests have ended."""
+        """Adds the bodies that the proxy saw break off. Call it when the page's requests have ended."""
         for url in sorted(self._ledger.cut):
             request = self._plain.pop(url, None)
             if request is None or request.resource_type in _ENDLESS:
@@ -112,7 +112,7 @@ class Witness:
                 self._note("failed", self.failed, request, "the compressed body breaks off")
 
     def _on_commit(self, frame: Frame) -> None:
-        """Another document has taken the page's place: what the one before lacked is not missing on the paper."""
+        """Forgets the failures of the document before: the paper will not show that document."""
         if frame != self._page.main_frame or self._arriving is None:
             return
         if frame.url.partition("#")[0] != self._arriving.url.partition("#")[0]:
@@ -150,7 +150,7 @@ class Witness:
             if self._arriving is not None and self._arriving.request == request:
                 self._arriving = None
             return
-        # What a page gives up itself, and what a block list keeps away because it was asked to, is no failure.
+        # A request that the page aborted, or that the caller's block list stopped, is not a failure.
         if "ERR_ABORTED" in reason or "ERR_BLOCKED_BY_CLIENT" in reason or not request.url.startswith("http"):
             return
         found = self._ledger.failures.get(endpoint(request.url))
@@ -162,7 +162,7 @@ class Witness:
 
     def _on_response(self, response: Response) -> None:
         if response.request.resource_type == "fetch":
-            # It ends when a script has read its body, which may be never; what scripts do read, watch.js notes.
+            # The request ends only when a script has read its body, which may never happen. watch.js notes such reads.
             self._on_end(response.request)
         request = response.request
         if request.resource_type in {"document", "stylesheet"}:
@@ -201,11 +201,11 @@ class Witness:
             self._complain(message.text)
 
     def _damaged(self, url: str) -> None:
-        """Notes a font that came and is none; one that broke off has been noted already."""
+        """Notes a font that cannot be decoded, unless its request is noted as failed already."""
         if not any(trouble.url == bare(url) for trouble in self.failed):
             self.counts["failed"] += 1
             if len(self.failed) < MOST:
-                self.failed.append(Trouble(url=bare(url), reason="no font that can be read", kind="font"))
+                self.failed.append(Trouble(url=bare(url), reason="the font cannot be decoded", kind="font"))
 
     def _on_exception(self, error: Error) -> None:
         self._complain(f"Uncaught {error.message}")
@@ -216,18 +216,18 @@ class Witness:
             self.console.append(re.sub(r"\s+", " ", text[:CONSOLE_CHARACTERS]))
 
     def _is_document(self, request: Request) -> bool:
-        with contextlib.suppress(Error):  # a request without a frame is none of the page's
+        with contextlib.suppress(Error):  # a request without a frame is not for the page's document
             return request.is_navigation_request() and request.frame == self._page.main_frame
         return False
 
 
 def may_pass(status: int) -> bool:
-    """Whether an HTTP status tells of passing trouble: the next one may differ (RFC 9110, section 15)."""
+    """Returns whether an HTTP status means a temporary problem, so that a retry may succeed (RFC 9110, section 15)."""
     return status in {408, 425, 429} or (status >= 500 and status not in {501, 505, 508, 510, 511})
 
 
 def endpoint(url: str) -> Endpoint:
-    """Host and port of an http or https URL, as the proxy is asked for them; an empty host for anything else."""
+    """Returns host and port of an http or https URL, as the proxy receives them; an empty host for an invalid URL."""
     try:
         parsed = ada_url.URL(url)
     except ValueError:
@@ -237,21 +237,21 @@ def endpoint(url: str) -> Endpoint:
 
 
 def origin(url: str) -> tuple[str, Endpoint]:
-    """Scheme and endpoint of a URL."""
+    """Returns the scheme and the endpoint of a URL."""
     return url.partition(":")[0].lower(), endpoint(url)
 
 
 def shown(url: str) -> str:
-    """A URL for the report: without the credentials that a redirect may have put into it, and of bounded length."""
+    """Returns a URL for the report: at most 2,048 characters, without credentials that a redirect may have added."""
     try:
         parsed = ada_url.URL(url)
     except ValueError:
         return ""
-    if parsed.username or parsed.password:  # a URL without a host has neither, and cannot be given any
+    if parsed.username or parsed.password:  # a URL without a host has none and takes none
         parsed.username = parsed.password = ""
     return parsed.href[:2048]
 
 
 def bare(url: str) -> str:
-    """A sub-resource's URL for the report: without credentials, query and fragment, which are others' business."""
+    """Returns a resource's URL for the report, without credentials, query and fragment, which may be private."""
     return re.split(r"[?#]", shown(url), maxsplit=1)[0][:500]

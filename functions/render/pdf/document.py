@@ -1,4 +1,4 @@
-"""What is known about a PDF without a PDF library: Chromium writes plain cross-reference tables (PDF 1.4)."""
+"""Reads the page count of a PDF without a PDF library: Chromium writes plain cross-reference tables (PDF 1.4)."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ _OBJECTS = re.compile(rb"/Type\s*/ObjStm[^>]{0,200}>>\s*stream\r?\n")
 _TREE = re.compile(rb"<<[^<>]{0,200}/Type\s*/Pages\b[^<>]{0,200}>>|/Type\s*/Pages\b[^>]{0,400}")
 
 MOST_BYTES = 32_000_000
-"""Bytes that are looked through for the number of pages."""
+"""Bytes that are searched for the number of pages."""
 
 _ENTRY = 20
-"""Bytes of a cross-reference entry, by definition (ISO 32000-1, section 7.5.4)."""
+"""Bytes of a cross-reference entry (ISO 32000-1, section 7.5.4)."""
 _OBJECT = 4096
-"""Bytes within which catalogue and page tree's root name what is looked for."""
+"""Bytes of the catalogue, or of the page tree's root, that are searched for its key."""
 
 
 class NotPdf(ValueError):
-    """The bytes are not a whole PDF as Chromium writes it."""
+    """The bytes are not a complete PDF as Chromium writes it."""
 
 
 def page_count(pdf: bytes) -> int:
-    """Number of pages, from the page tree's root, which the trailer leads to.
+    """Returns the number of pages, which the root of the page tree holds.
 
-    Searching the file for `/Count` would be simpler, and a page's title could fake it.
+    A search of the whole file for `/Count` would be simpler, but the title of a page could fake it.
 
     Raises:
-        NotPdf: the file is cut off, or is not a PDF.
+        NotPdf: The file is cut off, or is not a PDF.
     """
     if not pdf.startswith(b"%PDF-"):
         raise NotPdf("does not begin with %PDF")
@@ -57,9 +57,10 @@ def page_count(pdf: bytes) -> int:
 
 
 def page_count_of_any(pdf: bytes) -> int:
-    """Number of pages of somebody else's PDF, by the largest count that any of its page trees names; 0 if none does.
+    """Returns the largest page count in a PDF that another program wrote; 0 if none is found.
 
-    A guess, which decides nothing: such a file may keep its objects in compressed streams, in several versions.
+    The result is a guess and decides nothing: such a file may keep its objects in compressed streams, and may hold
+    several versions of them.
     """
     with contextlib.suppress(NotPdf):
         return page_count(pdf)
@@ -76,7 +77,7 @@ def page_count_of_any(pdf: bytes) -> int:
 
 
 def _object(pdf: bytes, table: int, number: int) -> bytes:
-    """The beginning of an object, up to its end."""
+    """Returns an object's bytes, up to its end and at most _OBJECT."""
     at = table + 4
     while (section := _SECTION.match(pdf, at)) is not None:
         first, count = int(section[1]), int(section[2])
@@ -89,6 +90,6 @@ def _object(pdf: bytes, table: int, number: int) -> bytes:
             return body.partition(b"endobj")[0]
         at = section.end() + count * _ENTRY
     older = _PREV.search(pdf, at, at + _OBJECT)
-    if older is not None and int(older[1]) < table:  # always further back, so that it ends
+    if older is not None and int(older[1]) < table:  # always further back, so the recursion ends
         return _object(pdf, int(older[1]), number)
     raise NotPdf(f"has no object {number}")

@@ -1,8 +1,8 @@
-"""What a PDF shows, read from its page contents: signs, signs without a glyph, images, painted shapes.
+"""Counts what a PDF shows, from its page contents: glyphs, characters without a glyph, images, painted shapes.
 
-Read from the output rather than asked of the page, because that is where it counts. Chromium's PDF backend (Skia)
-writes text as glyph numbers in hexadecimal; number 0 is a font's `.notdef`, the empty box, and beside it stands, as
-ActualText, the sign that was meant. It leaves that out for the first sign of a font only.
+The counts come from the PDF and not from the page, because the PDF is the result. Chromium's PDF backend (Skia) writes
+text as glyph numbers in hexadecimal. Number 0 is a font's `.notdef`, the empty box; the character that it stands for is
+beside it as ActualText, except for the first character of a font.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functions.render.page.look import Look
 
 MOST_BYTES = 32_000_000
-"""Bytes of page contents that are looked at; more than 2,000 pages of text have."""
+"""Bytes of page contents that are read; 2,000 pages of text have fewer."""
 
 _ORNAMENT = 20
 """Characters of text under filters that are no loss."""
@@ -31,21 +31,21 @@ _LENGTH = re.compile(rb"/Length (\d{1,10})\b")
 
 @dataclass
 class Ink:
-    """Counts of what is drawn. `missing` is by writing system, as the first word of Unicode's name for the sign."""
+    """Counts of what is drawn; `missing` counts by writing system, the first word of a character's Unicode name."""
 
-    signs: int = 0
+    glyphs: int = 0
     images: int = 0
     shapes: int = 0
     missing: Counter[str] = field(default_factory=Counter)
 
     @property
     def nearly_none(self) -> bool:
-        """Whether there is next to nothing on the paper; one or two shapes are a background."""
-        return self.signs == 0 and self.images == 0 and self.shapes <= 2
+        """Whether there is almost nothing on the paper; one or two shapes are a background."""
+        return self.glyphs == 0 and self.images == 0 and self.shapes <= 2
 
 
 def ink(pdf: bytes) -> Ink:
-    """Reads a PDF of Chromium's; what cannot be read is skipped."""
+    """Counts what a PDF by Chromium shows; skips streams that cannot be read."""
     found = Ink()
     left = MOST_BYTES
     at = 0
@@ -53,7 +53,7 @@ def ink(pdf: bytes) -> Ink:
         head = match[1]
         length = _LENGTH.search(head)
         at = match.end() + (int(length[1]) if length else 0)
-        # Page contents have neither type nor subtype; fonts and images do, save the font files' /Length1.
+        # Page contents have no /Type and no /Subtype. Fonts and images have one, and font files have /Length1.
         plain = b"/Type" not in head and b"/Subtype" not in head and b"/Length1" not in head
         if b"/FlateDecode" not in head or not (plain or b"/Form" in head):
             continue
@@ -74,7 +74,7 @@ def as_picture(look: Look, paper: Ink) -> int:
     """
     if look.filtered < _ORNAMENT or (look.filtered < look.text * 0.1 and look.filtered < _ORNAMENT * 5):
         return 0
-    return 0 if paper.signs > look.text - look.filtered / 2 else look.filtered
+    return 0 if paper.glyphs > look.text - look.filtered / 2 else look.filtered
 
 
 def _read(content: bytes, found: Ink) -> None:
@@ -82,7 +82,7 @@ def _read(content: bytes, found: Ink) -> None:
     for hexadecimal, literal, shown, end, image, shape in _SHOWN.findall(content):
         if shown:
             glyphs = [shown[place : place + 4] for place in range(0, len(shown) - 3, 4)] or [shown]
-            found.signs += sum(glyph != b"0003" for glyph in glyphs)  # 3 is the space of most fonts
+            found.glyphs += sum(glyph != b"0003" for glyph in glyphs)  # 3 is the space in most fonts
             if count := glyphs.count(b"0000"):
                 found.missing[_script(meant)] += count
         elif hexadecimal:
@@ -96,7 +96,7 @@ def _read(content: bytes, found: Ink) -> None:
 
 
 def _script(text: str) -> str:
-    """The writing system of a sign, such as TIBETAN; `UNKNOWN` where it is not said."""
+    """Returns the writing system of a text's first character, such as TIBETAN; UNKNOWN for an empty text."""
     if not text:
         return "UNKNOWN"
     if unicodedata.category(text[0]) == "Co":

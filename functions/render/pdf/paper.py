@@ -1,4 +1,4 @@
-"""From options to paper."""
+"""Prints a page on paper as the options say."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHORT_AND_LONG = {
     "A5": (5.83, 8.27), "A6": (4.13, 5.83), "Letter": (8.5, 11), "Legal": (8.5, 14), "Tabloid": (11, 17),
     "Ledger": (17, 11),
 }  # fmt: skip
-"""Width and height in inches, as Playwright has them."""
+"""Width and height in inches, the same as in Playwright."""
 
 _NONE = "<span></span>"
 _PAGE_NUMBERS = (
@@ -27,7 +27,7 @@ _PAGE_NUMBERS = (
 
 
 async def fitted(page: Page, options: Options) -> Options:
-    """The options with the scale at which the page's widest content fits the paper, where that is asked for."""
+    """Returns the options; with `fit: "width"`, at the scale at which the widest content fits the paper."""
     if options.fit != "width":
         return options
     scale = await fit_scale(page, window_of(options), options.scale)
@@ -35,10 +35,16 @@ async def fitted(page: Page, options: Options) -> Options:
 
 
 async def print_page(page: Page, options: Options, title: str) -> bytes:
-    """Prints a page, whose title is the PDF's where the options have none.
+    """Prints a page and returns the PDF.
+
+    Args:
+        page: The page.
+        options: The job's options.
+        title: The page's title, for the PDF if the options set other properties but no title.
 
     Raises:
-        Rejected: `invalid_option`: an option does not fit this page. Playwright's own errors are let through.
+        Rejected: `invalid_option`: An option does not fit this page.
+        Error: Playwright could not print the page.
     """
     if options.media == "screen" or options.single_page:
         await page.emulate_media(media=options.media)
@@ -59,7 +65,7 @@ async def print_page(page: Page, options: Options, title: str) -> bytes:
 
 
 def arguments(options: Options) -> dict[str, Any]:
-    """Arguments of Playwright's `page.pdf`."""
+    """Returns the arguments for Playwright's `page.pdf`."""
     paper = {"width": options.width, "height": options.height} if options.height else {"format": options.format}
     found: dict[str, Any] = {
         **paper,
@@ -74,7 +80,7 @@ def arguments(options: Options) -> dict[str, Any]:
     }
     footer = _PAGE_NUMBERS if options.page_numbers else options.footer_template
     if footer or options.header_template:
-        # An empty one would be Chromium's own, with date and title.
+        # For an empty template Chromium prints its own, with date and title.
         found |= {
             "display_header_footer": True,
             "header_template": options.header_template or _NONE,
@@ -84,16 +90,16 @@ def arguments(options: Options) -> dict[str, Any]:
 
 
 def width_of(options: Options) -> float:
-    """Width of the paper, in millimetres."""
+    """Returns the width of the paper in millimetres."""
     sides = [side * 25.4 for side in _SHORT_AND_LONG[options.format]]
     return millimetres(options.width) if options.width else sides[options.landscape]
 
 
 def window_of(options: Options) -> int:
-    """Width of a window that is as wide as the content of the sheet, in CSS pixels.
+    """Returns the width between the margins of the sheet, in CSS pixels at the options' scale.
 
     Raises:
-        Rejected: `invalid_option`: there is none between the margins.
+        Rejected: `invalid_option`: The margins leave no width.
     """
     across = width_of(options) - millimetres(options.margin.left) - millimetres(options.margin.right)
     if across <= 0:

@@ -1,4 +1,4 @@
-"""One page as high as the content."""
+"""Prints a page on one sheet that is as high as its content."""
 
 from __future__ import annotations
 
@@ -13,21 +13,28 @@ from functions.render.pdf.document import page_count
 from urlshot.core.options import MAX_SIDE_MM, MIN_SIDE_MM, Options, millimetres
 
 PX = 25.4 / 96
-"""Millimetres of a CSS pixel."""
+"""Millimetres in a CSS pixel."""
 _TRIES = 3
 _SPARE_MM = 0.5
 
 
 async def one_page(page: Page, options: Options, width: float, window: int, arguments: dict[str, Any]) -> bytes:
-    """Prints a page on one sheet of `width` millimetres, with the other arguments of Playwright's `page.pdf`.
+    """Prints a page on one sheet; makes the sheet higher if the content does not fit.
 
-    The content is measured with the print media at `window` CSS pixels, the sheet's own width, and the
-    sheet made higher where that was not enough. Playwright's own errors are let through.
+    Args:
+        page: The page, with the print media.
+        options: The job's options.
+        width: Width of the sheet in millimetres.
+        window: Width of the sheet's content in CSS pixels, at which the content is measured.
+        arguments: The other arguments of Playwright's `page.pdf`.
+
+    Raises:
+        Error: Playwright could not print the page.
     """
     margin = options.margin
     margins = " ".join((margin.top, margin.right, margin.bottom, margin.left))
     around = millimetres(margin.top) + millimetres(margin.bottom)
-    with contextlib.suppress(Error):  # a page that has changed its own objects keeps its breaks
+    with contextlib.suppress(Error):  # a page that has changed its own objects keeps its page breaks
         await page.evaluate(script("sheet"), [width, MAX_SIDE_MM, margins])
     content = await _measure(page, window, options.viewport.height) * PX * options.scale
     found = {**arguments, "landscape": False, "prefer_css_page_size": True}
@@ -45,10 +52,10 @@ async def one_page(page: Page, options: Options, width: float, window: int, argu
 
 
 async def _measure(page: Page, width: int, height: int) -> float:
-    """Height of the content, in pixels, that the sheet's own height does not change.
+    """Returns the height of the content in pixels, and makes it independent of the height of the sheet.
 
-    On paper `vh` is a part of the sheet's height, so a block of 100vh would always be as high as the sheet that is to
-    be fitted to it. Where such lengths matter, they are fixed at what they are in a window of `height` pixels.
+    On paper `vh` is a part of the sheet's height, so a block of 100vh would always fill the sheet, however high it is.
+    If such lengths matter, they are fixed at their values in a window of `height` pixels.
     """
     await page.set_viewport_size({"width": width, "height": height})
     content = float(await page.evaluate(script("height")))

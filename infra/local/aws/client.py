@@ -31,7 +31,7 @@ class AwsClient:
         await self._session.close()
 
     async def call(self, service: str, action: str, **arguments: Any) -> dict[str, Any]:
-        """Calls an action, such as call("sqs", "CreateQueue", QueueName="x"), and returns its answer.
+        """Calls an action of a service, such as "CreateQueue" of "sqs", and returns its answer.
 
         Raises:
             AwsError: The answer is an error.

@@ -14,10 +14,11 @@ call "$API/pdf/$ID?wait=20"
 # Read the report: the verdict, the number of pages, and what is missing.
 call "$API/pdf/$ID/report"
 
-# Or wait for the link and download, here on other paper. The answer redirects to S3. Do not use --location with a key:
-# curl would send the key to S3 too. With --fail, curl does not save an error as a PDF.
-LINK=$(call --fail --output /dev/null --write-out '%{redirect_url}' --get "$API/pdf" \
-  --data-urlencode "url=$PAGE" --data format=A5 --data landscape=true)
+# Or wait for the PDF and download it, here on other paper. The answer redirects to S3, or back to the endpoint while the
+# PDF is not ready. Do not use --location with a key: curl would send the key to S3 too.
+link() { call --fail --output /dev/null --write-out '%{redirect_url}' "$@"; }
+LINK=$(link --get "$API/pdf" --data-urlencode "url=$PAGE" --data format=A5 --data landscape=true)
+while [ "${LINK#"$API"}" != "$LINK" ]; do LINK=$(link "$LINK"); done
 curl --fail --silent --show-error --output page.pdf "$LINK"
 
 # Ask for many at once. A wrong request is answered with a problem and its remedy, and the others are done.

@@ -1,4 +1,4 @@
-"""The real browser of the built layer, pages on loopback that the rules open, and a neighbour that they do not."""
+"""Fixtures: the browser of the built layer, and web servers on loopback that the egress rules allow or forbid."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from urlshot.core.render_contract import RenderAnswer, RenderJob
 
 ROOT = Path(__file__).parents[3]
 SECONDS = 50.0
-"""A job's limit unless a test gives another: generous, for a busy machine."""
+"""Default limit of a job, generous for a busy machine."""
 HOLD_SECONDS = 100.0
-"""Longest that /hold is held: longer than any job lasts."""
+"""Longest time that /hold stays unanswered, which is longer than any job."""
 GRACE = 30.0
-"""Seconds beyond a job's limit within which it must have ended: a browser is killed meanwhile, on a busy machine."""
+"""Seconds beyond its limit in which a job must end; on a busy machine it takes time to kill a browser."""
 
 
 @pytest.fixture(scope="session")
 def layer(tmp_path_factory: pytest.TempPathFactory) -> Layer:
-    """The layer that `make layers` built."""
+    """Returns the layer that `make layers` built."""
     root = Path(os.environ.get("URLSHOT_CHROMIUM_LAYER", ROOT / ".urlshot" / "layers" / "ChromiumLayer"))
     if not (root / "chromium" / "manifest.json").is_file():
         pytest.fail(f"there is no Chromium layer at {root}; build it with `make layers`")
@@ -45,20 +45,20 @@ def layer(tmp_path_factory: pytest.TempPathFactory) -> Layer:
 
 @dataclass
 class Site:
-    """A little web server: what it answers, and what it was asked."""
+    """A small web server: its answers and the requests that it received."""
 
     port: int
     pages: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
     hits: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     hold: threading.Event = field(default_factory=threading.Event)
-    """While it is not set, /hold is not answered. A page sets it by asking for /release."""
+    """/hold is answered when this is set. A page sets it by a request for /release."""
 
     def url(self, path: str = "/", host: str = "127.0.0.1") -> str:
         return f"http://{host}:{self.port}{path}"
 
     def page(self, path: str, html: str, status: int = 200, **headers: str) -> str:
-        """Serves a page, and returns its URL."""
+        """Adds a page and returns its URL."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         self.pages[path] = (status, {"Content-Type": "text/html; charset=utf-8", **named}, html.encode())
         return self.url(path)
@@ -69,7 +69,7 @@ class Site:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Site]]:
-    """Starts web servers on loopback; `tls` gives one a certificate that nobody knows."""
+    """Starts web servers on loopback; `tls` is the TLS context of an https server."""
     servers: list[tuple[ThreadingHTTPServer, Site]] = []
 
     def start(tls: ssl.SSLContext | None = None) -> Site:
@@ -101,7 +101,7 @@ def serve() -> Iterator[Callable[..., Site]]:
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
-        server.handle_error = lambda *_: None  # type: ignore[method-assign] # a client that leaves is no news
+        server.handle_error = lambda *_: None  # type: ignore[method-assign] # clients may leave early
         if tls is not None:
             server.socket = tls.wrap_socket(server.socket, server_side=True)
         site.port = server.server_address[1]
@@ -118,7 +118,7 @@ def serve() -> Iterator[Callable[..., Site]]:
 
 @pytest.fixture
 def site(serve: Callable[..., Site], allow: set[tuple[str, int]]) -> Site:
-    """A server that the egress rules open."""
+    """A server that the egress rules allow."""
     site = serve()
     allow.add(("127.0.0.1", site.port))
     return site
@@ -126,7 +126,7 @@ def site(serve: Callable[..., Site], allow: set[tuple[str, int]]) -> Site:
 
 @pytest.fixture
 def neighbour(serve: Callable[..., Site]) -> Site:
-    """A server on the same loopback that nobody opened."""
+    """A server on loopback that the egress rules forbid."""
     site = serve()
     site.page("/", "<h1>private</h1>")
     return site
@@ -134,19 +134,19 @@ def neighbour(serve: Callable[..., Site]) -> Site:
 
 @dataclass
 class Bench:
-    """A renderer, and what it logged and did."""
+    """A renderer with its log and the ends of its process."""
 
     renderer: Renderer
     log: io.StringIO
     deaths: list[None]
 
     def __call__(self, url: str, **job: Any) -> RenderAnswer:
-        """Renders a page; the keyword arguments are the job's other fields."""
+        """Renders a page; the keyword arguments are other fields of the job."""
         given = {"id": "a" * 40, "generation": "g", "upload": None, "limits": {"seconds": SECONDS}, **job}
         return self.renderer.render(RenderJob.model_validate({"url": url, **given}), None)
 
     def error(self, url: str, **job: Any) -> str:
-        """The code of the error that a job must end with."""
+        """Renders a page that must fail; returns the code of the error."""
         answer = self(url, **job)
         assert answer.error is not None, f"a PDF of {answer.report and answer.report.final_url}"
         assert answer.pdf is None
@@ -162,14 +162,14 @@ def _bench(layer: Layer, allow: set[tuple[str, int]]) -> Bench:
     renderer = Renderer(
         RenderSettings.read({}), Logger(service="test", stream=log), layer, die=lambda: deaths.append(None)
     )
-    # The rules of a function never change; a test's servers come and go, so here the set of opened pairs is shared.
+    # The rules of a function never change, but servers of tests come and go, so the set of allowed pairs is shared.
     for holder in (renderer.browser._proxy, renderer._jobs):
         object.__setattr__(holder, "_egress", _Opened(allow))
     renderer.start()
     return Bench(renderer, log, deaths)
 
 
-def _Opened(allow: set[tuple[str, int]]) -> Any:  # noqa: N802 - it stands for a class
+def _Opened(allow: set[tuple[str, int]]) -> Any:  # noqa: N802 - replaces a class
     from urlshot.core.egress import Egress
 
     egress = Egress()
@@ -184,7 +184,7 @@ def _allowed() -> set[tuple[str, int]]:
 
 @pytest.fixture
 def allow(_allowed: set[tuple[str, int]]) -> Iterator[set[tuple[str, int]]]:
-    """The host:port pairs that are open during one test."""
+    """The pairs of host and port that are allowed during one test."""
     yield _allowed
     _allowed.clear()
 
@@ -198,7 +198,7 @@ def _shared(layer: Layer, _allowed: set[tuple[str, int]]) -> Iterator[Bench]:
 
 @pytest.fixture
 def render(_shared: Bench, allow: set[tuple[str, int]]) -> Bench:
-    """The renderer that the tests share, as jobs share one on Lambda."""
+    """The renderer that all tests share, as jobs share one on Lambda."""
     _shared.log.seek(0)
     _shared.log.truncate()
     return _shared
@@ -206,14 +206,14 @@ def render(_shared: Bench, allow: set[tuple[str, int]]) -> Bench:
 
 @pytest.fixture
 def single_process_render(render: Bench) -> Iterator[Bench]:
-    """The shared renderer, with its browser as a single process for one test."""
+    """The shared renderer; during one test its browser is a single process."""
     relaunch(render, single_process=True)
     yield render
     relaunch(render)
 
 
 def relaunch(bench: Bench, *, single_process: bool = False) -> None:
-    """Gives a renderer a new browser."""
+    """Replaces the browser of a renderer."""
     bench.renderer.browser.chromium.single_process = single_process
     bench.renderer.browser.chromium.version = ""
     parting = bench.renderer.browser.give_back(None, healthy=False)
@@ -221,11 +221,11 @@ def relaunch(bench: Bench, *, single_process: bool = False) -> None:
 
 
 def read_pdf(answer: RenderAnswer) -> PdfReader:
-    """The PDF in an answer."""
+    """Returns the PDF of an answer."""
     assert answer.pdf is not None, answer.error
     return PdfReader(io.BytesIO(base64.b64decode(answer.pdf)))
 
 
 def text_of(answer: RenderAnswer) -> str:
-    """All text of the PDF in an answer; Open Sans prints ligatures, which are taken apart again."""
+    """Returns all text of an answer's PDF, with ligatures split, which Open Sans prints."""
     return unicodedata.normalize("NFKC", "\n".join(page.extract_text() for page in read_pdf(answer).pages))

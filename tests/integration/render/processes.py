@@ -1,4 +1,4 @@
-"""The processes below one of ours, as the kernel lists them (proc(5))."""
+"""Lists the descendants of a process, from /proc (proc(5))."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Container
 from pathlib import Path
 
 RUNNING = "RSDTtI"
-"""States of a process that has not ended; `Z` is one that has, and that nobody has reaped."""
+"""States of a process that has not ended; `Z` is the state of one that has ended and is not reaped."""
 
 
 def descendants(states: Container[str] = RUNNING, root: int | None = None) -> list[int]:
-    """Processes below `root` (this process unless given) that are in one of the states."""
+    """Returns the ids of the descendants of `root` (by default this process) that are in one of the states."""
     found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:

@@ -17,7 +17,11 @@ _CLONE_NEWNS, _MS_REC_PRIVATE, _PR_SET_NO_NEW_PRIVS = 0x00020000, 16384 | 1 << 1
 
 
 def restrict(scratch: Path) -> None:
-    """Gives everything up that Lambda does not give. Errors: `OSError`."""
+    """Gives up the rights that a process on Lambda does not have.
+
+    Raises:
+        OSError: The kernel refuses a step.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     os.chown(scratch, FOREIGN, FOREIGN)
     steps = (
@@ -31,14 +35,14 @@ def restrict(scratch: Path) -> None:
             raise OSError(ctypes.get_errno(), f"step {number} of restricting")
     os.setgroups([])
     os.setresgid(FOREIGN, FOREIGN, FOREIGN)
-    os.setresuid(FOREIGN, FOREIGN, FOREIGN)  # the kernel drops all capabilities with it (capabilities(7))
+    os.setresuid(FOREIGN, FOREIGN, FOREIGN)  # this also drops all capabilities (capabilities(7))
 
 
 async def main(mode: str, root: str, scratch: str) -> None:
     from playwright_aws_lambda import Layer, launch_chromium
     from playwright_aws_lambda.launch import Chromium
 
-    # Once without restrictions, because Python's modules may lie where the foreign user cannot read them.
+    # First without restrictions, to import all modules: the foreign user may not be able to read them.
     for single in (False, True):
         warm = await launch_chromium(layer=Layer.at(Path(root)))
         warm.kill()
@@ -47,7 +51,7 @@ async def main(mode: str, root: str, scratch: str) -> None:
         await (await warm.new_context()).close()
         await warm.close()
     restrict(Path(scratch))
-    if mode == "single":  # as where the strong way fails
+    if mode == "single":  # as if the launch with several processes failed
 
         async def fails(self: Chromium) -> None:
             raise TimeoutError

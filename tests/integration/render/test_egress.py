@@ -1,4 +1,4 @@
-"""What a page cannot reach, whatever it tries."""
+"""Tests that no page can reach a forbidden address."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import socket
 from .conftest import Bench, Site, text_of
 
 
-def test_a_private_page_is_a_blocked_target(render: Bench, neighbour: Site) -> None:
+def test_private_page_is_a_blocked_target(render: Bench, neighbour: Site) -> None:
     assert render.error(neighbour.url()) == "blocked_target"
     assert render.error(neighbour.url(host="localhost")) == "blocked_target"
     assert neighbour.hits == []
 
 
-def test_a_redirect_to_a_private_page_is_blocked(render: Bench, site: Site, neighbour: Site) -> None:
+def test_redirect_to_a_private_page_is_blocked(render: Bench, site: Site, neighbour: Site) -> None:
     for address in (
         neighbour.url(),
         f"https://127.0.0.1:{neighbour.port}/",
@@ -24,8 +24,8 @@ def test_a_redirect_to_a_private_page_is_blocked(render: Bench, site: Site, neig
     assert neighbour.hits == []
 
 
-def test_a_pages_every_way_to_a_private_neighbour_is_closed(render: Bench, site: Site, neighbour: Site) -> None:
-    """Each of these reached 127.0.0.1 in a browser without the proxy."""
+def test_page_cannot_reach_a_private_server_in_any_way(render: Bench, site: Site, neighbour: Site) -> None:
+    """Each of these ways reached 127.0.0.1 in a browser without the proxy."""
     host = f"127.0.0.1:{neighbour.port}"
     ways = "".join(
         f"""<img src="http://{address}/img"><iframe src="http://{address}/frame"></iframe>
@@ -66,9 +66,9 @@ def test_webrtc_sends_no_datagram(render: Bench, site: Site) -> None:
     assert received == b""
 
 
-def test_between_jobs_nothing_gets_through(render: Bench, site: Site) -> None:
+def test_page_sends_no_request_after_the_end_of_its_job(render: Bench, site: Site) -> None:
     script = "<p>first</p><script>setInterval(() => fetch('/tick'), 20)</script>"
-    wait = {"wait_until": "load", "delay": 0.5}  # it would never come to rest
+    wait = {"wait_until": "load", "delay": 0.5}  # the page never comes to rest
     assert "first" in text_of(render(site.page("/first", script), options=wait))
     before = len(site.hits)
     assert "/tick" in site.paths()

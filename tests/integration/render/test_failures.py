@@ -1,4 +1,4 @@
-"""Whatever a page does, its job ends within its budget with the right code, and the next one renders normally."""
+"""Tests that every page's job ends in time with the right code, and that the next job renders normally."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .conftest import GRACE, Bench, Site, text_of
 
 @dataclass(frozen=True)
 class Case:
-    """A page, and how its job must end: a code, or a text that the PDF must have."""
+    """A page and the end of its job: an error code, or a text that the PDF must have."""
 
     html: str
     code: str | None = None
@@ -45,7 +45,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_it_ends_in_time_and_the_next_job_works(render: Bench, site: Site, kind: str) -> None:
+def test_job_ends_in_time_and_the_next_job_works(render: Bench, site: Site, kind: str) -> None:
     case = CASES[kind]
     site.page("/popup", "popup")
     url = site.page("/case", case.html)
@@ -63,7 +63,7 @@ def test_it_ends_in_time_and_the_next_job_works(render: Bench, site: Site, kind:
 
 @pytest.fixture
 def endless(allow: set[tuple[str, int]]) -> Iterator[str]:
-    """A server whose page never ends."""
+    """A server whose page has no end."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         allow.add(("127.0.0.1", server.getsockname()[1]))
 
@@ -89,13 +89,13 @@ def endless(allow: set[tuple[str, int]]) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.getsockname()[1]}/"
 
 
-def test_a_page_of_200_megabytes_is_too_large(render: Bench, site: Site, endless: str) -> None:
+def test_page_of_200_megabytes_is_too_large(render: Bench, site: Site, endless: str) -> None:
     began = time.monotonic()
     assert render.error(endless, limits={"seconds": 40, "page_bytes": 5_000_000}) == "too_large"
     assert time.monotonic() - began < 40
     assert "fine" in text_of(render(site.page("/fine", "fine")))
 
 
-def test_a_redirect_without_end_is_one_too_many(render: Bench, site: Site) -> None:
+def test_endless_redirects_are_too_many_redirects(render: Bench, site: Site) -> None:
     assert render.error(site.page("/round", "", 302, Location="/round")) == "too_many_redirects"
     assert "fine" in text_of(render(site.page("/fine", "fine")))

@@ -1,4 +1,4 @@
-"""Many jobs in one process: nothing of one is there for the next, and nothing piles up."""
+"""Tests many jobs in one process: no data passes from one job to the next, and no resources pile up."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def short_lived(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rules, "LIFE_JOBS", 3)
 
 
-def test_a_page_finds_nothing_of_the_one_before(render: Bench, site: Site, allow: set[tuple[str, int]]) -> None:
-    """Cookies, all kinds of storage and the HTTP cache; on localhost, where a page may use all of them."""
+def test_page_finds_no_data_of_the_page_before(render: Bench, site: Site, allow: set[tuple[str, int]]) -> None:
+    """Covers cookies, all kinds of storage and the HTTP cache, on localhost, where a page may use them all."""
     allow.add(("localhost", site.port))
     site.page("/keep", KEEP, Set_Cookie="served=2; Max-Age=999; HttpOnly")
     site.pages["/cached.png"] = (200, {"Content-Type": "image/png", "Cache-Control": "max-age=9999"}, b"x")
@@ -56,7 +56,7 @@ def test_a_page_finds_nothing_of_the_one_before(render: Bench, site: Site, allow
     assert not [headers for path, headers in site.hits if path == "/keep" and "Cookie" in headers]
 
 
-def test_an_old_browser_is_replaced_between_jobs(render: Bench, site: Site, layer: Layer, short_lived: None) -> None:
+def test_old_browser_is_replaced_between_jobs(render: Bench, site: Site, layer: Layer, short_lived: None) -> None:
     url = site.page("/p", "page")
     browser = render.renderer.browser
     browser._jobs = 0
@@ -67,7 +67,7 @@ def test_an_old_browser_is_replaced_between_jobs(render: Bench, site: Site, laye
     assert render.deaths == []
 
 
-def test_a_browser_that_grew_too_large_is_replaced(render: Bench, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_browser_that_grew_too_large_is_replaced(render: Bench, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     before = render.renderer.browser.replaced
     monkeypatch.setattr(rules, "LIFE_BYTES", 10_000_000)
     assert "page" in text_of(render(site.page("/p", "page")))
@@ -77,12 +77,12 @@ def test_a_browser_that_grew_too_large_is_replaced(render: Bench, site: Site, mo
 
 
 @pytest.mark.parametrize("single_process", [False, True], ids=["several", "single"])
-def test_a_replaced_browser_leaves_no_defunct_process(
+def test_replaced_browser_leaves_no_defunct_process(
     alone: Bench, site: Site, monkeypatch: pytest.MonkeyPatch, single_process: bool
 ) -> None:
-    """Browsers that are old, and browsers that a page was too much for; as a child of the local stack is started."""
+    """Covers old browsers and browsers after a bad page; this process is a subreaper, as in the local stack."""
     become_subreaper()
-    others = {*descendants({*RUNNING, "Z"})}  # other tests' processes may end here at any time
+    others = {*descendants({*RUNNING, "Z"})}  # processes of other tests may end at any time
     monkeypatch.setattr(rules, "LIFE_JOBS", 2)
     url = site.page("/p", "page")
     relaunch(alone, single_process=single_process)
@@ -93,7 +93,7 @@ def test_a_replaced_browser_leaves_no_defunct_process(
     for _ in range(2):
         relaunch(alone, single_process=single_process)
     assert "page" in text_of(alone(url))
-    # A live browser reaps its own tabs, at its own time; what nobody reaps stays.
+    # A live browser reaps its own tabs after a while. A process that is never reaped stays.
     deadline = time.monotonic() + 20
     while (defunct := {*descendants("Z")} - others) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -102,7 +102,7 @@ def test_a_replaced_browser_leaves_no_defunct_process(
 
 @pytest.fixture
 def alone(layer: Layer, tmp_path: Path, _allowed: set[tuple[str, int]]) -> Iterator[Bench]:
-    """A renderer with a scratch folder of its own, so that what it leaves there can be counted."""
+    """A renderer with a scratch folder of its own, so that its files can be counted."""
     bench = _bench(Layer(layer.root, tmp_path), _allowed)
     yield bench
     bench.renderer.close()
@@ -110,15 +110,15 @@ def alone(layer: Layer, tmp_path: Path, _allowed: set[tuple[str, int]]) -> Itera
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_200_renders_level_off(alone: Bench, site: Site, tmp_path: Path) -> None:
-    """Memory of function and browser, files below /tmp, and processes, after 50 and after 200 pages."""
+def test_200_renders_need_no_more_resources_than_50(alone: Bench, site: Site, tmp_path: Path) -> None:
+    """Compares memory of the function and the browser, files in the scratch folder, and processes."""
     rows = "".join(f"<tr><td>{number}<td>日本 😀 мир" for number in range(300))
     site.page("/soak", f"<table>{rows}</table><script>window.a = new Array(2e6).fill(1); fetch('/soak')</script>")
     figures = {}
     for count in range(1, 201):
         assert alone(site.url("/soak")).error is None
         if count in (1, 50, 100, 150, 200):
-            time.sleep(0.5)  # the next page is prepared
+            time.sleep(0.5)  # until the next page is prepared
             figures[count] = _figures(alone, tmp_path)
             print(count, figures[count])
     (own, chrome, files, size, processes), last = figures[50], figures[200]
@@ -130,11 +130,11 @@ def test_200_renders_level_off(alone: Bench, site: Site, tmp_path: Path) -> None
 
 
 def _figures(bench: Bench, scratch: Path) -> tuple[int, int, int, int, int]:
-    """Private bytes of this process and of the browser, files and bytes below the scratch folder, processes."""
+    """Returns bytes of this process, bytes of the browser, files and bytes in the scratch folder, processes."""
     resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     chromium = bench.renderer.browser.chromium
     sizes = []
     for path in scratch.rglob("*"):
-        with contextlib.suppress(OSError):  # a file of the browser's may just have gone
+        with contextlib.suppress(OSError):  # the browser may just have removed a file
             sizes += [path.lstat().st_size] if path.is_file() else []
     return resident, chromium.memory(), len(sizes), sum(sizes), len(chromium.processes())

@@ -1,4 +1,4 @@
-"""Every option does on the page and on the paper what it says."""
+"""Tests the effect of every option on the page and on the paper."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ SAYS = {
 
 
 @pytest.mark.parametrize("kind", SAYS)
-def test_what_the_page_is_told(render: Bench, site: Site, kind: str) -> None:
+def test_page_sees_the_option(render: Bench, site: Site, kind: str) -> None:
     options, expression, expected = SAYS[kind]
     html = f"<p id=p>before</p><script>p.textContent = {expression}</script>"
     assert expected in text_of(render(site.page("/says", html), options=options))
 
 
-def test_a_timezone_that_does_not_exist_is_named(render: Bench, site: Site) -> None:
+def test_unknown_timezone_is_an_invalid_option(render: Bench, site: Site) -> None:
     assert render.error(site.page("/x", "x"), options={"timezone": "Moon/Base"}) == "invalid_option"
     assert "fine" in text_of(render(site.page("/fine", "fine")))
 
 
-def test_media_screen_prints_what_the_screen_shows(render: Bench, site: Site) -> None:
+def test_media_screen_prints_the_styles_of_the_screen(render: Bench, site: Site) -> None:
     html = (
         "<style>@media print { b { display: none } } @media screen { i { display: none } }</style><b>bold</b> <i>it</i>"
     )
@@ -48,14 +48,14 @@ def test_media_screen_prints_what_the_screen_shows(render: Bench, site: Site) ->
 
 
 def sizes(answer: RenderAnswer) -> list[tuple[int, int]]:
-    """Width and height of each page, in millimetres."""
+    """Returns the width and height of each page in millimetres."""
     return [
         (round(float(page.mediabox.width) / 72 * 25.4), round(float(page.mediabox.height) / 72 * 25.4))
         for page in read_pdf(answer).pages
     ]
 
 
-def test_paper_of_any_size(render: Bench, site: Site) -> None:
+def test_paper_may_have_any_size(render: Bench, site: Site) -> None:
     url = site.page("/paper", "text")
     assert sizes(render(url, options={"width": "120mm", "height": "20cm"})) == [(120, 200)]
     assert sizes(render(url, options={"width": "120mm", "height": "20cm", "landscape": True})) == [(200, 120)]
@@ -64,7 +64,7 @@ def test_paper_of_any_size(render: Bench, site: Site) -> None:
     assert sizes(render(own)) == [(210, 297)]
 
 
-def test_one_long_page(render: Bench, site: Site) -> None:
+def test_single_page_is_as_high_as_its_content(render: Bench, site: Site) -> None:
     lines = "<p style='break-after:page'>line</p>" * 150
     answer = render(site.page("/long", lines + "<p>last"), options={"single_page": True})
     ((width, height),) = sizes(answer)
@@ -76,13 +76,13 @@ def test_one_long_page(render: Bench, site: Site) -> None:
     assert low < 50
 
 
-def test_content_longer_than_a_page_can_be_says_so(render: Bench, site: Site) -> None:
+def test_content_longer_than_one_page_causes_a_warning(render: Bench, site: Site) -> None:
     answer = render(site.page("/far", "<p>a</p><div style='height:25000px'></div>z"), options={"single_page": True})
     assert answer.report is not None
     assert [warning.code for warning in answer.report.warnings] == ["several_pages"]
 
 
-def test_headers_footers_and_page_numbers(render: Bench, site: Site) -> None:
+def test_headers_footers_and_page_numbers_are_printed(render: Bench, site: Site) -> None:
     url = site.page("/two", "<title>T</title><p style='break-after:page'>one</p>two")
     assert "2 / 2" in text_of(render(url, options={"page_numbers": True, "margin": "15mm"}))
     templates = {
@@ -94,7 +94,7 @@ def test_headers_footers_and_page_numbers(render: Bench, site: Site) -> None:
     assert "FOOT 2" in text
 
 
-def test_tags_and_bookmarks(render: Bench, site: Site) -> None:
+def test_tags_and_bookmarks_are_added_on_request(render: Bench, site: Site) -> None:
     url = site.page("/tags", "<html lang=en><h1>First</h1><p>text<h2>Second</h2>")
     plain = read_pdf(render(url))
     assert "/StructTreeRoot" not in plain.root_object
@@ -103,7 +103,7 @@ def test_tags_and_bookmarks(render: Bench, site: Site) -> None:
     assert json.dumps(str(tagged.outline)).count("/Title") == 2
 
 
-def test_metadata_is_written_and_the_title_is_the_pages(render: Bench, site: Site) -> None:
+def test_metadata_is_written_and_the_page_gives_the_default_title(render: Bench, site: Site) -> None:
     url = site.page("/meta", "<title>Of the page (1)</title>text")
     own = read_pdf(render(url)).metadata
     assert own is not None and own.title == "Of the page (1)"
@@ -127,7 +127,7 @@ WAITS = {
 
 
 @pytest.mark.parametrize("kind", WAITS)
-def test_what_is_waited_for_comes_and_is_told(render: Bench, site: Site, kind: str) -> None:
+def test_awaited_content_is_printed_and_its_wait_reported(render: Bench, site: Site, kind: str) -> None:
     script, options = WAITS[kind]
     url = site.page("/wait", f"<p id=p>page</p><script>{script}</script>")
     assert "came" not in text_of(render(url, options={"wait_until": "load"}))
@@ -138,7 +138,7 @@ def test_what_is_waited_for_comes_and_is_told(render: Bench, site: Site, kind: s
 
 
 @pytest.mark.parametrize("options", [{"wait_for": "#never"}, {"wait_expression": "window.never"}, {"delay": 20}])
-def test_what_never_comes_ends_at_the_limit_with_a_warning(render: Bench, site: Site, options: dict[str, Any]) -> None:
+def test_wait_in_vain_ends_at_the_limit_with_a_warning(render: Bench, site: Site, options: dict[str, Any]) -> None:
     began = time.monotonic()
     answer = render(site.page("/never", "page"), options=options, limits={"seconds": 3})
     assert time.monotonic() - began < 3 + GRACE
@@ -147,11 +147,13 @@ def test_what_never_comes_ends_at_the_limit_with_a_warning(render: Bench, site: 
 
 
 @pytest.mark.parametrize("options", [{"wait_for": "p["}, {"wait_expression": "1 +"}])
-def test_what_cannot_be_waited_for_is_refused(render: Bench, site: Site, options: dict[str, str]) -> None:
+def test_invalid_selector_or_expression_is_an_invalid_option(
+    render: Bench, site: Site, options: dict[str, str]
+) -> None:
     assert render.error(site.page("/wrong", "page"), options=options) == "invalid_option"
 
 
-def test_failing_is_a_matter_of_choice(render: Bench, site: Site) -> None:
+def test_fail_on_decides_between_a_warning_and_an_error(render: Bench, site: Site) -> None:
     gone = site.page("/gone", "<p>sorry", 404)
     answer = render(gone, options={"fail_on": []})
     assert answer.report is not None and answer.report.status == 404
@@ -167,7 +169,7 @@ def test_failing_is_a_matter_of_choice(render: Bench, site: Site) -> None:
 SECRET = "made-up-31ce"
 
 
-def test_a_callers_headers_and_cookies_reach_one_origin_only(
+def test_headers_and_cookies_of_the_caller_reach_one_origin_only(
     render: Bench, site: Site, serve: Callable[..., Site], allow: set[tuple[str, int]]
 ) -> None:
     other = serve()
@@ -189,14 +191,14 @@ def test_a_callers_headers_and_cookies_reach_one_origin_only(
     assert SECRET not in str([headers for path, headers in other.hits if path != "/own.png"])
     assert SECRET not in render.log.getvalue()
     assert SECRET not in answer.model_dump_json(exclude={"pdf"})
-    # The next job has nothing of it.
+    # The next job sends no secret.
     site.hits.clear()
     render(site.url("/start"))
     assert SECRET not in str(site.hits)
 
 
 @pytest.mark.parametrize("options", [{}, {"block": ["ads", "media"], "consent": "reject"}])
-def test_a_redirect_of_the_page_itself_leaves_the_headers_behind(
+def test_redirect_to_another_origin_drops_the_headers(
     render: Bench, site: Site, serve: Callable[..., Site], allow: set[tuple[str, int]], options: dict[str, Any]
 ) -> None:
     other = serve()
@@ -210,7 +212,7 @@ def test_a_redirect_of_the_page_itself_leaves_the_headers_behind(
     assert SECRET not in str(other.hits)
 
 
-def test_basic_auth_is_sent_where_it_is_asked_for(
+def test_basic_auth_is_sent_to_the_origin_of_the_url_only(
     render: Bench, site: Site, serve: Callable[..., Site], allow: set[tuple[str, int]]
 ) -> None:
     other = serve()
@@ -218,6 +220,6 @@ def test_basic_auth_is_sent_where_it_is_asked_for(
     other.page("/a", "no", 401, WWW_Authenticate="Basic realm=x")
     url = site.page("/auth", f"<p>page<img src={other.url('/a')}>", 401, WWW_Authenticate="Basic realm=x")
     private = {"basic_auth": {"username": "u", "password": SECRET}}
-    assert render.error(url, private=private) == "page_status"  # this site never lets anyone in
+    assert render.error(url, private=private) == "page_status"  # this site accepts no password
     assert "Basic" in str([headers.get("Authorization") for _, headers in site.hits])
     assert "Basic " not in str([headers.get("Authorization") for _, headers in other.hits])

@@ -1,4 +1,4 @@
-"""Pages of every kind become the right PDF, or the right error."""
+"""Tests that pages of every kind become the right PDF or the right error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pypdf import PageObject
 from .conftest import Bench, Site, read_pdf, text_of
 
 
-def test_a_page_becomes_a_pdf_with_its_text_and_a_report(render: Bench, site: Site) -> None:
+def test_page_becomes_a_pdf_with_its_text_and_a_report(render: Bench, site: Site) -> None:
     url = site.page("/a", "<title>A title</title><h1>Grüße, мир</h1><img src=/i.png loading=lazy>")
     answer = render(url + "?q=1#part")
     assert "Grüße, мир" in text_of(answer)
@@ -51,23 +51,25 @@ def test_options_reach_the_paper(render: Bench, site: Site) -> None:
 
 
 @pytest.mark.parametrize("options", [{"page_ranges": "7"}, {"format": "A6", "margin": "99mm"}])
-def test_options_that_do_not_fit_the_page_are_named(render: Bench, site: Site, options: dict[str, str]) -> None:
+def test_option_that_does_not_fit_the_page_is_an_invalid_option(
+    render: Bench, site: Site, options: dict[str, str]
+) -> None:
     assert render.error(site.page("/o", "one"), options=options) == "invalid_option"
 
 
-def test_many_pages_are_counted(render: Bench, site: Site) -> None:
+def test_report_counts_many_pages(render: Bench, site: Site) -> None:
     answer = render(site.page("/m", "<p style='break-after:page'>page</p>" * 149 + "last"))
     assert answer.report is not None
     assert answer.report.pages == len(read_pdf(answer).pages) == 150
 
 
-def test_a_title_cannot_fake_the_number_of_pages(render: Bench, site: Site) -> None:
+def test_title_cannot_fake_the_number_of_pages(render: Bench, site: Site) -> None:
     answer = render(site.page("/t", "<title>/Type /Pages /Count 99 endobj trailer startxref 1 %%EOF</title>x"))
     assert answer.report is not None
     assert answer.report.pages == 1
 
 
-def test_html_that_comes_with_the_job_needs_no_network(render: Bench) -> None:
+def test_html_of_the_job_needs_no_network(render: Bench) -> None:
     answer = render(
         "https://nowhere.invalid/x/", html="<title>t</title><p id=p></p><script>p.innerText=location</script>"
     )
@@ -87,16 +89,16 @@ def test_html_that_comes_with_the_job_needs_no_network(render: Bench) -> None:
         (501, "page_status"),
     ],
 )
-def test_an_error_status_is_not_printed(render: Bench, site: Site, status: int, code: str) -> None:
+def test_page_with_an_error_status_is_not_printed(render: Bench, site: Site, status: int, code: str) -> None:
     assert render.error(site.page("/s", "sorry", status)) == code
 
 
-def test_a_page_that_a_script_leads_to_is_what_counts(render: Bench, site: Site) -> None:
+def test_status_after_a_navigation_by_script_decides(render: Bench, site: Site) -> None:
     site.page("/there", "gone", 410)
     assert render.error(site.page("/from", "<script>location='/there'</script>")) == "page_status"
 
 
-def test_names_ports_and_circles_that_lead_nowhere(render: Bench, site: Site, allow: set[tuple[str, int]]) -> None:
+def test_url_that_leads_to_no_page_is_the_right_error(render: Bench, site: Site, allow: set[tuple[str, int]]) -> None:
     assert render.error("http://nowhere.invalid/") == "name_not_found"
     assert render.error("https://nowhere.invalid/") == "name_not_found"
     with socket.socket() as closed:
@@ -108,11 +110,11 @@ def test_names_ports_and_circles_that_lead_nowhere(render: Bench, site: Site, al
     assert render.error(site.page("/file", "", 302, Location="file:///etc/passwd")) == "unsupported_scheme"
 
 
-def test_a_server_that_does_not_speak_tls_is_a_tls_error(render: Bench, site: Site) -> None:
+def test_server_that_does_not_speak_tls_is_a_tls_error(render: Bench, site: Site) -> None:
     assert render.error(f"https://127.0.0.1:{site.port}/") == "tls_error"
 
 
-def test_a_certificate_that_nobody_knows_is_a_tls_error(
+def test_untrusted_certificate_is_a_tls_error(
     render: Bench, serve: Callable[..., Site], allow: set[tuple[str, int]], tmp_path: Path
 ) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
@@ -137,22 +139,22 @@ def test_a_certificate_that_nobody_knows_is_a_tls_error(
 
 
 @pytest.mark.parametrize("kind", ["application/zip", "application/pdf"])
-def test_what_is_no_page_is_unsupported_content(render: Bench, site: Site, kind: str) -> None:
+def test_download_or_broken_pdf_is_unsupported_content(render: Bench, site: Site, kind: str) -> None:
     site.pages["/d"] = (200, {"Content-Type": kind}, b"%PDF-1.4 or so")
     assert render.error(site.url("/d")) == "unsupported_content"
 
 
-def test_dialogs_and_popups_hold_nothing_up(render: Bench, site: Site) -> None:
+def test_dialogs_and_popups_do_not_delay_the_page(render: Bench, site: Site) -> None:
     site.page("/popup", "popup")
     page = "<body>done<script>alert(1);prompt(2);open('/popup');onbeforeunload=()=>'stay'</script>"
     assert "done" in text_of(render(site.page("/p", page)))
 
 
-def test_a_server_that_does_not_answer_is_a_timeout(render: Bench, site: Site) -> None:
+def test_server_that_does_not_answer_is_a_timeout(render: Bench, site: Site) -> None:
     assert render.error(site.url("/hold"), limits={"seconds": 1}) == "timeout"
 
 
-def test_a_crashed_tab_fails_its_job_only(render: Bench, site: Site) -> None:
+def test_crashed_tab_fails_its_job_only(render: Bench, site: Site) -> None:
     def crash() -> None:
         while "/hold" not in site.paths():
             time.sleep(0.02)
@@ -167,7 +169,7 @@ def test_a_crashed_tab_fails_its_job_only(render: Bench, site: Site) -> None:
     assert "fine" in text_of(render(site.page("/fine", "fine")))
 
 
-def test_limits_end_a_page_that_takes_too_much(render: Bench, site: Site) -> None:
+def test_page_that_exceeds_a_limit_is_too_large(render: Bench, site: Site) -> None:
     site.pages["/big"] = (200, {"Content-Type": "text/css"}, b" " * 3_000_000)
     heavy = site.page("/h", "<link rel=stylesheet href=/big>")
     assert render.error(heavy, limits={"seconds": 30, "page_bytes": 1_000_000}) == "too_large"
@@ -184,7 +186,7 @@ def test_jobs_share_no_cookies(render: Bench, site: Site) -> None:
     assert not [headers for path, headers in site.hits if path == "/cookie" and "Cookie" in headers]
 
 
-def test_the_fallback_of_a_single_process_renders_too(single_process_render: Bench, site: Site) -> None:
+def test_browser_in_a_single_process_renders_too(single_process_render: Bench, site: Site) -> None:
     render = single_process_render
     url = site.page("/single", "<p id=p></p><script>p.innerText='had:'+localStorage.x;localStorage.x=1</script>")
     for _ in range(2):
@@ -193,7 +195,7 @@ def test_the_fallback_of_a_single_process_renders_too(single_process_render: Ben
         assert answer.report is not None
         assert answer.report.chromium.startswith("147.")
     deadline = time.monotonic() + 30
-    while len(render.renderer.browser.chromium.processes()) != 1:  # the next one may just be starting
+    while len(render.renderer.browser.chromium.processes()) != 1:  # the next process may just be starting
         assert time.monotonic() < deadline
         time.sleep(0.02)
     assert render.error(site.page("/hung", "<script>while(true){}</script>"), limits={"seconds": 1}) == "timeout"
@@ -211,6 +213,6 @@ def test_fonts_come_from_the_layer_and_fit_the_generic_families(render: Bench, s
 
 
 def _fonts(page: PageObject) -> set[str]:
-    """Names of a page's fonts, without the tags that mark them as subsets."""
+    """Returns the names of a page's fonts, without the tags of subsets."""
     fonts = page["/Resources"]["/Font"].values()  # type: ignore[index]
     return {str(font.get_object()["/BaseFont"]).lstrip("/").partition("+")[2] for font in fonts}

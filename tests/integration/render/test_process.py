@@ -1,4 +1,4 @@
-"""The function as Lambda runs it: awslambdaric, the built layer on its path, a runtime API of ours."""
+"""Tests the function as Lambda runs it: by awslambdaric, with the built layer, and a runtime API of the tests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SECRET = "made-up-secret-a7f3"
 
 
 class Runtime:
-    """A Lambda runtime API for one process: events in, answers out."""
+    """A Lambda runtime API for one process: hands out events and takes answers."""
 
     def __init__(self, layer: Layer, log: Path) -> None:
         self.events: queue.Queue[dict[str, Any]] = queue.Queue()
@@ -42,7 +42,7 @@ class Runtime:
             def do_GET(self) -> None:
                 body = json.dumps(runtime.events.get()).encode()
                 self.send_response(200)
-                self.send_header("Content-Type", "application/json")  # without it awslambdaric 4.2 is a segfault
+                self.send_header("Content-Type", "application/json")  # awslambdaric 4.2 segfaults without it
                 self.send_header("Lambda-Runtime-Aws-Request-Id", "request-1")
                 self.send_header("Lambda-Runtime-Deadline-Ms", str(int((time.time() + 60) * 1000)))
                 self.send_header("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-west-1:1:function:render")
@@ -54,7 +54,7 @@ class Runtime:
                 body = b""
                 if self.headers["Content-Length"] is not None:
                     body = self.rfile.read(int(self.headers["Content-Length"]))
-                else:  # chunked, as awslambdaric sends what is large
+                else:  # awslambdaric sends large answers chunked
                     while size := int(self.rfile.readline(), 16):
                         body += self.rfile.read(size)
                         self.rfile.readline()
@@ -69,14 +69,14 @@ class Runtime:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        self.server.handle_error = lambda *_: None  # type: ignore[method-assign] # a client that leaves is no news
+        self.server.handle_error = lambda *_: None  # type: ignore[method-assign] # clients may leave early
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
         path = [ROOT, ROOT / "layers" / "shared", layer.root / "python"]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "awslambdaric", "functions.render.app.handler"],
             stdout=log.open("wb"),
             stderr=subprocess.STDOUT,
-            preexec_fn=become_subreaper,  # as the local stack starts it: what it does not reap stays below it
+            preexec_fn=become_subreaper,  # like the local stack: processes that it does not reap stay its descendants
             env={
                 "PATH": os.environ["PATH"],
                 "PYTHONUNBUFFERED": "1",
@@ -96,7 +96,7 @@ class Runtime:
         return self.answers.get(timeout=60)
 
     def children(self) -> list[int]:
-        """All running processes below the function's."""
+        """Returns the ids of all running descendants of the function's process."""
         return descendants(root=self.process.pid)
 
     def close(self) -> None:
@@ -114,12 +114,12 @@ def runtime(layer: Layer, tmp_path: Path) -> Iterator[Runtime]:
 
 @pytest.fixture
 def event() -> dict[str, Any]:
-    """The event that ships with urlshot."""
+    """The example event in tests/events."""
     loaded: dict[str, Any] = json.loads((ROOT / "tests" / "events" / "render.json").read_text())
     return loaded
 
 
-def test_the_shipped_event_renders_and_nothing_secret_reaches_a_child(
+def test_example_event_renders_and_no_secret_reaches_a_child(
     runtime: Runtime, event: dict[str, Any], layer: Layer, tmp_path: Path
 ) -> None:
     kind, answer = runtime.invoke(event)
@@ -129,7 +129,7 @@ def test_the_shipped_event_renders_and_nothing_secret_reaches_a_child(
 
     environments = {}
     for pid in runtime.children():
-        with contextlib.suppress(ProcessLookupError, FileNotFoundError):  # a tab's process may just have ended
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError):  # the process of a tab may just have ended
             environments[pid] = Path(f"/proc/{pid}/environ").read_bytes()
             assert SECRET.encode() not in environments[pid]
             assert b"AWS_" not in environments[pid]
@@ -147,7 +147,7 @@ def test_the_shipped_event_renders_and_nothing_secret_reaches_a_child(
     assert SECRET not in log
 
 
-def test_a_dead_browser_ends_the_process(runtime: Runtime, event: dict[str, Any], layer: Layer, tmp_path: Path) -> None:
+def test_dead_browser_ends_the_process(runtime: Runtime, event: dict[str, Any], layer: Layer, tmp_path: Path) -> None:
     assert runtime.invoke(event)[0] == "response"
     binary = str(layer.inflate("chromium"))
     browser = min(pid for pid in runtime.children() if _program(pid) == binary)
@@ -156,7 +156,7 @@ def test_a_dead_browser_ends_the_process(runtime: Runtime, event: dict[str, Any]
     assert "the browser died" in (tmp_path / "log").read_text()
 
 
-def test_when_the_function_is_killed_so_is_its_browser(runtime: Runtime, event: dict[str, Any], layer: Layer) -> None:
+def test_browser_ends_with_a_killed_function(runtime: Runtime, event: dict[str, Any], layer: Layer) -> None:
     assert runtime.invoke(event)[0] == "response"
     children = runtime.children()
     assert children
@@ -170,8 +170,8 @@ def test_when_the_function_is_killed_so_is_its_browser(runtime: Runtime, event: 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_1000_renders_leave_the_process_table_as_10_do(runtime: Runtime, event: dict[str, Any]) -> None:
-    """With the ten replacements of the browser that come with them."""
+def test_1000_renders_leave_no_more_processes_than_10(runtime: Runtime, event: dict[str, Any]) -> None:
+    """The browser is replaced ten times in these renders."""
     counts = {}
     for number in range(1, 1001):
         kind, answer = runtime.invoke(event)
@@ -184,7 +184,7 @@ def test_1000_renders_leave_the_process_table_as_10_do(runtime: Runtime, event: 
 
 
 def _settled_count(runtime: Runtime) -> int:
-    """Processes in any state below the function's, once three looks in a row agree that no tab is about to end."""
+    """Returns the number of the function's descendants in any state, when three counts in a row agree."""
     looks: list[int] = []
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
@@ -203,7 +203,7 @@ def _runs(pid: int) -> bool:
 
 
 def _program(pid: int) -> str:
-    """The file that a process runs; empty for one that has just ended."""
+    """Returns the path of a process's program; empty if the process has just ended."""
     try:
         return os.readlink(f"/proc/{pid}/exe")
     except OSError:

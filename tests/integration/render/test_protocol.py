@@ -1,4 +1,4 @@
-"""Servers that do not keep to HTTP, and whose pages browsers show all the same."""
+"""Tests servers that violate HTTP, but whose pages browsers show."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ PAGES = {
 
 @pytest.fixture
 def raw(allow: set[tuple[str, int]]) -> Iterator[Callable[..., str]]:
-    """Serves bytes as they are, `step` at a time, and closes; returns the URL."""
+    """Serves raw bytes, `step` at a time, then closes the connection; returns the URL."""
     servers = []
 
     def serve(answer: bytes, step: int = 0) -> str:
@@ -58,7 +58,7 @@ def raw(allow: set[tuple[str, int]]) -> Iterator[Callable[..., str]]:
 
         server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
-        server.handle_error = lambda *_: None  # type: ignore[method-assign] # a client that leaves is no news
+        server.handle_error = lambda *_: None  # type: ignore[method-assign] # clients may leave early
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         servers.append(server)
         allow.add(("127.0.0.1", server.server_address[1]))
@@ -71,14 +71,14 @@ def raw(allow: set[tuple[str, int]]) -> Iterator[Callable[..., str]]:
 
 
 @pytest.mark.parametrize("kind", PAGES)
-def test_what_a_browser_shows_is_printed(render: Bench, raw: Callable[..., str], kind: str) -> None:
+def test_page_of_an_odd_server_is_printed(render: Bench, raw: Callable[..., str], kind: str) -> None:
     assert text_of(render(raw(PAGES[kind]))).strip() == "BODY-OK"
 
 
-def test_a_page_that_drips_is_printed(render: Bench, raw: Callable[..., str]) -> None:
+def test_page_that_arrives_in_small_pieces_is_printed(render: Bench, raw: Callable[..., str]) -> None:
     assert text_of(render(raw(PAGES["bare LF"], step=4))).strip() == "BODY-OK"
 
 
-def test_lengths_that_differ_are_refused(render: Bench, raw: Callable[..., str]) -> None:
+def test_response_with_differing_lengths_is_refused(render: Bench, raw: Callable[..., str]) -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n" + LENGTH + HTML + b"\r\n" + BODY
     assert render.error(raw(answer)) == "page_unavailable"

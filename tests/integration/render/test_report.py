@@ -1,4 +1,4 @@
-"""With every PDF comes a report that says what is missing, and whether it can be trusted."""
+"""Tests the report that comes with every PDF: its verdict, its warnings and its lists."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def codes(answer: RenderAnswer) -> list[str]:
     return [warning.code for warning in report_of(answer).warnings]
 
 
-def test_a_whole_page_is_complete(render: Bench, site: Site) -> None:
+def test_whole_page_is_complete(render: Bench, site: Site) -> None:
     site.pages["/i.svg"] = (200, {"Content-Type": "image/svg+xml"}, b"<svg xmlns='http://www.w3.org/2000/svg'/>")
     answer = render(site.page("/whole", "<title>Whole</title><p>A page of text.<img src=/i.svg>"))
     report = report_of(answer)
@@ -34,7 +34,7 @@ def test_a_whole_page_is_complete(render: Bench, site: Site) -> None:
     assert not any(wait.timed_out for wait in report.waited)
 
 
-def test_what_is_missing_is_named_without_its_query(render: Bench, site: Site, neighbour: Site) -> None:
+def test_report_names_missing_resources_without_their_queries(render: Bench, site: Site, neighbour: Site) -> None:
     html = f"""<p>text<img src="/none.png?secret=1"><link rel=stylesheet href="/none.css">
       <img src="{neighbour.url("/private.png?secret=1")}"><p>𒀀𒀁 ɖ
       <script>console.error("so\\n  it is"); console.log("fine"); nothing.at.all</script>"""
@@ -56,7 +56,7 @@ def test_what_is_missing_is_named_without_its_query(render: Bench, site: Site, n
     assert neighbour.hits == []
 
 
-def test_the_way_to_the_page_is_told(render: Bench, site: Site) -> None:
+def test_report_lists_the_redirects_to_the_page(render: Bench, site: Site) -> None:
     site.page("/b", "", 302, Location="/c")
     site.page("/c", "<script>location='/d'</script>")
     answer = render(site.page("/a", "", 301, Location="/b")) if site.page("/d", "the page") else None
@@ -70,7 +70,7 @@ def test_the_way_to_the_page_is_told(render: Bench, site: Site) -> None:
     assert report.final_url == site.url("/d")
 
 
-def test_lists_are_bounded_however_much_goes_wrong(render: Bench, site: Site) -> None:
+def test_lists_of_the_report_are_bounded(render: Bench, site: Site) -> None:
     images = "".join(f"<img src=/{'x' * 900}{n}>" for n in range(60))
     html = f"<p>text{images}<script>for (let n = 0; n < 200; n++) console.error('é'.repeat(5000))</script>"
     answer = render(site.page("/much", html))
@@ -92,7 +92,7 @@ def test_lists_are_bounded_however_much_goes_wrong(render: Bench, site: Site) ->
         ("<p>One more step<div class='h-captcha' style='height:80px'></div>", "challenge_page"),
     ],
 )
-def test_what_is_not_the_page_is_suspect(render: Bench, site: Site, html: str, code: str) -> None:
+def test_blank_page_or_check_for_humans_is_suspect(render: Bench, site: Site, html: str, code: str) -> None:
     answer = render(site.page("/suspect", html))
     assert report_of(answer).verdict == "suspect"
     assert code in codes(answer)
@@ -103,11 +103,11 @@ def test_what_is_not_the_page_is_suspect(render: Bench, site: Site, html: str, c
              "<svg width=90 height=90><path d='M0 0L90 90' stroke=red /><circle r=9 /><rect width=9 height=9 /></svg>",
              "x"]
 )  # fmt: skip
-def test_a_picture_or_a_word_is_not_blank(render: Bench, site: Site, html: str) -> None:
+def test_page_with_a_picture_or_a_word_is_not_blank(render: Bench, site: Site, html: str) -> None:
     assert report_of(render(site.page("/little", html))).verdict == "complete"
 
 
-def test_a_login_page_in_place_of_the_page_is_suspect(render: Bench, site: Site) -> None:
+def test_login_page_in_place_of_the_page_is_suspect(render: Bench, site: Site) -> None:
     login = site.page("/login", "<form>Please log in <input name=u><input type=password name=p></form>")
     assert codes(render(site.page("/account", "", 302, Location="/login?next=/account"))) == ["login_page"]
     assert codes(render(login)) == []
@@ -130,7 +130,7 @@ def _pdf(pages: int, **metadata: str) -> bytes:
         {"Content-Type": "application/octet-stream", "Content-Disposition": 'attachment; filename="x.pdf"'},
     ],
 )
-def test_a_pdf_is_stored_as_it_is(render: Bench, site: Site, headers: dict[str, str]) -> None:
+def test_pdf_at_the_url_is_stored_unchanged(render: Bench, site: Site, headers: dict[str, str]) -> None:
     document = _pdf(3)
     site.pages["/doc"] = (200, headers, document)
     site.page("/go", "", 302, Location="/doc")
@@ -144,8 +144,8 @@ def test_a_pdf_is_stored_as_it_is(render: Bench, site: Site, headers: dict[str, 
 
 
 @pytest.mark.parametrize("kind", ["application/octet-stream", "application/x-stuff", "text/plain", "text/html", ""])
-def test_a_pdf_is_known_by_its_first_bytes(render: Bench, site: Site, kind: str) -> None:
-    """Whatever its type and name say."""
+def test_pdf_is_recognised_by_its_first_bytes(render: Bench, site: Site, kind: str) -> None:
+    """The media type does not matter."""
     document = _pdf(2)
     site.pages["/doc"] = (200, {"Content-Type": kind} if kind else {}, document)
     answer = render(site.url("/doc"))
@@ -154,20 +154,20 @@ def test_a_pdf_is_known_by_its_first_bytes(render: Bench, site: Site, kind: str)
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "text/html"])
-def test_a_text_about_pdfs_is_printed(render: Bench, site: Site, kind: str) -> None:
+def test_text_about_pdfs_is_printed(render: Bench, site: Site, kind: str) -> None:
     site.pages["/about"] = (200, {"Content-Type": kind}, b"A PDF begins with %PDF-1.4 and ends with %%EOF.")
     answer = render(site.url("/about"))
     assert "begins with" in text_of(answer)
     assert report_of(answer).source == "page"
 
 
-def test_a_pdf_that_a_script_leads_to_is_stored_too(render: Bench, site: Site) -> None:
+def test_pdf_after_a_navigation_by_script_is_stored_too(render: Bench, site: Site) -> None:
     site.pages["/doc"] = (200, {"Content-Type": "application/pdf"}, _pdf(1))
     answer = render(site.page("/go", "<script>location='/doc'</script>"))
     assert report_of(answer).source == "pdf"
 
 
-def test_a_pdf_is_bounded_and_other_downloads_are_refused(render: Bench, site: Site) -> None:
+def test_large_pdfs_and_other_downloads_are_refused(render: Bench, site: Site) -> None:
     site.pages["/doc"] = (200, {"Content-Type": "application/pdf"}, _pdf(1) + b" " * 3_000_000)
     assert render.error(site.url("/doc"), limits={"seconds": 30, "pdf_bytes": 1_000_000}) == "too_large"
     for kind in ("application/zip", "application/octet-stream"):
@@ -176,7 +176,7 @@ def test_a_pdf_is_bounded_and_other_downloads_are_refused(render: Bench, site: S
     assert "fine" in text_of(render(site.page("/fine", "fine")))
 
 
-def test_a_page_that_never_comes_to_rest_is_printed_at_its_limit(render: Bench, site: Site) -> None:
+def test_page_that_never_comes_to_rest_is_printed_at_its_limit(render: Bench, site: Site) -> None:
     began = time.monotonic()
     answer = render(site.page("/held", "<p>there<img src=/hold.png>"), limits={"seconds": 3})
     assert time.monotonic() - began < 3 + GRACE
@@ -203,7 +203,7 @@ LATE = {
 
 
 @pytest.mark.parametrize("kind", LATE)
-def test_what_comes_late_is_waited_for(render: Bench, site: Site, kind: str) -> None:
+def test_late_content_is_waited_for(render: Bench, site: Site, kind: str) -> None:
     site.pages["/json"] = (200, {"Content-Type": "application/json"}, b"{}")
     html = f"""<p id=p>page</p><div style="height:5000px;break-inside:avoid"></div><p id=end>end</p>
       <script>function say() {{ p.textContent = "came late" }}; {LATE[kind]}</script>"""
@@ -214,18 +214,18 @@ def test_what_comes_late_is_waited_for(render: Bench, site: Site, kind: str) -> 
     assert report.verdict == "complete"
 
 
-def test_long_polls_and_streams_hold_nothing_up(render: Bench, site: Site) -> None:
+def test_long_polls_and_streams_do_not_delay_the_page(render: Bench, site: Site) -> None:
     site.pages["/json"] = (200, {"Content-Type": "application/json"}, b"{}")
     script = """<p>text</p><script>new EventSource('/hold'); new WebSocket('ws://' + location.host + '/hold');
       addEventListener('load', () => navigator.sendBeacon('/hold', 'x'));
       setInterval(() => document.title += '.', 30)</script>"""
     began = time.monotonic()
     _, report = settled(render, site.page("/live", script))
-    assert time.monotonic() - began < GRACE, "/hold is not answered meanwhile"
+    assert time.monotonic() - began < GRACE, "the job waited for /hold"
     assert report.verdict == "complete"
 
 
-def test_a_page_that_scrolls_for_ever_ends_within_its_bounds(render: Bench, site: Site) -> None:
+def test_endless_page_ends_at_the_scroll_limit(render: Bench, site: Site) -> None:
     script = """<div id=d></div><p id=end>.</p><script>
       const one = '<p style="height:2000px">more';
       const more = () => d.insertAdjacentHTML('beforeend', one);
@@ -238,7 +238,7 @@ def test_a_page_that_scrolls_for_ever_ends_within_its_bounds(render: Bench, site
     assert report_of(answer).pages >= 20
 
 
-def test_scripts_that_are_switched_off_do_not_run(render: Bench, site: Site) -> None:
+def test_scripts_do_not_run_without_the_option_javascript(render: Bench, site: Site) -> None:
     html = (
         "<p id=p>before</p><script>p.textContent='after'</script><noscript>none</noscript><div style='height:9999px'>"
     )

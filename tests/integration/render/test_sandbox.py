@@ -1,4 +1,4 @@
-"""The two ways of launching, where little is allowed."""
+"""Tests both ways to launch the browser in a restricted sandbox."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def readable_copy(root: Path, place: Path) -> Path:
-    """A copy of the layer that every user may read: the checkout may lie where only its owner may enter."""
+    """Copies the layer so that every user can read it; only its owner may be allowed to enter the checkout."""
     shutil.copytree(root, place, symlinks=True)
     for path in (place.parent, place, *place.rglob("*")):
         path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
@@ -26,10 +26,10 @@ def readable_copy(root: Path, place: Path) -> Path:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.skipif(os.geteuid() != 0, reason="to become a foreign user without capabilities takes root")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a foreign user without capabilities")
 @pytest.mark.parametrize("mode", ["several", "single"])
-def test_a_restricted_sandbox_prints_either_way(layer: Layer, mode: str) -> None:
-    with tempfile.TemporaryDirectory() as folder:  # not pytest's, which no other user may enter
+def test_browser_prints_in_a_restricted_sandbox(layer: Layer, mode: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # other users may not enter pytest's folder
         root = readable_copy(layer.root, Path(folder) / "layer")
         paths = [ROOT, ROOT / "layers" / "shared", root / "python"]
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(map(str, paths))}

@@ -1,4 +1,4 @@
-"""The page is watched without being changed, and loading that ends in an odd way ends the wait."""
+"""Tests that the page cannot tell that it is watched, and that odd ends of loading end the wait."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ NATIVE = """
 """
 
 
-def test_the_page_finds_its_functions_as_they_are(render: Bench, site: Site) -> None:
+def test_page_finds_its_functions_unchanged(render: Bench, site: Site) -> None:
     answer = render(site.page("/native", f"<p id=place>before</p><script>{NATIVE}</script>"))
     assert "as native as ever" in text_of(answer)
 
 
-def test_a_frame_without_scripts_is_no_error_of_the_console(render: Bench, site: Site) -> None:
+def test_frame_without_scripts_causes_no_console_error(render: Bench, site: Site) -> None:
     html = "<p>text<iframe sandbox srcdoc='<p>in the sandbox'></iframe>"
     answer = render(site.page("/sandbox", html), options={"fail_on": ["console"]})
     assert "in the sandbox" in text_of(answer)
@@ -52,7 +52,7 @@ def test_a_frame_without_scripts_is_no_error_of_the_console(render: Bench, site:
         "setTimeout(() => { location = '/archive' }, 50)",
     ],
 )
-def test_loading_that_ends_without_its_event_ends_the_wait(render: Bench, site: Site, script: str) -> None:
+def test_wait_ends_when_loading_ends_without_a_load_event(render: Bench, site: Site, script: str) -> None:
     site.pages["/none"] = (204, {}, b"")
     site.pages["/archive"] = (200, {"Content-Type": "application/zip"}, b"PK")
     answer = render(site.page("/odd", f"<h1>there</h1><script>{script}</script><p>rest"))
@@ -63,7 +63,7 @@ def test_loading_that_ends_without_its_event_ends_the_wait(render: Bench, site: 
     assert answer.report.verdict == ("complete" if whole else "degraded")
 
 
-def test_a_page_that_leaves_when_it_is_resized_is_printed_all_the_same(render: Bench, site: Site) -> None:
+def test_page_that_navigates_when_it_is_resized_is_printed(render: Bench, site: Site) -> None:
     site.page("/away", "<p>away")
     answer = render(site.page("/leaves", "<p>text<script>onresize = () => { location = '/away' }</script>"))
     assert "text" in text_of(answer)
@@ -71,8 +71,8 @@ def test_a_page_that_leaves_when_it_is_resized_is_printed_all_the_same(render: B
     assert answer.report.final_url == site.url("/leaves")
 
 
-def test_a_body_that_nobody_reads_holds_nothing_up(render: Bench, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request that counted as under way would hold the page up to the end of its time."""
+def test_unread_body_does_not_delay_the_page(render: Bench, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that counts as under way would delay the page until its time ends."""
     monkeypatch.setattr(witness, "LONG_POLL_SECONDS", SECONDS * 2)
     site.pages["/log"] = (200, {"Content-Type": "text/plain"}, b"x" * 300_000)
     answer = render(site.page("/tracked", "<p>text<script>fetch('/log')</script>"))
@@ -81,9 +81,7 @@ def test_a_body_that_nobody_reads_holds_nothing_up(render: Bench, site: Site, mo
     assert answer.report.verdict == "complete"
 
 
-def test_a_request_without_an_answer_holds_the_page_up(
-    render: Bench, site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_request_without_an_answer_delays_the_page(render: Bench, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(witness, "LONG_POLL_SECONDS", SECONDS * 2)
     html = "<p>text<script>fetch('/hold')</script>"
     answer = render(site.page("/asks", html), limits={"seconds": 12})
@@ -92,14 +90,14 @@ def test_a_request_without_an_answer_holds_the_page_up(
     assert [warning.code for warning in answer.report.warnings] == ["not_settled"]
 
 
-def test_a_circle_of_pages_is_an_error_of_the_page(render: Bench, site: Site) -> None:
+def test_endless_navigation_by_script_is_too_many_redirects(render: Bench, site: Site) -> None:
     html = (
         "<p>a station<script>onload = () => { location.replace('?' + (1 + Number(location.search.slice(1)))) }</script>"
     )
     assert render.error(site.page("/round", html)) == "too_many_redirects"
 
 
-def test_the_failures_of_a_page_that_was_left_are_not_reported(render: Bench, site: Site) -> None:
+def test_failures_of_the_page_before_a_navigation_are_not_reported(render: Bench, site: Site) -> None:
     site.page("/next", "<p>the next page")
     html = "<script src=/none></script><script>console.error('odd'); location.replace('/next')</script>"
     answer = render(site.page("/first", html), options={"fail_on": ["resources", "console"]})
@@ -108,7 +106,7 @@ def test_the_failures_of_a_page_that_was_left_are_not_reported(render: Bench, si
     assert (answer.report.failed, answer.report.console, answer.report.verdict) == ((), (), "complete")
 
 
-def test_a_drawing_that_is_made_in_steps_is_finished(render: Bench, site: Site) -> None:
+def test_drawing_in_steps_is_finished_before_the_print(render: Bench, site: Site) -> None:
     html = """<canvas id=c width=40 height=40></canvas><p id=p></p><script>
       const paper = c.getContext('2d'); let step = 0;
       (function draw() { paper.fillRect(step, step, 2, 2); ++step < 40 ? requestAnimationFrame(draw) : (p.textContent =
@@ -116,7 +114,7 @@ def test_a_drawing_that_is_made_in_steps_is_finished(render: Bench, site: Site) 
     assert "finished" in text_of(render(site.page("/steps", html)))
 
 
-def test_a_silent_socket_beside_a_whole_article_is_no_fault(render: Bench, site: Site) -> None:
+def test_silent_socket_beside_a_whole_article_is_complete(render: Bench, site: Site) -> None:
     html = f"<p>{'words ' * 100}<script>new WebSocket('ws://' + location.host + '/hold')</script>"
     answer = render(site.page("/article", html))
     assert answer.report is not None

@@ -1,4 +1,4 @@
-"""What callers want gone from a page is gone from its PDF, and what they want added is there."""
+"""Tests the tidying of pages: CSS, hidden elements, blocked requests and cookie banners."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from urlshot.core.render_contract import RenderAnswer, Tidied
 from .conftest import Bench, Site, read_pdf, text_of
 
 PATIENCE = 30.0
-"""Seconds that a banner may take on a busy machine."""
+"""Longest wait for a banner, in seconds, for a busy machine."""
 POLICY = "default-src 'none'; style-src 'none'; script-src 'none'"
 
 
-def test_css_is_added_after_the_pages_own(render: Bench, site: Site) -> None:
+def test_css_is_added_after_the_css_of_the_page(render: Bench, site: Site) -> None:
     url = site.page("/c", "<style>h1 { text-transform: lowercase !important }</style><h1>Heading</h1>")
     css = "h1 { text-transform: uppercase !important } h1::after { content: ' added'; }"
     assert "HEADING ADDED" in text_of(render(url, options={"css": css}))
 
 
-def test_css_and_hide_do_not_ask_the_pages_policy(render: Bench, site: Site) -> None:
+def test_css_and_hide_work_against_the_security_policy_of_a_page(render: Bench, site: Site) -> None:
     url = site.page("/p", "<p>kept</p><nav>menu</nav>", Content_Security_Policy=POLICY)
     answer = render(url, options={"css": "p::after { content: ' added' }", "hide": ["nav"]})
     assert text_of(answer).split() == ["kept", "added"]
 
 
-def test_css_can_bring_a_break(render: Bench, site: Site) -> None:
+def test_css_can_add_a_page_break(render: Bench, site: Site) -> None:
     answer = render(site.page("/b", "<h1>a</h1><h1>b</h1>"), options={"css": "h1 + h1 { break-before: page }"})
     assert len(read_pdf(answer).pages) == 2
 
 
-def test_css_holds_in_a_page_that_went_elsewhere_by_script(render: Bench, site: Site) -> None:
+def test_css_applies_to_the_page_after_a_navigation_by_script(render: Bench, site: Site) -> None:
     site.page("/there", "<p>there</p><nav>menu</nav>")
     url = site.page("/here", "<script>setTimeout(() => location = '/there', 100)</script><img src=/hold.png>")
     site.hold.set()
     answer = render(url, options={"css": "p::after { content: ' added' }", "hide": ["nav"]})
-    if "there" in text_of(answer):  # else it was printed before it went
+    if "there" in text_of(answer):  # else it was printed before it navigated
         assert text_of(answer).split() == ["there", "added"]
 
 
@@ -59,12 +59,12 @@ def test_css_holds_in_a_page_that_went_elsewhere_by_script(render: Bench, site: 
         ),
     ],
 )
-def test_what_is_hidden_is_not_printed(render: Bench, site: Site, html: str, hide: list[str], left: list[str]) -> None:
+def test_hidden_element_is_not_printed(render: Bench, site: Site, html: str, hide: list[str], left: list[str]) -> None:
     assert text_of(render(site.page("/h", html), options={"hide": hide})).split() == left
 
 
 @pytest.mark.parametrize("selector", ["p{", "p { color: red } q", "::", "p, ,q", ">>>"])
-def test_a_selector_that_is_none_is_named(render: Bench, site: Site, selector: str) -> None:
+def test_error_names_an_invalid_selector(render: Bench, site: Site, selector: str) -> None:
     answer = render(site.page("/h", "<p>text"), options={"hide": ["nav", selector]})
     assert answer.error is not None
     assert answer.error["code"] == "invalid_option"
@@ -86,7 +86,7 @@ def _tidied(answer: RenderAnswer) -> Tidied:
         ("fonts", {"/f.woff2"}),
     ],
 )
-def test_what_is_blocked_by_its_kind_is_not_asked_for(render: Bench, site: Site, kind: str, paths: set[str]) -> None:
+def test_resource_of_a_blocked_kind_is_not_requested(render: Bench, site: Site, kind: str, paths: set[str]) -> None:
     all_paths = {"/i.png", "/b.png", "/s.svg", "/v.mp4", "/f.woff2", "/x.js"}
     html = (
         "<style>@font-face { font-family: f; src: url(/f.woff2) } p { font-family: f; background: url(/b.png) }</style>"
@@ -99,7 +99,7 @@ def test_what_is_blocked_by_its_kind_is_not_asked_for(render: Bench, site: Site,
     assert text_of(answer).strip() == "text"
 
 
-def test_ads_and_trackers_are_those_of_known_third_parties(render: Bench, site: Site) -> None:
+def test_ads_and_trackers_of_known_third_parties_are_blocked(render: Bench, site: Site) -> None:
     html = (
         "<p>text</p><iframe src='http://ad.doubleclick.net/frame' width=300 height=2000></iframe>"
         "<script src='http://www.google-analytics.com/a.js?x=secret'></script>"
@@ -112,7 +112,7 @@ def test_ads_and_trackers_are_those_of_known_third_parties(render: Bench, site: 
     assert answer.report.network["refused"] == 0
 
 
-def test_an_advertisers_own_page_is_printed_whole(render: Bench) -> None:
+def test_page_of_an_advertiser_is_printed_whole(render: Bench) -> None:
     answer = render(
         "http://www.doubleclick.net/", html="<p>we</p><img src=http://ad.doubleclick.net/i>", options={"block": ["ads"]}
     )
@@ -120,7 +120,7 @@ def test_an_advertisers_own_page_is_printed_whole(render: Bench) -> None:
     assert text_of(answer).strip() == "we"
 
 
-def test_a_page_brought_along_is_no_image(render: Bench) -> None:
+def test_page_given_as_html_is_not_blocked_as_an_image(render: Bench) -> None:
     answer = render("http://nowhere.invalid/a.png", html="<p>text</p>", options={"block": ["images"]})
     assert text_of(answer).strip() == "text"
 
@@ -142,14 +142,14 @@ ANSWER = """<script>function answer(word) {
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A banner has as long as a busy machine needs for it; the waits end by what the page reports."""
+    """Gives banners time for a busy machine; the waits end when the page reports."""
     monkeypatch.setattr(consent, "REJECT_SECONDS", PATIENCE)
 
 
 @pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("late", [0, 400])
 @pytest.mark.parametrize("banner", BANNERS)
-def test_a_cookie_banner_is_answered_with_no(render: Bench, site: Site, banner: str, late: int) -> None:
+def test_cookie_banner_is_rejected(render: Bench, site: Site, banner: str, late: int) -> None:
     html = f"""{ANSWER}<template>{BANNERS[banner]}</template><script>
         setTimeout(() => document.body.append(document.querySelector('template').content), {late})</script>"""
     url = site.page("/banner", html)
@@ -161,7 +161,7 @@ def test_a_cookie_banner_is_answered_with_no(render: Bench, site: Site, banner: 
 
 
 @pytest.mark.usefixtures("patient")
-def test_a_banner_in_a_frame_is_answered(render: Bench, site: Site) -> None:
+def test_cookie_banner_in_a_frame_is_rejected(render: Bench, site: Site) -> None:
     site.page(
         "/frame",
         """<div id=piano-cookie_banner>cookies?
@@ -173,7 +173,7 @@ def test_a_banner_in_a_frame_is_answered(render: Bench, site: Site) -> None:
     assert text_of(answer).split() == ["text", "answered"]
 
 
-def test_a_banner_that_only_takes_a_yes_gets_none(render: Bench, site: Site) -> None:
+def test_banner_that_can_only_be_accepted_is_not_answered(render: Bench, site: Site) -> None:
     only_yes = BANNERS["HEURISTIC-REJECT"].replace("Reject all", "Read more").replace("or reject", "")
     answer = render(site.page("/y", ANSWER + only_yes), options={"consent": "reject"})
     assert "question" in text_of(answer)
@@ -181,7 +181,7 @@ def test_a_banner_that_only_takes_a_yes_gets_none(render: Bench, site: Site) -> 
 
 
 @pytest.mark.usefixtures("patient")
-def test_a_page_without_a_banner_costs_the_look(render: Bench, site: Site) -> None:
+def test_page_without_a_banner_does_not_take_the_whole_wait(render: Bench, site: Site) -> None:
     url = site.page("/none", "<p>text</p>")
     answer = render(url, options={"consent": "reject"})
     assert _tidied(answer).consent == "none"
@@ -190,7 +190,7 @@ def test_a_page_without_a_banner_costs_the_look(render: Bench, site: Site) -> No
     assert text_of(answer).strip() == "text"
 
 
-def test_a_page_may_talk_to_the_binding_as_it_likes(render: Bench, site: Site) -> None:
+def test_page_may_send_any_message_to_the_binding(render: Bench, site: Site) -> None:
     html = """<p>text</p><script>
         for (const message of [null, 1, {}, {type: 'init'}, {type: 'eval', code: '1'}, {type: 'cmpDetected', cmp: {}},
             {type: 'report', state: null}, {type: 'popupFound', cmp: 'x'.repeat(1e5)}]) autoconsentSendMessage(message);

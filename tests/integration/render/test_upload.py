@@ -1,4 +1,4 @@
-"""The upload, against a little server that looks at every byte, and against moto's S3."""
+"""Tests the upload to a small server that checks every byte, and to the S3 of moto."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _parts(site: Site) -> list[Message]:
     return whole.get_payload()  # type: ignore[return-value]
 
 
-def test_a_job_uploads_its_pdf_as_the_last_field(render: Bench, site: Site) -> None:
+def test_job_uploads_its_pdf_as_the_last_field(render: Bench, site: Site) -> None:
     site.pages["/bucket"] = (204, {}, b"")
     to = {"url": site.url("/bucket"), "fields": {"key": "pdf/x.pdf", "Content-Type": "application/pdf", "policy": "p="}}
     answer = render(site.page("/a", "hello"), upload=to)
@@ -57,7 +57,9 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize(("status", "answer", "code"), ANSWERS)
-def test_what_storage_answers_is_understood(serve: Callable[..., Site], status: int, answer: bytes, code: str) -> None:
+def test_answer_of_s3_becomes_the_right_error(
+    serve: Callable[..., Site], status: int, answer: bytes, code: str
+) -> None:
     site = serve()
     site.pages["/bucket"] = (status, {}, answer)
     with pytest.raises(UrlshotError) as caught:
@@ -66,7 +68,7 @@ def test_what_storage_answers_is_understood(serve: Callable[..., Site], status: 
     assert len(site.bodies) == (2 if status >= 500 else 1)
 
 
-def test_a_broken_connection_is_tried_once_more(serve: Callable[..., Site]) -> None:
+def test_upload_is_tried_again_after_a_broken_connection(serve: Callable[..., Site]) -> None:
     site = serve()
     site.pages["/bucket"] = (204, {}, b"")
     with socket.create_server(("127.0.0.1", 0)) as front:
@@ -89,7 +91,7 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
             target.sendall(chunk)
 
 
-def test_no_connection_is_storage_unavailable() -> None:
+def test_upload_without_a_connection_is_storage_unavailable() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         with pytest.raises(UrlshotError) as caught:
@@ -97,12 +99,12 @@ def test_no_connection_is_storage_unavailable() -> None:
     assert caught.value.code.name == "storage_unavailable"
 
 
-def test_a_field_cannot_break_out_of_its_part() -> None:
+def test_field_cannot_break_out_of_its_part() -> None:
     with pytest.raises(Broken):
         upload(Upload(url="http://127.0.0.1:9/", fields={'a"\r\nb': "x"}), PDF, 5)
 
 
-def test_a_presigned_post_of_boto3_is_accepted() -> None:
+def test_upload_by_a_presigned_post_of_boto3_is_stored() -> None:
     server = ThreadedMotoServer(port=0, verbose=False)
     server.start()
     try:

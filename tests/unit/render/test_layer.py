@@ -1,4 +1,4 @@
-"""The layer's own package, with a layer of a few bytes."""
+"""Tests the package of the Chromium layer, with a layer of a few bytes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def layer(tmp_path: Path) -> Layer:
     return Layer(tmp_path / "layer", scratch)
 
 
-def test_a_binary_is_inflated_once_and_executable(layer: Layer) -> None:
+def test_binary_is_inflated_once_and_executable(layer: Layer) -> None:
     place = layer.inflate("chromium")
     assert place.read_bytes() == CONTENT
     assert stat.S_IMODE(place.stat().st_mode) == 0o700
@@ -36,13 +36,13 @@ def test_a_binary_is_inflated_once_and_executable(layer: Layer) -> None:
     assert layer.inflate("chromium").stat().st_mtime_ns == written
 
 
-def test_half_a_binary_is_inflated_again(layer: Layer) -> None:
+def test_incomplete_binary_is_inflated_again(layer: Layer) -> None:
     place = layer.inflate("chromium")
     place.write_bytes(b"half")
     assert layer.inflate("chromium").read_bytes() == CONTENT
 
 
-def test_a_damaged_layer_leaves_nothing_behind(layer: Layer) -> None:
+def test_damaged_layer_leaves_no_files(layer: Layer) -> None:
     packed = layer.files / "chromium.zst"
     packed.write_bytes(zstandard.compress(CONTENT[:-1]))
     with pytest.raises(LayerError):
@@ -50,24 +50,24 @@ def test_a_damaged_layer_leaves_nothing_behind(layer: Layer) -> None:
     assert [file for file in layer.workspace().iterdir() if file.is_file()] == []
 
 
-def test_a_missing_layer_says_how_to_build_it(tmp_path: Path) -> None:
+def test_error_for_a_missing_layer_names_the_build_command(tmp_path: Path) -> None:
     with pytest.raises(LayerError, match="make layers"):
         Layer.at(tmp_path).inflate("chromium")
 
 
-def test_a_workspace_that_others_may_write_to_is_refused(layer: Layer) -> None:
+def test_workspace_that_others_may_write_to_is_refused(layer: Layer) -> None:
     layer.workspace().chmod(0o777)
     with pytest.raises(LayerError, match="only this user"):
         layer.inflate("chromium")
 
 
-def test_a_workspace_that_is_a_link_is_refused(layer: Layer, tmp_path: Path) -> None:
+def test_workspace_that_is_a_link_is_refused(layer: Layer, tmp_path: Path) -> None:
     (layer.scratch / f"playwright-aws-lambda-{os.geteuid()}").symlink_to(tmp_path)
     with pytest.raises(LayerError):
         layer.inflate("chromium")
 
 
-def test_a_font_is_added_by_path_and_by_content(layer: Layer, tmp_path: Path) -> None:
+def test_font_is_added_by_path_and_by_content(layer: Layer, tmp_path: Path) -> None:
     font = tmp_path / "Some.ttf"
     font.write_bytes(b"font")
     assert load_font(font, layer).name == "Some.ttf"
@@ -76,7 +76,7 @@ def test_a_font_is_added_by_path_and_by_content(layer: Layer, tmp_path: Path) ->
     assert place.parent == layer.workspace() / "home" / ".fonts"
 
 
-def test_no_switch_weakens_the_webs_own_rules() -> None:
+def test_no_switch_weakens_the_security_rules_of_the_web() -> None:
     args = " ".join(chromium_args())
     for weak in ("--disable-web-security", "--allow-running-insecure-content", "--ignore-certificate-errors"):
         assert weak not in args

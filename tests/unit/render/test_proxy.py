@@ -1,4 +1,4 @@
-"""The proxy over real sockets, without a browser."""
+"""Tests the proxy over real sockets, without a browser."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def server() -> AsyncIterator[Callable[[Serve], Awaitable[int]]]:
 
 
 async def ask(proxy: str, request: bytes) -> bytes:
-    """Sends bytes to the proxy; what comes back until it closes."""
+    """Sends bytes to the proxy; returns all bytes that it sends until it closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", int(proxy.rpartition(":")[2]))
     writer.write(request)
     answer = await asyncio.wait_for(reader.read(-1), 30)
@@ -48,7 +48,7 @@ async def proxied(port: int, limits: Limits | None = None) -> tuple[EgressProxy,
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answers with the request that it got, and keeps the connection open, against what it was asked."""
+    """Answers with the request that it received, and keeps the connection open against `Connection: close`."""
     head = await reader.readuntil(b"\r\n\r\n")
     length = next((int(x[15:]) for x in head.split(b"\r\n") if x.lower().startswith(b"content-length:")), 0)
     got = head + await reader.readexactly(length)
@@ -58,7 +58,7 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     writer.close()
 
 
-async def test_a_request_passes_once_and_smuggles_nothing_along(server: Callable[[Serve], Awaitable[int]]) -> None:
+async def test_request_passes_once_and_smuggles_no_other(server: Callable[[Serve], Awaitable[int]]) -> None:
     port = await server(echo)
     proxy, address, ledger = await proxied(port)
     first = f"POST http://127.0.0.1:{port}/a HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody".encode()
@@ -73,7 +73,7 @@ async def test_a_request_passes_once_and_smuggles_nothing_along(server: Callable
     await proxy.close()
 
 
-async def test_a_tunnel_passes_bytes_both_ways(server: Callable[[Serve], Awaitable[int]]) -> None:
+async def test_tunnel_passes_bytes_both_ways(server: Callable[[Serve], Awaitable[int]]) -> None:
     async def upper(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write((await reader.readexactly(5)).upper())
         writer.close()
@@ -86,7 +86,7 @@ async def test_a_tunnel_passes_bytes_both_ways(server: Callable[[Serve], Awaitab
     await proxy.close()
 
 
-async def test_refusals_say_why_and_are_counted(server: Callable[[Serve], Awaitable[int]]) -> None:
+async def test_refusals_give_the_reason_and_are_counted(server: Callable[[Serve], Awaitable[int]]) -> None:
     proxy, address, ledger = await proxied(1)
     answer = await ask(address, b"CONNECT 127.0.0.1:2 HTTP/1.1\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 403 ")
@@ -99,7 +99,7 @@ async def test_refusals_say_why_and_are_counted(server: Callable[[Serve], Awaita
     await proxy.close()
 
 
-async def test_without_a_job_nothing_gets_through(server: Callable[[Serve], Awaitable[int]]) -> None:
+async def test_proxy_without_a_job_passes_nothing(server: Callable[[Serve], Awaitable[int]]) -> None:
     asked: list[None] = []
 
     async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -115,7 +115,7 @@ async def test_without_a_job_nothing_gets_through(server: Callable[[Serve], Awai
     await proxy.close()
 
 
-async def test_the_end_of_a_job_cuts_its_connections(server: Callable[[Serve], Awaitable[int]]) -> None:
+async def test_end_of_a_job_cuts_its_connections(server: Callable[[Serve], Awaitable[int]]) -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(-1)
         writer.close()
@@ -159,7 +159,7 @@ async def test_too_many_bytes_or_connections_end_the_job(server: Callable[[Serve
     "response",
     [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 101 Switching Protocols\r\n\r\n", b"HTTP/1.1 200 OK\r\nA: " + b"b" * 270_000],
 )
-async def test_a_server_that_answers_no_http_is_a_bad_gateway(
+async def test_server_that_does_not_speak_http_is_a_bad_gateway(
     server: Callable[[Serve], Awaitable[int]], response: bytes
 ) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -173,7 +173,7 @@ async def test_a_server_that_answers_no_http_is_a_bad_gateway(
     await proxy.close()
 
 
-async def test_informational_responses_are_kept_back(server: Callable[[Serve], Awaitable[int]]) -> None:
+async def test_informational_responses_are_dropped(server: Callable[[Serve], Awaitable[int]]) -> None:
     async def hints(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")

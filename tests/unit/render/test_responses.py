@@ -1,4 +1,4 @@
-"""The proxy's reading of responses: what Chromium shows is taken, and has one meaning when it is passed on."""
+"""Tests how the proxy reads responses: it accepts what Chromium accepts, and passes on heads with one meaning."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CLOSE = b"Connection: close\r\n\r\n"
 
 
 def read(data: bytes, port: int = 8080, *, step: int = 0) -> Response:
-    """Reads bytes of a server that closes after them; `step` at a time, or all at once."""
+    """Reads the bytes of a server that then closes; `step` bytes at a time, or all at once if it is 0."""
     reader = ResponseReader(port)
     for at in range(0, len(data), step or len(data) or 1):
         part = data[at : at + step] if step else data
@@ -27,7 +27,7 @@ def read(data: bytes, port: int = 8080, *, step: int = 0) -> Response:
     return response
 
 
-# The name of a quirk, what the server sends, and what the browser gets before `Connection: close` and the body.
+# The name of a quirk; the bytes from the server; the head for the browser without `Connection: close`; the body.
 QUIRKS = {
     "plain": (b"HTTP/1.1 200 OK\r\nA: b\r\n\r\nbody", b"HTTP/1.1 200 OK\r\nA: b\r\n", b"body"),
     "bare LF": (b"HTTP/1.1 200 OK\nA: b\n\nbody", b"HTTP/1.1 200 OK\r\nA: b\r\n", b"body"),
@@ -80,25 +80,25 @@ QUIRKS = {
 
 @pytest.mark.parametrize("step", [0, 1, 7])
 @pytest.mark.parametrize("quirk", QUIRKS)
-def test_a_response_is_read_as_chromium_reads_it(quirk: str, step: int) -> None:
+def test_response_is_read_as_chromium_reads_it(quirk: str, step: int) -> None:
     sent, head, body = QUIRKS[quirk]
     response = read(sent, step=step)
     assert response.head == head + CLOSE
-    if quirk != "a body where there is none" or not step:  # else the body's bytes come after the head was answered
+    if quirk != "a body where there is none" or not step:  # in small steps the body arrives after the head was returned
         assert response.rest == body
 
 
-def test_http_0_9_is_taken_on_the_standard_port_only() -> None:
+def test_http_0_9_is_accepted_on_the_standard_port_only() -> None:
     page = b"<h1>a page without a head</h1>"
     assert read(page, port=80) == Response(200, b"HTTP/1.1 200 OK\r\n" + CLOSE, page)
     assert read(b"short", port=80).rest == b"short"
     with pytest.raises(BadMessage):
         read(page, port=8080)
-    with pytest.raises(BadMessage):  # it has shown that it knows HTTP/1.1
+    with pytest.raises(BadMessage):  # the server has shown that it knows HTTP/1.1
         read(b"HTTP/1.1 103 Early Hints\r\n\r\n" + page, port=80)
 
 
-def test_a_head_may_have_256_kilobytes() -> None:
+def test_head_may_have_256_kilobytes() -> None:
     def head(size: int) -> bytes:
         start, end = b"HTTP/1.1 200 OK\r\nA: ", b"\r\n\r\n"
         return start + b"y" * (size - len(start) - len(end)) + end
@@ -126,7 +126,7 @@ def test_a_head_may_have_256_kilobytes() -> None:
         b"HTTP/1.1 99 OK\r\n\r\n",
     ],
 )
-def test_what_chromium_refuses_or_may_misread_is_refused(sent: bytes) -> None:
+def test_response_that_chromium_refuses_is_refused(sent: bytes) -> None:
     with pytest.raises(BadMessage) as caught:
         read(sent)
     assert caught.value.status == 502
@@ -144,7 +144,7 @@ fragments = st.sampled_from(
     st.booleans(),
     st.integers(0, 5),
 )
-def test_whatever_a_server_sends_is_refused_or_becomes_one_clean_head(noise: bytes, starts: bool, step: int) -> None:
+def test_any_bytes_are_refused_or_become_one_clean_head(noise: bytes, starts: bool, step: int) -> None:
     data = b"HTTP/1.1 200 OK\r\n" * starts + noise
     try:
         response = read(data, port=80, step=step)
@@ -161,5 +161,5 @@ def test_whatever_a_server_sends_is_refused_or_becomes_one_clean_head(noise: byt
     assert names.count(b"content-length") + names.count(b"transfer-encoding") <= 1
     assert names.count(b"connection") == 1
     assert b"proxy-status" not in names
-    # The same bytes mean the same however they arrive.
+    # The result does not depend on the steps in which the bytes arrive.
     assert read(data, port=80).head == head

@@ -1,4 +1,4 @@
-"""What documents say about themselves is a stranger's word: it is read into a state, whatever it is."""
+"""Tests how the answers of documents, which cannot be trusted, become states and looks."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ JSON = st.recursive(
 )
 
 
-def test_an_answer_becomes_a_state() -> None:
+def test_answer_becomes_a_state() -> None:
     assert read(WHOLE) == State(True, 2, 1, True, 3, 1, 5.5, 4, 900, 720)
 
 
 @pytest.mark.parametrize("answer", [None, 7, [], {}, {**WHOLE, "images": "many"}, {**WHOLE, "height": float("inf")}])
-def test_a_strange_answer_counts_as_rest(answer: Any) -> None:
+def test_invalid_answer_counts_as_rest(answer: Any) -> None:
     assert read(answer) == State()
 
 
 @given(JSON)
-def test_no_answer_raises(answer: Any) -> None:
+def test_any_answer_is_read_without_an_error(answer: Any) -> None:
     state = read(answer)
     assert state.window >= 1
 
 
-def test_a_page_is_as_busy_as_its_frames() -> None:
+def test_page_is_as_busy_as_its_frames() -> None:
     page = State(height=100, window=50)
     busy = State(fonts=False, images=1, playing=2, scripts=True, pending=3, silent=1, still=4, observers=5, height=9)
     both = together(page, [busy, busy])
@@ -59,47 +59,47 @@ def test_a_page_is_as_busy_as_its_frames() -> None:
         (State(playing=1), True),
     ],
 )
-def test_content_is_what_the_page_has_asked_for(state: State, loading: bool) -> None:
+def test_fonts_images_and_animations_count_as_loading(state: State, loading: bool) -> None:
     assert state.loading is loading
 
 
 @pytest.mark.parametrize(
-    ("text", "filtered", "signs", "expected"),
+    ("text", "filtered", "glyphs", "expected"),
     [
-        (300, 300, 0, 300),  # all of it
-        (300, 300, 290, 0),  # on the paper all the same
+        (300, 300, 0, 300),  # all text
+        (300, 300, 290, 0),  # the paper has the text all the same
         (1000, 19, 900, 0),  # an ornament
         (1000, 50, 900, 0),  # a small part
         (1000, 120, 850, 120),
         (100, 20, 70, 20),
     ],
 )
-def test_filtered_text_is_a_picture_where_it_is_missed(text: int, filtered: int, signs: int, expected: int) -> None:
-    assert as_picture(Look(text=text, filtered=filtered), Ink(signs=signs)) == expected
+def test_filtered_text_is_a_picture_if_the_paper_lacks_it(text: int, filtered: int, glyphs: int, expected: int) -> None:
+    assert as_picture(Look(text=text, filtered=filtered), Ink(glyphs=glyphs)) == expected
 
 
-def test_a_look_counts_what_frames_lack_and_keeps_the_title() -> None:
+def test_look_adds_the_faults_of_frames_and_keeps_the_title() -> None:
     page = Look(title="page", text=10, images_missing=("a",), broken_images=1)
-    frame = Look(title="frame", text=5, media=True, images_missing=("a", "b"), broken_images=2, flat=1, login=True)
+    frame = Look(title="frame", text=5, media=True, images_missing=("a", "b"), broken_images=2, no_webgl=1, login=True)
     both = with_frames(page, [frame])
     assert (both.title, both.text, both.media, both.login) == ("page", 15, True, False)
-    assert (both.images_missing, both.broken_images, both.flat) == (("a", "b"), 3, 1)
+    assert (both.images_missing, both.broken_images, both.no_webgl) == (("a", "b"), 3, 1)
 
 
 @pytest.mark.parametrize(
     ("status", "expected"),
     [(404, False), (408, True), (410, False), (429, True), (500, True), (501, False), (503, True), (505, False)],
 )
-def test_a_status_says_whether_a_retry_can_help(status: int, expected: bool) -> None:
+def test_status_says_whether_a_retry_can_help(status: int, expected: bool) -> None:
     assert may_pass(status) is expected
 
 
 @pytest.mark.parametrize("name", ["ask", "boxes", "cut", "height", "lengths", "look", "open", "press", "scroll", "top"])
-def test_a_script_begins_like_a_function(name: str) -> None:
+def test_script_begins_like_a_function(name: str) -> None:
     assert "=>" in script(name).splitlines()[0]
 
 
-def test_scripts_in_turn_get_their_own_arguments() -> None:
+def test_joined_scripts_get_their_own_arguments() -> None:
     text = in_turn("open", "press")
     assert text.startswith("async given =>")
     assert text.index("given[0]") < text.index("given[1]")

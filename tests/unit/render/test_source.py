@@ -1,4 +1,4 @@
-"""What breaks off without the browser's notice: compressed bodies, and the sources of documents."""
+"""Tests the search for broken-off content that the browser does not report: compressed bodies, and sources."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEXT = random.Random(4).randbytes(3000) + b"text that is repeated " * 400
 
 
 def packed(form: str) -> bytes:
-    """TEXT, compressed in one of the forms that servers send."""
+    """Returns TEXT, compressed in one of the forms that servers send."""
     if form == "a named gzip":
         whole = io.BytesIO()
         with gzip.GzipFile("a name.html", "wb", fileobj=whole) as file:
@@ -46,7 +46,7 @@ FORMS = ["gzip", "a named gzip", "deflate", "raw deflate"]
 @pytest.mark.parametrize("form", FORMS)
 @settings(deadline=None)  # a busy machine is slow
 @given(share=st.floats(0.001, 0.97), step=st.integers(1, 5000), size=st.integers(1, 5000))
-def test_a_body_is_cut_exactly_where_its_data_end_early(form: str, share: float, step: int, size: int) -> None:
+def test_body_is_cut_exactly_if_its_data_end_early(form: str, share: float, step: int, size: int) -> None:
     coding = "gzip" if "gzip" in form else "deflate"
     whole = packed(form)
     part = whole[: max(1, int(len(whole) * share))]
@@ -59,20 +59,20 @@ def test_a_body_is_cut_exactly_where_its_data_end_early(form: str, share: float,
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
-def test_nothing_and_what_is_not_compressed_are_not_cut(coding: str) -> None:
+def test_empty_and_uncompressed_bodies_are_not_cut(coding: str) -> None:
     assert not is_cut(b"", coding, 1)
     assert not is_cut(b"0\r\n\r\n", coding, 1, chunked=True)
     assert not is_cut(b"\xff" * 5000, coding, 100)
 
 
-def test_a_missing_checksum_is_no_cut() -> None:
+def test_body_without_its_checksum_is_not_cut() -> None:
     assert not is_cut(packed("gzip")[:-8], "gzip", 100)
     assert not is_cut(packed("deflate")[:-4], "deflate", 100)
 
 
 @settings(deadline=None)  # a busy machine is slow
 @given(st.sampled_from(["gzip", "deflate"]), st.binary(max_size=400), st.booleans(), st.integers(1, 50))
-def test_any_bytes_are_taken_as_a_body(coding: str, data: bytes, chunks: bool, step: int) -> None:
+def test_any_bytes_are_accepted_as_a_body(coding: str, data: bytes, chunks: bool, step: int) -> None:
     assert is_cut(data, coding, step, chunked=chunks) in {True, False}
 
 
@@ -107,18 +107,18 @@ WHOLE = [
 
 
 @pytest.mark.parametrize("source", BROKEN)
-def test_a_source_that_ends_in_the_middle_breaks_off(source: bytes) -> None:
+def test_source_that_ends_in_the_middle_breaks_off(source: bytes) -> None:
     assert breaks_off(source)
 
 
 @pytest.mark.parametrize("source", WHOLE)
-def test_a_source_that_may_be_all_does_not_break_off(source: bytes) -> None:
+def test_source_that_may_be_complete_does_not_break_off(source: bytes) -> None:
     assert not breaks_off(source)
 
 
 @settings(deadline=None)  # a busy machine is slow
 @given(st.lists(st.sampled_from([b"<", b">", b'"', b"'", b"div", b"/", b"!--", b"-->", b"script", b" ", b"=", b"a"])))
-def test_any_text_is_taken_as_a_source(parts: list[bytes]) -> None:
+def test_any_text_is_accepted_as_a_source(parts: list[bytes]) -> None:
     source = b"".join(parts)
     assert breaks_off(source) in {True, False}
     assert not breaks_off(source + b"</body>")

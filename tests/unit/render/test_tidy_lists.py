@@ -1,4 +1,4 @@
-"""Which domains a list covers, and which of autoconsent's rules a document gets."""
+"""Tests which hosts a block list covers, and which rules of autoconsent a document gets."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from functions.render.page.tidy_lists import TidyLists
         ("", None),
     ],
 )
-def test_a_host_is_covered_by_its_domain_or_by_one_above_it(host: str, found: str | None) -> None:
+def test_host_is_covered_by_its_domain_or_a_parent_domain(host: str, found: str | None) -> None:
     assert HostList(["*.ads.example", "exact.example"]).match(host) == found
 
 
-def test_a_document_gets_the_rules_that_may_fit_it(tmp_path: Path) -> None:
+def test_document_gets_the_rules_that_may_fit_it(tmp_path: Path) -> None:
     def rule(name: str, pattern: str, context: int) -> list[object]:
         return [1, name, 2, pattern, context, [], [], [], [], [], {}]
 
@@ -40,7 +40,7 @@ def test_a_document_gets_the_rules_that_may_fit_it(tmp_path: Path) -> None:
             rule("both", "", 11),
             rule("frame", "", 1),
             rule("own", "^https://own\\.", 12),
-            rule("unreadable", "(?<=a+)b", 22),  # JavaScript's; Python wants a fixed width
+            rule("unreadable", "(?<=a+)b", 22),  # valid in JavaScript only: Python needs a fixed width
         ],
         "index": {"genericRuleRange": [0, 3], "frameRuleRange": [1, 3], "genericStringEnd": 1, "frameStringEnd": 2},
     }
@@ -56,7 +56,7 @@ def test_a_document_gets_the_rules_that_may_fit_it(tmp_path: Path) -> None:
     assert lists.consent_rules("https://own.example/", top=False)["s"] == ["general", "frame"]
 
 
-def test_the_built_lists_are_what_the_options_promise() -> None:
+def test_built_lists_cover_what_the_options_promise() -> None:
     folder = Path(__file__).parents[3] / ".urlshot" / "layers" / "ChromiumLayer" / "chromium" / "tidy"
     if not folder.is_dir():
         pytest.skip("no layer is built")

@@ -1,4 +1,4 @@
-"""The verdict is a function of what was seen, and every warning has its code and its sentence."""
+"""Tests the verdict and its warnings, and the facts from which they follow."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ SEEN = [
     (Seen(cut_documents=1), "degraded", ["document_cut"]),
     (Seen(cut=3), "degraded", ["content_cut"]),
     (Seen(as_picture=300), "degraded", ["text_as_picture"]),
-    (Seen(flat=1), "degraded", ["webgl_missing"]),
+    (Seen(no_webgl=1), "degraded", ["webgl_missing"]),
     (Seen(plugins=1), "degraded", ["plugins_missing"]),
-    (Seen(films=1), "degraded", ["media_missing"]),
+    (Seen(videos=1), "degraded", ["media_missing"]),
     (Seen(scroll_limit=30_000), "degraded", ["scroll_limit"]),
     (Seen(split=2), "degraded", ["several_pages"]),
     (Seen(status=404), "degraded", ["page_status"]),
@@ -43,19 +43,19 @@ SEEN = [
 
 
 @pytest.mark.parametrize(("seen", "verdict", "codes"), SEEN)
-def test_the_verdict_follows_from_what_was_seen(seen: Seen, verdict: str, codes: list[str]) -> None:
+def test_verdict_and_warnings_follow_from_the_facts(seen: Seen, verdict: str, codes: list[str]) -> None:
     found, warnings = judge(seen)
     assert (found, [warning.code for warning in warnings]) == (verdict, codes)
     assert all(warning.text and "{" not in warning.text for warning in warnings)
 
 
-def test_every_code_can_happen() -> None:
+def test_every_warning_code_has_a_case_in_the_table() -> None:
     assert {code for _, _, codes in SEEN for code in codes} == TEXTS.keys()
 
 
 def _facts(**found: Any) -> dict[str, Any]:
     base = {"text": 50, "media": False, "title": "t", "traces": [], "password": False, "missing": [], "broken": 0}
-    return base | dict.fromkeys(("filtered", "flat", "plugins", "films", "drawing"), 0) | found
+    return base | dict.fromkeys(("filtered", "no_webgl", "plugins", "videos", "drawing"), 0) | found
 
 
 @pytest.mark.parametrize(
@@ -66,11 +66,14 @@ def _facts(**found: Any) -> dict[str, Any]:
         ({"title": "Access to this page has been denied."}, "PerimeterX"),
         ({"traces": ["#px-captcha"]}, "PerimeterX"),
         ({"traces": ["iframe[src*='hcaptcha.com'], .h-captcha"]}, "hCaptcha"),
-        ({"traces": ["iframe[src*='hcaptcha.com'], .h-captcha"], "text": 9000}, ""),  # beside a comment
+        (
+            {"traces": ["iframe[src*='hcaptcha.com'], .h-captcha"], "text": 9000},
+            "",
+        ),  # a captcha in a form of a real page
         ({"traces": ["made up by the page"]}, ""),
     ],
 )
-def test_the_well_known_checks_are_known(facts: dict[str, Any], challenge: str) -> None:
+def test_well_known_checks_for_humans_are_recognised(facts: dict[str, Any], challenge: str) -> None:
     assert read(_facts(**facts), "https://e.example/", "https://e.example/").challenge == challenge
 
 
@@ -79,21 +82,21 @@ def test_the_well_known_checks_are_known(facts: dict[str, Any], challenge: str) 
     [
         ("https://e.example/login?next=/a", 80, True),
         ("https://sso.example/", 80, True),
-        ("https://e.example/a/", 80, False),  # who asks for a login page gets one
+        ("https://e.example/a/", 80, False),  # the job asked for this page
         ("https://e.example/b", 5000, False),  # a page of content with a login form in a corner
     ],
 )
-def test_a_login_page_is_one_that_was_not_asked_for(final: str, text: int, login: bool) -> None:
+def test_login_page_counts_only_if_another_page_was_requested(final: str, text: int, login: bool) -> None:
     assert read(_facts(password=True, text=text), "https://e.example/a", final).login is login
 
 
-def test_ink_of_nothing_is_nothing() -> None:
+def test_ink_of_an_empty_or_broken_pdf_is_empty() -> None:
     for pdf in (b"", b"%PDF-1.4", b"<</Filter /FlateDecode /Length 9>> stream\nxxxxxxxxx"):
         assert ink(pdf) == Ink()
     assert Ink().nearly_none
 
 
-def test_the_largest_report_fits_an_event() -> None:
+def test_largest_report_fits_an_event() -> None:
     long = "é" * 5000
     report = Report(
         final_url="u" * 2048,
@@ -121,7 +124,7 @@ def test_the_largest_report_fits_an_event() -> None:
     assert bounded.bounded() == bounded
 
 
-def test_the_pages_of_somebody_elses_pdf_are_counted_where_it_says_so() -> None:
+def test_pages_of_a_pdf_by_another_program_are_counted_if_possible() -> None:
     writer = PdfWriter()
     for _ in range(3):
         writer.add_blank_page(100, 100)
@@ -132,7 +135,7 @@ def test_the_pages_of_somebody_elses_pdf_are_counted_where_it_says_so() -> None:
     assert page_count_of_any(b"%PDF-1.7 nothing") == 0
 
 
-def test_the_table_of_page_classes_names_warnings_that_exist() -> None:
+def test_table_of_page_classes_names_the_warnings_of_the_code() -> None:
     rows = [line.split("|") for line in TABLE.read_text().splitlines() if line.startswith("| ")][1:]
     named = {code for row in rows for code in re.findall(r"`([a-z_]+)`", row[3])}
     of_the_whole_page = {"page_status", "near_blank", "challenge_page", "login_page", "console_errors"}

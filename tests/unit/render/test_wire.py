@@ -1,4 +1,4 @@
-"""The proxy's reading of requests: what it passes on has one meaning only."""
+"""Tests how the proxy reads requests: every request that it passes on has one meaning."""
 
 from __future__ import annotations
 
@@ -88,19 +88,19 @@ def test_other_targets_are_refused(first: str) -> None:
         ("Na me: x",),
     ],
 )
-def test_heads_that_two_sides_may_read_differently_are_refused(lines: tuple[str, ...]) -> None:
+def test_heads_that_parsers_read_differently_are_refused(lines: tuple[str, ...]) -> None:
     with pytest.raises(BadMessage):
         parse_request(head("POST http://example.com/ HTTP/1.1", *lines))
 
 
-def test_a_body_needs_its_length() -> None:
+def test_body_without_a_length_is_refused() -> None:
     assert parse_request(head("POST http://example.com/ HTTP/1.1", "Content-Length: 5")).length == 5
     with pytest.raises(BadMessage) as caught:
         parse_request(head("POST http://example.com/ HTTP/1.1", "Transfer-Encoding: chunked"))
     assert caught.value.status == 411
 
 
-def test_the_server_gets_origin_form_and_no_hop_by_hop_headers() -> None:
+def test_server_gets_origin_form_and_no_hop_by_hop_headers() -> None:
     request = parse_request(
         head(
             "POST http://Example.com:8080/a HTTP/1.1",
@@ -118,7 +118,7 @@ def test_the_server_gets_origin_form_and_no_hop_by_hop_headers() -> None:
     )
 
 
-def test_a_head_has_a_largest_size() -> None:
+def test_head_above_the_largest_size_is_refused() -> None:
     with pytest.raises(BadMessage) as caught:
         parse_request(head("GET http://example.com/ HTTP/1.1", "A: " + "b" * MAX_HEAD))
     assert caught.value.status == 431
@@ -131,7 +131,7 @@ fragments = st.sampled_from(
 
 
 @given(st.one_of(st.binary(max_size=300), st.lists(fragments, max_size=25).map(lambda parts: "".join(parts).encode())))
-def test_whatever_arrives_is_refused_or_becomes_one_clean_request(noise: bytes) -> None:
+def test_any_bytes_are_refused_or_become_one_clean_request(noise: bytes) -> None:
     try:
         request = parse_request(noise + b"\r\n\r\n")
     except BadMessage:
@@ -145,7 +145,7 @@ def test_whatever_arrives_is_refused_or_becomes_one_clean_request(noise: bytes) 
     assert sent.count(b"\r\n\r\n") == 1
     lines = sent[:-4].split(b"\r\n")
     assert re.fullmatch(rb"[!-~]+ /[^ \r\n]* HTTP/1\.1", lines[0])
-    assert not any(sign in line for line in lines for sign in (b"\r", b"\n", b"\0"))
+    assert not any(character in line for line in lines for character in (b"\r", b"\n", b"\0"))
     names = [line.partition(b":")[0].lower() for line in lines[1:]]
     assert names.count(b"host") == 1
     assert names.count(b"content-length") <= 1

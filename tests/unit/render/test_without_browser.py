@@ -1,4 +1,4 @@
-"""Budget, page counting, settings, sealing: the parts that need neither network nor browser."""
+"""Tests the parts that need neither network nor browser: budget, page count, settings, sealing."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         (60, 8, 4, 3),
     ],
 )
-def test_the_shorter_of_two_limits_counts_and_leaves_time_to_upload(
+def test_shorter_of_two_limits_counts_and_leaves_time_to_upload(
     clock: list[float], limit: float, remaining: float | None, total: float, page: float
 ) -> None:
     both = Budget(limit, remaining)
@@ -52,7 +52,7 @@ def test_the_shorter_of_two_limits_counts_and_leaves_time_to_upload(
     assert Budget(limit, remaining, upload=False).for_page() == total
 
 
-def test_a_budget_ends(clock: list[float]) -> None:
+def test_budget_ends(clock: list[float]) -> None:
     ends = Budget(10)
     clock[0] += 8
     assert ends.left() == 2
@@ -72,7 +72,7 @@ def test_phases_add_up(clock: list[float]) -> None:
 
 
 def _pdf(pages: int) -> bytes:
-    """A PDF with a plain cross-reference table."""
+    """Returns a PDF with a plain cross-reference table."""
     writer = PdfWriter()
     for _ in range(pages):
         writer.add_blank_page(100, 100)
@@ -87,13 +87,13 @@ def test_pages_are_counted(pages: int) -> None:
 
 
 @pytest.mark.parametrize("broken", [b"", b"%PDF-1.4", _pdf(1)[:-9], b"x" + _pdf(1), b"%PDF-1.4\nstartxref\n0\n%%EOF\n"])
-def test_what_is_no_whole_pdf_has_no_pages(broken: bytes) -> None:
+def test_page_count_of_an_incomplete_pdf_raises(broken: bytes) -> None:
     with pytest.raises(NotPdf):
         page_count(broken)
 
 
 @given(st.integers(0, 600), st.binary(max_size=20))
-def test_damage_is_noticed_or_harmless(at: int, damage: bytes) -> None:
+def test_damage_to_a_pdf_is_noticed_or_harmless(at: int, damage: bytes) -> None:
     pdf = bytearray(_pdf(2))
     pdf[at : at + len(damage)] = damage
     with contextlib.suppress(NotPdf):
@@ -118,11 +118,11 @@ def test_every_field_has_one_part_and_the_file_is_last(fields: dict[str, str]) -
         ("nonsense", ("", 0)),
     ],
 )
-def test_the_endpoint_of_a_url(url: str, expected: tuple[str, int]) -> None:
+def test_endpoint_of_a_url(url: str, expected: tuple[str, int]) -> None:
     assert endpoint(url) == expected
 
 
-def test_settings_deny_our_own_hosts_and_open_only_locally() -> None:
+def test_settings_deny_own_hosts_and_open_local_ones_only_locally() -> None:
     settings = RenderSettings.read(
         {
             "OWN_HOST": "api.example.com",
@@ -139,12 +139,12 @@ def test_settings_deny_our_own_hosts_and_open_only_locally() -> None:
         RenderSettings.read({"LOCAL_ALLOW": "127.0.0.1:8000"})
 
 
-def test_importing_the_handler_starts_nothing() -> None:
+def test_import_of_the_handler_starts_nothing() -> None:
     assert app._renderer is None
 
 
-def test_a_sealed_process_keeps_its_environment_from_its_children() -> None:
-    """Before: a child of the same user reads the parent's first environment. After: it does not."""
+def test_sealed_process_hides_its_environment_from_its_children() -> None:
+    """A child of the same user can read the parent's first environment before the sealing, and not after it."""
     script = textwrap.dedent(
         """
         import ctypes, os, sys
@@ -152,7 +152,7 @@ def test_a_sealed_process_keeps_its_environment_from_its_children() -> None:
 
         if os.geteuid() == 0:
             os.setgroups([]); os.setgid(65534); os.setuid(65534)
-        ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # changing the user closed it; open it again, as a function starts
+        ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # dumpable, as a function starts; the change of user reset this
 
         def child_reads():
             pid = os.fork()

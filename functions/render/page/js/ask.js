@@ -1,9 +1,9 @@
-// One short question to one document: what is it still about? It needs none of the page's timers or promises.
-// `silence` is the milliseconds since the last answer to a script of the page's; the limits are settle.py's.
+// Polls one document for its state (State in rest.py). It needs none of the page's timers or promises.
+// `silence` is the time in milliseconds since the last request of a script ended; `limits` is LIMITS in rest.py.
 ([silence, limits]) => {
   const root = document.scrollingElement || document.documentElement;
   if (!root) return null;
-  if (window !== top && (innerWidth < 5 || innerHeight < 5)) return null; // a frame that nobody sees
+  if (window !== top && (innerWidth < 5 || innerHeight < 5)) return null; // an invisible frame
   const mine = window[Symbol.for('urlshot')] || { __proto__: null };
   const clock = mine.clock || performance.now.bind(performance);
   const now = clock();
@@ -13,7 +13,7 @@
     return found;
   };
 
-  // The document and its shadow roots: those that scripts have attached, and declarative ones, which the walk finds.
+  // The document and its shadow roots: watch.js notes the roots that scripts attach; the walk finds declarative ones.
   const changed = Math.max(mine.changed || 0, mine.effect || 0);
   if (!mine.walked || changed >= mine.walked) {
     const found = new Set([document]);
@@ -22,7 +22,7 @@
       if (shadow && shadow.host.isConnected) found.add(shadow);
     }
     let left = 200000;
-    for (const one of found) { // the set grows meanwhile
+    for (const one of found) { // the set grows during the loop
       const walker = document.createTreeWalker(one, NodeFilter.SHOW_ELEMENT);
       for (let node = walker.nextNode(); node && left-- > 0; node = walker.nextNode()) {
         if (node.shadowRoot) found.add(node.shadowRoot);
@@ -51,7 +51,7 @@
     }
   }
 
-  // The animations of SVG itself, which stay at their end, are no animations to the call above.
+  // getAnimations() does not return SVG's own animations. This puts those that keep their last state at their end.
   mine.wound ||= new WeakSet();
   for (const moving of all('animate[fill=freeze],animateTransform[fill=freeze],animateMotion[fill=freeze],set')) {
     let svg = moving.ownerSVGElement;
@@ -72,7 +72,7 @@
     }
   }
 
-  // Canvases are drawn on unseen: a small copy of each, all on one sheet, tells whether they have changed.
+  // No event tells of drawing on a canvas. A small copy of each canvas, all on one sheet, shows changes.
   const canvases = scripts ? all('canvas').filter(canvas => canvas.width && canvas.height).slice(0, 1000) : [];
   if (canvases.length) {
     mine.tainted ||= new WeakSet();
@@ -92,7 +92,7 @@
     let sum = 0;
     try {
       sum = readable.length ? hash(readable) : 0;
-    } catch { // a picture of another origin makes its canvas unreadable
+    } catch { // an image of another origin makes a canvas unreadable
       for (const canvas of readable) try { hash([canvas]); } catch { mine.tainted.add(canvas); }
     }
     if (mine.drawn !== sum + canvases.length) {
@@ -101,8 +101,8 @@
     }
   }
 
-  // What the page's scripts have started and will end soon. Soon is measured from the last thing that had an effect, so
-  // that a timer that goes round for ever without one is left alone.
+  // Work that the page's scripts have started and that ends soon. "Soon" is measured from the last effect, so that an
+  // endless timer without effects is not waited for.
   const effect = Math.max(mine.effect || 0, mine.changed || 0, mine.drawnAt || 0, now - silence);
   let pending = 0;
   for (const id in mine.timers) {
@@ -117,7 +117,7 @@
       timer.due += timer.period * rounds;
       timer.round += rounds;
     }
-    timer.late = now > timer.due + 5; // then it may be about to run
+    timer.late = now > timer.due + 5; // it may be about to run, so it is pending until the next poll
     const loop = timer.period > 0 || timer.round > 3;
     if (timer.due <= effect + (loop ? limits.loop : timer.round > 1 ? limits.again : limits.timer)) pending++;
   }

@@ -1,4 +1,4 @@
-// Boxes within the page that scroll, largest first: how far each goes. They are kept for scroll.js.
+// Returns the content heights of the page's scrolling boxes, largest box first. Keeps the boxes for scroll.js.
 most => {
   const mine = window[Symbol.for('urlshot')];
   if (!mine) return [];

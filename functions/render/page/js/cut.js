@@ -1,11 +1,11 @@
-// Content that is laid out and yet not on the paper: beyond the edge of the sheet, or beyond the edge of a box that
-// scrolls or hides it. Boxes that hide on the screen too do so by design: the first call (`sheet` 0) notes what they
-// hide; the second, in a window as wide as the sheet, counts places where something is cut that the screen shows or
-// lets a reader scroll to.
+// Finds content that is laid out but not on the paper: beyond the edge of the sheet, or beyond the edge of a box that
+// scrolls or hides it. Content that is hidden on the screen too is hidden by design. The first call (`sheet` 0) notes
+// this content. The second call, in a window as wide as the sheet, returns the number of places that cut content off
+// that the screen shows or a reader can scroll to.
 sheet => {
   const key = Symbol.for('urlshot.cut');
   if (!window[key]) Object.defineProperty(window, key, { value: new WeakSet() });
-  if (window !== top && (innerWidth < 5 || innerHeight < 5)) return 0; // a frame that nobody sees
+  if (window !== top && (innerWidth < 5 || innerHeight < 5)) return 0; // an invisible frame
   const known = window[key];
   const root = document.documentElement, body = document.body;
   if (!root || !body) return 0;
@@ -13,7 +13,7 @@ sheet => {
   const style = element => getComputedStyle(element);
   const parent = element => element.parentElement || element.getRootNode().host || null;
   const frame = window !== top;
-  let left = 40000; // pieces that are measured
+  let left = 40000; // most pieces that are measured
 
   const pieces = function* (within) {
     const walker = document.createTreeWalker(within, NodeFilter.SHOW_TEXT | NodeFilter.SHOW_ELEMENT);
@@ -34,7 +34,7 @@ sheet => {
       if (box.width < 1 || box.height < 1) continue;
       const css = style(holder);
       if (css.visibility !== 'visible' || css.opacity === '0') continue;
-      if (/^rect\(|inset\(50%/.test(css.clip + css.clipPath)) continue; // for screen readers alone
+      if (/^rect\(|inset\(50%/.test(css.clip + css.clipPath)) continue; // for screen readers only
       yield [node, holder, box, text];
     }
   };
@@ -42,7 +42,7 @@ sheet => {
     for (let at = element; at; at = parent(at)) if (style(at).position === 'fixed') return true;
     return false;
   };
-  // Whether a box clips a piece: what is positioned against something outside the box is not clipped by it.
+  // Whether a box clips a piece; a box does not clip elements that are positioned against an ancestor of the box.
   const clips = (box, holder) => {
     let escapes = false;
     for (let at = holder; at && at !== box; at = parent(at)) {
@@ -66,13 +66,13 @@ sheet => {
         continue;
       }
       if (css.display === 'inline' || css.overflowX === 'visible' && css.overflowY === 'visible') continue;
-      if (box === body && style(root).overflowX === 'visible' && style(root).overflowY === 'visible') continue; // the window's
+      if (box === body && style(root).overflowX === 'visible' && style(root).overflowY === 'visible') continue; // the window clips, not the body
       if (!isShown(box, css)) continue;
       if (/^(textarea|select)$/.test(box.localName)) {
         if (sheet && (over[1] || over[0] && box.value)) places++;
         continue;
       }
-      if (css.textOverflow === 'ellipsis' || css.webkitLineClamp !== 'none') { // told to the reader
+      if (css.textOverflow === 'ellipsis' || css.webkitLineClamp !== 'none') { // dots tell the reader
         if (sheet && css.webkitLineClamp !== 'none' && over[1] && isFolded(box)) places++;
         continue;
       }
@@ -115,7 +115,7 @@ sheet => {
     }
   }
 
-  // The window's own edges: of the sheet, and of a frame, which shows what fits into it.
+  // Content beyond the window: the edge of the sheet, or of a frame, which shows only the content that fits.
   const locked = [/hidden|clip/.test(style(root).overflowX + style(body).overflowX),
     /hidden|clip/.test(style(root).overflowY + style(body).overflowY) || window.frameElement?.scrolling === 'no'];
   const width = sheet && !frame ? Math.max(innerWidth, sheet) : innerWidth;
@@ -130,7 +130,7 @@ sheet => {
         if (!sheet) { hides.push(node); continue; }
         if (known.has(node) || isFixed(holder)) continue;
         if (right && frame && locked[0]) continue;
-        if (isClipped(holder, place)) continue; // counted with the box
+        if (isClipped(holder, place)) continue; // counted above, with the box
         beyondEdge = true;
         break;
       }
@@ -138,7 +138,7 @@ sheet => {
     }
     if (beyondEdge) places++;
   }
-  // Words that were seen on the way through the page, and are not there any more.
+  // Texts that the page removed while it was scrolled through, and did not restore.
   const lost = [...(window[Symbol.for('urlshot')]?.lost || [])].filter(text => /\p{L}{2}/u.test(text));
   if (sheet && lost.length >= 8) {
     const whole = roots.map(one => (one === document ? body : one).textContent).join('\n');
@@ -160,7 +160,7 @@ sheet => {
     return parseFloat(css.lineHeight) || parseFloat(css.fontSize) * 1.2 || 16;
   }
 
-  // Whether something is on a track that is moved within a box: what it does not show waits for its turn.
+  // Whether something is on a track that moves within a box, such as a carousel, and is hidden by design.
   function isMoved(holder, box) {
     for (let at = holder; at && at !== box; at = parent(at)) {
       const css = style(at);
@@ -169,8 +169,8 @@ sheet => {
     return false;
   }
 
-  // Whether text goes on below a box as it began within it, like an article that is folded up. What is placed or moved
-  // there, and slides that are as high as the box, wait for their turn.
+  // Whether text continues below a box in the normal flow, like a folded article. Positioned or moved content, and
+  // slides as high as the box, are hidden by design.
   function isInFlow(holder, box) {
     if (isMoved(holder, box)) return false;
     for (let at = holder; at && at !== box; at = parent(at)) {
@@ -182,7 +182,7 @@ sheet => {
     return true;
   }
 
-  // Whether there is something to click on beside a box, or in it, that shows the rest.
+  // Whether a button in a box or beside it shows the rest.
   function hasMore(box) {
     const words = /more|expand|unfold|full text|mehr|weiterlesen|plus|suite|más|mais|meer|altro|więcej|ещё|дальше|더|もっと|続き|更多|展开|全文/i;
     const places = [box, box.nextElementSibling, box.nextElementSibling?.nextElementSibling, box.previousElementSibling];
@@ -197,15 +197,15 @@ sheet => {
     return false;
   }
 
-  // Whether lines that end in dots are the beginning of a text that can be unfolded, and is nowhere else.
+  // Whether lines that end in dots begin a text that a button unfolds and that stands nowhere else on the page.
   function isFolded(box) {
     const text = plain(box.textContent);
     if (text.length * (1 - box.clientHeight / box.scrollHeight) < 40 || !hasMore(box)) return false;
     return plain(body.textContent).split(text).length <= 2;
   }
 
-  // Whether an absolutely positioned block begins within a box and ends outside it: that is no design, but too little
-  // room. What lies outside as a whole waits for its turn, and what is turned is an ornament.
+  // Whether an absolutely positioned block begins within a box and ends outside it: the box is then too small. A block
+  // that lies outside as a whole is hidden by design, and a rotated block is an ornament.
   function isAcross(holder, box, far) {
     for (let at = holder; at && at !== box; at = parent(at)) {
       const css = style(at);

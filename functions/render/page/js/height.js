@@ -1,7 +1,7 @@
-// Pixels from the top of the page to the end of its content.
+// Returns the pixels from the top of the page to the end of its content.
 () => {
   const root = document.documentElement, body = document.body;
-  // In quirks mode both are as high as the window, whatever is in them.
+  // In quirks mode the root and the body are at least as high as the window, so only the content counts.
   const all = document.createRange();
   all.selectNodeContents(body || root);
   const boxes = document.compatMode === 'BackCompat' ? [all] : [all, root];

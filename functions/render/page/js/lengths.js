@@ -1,5 +1,5 @@
-// Computed lengths that may depend on the window's height. The first call notes them; the second, in a window of another
-// height, gives those that differ the values of the first, and so makes an end of the dependence.
+// Fixes lengths that depend on the window's height. The first call notes the computed lengths. The second call, in a
+// window of another height, sets the lengths that differ to the noted values.
 first => {
   const names = [
     'height', 'min-height', 'max-height', 'width', 'min-width', 'max-width', 'font-size', 'line-height', 'flex-basis',
@@ -11,7 +11,7 @@ first => {
     const map = element.computedStyleMap();
     return names.map(name => String(map.get(name)));
   };
-  // Generated boxes have no computed style map; those of a fixed height are what matters.
+  // Generated boxes have no computed style map, so their heights are read from the computed style.
   const boxes = ['::before', '::after'];
   const heights = element => boxes.map(box => {
     const style = getComputedStyle(element, box);
@@ -42,7 +42,7 @@ first => {
     sheet.replaceSync(rules.join(' '));
     document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
   }
-  // Percentages of the window itself stay percentages as they are computed.
+  // Percentages of the window stay percentages in computed values, so they are converted here.
   const percent = (element, ...of) => {
     for (const name of of) {
       const value = element.computedStyleMap().get(name);

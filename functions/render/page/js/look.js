@@ -1,7 +1,7 @@
-// A last look at one document before it is printed: how much is on it, and what of it will not be on the paper.
+// Inspects one document before it is printed: how much content it has, and which content the paper will lack.
 ([traces, unwanted, documents]) => {
   const mine = window[Symbol.for('urlshot')] || {};
-  if (window !== top && (innerWidth < 5 || innerHeight < 5)) return null; // a frame that nobody sees
+  if (window !== top && (innerWidth < 5 || innerHeight < 5)) return null; // an invisible frame
   const roots = [...(mine.all || [document])];
   const all = selector => roots.flatMap(root => [...root.querySelectorAll(selector)]);
   const seen = (element, least = 4) => {
@@ -29,11 +29,11 @@
     if (missing.length < 20) missing.push(url.slice(0, 2048));
   }
 
-  // What is drawn by something that a printed page has not.
-  const flat = [];
-  for (let at = 0; mine.flat && at < mine.flat.next; at++) {
-    const canvas = mine.flat[at]?.deref();
-    if (canvas && canvas.isConnected && !flat.includes(canvas) && seen(canvas)) flat.push(canvas);
+  // Content that the paper will lack: canvases without WebGL, documents that need a plugin, videos without a picture.
+  const noWebgl = [];
+  for (let at = 0; mine.noWebgl && at < mine.noWebgl.next; at++) {
+    const canvas = mine.noWebgl[at]?.deref();
+    if (canvas && canvas.isConnected && !noWebgl.includes(canvas) && seen(canvas)) noWebgl.push(canvas);
   }
   const foreign = new Set(documents);
   const plugin = /^application\/(pdf|x-pdf|x-shockwave-flash|x-java|x-silverlight|vnd\.)/i;
@@ -45,11 +45,11 @@
     if (foreign.has(url)) return true;
     if (element.localName === 'iframe') return false;
     if (!plugin.test(element.type) && !file.test(path(url))) return false;
-    return ![...element.children].some(child => child.getClientRects().length); // what it shows instead
+    return ![...element.children].some(child => child.getClientRects().length); // it shows its fallback content
   });
-  const films = all('video').filter(film => seen(film, 40) && !film.poster && film.readyState < 2);
+  const videos = all('video').filter(video => seen(video, 40) && !video.poster && video.readyState < 2);
 
-  // Text under a filter becomes part of a picture.
+  // Chromium prints text under a CSS filter as a picture.
   let filtered = 0;
   const under = [];
   for (const root of roots) {
@@ -70,6 +70,6 @@
     title: document.title.slice(0, 500),
     traces: traces.filter(selector => roots.some(root => root.querySelector(selector))),
     password: all('input[type=password]').slice(0, 20).some(element => seen(element)),
-    missing, broken, flat: flat.length, plugins: plugins.length, films: films.length,
+    missing, broken, no_webgl: noWebgl.length, plugins: plugins.length, videos: videos.length,
   };
 }

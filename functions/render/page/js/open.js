@@ -1,6 +1,6 @@
-// Opens an application shell for print: a page that is locked to the window and scrolls in boxes of its own would show
-// its first screen only. Such boxes, and what encloses them, are made as high as their content. Nothing is done to a
-// page that scrolls as a whole, nor to boxes that hold more than `most` pixels, which may be lists without end.
+// Opens an application shell for print. A page that is locked to the window and scrolls in boxes would print its first
+// screen only. The script makes such boxes and their ancestors as high as their content, and returns their number. It
+// changes neither pages that scroll as a whole nor boxes that hold more than `most` pixels, which may be endless lists.
 most => {
   const root = document.documentElement, body = document.body;
   if (!body || window !== top) return 0;

@@ -1,5 +1,5 @@
-// The print event, and what print style sheets load: that is asked for when the style is worked out. Listeners to media
-// queries and pictures with media of their own are told in the next frame.
+// Sends `beforeprint`, and computes the style so that the document requests what its print style sheets load. Listeners
+// to media queries and <picture> elements with media react in the next frame, so the script waits for that frame.
 async () => {
   const mine = window[Symbol.for('urlshot')];
   if (mine) {
@@ -8,7 +8,7 @@ async () => {
     window.dispatchEvent(new Event('beforeprint'));
   }
   const roots = [...(mine?.all || [document])];
-  // An animation along the scroll has no place on paper: without it an element looks as it does where browsers lack them.
+  // Paper does not scroll, so scroll animations are cancelled: elements look as in browsers without such animations.
   for (const root of roots) {
     for (const animation of root.getAnimations()) {
       if (animation.timeline && animation.timeline !== document.timeline) animation.cancel();

@@ -1,12 +1,12 @@
-// Scrolls through the window (box null) or through one of the boxes that boxes.js has found. Every position is held
-// until observers have been told about it, which they are after the callbacks of an animation frame: so for two frames;
-// and, where the page listens to scrolling, until the timers that it has set on the way have ended.
+// Scrolls through the window (box null) or one of the boxes of boxes.js. It holds every position for two frames, because
+// observers are called after the callbacks of an animation frame. If the page listens to scrolling, it also waits for
+// the timers that the page has set at this position.
 async ([box, from, to, milliseconds, listens]) => {
   const mine = window[Symbol.for('urlshot')] || {};
   mine.holding = true;
   const frame = mine.frame || requestAnimationFrame, later = mine.later || setTimeout;
   const end = performance.now() + milliseconds;
-  // Lists that hold only what is in sight lose on the way what they have shown: cut.js asks whether it came back.
+  // Virtual lists remove items that go out of view. The removed texts are kept; cut.js checks whether they came back.
   if (!mine.loses) {
     const lost = new Set();
     mine.lost = lost;
@@ -49,6 +49,6 @@ async ([box, from, to, milliseconds, listens]) => {
     const bottom = Math.min(area.scrollHeight, to);
     if (y + screen >= bottom) return bottom;
     if (performance.now() >= end) return y;
-    y += screen * 0.8; // so that what lies across an edge is seen whole once
+    y += screen * 0.8; // screens overlap, so that an element across an edge is fully in view once
   }
 }

@@ -1,5 +1,5 @@
-// One sheet for everything: no breaks, no named pages, and the paper's size and margins whatever the page's own @page
-// says. A constructed style sheet, which a Content-Security-Policy does not forbid.
+// Puts everything on one sheet: no page breaks, no named pages, and our size and margins in place of the page's @page
+// rules. It uses a constructed style sheet, because a Content-Security-Policy does not forbid those.
 ([width, height, margin]) => {
   const mark = Symbol.for('urlshot.sheet');
   if (!document[mark]) {

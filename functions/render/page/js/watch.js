@@ -1,9 +1,9 @@
-// Runs in every document before the page's own scripts, and notes what they start: timers, frames, idle callbacks,
-// storage, workers, sockets, observers, shadow roots. Waiting for them is the renderer's affair (ask.js).
+// Runs in every document before the page's own scripts, and notes what they start: timers, animation frames, idle
+// callbacks, storage, workers, sockets, observers, shadow roots. ask.js reads the notes; this script never waits.
 //
-// The page sees the same functions as before: a Proxy keeps name, length, `this`, errors and the text of a native
-// function. The notes are kept in objects without a prototype, so that a page that changes Map or Array is no trouble,
-// and no note can throw into the page.
+// The page sees unchanged functions: a Proxy keeps name, length, `this`, errors and the text of a native function. The
+// notes are in objects without a prototype, so that changes of Map or Array by the page do not affect them. An error in
+// a note never reaches the page.
 (() => {
   const key = Symbol.for('urlshot');
   if (window[key]) return;
@@ -12,19 +12,19 @@
   const listen = EventTarget.prototype.addEventListener;
   const then = Promise.prototype.then;
   const MOST = 2000;
-  const LATEST = 2000; // milliseconds; a timer that ends later than this is not waited for
+  const LATEST = 2000; // milliseconds; timers with a longer delay are not noted
   const table = () => ({ __proto__: null, size: 0, next: 0 });
   const mine = {
     __proto__: null,
     used: false, observers: 0, holding: false, printing: false,
     effect: 0, changed: 0, framed: -1e9, posted: -1e9, idle: 0,
-    timers: { __proto__: null }, count: 0, tasks: table(), sockets: table(), roots: table(), flat: table(),
+    timers: { __proto__: null }, count: 0, tasks: table(), sockets: table(), roots: table(), noWebgl: table(),
   };
-  // For the renderer's own use: what it asks for is not to be taken for the page's.
+  // The original functions, for the renderer's own calls, which must not be noted as the page's.
   mine.clock = clock;
   mine.frame = requestAnimationFrame.bind(window);
   mine.later = setTimeout.bind(window);
-  for (const name of ['timers', 'tasks', 'sockets', 'roots', 'flat', 'clock', 'frame', 'later']) {
+  for (const name of ['timers', 'tasks', 'sockets', 'roots', 'noWebgl', 'clock', 'frame', 'later']) {
     defineProperty(mine, name, { writable: false, configurable: false });
   }
   defineProperty(window, key, { value: mine });
@@ -66,7 +66,7 @@
     replace(window, name, handler);
   };
 
-  // A busy page gets round to nothing: what it was busy with counts as an effect.
+  // A long task keeps the page from everything else, so its end counts as an effect.
   note(() => {
     new PerformanceObserver(list => {
       for (const { startTime, duration } of list.getEntries()) mine.effect = Math.max(mine.effect, startTime + duration);
@@ -74,7 +74,7 @@
   });
   apply(listen, window, ['load', () => { mine.effect = clock(); }]);
 
-  // Timers. The callback stays the page's own: that a timer has ended is told by the clock (ask.js).
+  // Timers. The callback is not wrapped; ask.js knows from the clock that a timer has ended.
   const rounds = new WeakMap();
   const rate = WeakMap.prototype.get, set = WeakMap.prototype.set;
   const delayOf = value => (typeof value === 'number' || typeof value === 'string' ? Math.max(0, +value || 0) : 0);
@@ -96,14 +96,14 @@
   calls(window, 'requestAnimationFrame', () => { mine.framed = clock(); });
   calls(MessagePort.prototype, 'postMessage', () => { mine.posted = clock(); });
 
-  // Idle callbacks run in the order in which they were asked for, so one of ours tells when the page's has run.
+  // Idle callbacks run in order, so a callback of ours that is requested next runs after the page's.
   const idle = window.requestIdleCallback;
   calls(window, 'requestIdleCallback', (_, args) => {
     mine.idle++;
     apply(idle, window, [() => { mine.idle--; mine.effect = clock(); }, ...(args[1] ? [args[1]] : [])]);
   });
 
-  // Whatever answers by a promise and within this machine, and the bodies of responses.
+  // Functions that return a promise and need no network, and the bodies of responses.
   const begin = () => add(mine.tasks, { __proto__: null, since: clock() });
   const end = at => { drop(mine.tasks, at); mine.effect = clock(); };
   const promises = (owner, ...names) => {
@@ -169,7 +169,7 @@
   makes('SharedWorker', socket('worker', made => made.port));
   calls(of('WebSocket'), 'send', sent);
   calls(of('Worker'), 'postMessage', sent);
-  // A stream that names its events sends no `message`.
+  // An event stream with named events sends no `message`.
   calls(EventTarget.prototype, 'addEventListener', (_, args, self) => {
     const entry = self && args[0] !== 'message' && args[0] !== 'open' && args[0] !== 'error' && apply(rate, sockets, [self]);
     if (entry && entry.kind === 'stream') {
@@ -177,8 +177,8 @@
     }
   });
 
-  // What looks for what is in sight may bring more when it is scrolled to. What was seen once stays as it was shown:
-  // after the scroll began, no observer is told that something has gone out of sight.
+  // Observers may load content when it comes into view. Content that has appeared must stay: after scrolling begins, no
+  // observer learns that an element has gone out of view.
   const seen = handler => {
     handler.constructs = true;
     replace(window, 'IntersectionObserver', handler);
@@ -210,11 +210,11 @@
 
   // Canvases that asked for WebGL or WebGPU and did not get it.
   calls(of('HTMLCanvasElement'), 'getContext', (context, args, canvas) => {
-    if (context === null && /^(experimental-)?web(gl|gpu)/.test(args[0])) add(mine.flat, new WeakRef(canvas));
+    if (context === null && /^(experimental-)?web(gl|gpu)/.test(args[0])) add(mine.noWebgl, new WeakRef(canvas));
   });
 
-  // The page's handlers have had their `beforeprint` before the last wait (press.py), and must not have it twice; what
-  // they undo after the print must stay for a second print of the same page.
+  // The page's handlers received `beforeprint` before the last wait (press.py) and must not receive it twice. They must
+  // not receive `afterprint` either, because a second print of the page needs the effects of the first event.
   for (const name of ['beforeprint', 'afterprint']) {
     apply(listen, window, [name, event => {
       if (mine.printing && event.isTrusted) event.stopImmediatePropagation();
