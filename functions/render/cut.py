@@ -38,6 +38,14 @@ async def count_cut(page: Page, window: int | None) -> int:
     return await _everywhere(page, 1)
 
 
+async def count_covered(page: Page, ratio: float) -> int:
+    """Number of fixed boxes that hide text on the sheets, whose content is `ratio` times as high as it is wide.
+
+    Call after `count_cut`, which makes the window as wide as the sheet.
+    """
+    return await _asked(page, "covered", ratio)
+
+
 async def fit_scale(page: Page, window: int, scale: float) -> float:
     """The scale at which the page's content is no wider than a sheet of `window` CSS pixels at `scale`."""
     height = page.viewport_size["height"] if page.viewport_size else 720
@@ -61,7 +69,7 @@ async def _asked_width(page: Page) -> int:
         return 0
 
 
-async def _asked(page: Page, name: str, argument: int) -> int:
+async def _asked(page: Page, name: str, argument: float) -> int:
     try:
         return int(await page.evaluate(script(name), argument))
     except (Error, TypeError, ValueError) as error:  # a page that has changed its own objects is taken as it is

@@ -50,7 +50,8 @@ class Look:
     """`text` is the number of characters on the page, `filtered` of those under a CSS filter.
 
     `media` says whether any picture or frame takes up room, `drawing` whether an SVG does. `flat` counts canvases that
-    got no WebGL, `plugins` documents that need one, `films` videos with neither poster nor picture.
+    got no WebGL, `plugins` documents that need one, `films` videos with neither poster nor picture, `torn` XML documents
+    that the browser shows up to their first error.
     """
 
     title: str = ""
@@ -65,6 +66,7 @@ class Look:
     flat: int = 0
     plugins: int = 0
     films: int = 0
+    torn: int = 0
 
 
 async def look(
@@ -113,6 +115,7 @@ def with_frames(page: Look, frames: Sequence[Look]) -> Look:
         flat=page.flat + sum(frame.flat for frame in frames),
         plugins=page.plugins + sum(frame.plugins for frame in frames),
         films=page.films + sum(frame.films for frame in frames),
+        torn=page.torn + sum(frame.torn for frame in frames),
     )
 
 
@@ -136,6 +139,7 @@ def read(facts: dict[str, Any], asked: str, final: str) -> Look:
         flat=int(facts["flat"]),
         plugins=int(facts["plugins"]),
         films=int(facts["films"]),
+        torn=int(facts["torn"]),
     )
 
 

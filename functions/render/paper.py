@@ -100,3 +100,11 @@ def window_of(options: Options) -> int:
     if across <= 0:
         raise Rejected("invalid_option", "margin and scale leave no room on the paper.")
     return max(1, round(across / PX / options.scale))
+
+
+def ratio_of(options: Options) -> float:
+    """Height of the content of a sheet by its width; call where `window_of` has an answer."""
+    sides = [side * 25.4 for side in _SHORT_AND_LONG[options.format]]
+    height = millimetres(options.height) if options.height else sides[not options.landscape]
+    across = width_of(options) - millimetres(options.margin.left) - millimetres(options.margin.right)
+    return max(0.1, height - millimetres(options.margin.top) - millimetres(options.margin.bottom)) / across

@@ -18,14 +18,14 @@ from urlshot.options import Options
 
 from .budget import Budget
 from .context import cookies_of
-from .cut import count_cut, open_shell
+from .cut import count_covered, count_cut, open_shell
 from .document import NotPdf
 from .gate import Gate
 from .ledger import Ledger
 from .loading import Loading
 from .look import Look, look
 from .meaning import first_line, meaning, network_error, proxy_failure
-from .paper import fitted, print_page, window_of
+from .paper import fitted, print_page, ratio_of, window_of
 from .rest import POLL_SECONDS
 from .scripts import gone, script
 from .settle import Settle
@@ -99,7 +99,7 @@ class Visit:
                 pdf = await self._print_page(options, found.title)
                 self._check()  # a page may have gone elsewhere at the last moment
                 printed = self._printed(pdf, settled, found)
-                cut = await self._count_cut(options)
+                cut, covered = await self._count_cut(options)
         except NotPdf as error:
             raise failure("crash", internal=f"the PDF {error}") from error
         except (PlaywrightTimeout, TimeoutError) as error:
@@ -108,7 +108,7 @@ class Visit:
             raise meaning(error, self.witness, self._ledger) from error
         finally:
             self._gate.close()
-        return replace(printed, seen=replace(printed.seen, cut=cut))
+        return replace(printed, seen=replace(printed.seen, cut=cut, covered=covered))
 
     async def _open(self) -> CDPSession:
         session = await self._gate.open()
@@ -212,14 +212,19 @@ class Visit:
             pdf = await print_page(self._page, options, title)
         return pdf
 
-    async def _count_cut(self, options: Options) -> int:
+    async def _count_cut(self, options: Options) -> tuple[int, int]:
+        """Places where content is cut off, and fixed boxes that hide text."""
+        cut = covered = 0
         # The page has been printed: what it does to itself from here on is no reason to fail.
         with contextlib.suppress(Error, TimeoutError):
             async with asyncio.timeout(min(_CUT_SECONDS, self._budget.for_page() / 2)):
                 if options.media == "print" and options.wait_until != "settled":
                     await self._page.emulate_media(media="print")
-                return await count_cut(self._page, None if options.css_page_size else window_of(options))
-        return 0
+                cut = await count_cut(self._page, None if options.css_page_size else window_of(options))
+                # The height of a sheet of the page's own size is not known, and a box without its background hides nothing.
+                if options.background and not options.css_page_size and not options.single_page:
+                    covered = await count_covered(self._page, ratio_of(options))
+        return cut, covered
 
     def _check(self) -> None:
         """That what stands there is the page's, and that it is no error page, the browser's or the server's."""
@@ -265,11 +270,12 @@ class Visit:
         cut = len(witness.cut)
         if not cut:
             own = self._loading.cut or (settled.breaks_off and self._job.html is None)
-            cut = int(own) + settled.frames_break_off
+            cut = int(own) + settled.frames_break_off + found.torn
         silent = ("messages",) if settled.silent and found.text < _LITTLE_TEXT else ()
+        waiting = witness.waiting(of_scripts=found.text < _LITTLE_TEXT)
         seen = Seen(
             status=status,
-            unsettled=settled.unsettled() + silent,
+            unsettled=settled.unsettled() + silent + waiting,
             scroll_limit=settled.scroll_limit,
             failed=witness.counts["failed"],
             blocked=witness.counts["blocked"],

@@ -24,6 +24,8 @@ LONG_POLL_SECONDS = 4.0
 _ENDLESS = {"eventsource", "websocket", "ping", "beacon", "media", "manifest", "texttrack", "cspviolationreport"}
 """Kinds of request (Playwright's names) that may take for ever, or that nobody waits for."""
 _BY_SCRIPT = {"fetch", "xhr", "script"}
+_PARTS = {"document", "stylesheet", "script"}
+"""Kinds of request whose responses a page needs; what an image or a font lacks is asked of the page (ask.js)."""
 _BROKE_OFF = re.compile(
     "ERR_(CONTENT_LENGTH_MISMATCH|INCOMPLETE_CHUNKED_ENCODING|CONTENT_DECODING_(INIT_)?FAILED|CONNECTION_(RESET|CLOSED)"
     "|HTTP2_(PROTOCOL_ERROR|SERVER_REFUSED_STREAM)|INVALID_CHUNKED_ENCODING|SSL_PROTOCOL_ERROR)"
@@ -69,6 +71,8 @@ class Witness:
         """Requests that a page at rest would not have."""
         self._answered: WeakSet[Request] = WeakSet()
         """Documents and style sheets whose response has begun."""
+        self._responded: WeakSet[Request] = WeakSet()
+        """Requests whose response has begun, of any kind."""
         self._plain: dict[str, Request] = {}
         """Requests over plain http whose response has begun, by URL: the proxy sees whether their bodies break off."""
         self._arriving: Response | None = None
@@ -86,6 +90,21 @@ class Witness:
         """Requests under way that a page at rest would not have."""
         now = time.monotonic()
         return sum(now - began < LONG_POLL_SECONDS for began in self._in_flight.values())
+
+    def waiting(self, *, of_scripts: bool) -> tuple[str, ...]:
+        """What has been asked for and has not come, although it was waited for: parts, and answers to scripts.
+
+        An answer to a script counts only where `of_scripts` says so: many a page with its content there polls for news.
+        """
+        now = time.monotonic()
+        late = [
+            request
+            for request, began in self._in_flight.items()
+            if now - began >= LONG_POLL_SECONDS and request not in self._responded
+        ]
+        parts = any(request.resource_type in _PARTS for request in late)
+        answers = of_scripts and any(request.resource_type in {"fetch", "xhr"} for request in late)
+        return ("parts",) * parts + ("answers",) * answers
 
     def silence(self) -> float:
         """Seconds since a request of a script's last ended, or a script's own; infinite before there was one."""
@@ -166,6 +185,7 @@ class Witness:
             # It ends when a script has read its body, which may be never; what scripts do read, watch.js notes.
             self._on_end(response.request)
         request = response.request
+        self._responded.add(request)
         if request.resource_type in {"document", "stylesheet"}:
             self._answered.add(request)
         if response.url.startswith("http:") and len(self._plain) < _PLAIN:
