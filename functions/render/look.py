@@ -50,8 +50,8 @@ class Look:
     """`text` is the number of characters on the page, `filtered` of those under a CSS filter.
 
     `media` says whether any picture or frame takes up room, `drawing` whether an SVG does. `flat` counts canvases that
-    got no WebGL, `plugins` documents that need one, `films` videos with neither poster nor picture, `torn` XML documents
-    that the browser shows up to their first error.
+    got no WebGL, `plugins` documents that need one, `films` videos with neither poster nor picture, `torn` XML
+    documents that the browser shows up to their first error.
     """
 
     title: str = ""

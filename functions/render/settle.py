@@ -211,6 +211,6 @@ class Settle:
             return
         async with self.wait("scroll", scroll.seconds + 1):
             await scroll.through(self.left())
-        self.scroll_limit = scroll.limit()
         await scroll.back()
         await self._quiet("lazy content")
+        self.scroll_limit = await scroll.limit()

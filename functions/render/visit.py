@@ -221,7 +221,7 @@ class Visit:
                 if options.media == "print" and options.wait_until != "settled":
                     await self._page.emulate_media(media="print")
                 cut = await count_cut(self._page, None if options.css_page_size else window_of(options))
-                # The height of a sheet of the page's own size is not known, and a box without its background hides nothing.
+                # A sheet of the page's own size is of unknown height; a box without its background hides nothing.
                 if options.background and not options.css_page_size and not options.single_page:
                     covered = await count_covered(self._page, ratio_of(options))
         return cut, covered

@@ -24,6 +24,7 @@ LONG_POLL_SECONDS = 4.0
 _ENDLESS = {"eventsource", "websocket", "ping", "beacon", "media", "manifest", "texttrack", "cspviolationreport"}
 """Kinds of request (Playwright's names) that may take for ever, or that nobody waits for."""
 _BY_SCRIPT = {"fetch", "xhr", "script"}
+_XSLT = re.compile("xml|xsl")
 _PARTS = {"document", "stylesheet", "script"}
 """Kinds of request whose responses a page needs; what an image or a font lacks is asked of the page (ask.js)."""
 _BROKE_OFF = re.compile(
@@ -181,16 +182,17 @@ class Witness:
             self._note("failed", self.failed, request, found.reason if found else reason or "failed")
 
     def _on_response(self, response: Response) -> None:
-        if response.request.resource_type == "fetch":
-            # It ends when a script has read its body, which may be never; what scripts do read, watch.js notes.
-            self._on_end(response.request)
         request = response.request
         self._responded.add(request)
+        kind = response.headers.get("content-type", "text/html").strip().lower()
+        # A fetch ends when a script has read its body, which may be never; what scripts do read, watch.js notes. The
+        # browser reports no end of an XSLT style sheet, which it has read before there is a page to look at.
+        if request.resource_type == "fetch" or (request.resource_type == "stylesheet" and _XSLT.search(kind)):
+            self._on_end(request)
         if request.resource_type in {"document", "stylesheet"}:
             self._answered.add(request)
         if response.url.startswith("http:") and len(self._plain) < _PLAIN:
             self._plain[response.url.partition("#")[0]] = request
-        kind = response.headers.get("content-type", "text/html").strip().lower()
         if request.is_navigation_request() and not kind.startswith(_PAGE_TYPES) and len(self.documents) < MOST:
             self.documents.add(request.url)
         if request.is_navigation_request() and len(self.framed) < MOST:
