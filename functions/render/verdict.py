@@ -20,6 +20,7 @@ TEXTS = {
     "near_blank": "There is next to nothing on the paper.",
     "document_cut": "The document, a frame or a style sheet broke off before its end: {}.",
     "content_cut": "Content does not fit the paper or its box, and is cut off: {}.",
+    "content_covered": "Boxes that stay in place as the page scrolls hide text on the paper: {}.",
     "text_as_picture": "Text under a CSS filter is printed as a picture, which has no text: {} characters.",
     "webgl_missing": "Drawings that need WebGL are missing: {}.",
     "plugins_missing": "Embedded documents are printed as empty boxes: {}.",
@@ -52,6 +53,8 @@ class Seen:
     """Documents, frames and style sheets that broke off."""
     cut: int = 0
     """Pieces of content that are cut off on the paper."""
+    covered: int = 0
+    """Fixed boxes that hide text on the paper."""
     as_picture: int = 0
     """Characters of text that are printed as a picture."""
     no_webgl: int = 0
@@ -83,6 +86,7 @@ def judge(seen: Seen) -> tuple[Verdict, tuple[Warned, ...]]:
     counts = {
         "document_cut": seen.cut_documents,
         "content_cut": seen.cut,
+        "content_covered": seen.covered,
         "text_as_picture": seen.as_picture,
         "webgl_missing": seen.no_webgl,
         "plugins_missing": seen.plugins,

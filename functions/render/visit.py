@@ -14,7 +14,7 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 from functions.render.browser.context import cookies_of
 from functions.render.budget import Budget
 from functions.render.network.ledger import Ledger
-from functions.render.page.cut import count_cut, open_shell
+from functions.render.page.cut import count_covered, count_cut, open_shell, print_headers_once
 from functions.render.page.errors import first_line, meaning, network_error, proxy_failure
 from functions.render.page.gate import Gate
 from functions.render.page.loading import Loading
@@ -25,7 +25,7 @@ from functions.render.page.scripts import gone, script
 from functions.render.page.tidy import Tidy
 from functions.render.page.witness import Witness, may_pass, shown
 from functions.render.pdf.document import NotPdf
-from functions.render.pdf.paper import fitted, print_page, window_of
+from functions.render.pdf.paper import fitted, print_page, ratio_of, window_of
 from functions.render.verdict import Seen
 from urlshot.core.egress import Egress
 from urlshot.core.errors import UrlshotError, failure
@@ -98,7 +98,10 @@ class Visit:
                 pdf = await self._print_page(options, found.title)
                 self._check()  # the page may have navigated at the last moment
                 printed = self._printed(pdf, settled, found)
-                cut = await self._count_cut(options)
+                cut, covered = await self._count_cut(options)
+                if covered and (again := await self._print_headers_once(options, found.title)):
+                    printed = self._printed(again, settled, found)
+                    cut, covered = await self._count_cut(options)
         except NotPdf as error:
             raise failure("crash", internal=f"the PDF {error}") from error
         except (PlaywrightTimeout, TimeoutError) as error:
@@ -107,7 +110,7 @@ class Visit:
             raise meaning(error, self.witness, self._ledger) from error
         finally:
             self._gate.close()
-        return replace(printed, seen=replace(printed.seen, cut=cut))
+        return replace(printed, seen=replace(printed.seen, cut=cut, covered=covered))
 
     async def _open(self) -> CDPSession:
         session = await self._gate.open()
@@ -212,14 +215,26 @@ class Visit:
             pdf = await print_page(self._page, options, title)
         return pdf
 
-    async def _count_cut(self, options: Options) -> int:
+    async def _count_cut(self, options: Options) -> tuple[int, int]:
+        """Returns how many places are cut off, and how many fixed boxes hide text."""
+        cut = covered = 0
         # The page has been printed, so a page that fails from here on does not fail the job.
         with contextlib.suppress(Error, TimeoutError):
             async with asyncio.timeout(min(_CUT_SECONDS, self._budget.for_page() / 2)):
                 if options.media == "print" and options.wait_until != "settled":
                     await self._page.emulate_media(media="print")
-                return await count_cut(self._page, None if options.css_page_size else window_of(options))
-        return 0
+                cut = await count_cut(self._page, None if options.css_page_size else window_of(options))
+                # A sheet of the page's own size is of unknown height; a box without its background hides nothing.
+                if options.background and not options.css_page_size and not options.single_page:
+                    covered = await count_covered(self._page, ratio_of(options))
+        return cut, covered
+
+    async def _print_headers_once(self, options: Options, title: str) -> bytes | None:
+        """Prints again, with fixed headers on the first sheet only; None if no header hid text, or the page fails."""
+        with contextlib.suppress(Error, TimeoutError):
+            if await print_headers_once(self._page, ratio_of(options)):
+                return await self._print_page(options, title)
+        return None
 
     def _check(self) -> None:
         """Raises if the page shows an error of the browser or the server, or belongs to a forbidden host."""
@@ -265,11 +280,12 @@ class Visit:
         cut = len(witness.cut)
         if not cut:
             own = self._loading.cut or (settled.breaks_off and self._job.html is None)
-            cut = int(own) + settled.frames_break_off
+            cut = int(own) + settled.frames_break_off + found.torn
         silent = ("messages",) if settled.silent and found.text < _LITTLE_TEXT else ()
+        waiting = witness.waiting(of_scripts=found.text < _LITTLE_TEXT)
         seen = Seen(
             status=status,
-            unsettled=settled.unsettled() + silent,
+            unsettled=settled.unsettled() + silent + waiting,
             scroll_limit=settled.scroll_limit,
             failed=witness.counts["failed"],
             blocked=witness.counts["blocked"],

@@ -14,6 +14,8 @@ _TALL = (210, 0)
 """A sheet of any height."""
 _CUT: dict[str, Any] = {"verdict": "degraded", "warnings": ("document_cut",)}
 _HIDDEN: dict[str, Any] = {"verdict": "degraded", "warnings": ("content_cut",)}
+_COVERED: dict[str, Any] = {"verdict": "degraded", "warnings": ("content_covered",)}
+_UNSETTLED: dict[str, Any] = {"verdict": "degraded", "warnings": ("not_settled",)}
 _FAILED: dict[str, Any] = {"verdict": "degraded", "warnings": ("resources_failed",)}
 
 # Every document and every shadow root counts. The marks in the PDF decide, not the page's own account.
@@ -46,6 +48,8 @@ WHOLE = [
     Facts("frames-only", "Frames only", ("from within the frame", "came late in the frame")),
     Facts("green.svg", "", ink=(Ink(GREEN, (0.2, 0.42, 0.8, 0.58)),)),
     Facts("document.xml", "A note", ("first line", "second line")),
+    Facts("styled.xml", "Styled", ("note: first", "note: second")),
+    Facts("torn.xml", "Torn", ("the beginning",), ("the rest",), **_CUT),
     Facts("many-charts", "Many charts", ink=(Ink(GREEN, (0.02, 0.02, 0.98, 0.2)),), options=EDGELESS),
 ]
 
@@ -58,6 +62,9 @@ AT_REST = [
     Facts("socket-asked", "Socket asked", ("came by socket",)),
     Facts("stream", "Stream", ("came by stream",)),
     Facts("silent-socket", "Silent socket", ("skeleton",), verdict="degraded", warnings=("not_settled",)),
+    Facts("answer-never", "Answer never", ("skeleton",), **_UNSETTLED),
+    Facts("answer-later", "Answer later", ("An article",)),
+    Facts("frame-never", "Frame never", ("the text",), **_UNSETTLED),
     Facts("live-article", "Live article", ("An article", "nothing to say")),
     Facts("debounced", "Debounced", ("came when the calls had ended",)),
     Facts("worker", "Worker", ("worked out beside the page",)),
@@ -106,6 +113,7 @@ SCROLLED = [
     ),
     Facts("inner-scroll", "Inner scroll", ("row 1", "row 21", "row 60"), pages=(3, 6)),
     Facts("endless", "Endless", ("more",), pages=(10, 200), verdict="degraded", warnings=("scroll_limit",)),
+    Facts("grows-slowly", "Grows slowly", ("more",), pages=(3, 60), verdict="degraded", warnings=("scroll_limit",)),
 ]
 
 # Print media and print events come before the last wait.
@@ -183,6 +191,19 @@ FOLDED = [
     Facts("long-notes", "Long notes", **_HIDDEN),
     Facts("unwrapped-notes", "Unwrapped notes", **_HIDDEN),
     Facts("short-values", "Short values", ("fits", "the text")),
+]
+
+# Boxes that stay in place are printed on every sheet. Those that hide lines cause a warning.
+COVERED = [
+    Facts("wall", "Wall", ("Accept or leave",), pages=(1, 3), **_COVERED),
+    Facts("wall-of-two", "Wall of two", ("Accept or leave",), pages=(2, 6), **_COVERED),
+    Facts("dialog-open", "Dialog open", ("Subscribe",), pages=(2, 6), **_COVERED),
+    Facts("fixed-header", "Fixed header", ("line 0.", "THE HEADER", "line 59."), pages=(2, 3)),
+    Facts("fixed-bottom-bar", "Fixed bottom bar", ("line 59.",), every="THE BAR", pages=(2, 3), **_COVERED),
+    Facts("fixed-header", "Fixed header", ("line 59.",), pages=(2, 3), options={"hide": ["header"]}),
+    Facts("fixed-header-print", "Fixed header print", ("THE HEADER", "line 0.", "line 59."), pages=(2, 3)),
+    Facts("fixed-header-short", "Fixed header short", ("the text",), every="THE HEADER"),
+    Facts("fixed-behind", "Fixed behind", ("line 0.", "line 59."), pages=(2, 3)),
 ]
 
 # Content that paper cannot show causes a warning.
@@ -297,4 +318,17 @@ AWAY = [
     Facts("pushed-state", "Pushed state", ("the page", "the rest")),
 ]
 
-CLASSES = [*WHOLE, *AT_REST, *SCROLLED, *PRINTED, *FITTED, *FOLDED, *FOREIGN, *ENDED, *PACKED, *OTHER_SITES, *AWAY]
+CLASSES = [
+    *WHOLE,
+    *AT_REST,
+    *SCROLLED,
+    *PRINTED,
+    *FITTED,
+    *FOLDED,
+    *COVERED,
+    *FOREIGN,
+    *ENDED,
+    *PACKED,
+    *OTHER_SITES,
+    *AWAY,
+]

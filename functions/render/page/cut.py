@@ -40,6 +40,23 @@ async def count_cut(page: Page, window: int | None) -> int:
     return await _everywhere(page, 1)
 
 
+async def count_covered(page: Page, ratio: float) -> int:
+    """Returns the number of fixed boxes that hide text on the sheets.
+
+    Call it after `count_cut`, which makes the window as wide as the sheet.
+
+    Args:
+        page: The page, which has been printed.
+        ratio: Height of a sheet's content divided by its width.
+    """
+    return await _asked(page, "covered", [ratio, False])
+
+
+async def print_headers_once(page: Page, ratio: float) -> int:
+    """Keeps fixed headers that hide text on the first sheet; returns their number. See `count_covered`."""
+    return await _asked(page, "covered", [ratio, True])
+
+
 async def fit_scale(page: Page, window: int, scale: float) -> float:
     """Returns the scale at which the page's content fits the width of the sheet.
 
@@ -69,7 +86,7 @@ async def _asked_width(page: Page) -> int:
         return 0
 
 
-async def _asked(page: Page, name: str, argument: int) -> int:
+async def _asked(page: Page, name: str, argument: object) -> int:
     try:
         return int(await page.evaluate(script(name), argument))
     except (Error, TypeError, ValueError) as error:  # a page that has changed its own objects stays as it is

@@ -48,8 +48,8 @@ class Look:
 
     `text` is the number of characters on the page, and `filtered` the number of those under a CSS filter. `media` says
     whether an image or a frame is visible, and `drawing` whether an SVG is. `no_webgl` counts canvases without WebGL,
-    `plugins` documents that need a plugin, and `videos` videos without a poster or a picture. `challenge` names the
-    vendor of a check for humans.
+    `plugins` documents that need a plugin, `videos` videos without a poster or a picture, and `torn` XML documents that
+    the browser shows up to their first error. `challenge` names the vendor of a check for humans.
     """
 
     title: str = ""
@@ -64,6 +64,7 @@ class Look:
     no_webgl: int = 0
     plugins: int = 0
     videos: int = 0
+    torn: int = 0
 
 
 async def look(
@@ -117,6 +118,7 @@ def with_frames(page: Look, frames: Sequence[Look]) -> Look:
         no_webgl=page.no_webgl + sum(frame.no_webgl for frame in frames),
         plugins=page.plugins + sum(frame.plugins for frame in frames),
         videos=page.videos + sum(frame.videos for frame in frames),
+        torn=page.torn + sum(frame.torn for frame in frames),
     )
 
 
@@ -146,6 +148,7 @@ def read(facts: dict[str, Any], asked: str, final: str) -> Look:
         no_webgl=int(facts["no_webgl"]),
         plugins=int(facts["plugins"]),
         videos=int(facts["videos"]),
+        torn=int(facts["torn"]),
     )
 
 

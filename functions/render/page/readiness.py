@@ -216,6 +216,6 @@ class Readiness:
             return
         async with self.wait("scroll", scroll.seconds + 1):
             await scroll.through(self.left())
-        self.scroll_limit = scroll.limit()
         await scroll.back()
         await self._quiet("lazy content")
+        self.scroll_limit = await scroll.limit()

@@ -33,6 +33,8 @@ class Scroll:
         self._y = 0.0
         self._height = 0
         self._until = 0.0
+        self._is_late = False
+        """Whether the time ran out in the window, so that content for its last screens may still come."""
 
     async def is_lazy(self) -> bool:
         """Returns whether the page can scroll, and its scripts observe what is in view or listen to scrolling."""
@@ -54,6 +56,7 @@ class Scroll:
             self._y = await self._pass(None, self._y)
             await self._network()
             self._height = (await self._rest.ask()).height
+        self._is_late = time.monotonic() >= self._until
         for box, height in enumerate(await self._boxes()):
             if time.monotonic() >= self._until:
                 break
@@ -66,8 +69,13 @@ class Scroll:
             if y < height:
                 self._y, self._height = y, max(self._height, height)
 
-    def limit(self) -> int:
-        """Returns the pixels that were scrolled through if the page continues below them; 0 if its end was reached."""
+    async def limit(self) -> int:
+        """Returns the pixels that were scrolled through if the page continues below them; 0 if its end was reached.
+
+        Call it when the content that the scrolling requested has come: the page may have grown after the time ran out.
+        """
+        if self._is_late:
+            self._height = max(self._height, (await self._rest.ask()).height)
         return int(max(1, min(self._y, SCROLL_PIXELS))) if self._y < self._height else 0
 
     async def back(self) -> None:

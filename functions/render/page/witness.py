@@ -23,6 +23,9 @@ LONG_POLL_SECONDS = 4.0
 _ENDLESS = {"eventsource", "websocket", "ping", "beacon", "media", "manifest", "texttrack", "cspviolationreport"}
 """Types of requests, as Playwright names them, that may never end or do not change the print."""
 _BY_SCRIPT = {"fetch", "xhr", "script"}
+_XSLT = re.compile("xml|xsl")
+_PARTS = {"document", "stylesheet", "script"}
+"""Types of requests whose responses a page needs. ask.js asks the page about its images and fonts."""
 _BROKE_OFF = re.compile(
     "ERR_(CONTENT_LENGTH_MISMATCH|INCOMPLETE_CHUNKED_ENCODING|CONTENT_DECODING_(INIT_)?FAILED|CONNECTION_(RESET|CLOSED)"
     "|HTTP2_(PROTOCOL_ERROR|SERVER_REFUSED_STREAM)|INVALID_CHUNKED_ENCODING|SSL_PROTOCOL_ERROR)"
@@ -68,6 +71,8 @@ class Witness:
         """Number of requests so far that a page at rest would not make."""
         self._answered: WeakSet[Request] = WeakSet()
         """Requests for documents and style sheets whose response has begun."""
+        self._responded: WeakSet[Request] = WeakSet()
+        """Requests of any kind whose response has begun."""
         self._plain: dict[str, Request] = {}
         """Requests over plain http whose response has begun, by URL. The proxy sees whether their bodies break off."""
         self._arriving: Response | None = None
@@ -85,6 +90,21 @@ class Witness:
         """Returns the number of requests under way for which the renderer waits."""
         now = time.monotonic()
         return sum(now - began < LONG_POLL_SECONDS for began in self._in_flight.values())
+
+    def waiting(self, *, of_scripts: bool) -> tuple[str, ...]:
+        """Returns which kinds of responses have not begun after a wait: `parts` of the page, and `answers` to scripts.
+
+        Answers count only with `of_scripts`, because many pages poll for news after their content is there.
+        """
+        now = time.monotonic()
+        late = [
+            request
+            for request, began in self._in_flight.items()
+            if now - began >= LONG_POLL_SECONDS and request not in self._responded
+        ]
+        parts = any(request.resource_type in _PARTS for request in late)
+        answers = of_scripts and any(request.resource_type in {"fetch", "xhr"} for request in late)
+        return ("parts",) * parts + ("answers",) * answers
 
     def silence(self) -> float:
         """Returns the seconds since the last end of a script, or of a script's request; infinite before the first."""
@@ -161,15 +181,17 @@ class Witness:
             self._note("failed", self.failed, request, found.reason if found else reason or "failed")
 
     def _on_response(self, response: Response) -> None:
-        if response.request.resource_type == "fetch":
-            # The request ends only when a script has read its body, which may never happen. watch.js notes such reads.
-            self._on_end(response.request)
         request = response.request
+        self._responded.add(request)
+        kind = response.headers.get("content-type", "text/html").strip().lower()
+        # A fetch ends only when a script has read its body, which may never happen; watch.js notes such reads. The
+        # browser reports no end of an XSLT style sheet, which it has read before the page appears.
+        if request.resource_type == "fetch" or (request.resource_type == "stylesheet" and _XSLT.search(kind)):
+            self._on_end(request)
         if request.resource_type in {"document", "stylesheet"}:
             self._answered.add(request)
         if response.url.startswith("http:") and len(self._plain) < _PLAIN:
             self._plain[response.url.partition("#")[0]] = request
-        kind = response.headers.get("content-type", "text/html").strip().lower()
         if request.is_navigation_request() and not kind.startswith(_PAGE_TYPES) and len(self.documents) < MOST:
             self.documents.add(request.url)
         if request.is_navigation_request() and len(self.framed) < MOST:

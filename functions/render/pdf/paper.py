@@ -105,3 +105,11 @@ def window_of(options: Options) -> int:
     if across <= 0:
         raise Rejected("invalid_option", "margin and scale leave no room on the paper.")
     return max(1, round(across / PX / options.scale))
+
+
+def ratio_of(options: Options) -> float:
+    """Returns the height of a sheet's content divided by its width, for sheets that have a `window_of`."""
+    sides = [side * 25.4 for side in _SHORT_AND_LONG[options.format]]
+    height = millimetres(options.height) if options.height else sides[not options.landscape]
+    across = width_of(options) - millimetres(options.margin.left) - millimetres(options.margin.right)
+    return max(0.1, height - millimetres(options.margin.top) - millimetres(options.margin.bottom)) / across

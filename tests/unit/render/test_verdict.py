@@ -29,6 +29,7 @@ SEEN = [
     (Seen(unsettled=("load",)), "degraded", ["not_settled"]),
     (Seen(cut_documents=1), "degraded", ["document_cut"]),
     (Seen(cut=3), "degraded", ["content_cut"]),
+    (Seen(covered=1), "degraded", ["content_covered"]),
     (Seen(as_picture=300), "degraded", ["text_as_picture"]),
     (Seen(no_webgl=1), "degraded", ["webgl_missing"]),
     (Seen(plugins=1), "degraded", ["plugins_missing"]),
@@ -55,7 +56,7 @@ def test_every_warning_code_has_a_case_in_the_table() -> None:
 
 def _facts(**found: Any) -> dict[str, Any]:
     base = {"text": 50, "media": False, "title": "t", "traces": [], "password": False, "missing": [], "broken": 0}
-    return base | dict.fromkeys(("filtered", "no_webgl", "plugins", "videos", "drawing"), 0) | found
+    return base | dict.fromkeys(("filtered", "no_webgl", "plugins", "videos", "torn", "drawing"), 0) | found
 
 
 @pytest.mark.parametrize(

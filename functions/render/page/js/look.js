@@ -70,6 +70,7 @@
     title: document.title.slice(0, 500),
     traces: traces.filter(selector => roots.some(root => root.querySelector(selector))),
     password: all('input[type=password]').slice(0, 20).some(element => seen(element)),
+    torn: Number(document.contentType !== 'text/html' && document.getElementsByTagName('parsererror').length > 0),
     missing, broken, no_webgl: noWebgl.length, plugins: plugins.length, videos: videos.length,
   };
 }
