@@ -59,21 +59,25 @@ class Mutant:
 PARK = "self._parking.park(message, delivery.queue, self._parking.lease, delivery.correlation_id)"
 POSTPONE = "self._parking.postpone(delivery.body, delivery.queue, delivery.correlation_id)"
 
+SETTLE_IGNORES_GENERATION = Mutant(
+    "settle does not check the generation",
+    records,
+    "settlement",
+    "record is None or record.generation != generation",
+    "record is None",
+)
+
 MUTANTS = (
+    # Without the check in dispatch alone, an old message only does the work of the new one, and no history goes wrong.
     Mutant(
-        "dispatch does not check the generation",
+        "no function checks the generation",
         records,
         "decide",
         "record is None or record.generation != generation",
         "record is None",
+        also=SETTLE_IGNORES_GENERATION,
     ),
-    Mutant(
-        "settle does not check the generation",
-        records,
-        "settlement",
-        "record is None or record.generation != generation",
-        "record is None",
-    ),
+    SETTLE_IGNORES_GENERATION,
     Mutant(
         "the message is acknowledged although it was not parked",
         HandOver,
