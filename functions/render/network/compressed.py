@@ -44,6 +44,11 @@ class Body:
         """Whether the compressed data have begun and not ended; False if that is unknown."""
         return self._begun and not self._unknown and not self._inflate.eof
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the framing says that the message has ended; False if only the server's close says it."""
+        return self._left == 0 or (self._chunks is not None and self._chunks.ended)
+
     def feed(self, data: bytes) -> None:
         """Takes the next bytes of the body."""
         if self._unknown or self._inflate.eof:
@@ -106,12 +111,12 @@ class _Chunks:
     def __init__(self) -> None:
         self._line = bytearray()
         self._left = 0
-        self._ended = False
+        self.ended = False
 
     def feed(self, data: bytes) -> bytes:
         content = bytearray()
         at = 0
-        while at < len(data) and not self._ended:
+        while at < len(data) and not self.ended:
             if self._left:
                 part = data[at : at + self._left]
                 content += part
@@ -128,5 +133,5 @@ class _Chunks:
                 continue
             size = _SIZE.fullmatch(line)
             self._left = int(size[1], 16) if size is not None else 0
-            self._ended = self._left == 0
+            self.ended = self._left == 0
         return bytes(content)

@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from functools import partial
 
 from functions.render.network.compressed import Body
 from functions.render.network.ledger import Ledger
@@ -163,9 +164,10 @@ class _Connection:
             if response is None:
                 return
             watched = self._watched(request, response)
+            self._look(request, watched, response.rest)
             self._browser[1].write(response.head + response.rest)
-            await self._pump(self._server[0], self._browser[1], self._received, watched)
-            if watched is not None and watched.is_cut and not body.done():  # the browser stayed to the end
+            await self._pump(self._server[0], self._browser[1], self._received, partial(self._look, request, watched))
+            if watched is not None and watched.is_cut and not body.done():  # the browser stayed to the server's close
                 self._ledger.broke_off(request.url)
         finally:
             body.cancel()
@@ -175,9 +177,15 @@ class _Connection:
         """Returns a checker for a compressed body, whose end the browser does not check; None for other bodies."""
         if request.method == "HEAD" or response.coding not in {"gzip", "deflate"}:
             return None
-        body = Body(response.coding, chunked=response.chunked, length=response.length)
-        body.feed(response.rest)
-        return body
+        return Body(response.coding, chunked=response.chunked, length=response.length)
+
+    def _look(self, request: Request, body: Body | None, data: bytes) -> None:
+        """Checks the next bytes of a body before the browser gets them, because it may close at the last one."""
+        if body is None:
+            return
+        body.feed(data)
+        if body.is_over and body.is_cut:
+            self._ledger.broke_off(request.url)
 
     async def _response(self, port: int) -> Response | None:
         """Reads the response's head and the bytes that came with it; returns None if the job exceeds its bytes."""
@@ -212,7 +220,7 @@ class _Connection:
         source: asyncio.StreamReader,
         target: asyncio.StreamWriter,
         count: Callable[[int], bool],
-        body: Body | None = None,
+        look: Callable[[bytes], None] = lambda _: None,
     ) -> None:
         while True:
             try:
@@ -228,8 +236,7 @@ class _Connection:
                 return
             if not count(len(chunk)):
                 return
-            if body is not None:
-                body.feed(chunk)
+            look(chunk)
             target.write(chunk)
             await target.drain()
 

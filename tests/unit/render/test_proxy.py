@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -183,4 +184,28 @@ async def test_informational_responses_are_dropped(server: Callable[[Serve], Awa
     proxy, address, _ = await proxied(port)
     answer = await ask(address, f"GET http://127.0.0.1:{port}/ HTTP/1.1\r\n\r\n".encode())
     assert answer == b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+    await proxy.close()
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_cut_body_is_noted_before_the_browser_has_all_of_it(
+    server: Callable[[Serve], Awaitable[int]], chunked: bool
+) -> None:
+    half = gzip.compress(bytes(range(256)) * 9)[:-40]
+    framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(half)
+    body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(half), half) if chunked else half
+
+    async def stay_open(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n%s\r\n\r\n%s" % (framing, body))
+        await reader.read(-1)  # until the browser closes
+        writer.close()
+
+    port = await server(stay_open)
+    proxy, address, ledger = await proxied(port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(address.rpartition(":")[2]))
+    writer.write(f"GET http://127.0.0.1:{port}/style.css HTTP/1.1\r\n\r\n".encode())
+    await asyncio.wait_for(reader.readuntil(body), 30)
+    assert ledger.cut == {f"http://127.0.0.1:{port}/style.css"}
+    writer.close()
     await proxy.close()
