@@ -27,6 +27,7 @@ from urlshot.core.errors import Broken, Transient, UrlshotError
 from urlshot.core.messages import StartMessage
 from urlshot.core.records import Bounds, Decision, Record, Step
 from urlshot.core.render_contract import Limits, RenderJob, Slot, Upload
+from urlshot.lifecycle import withdrawal
 from urlshot.lifecycle.announce import Announcer
 from urlshot.lifecycle.parking import Parking
 
@@ -153,7 +154,9 @@ class HandOver:
         """Carries out every decision but RUN, and returns the outcome."""
         if record is None or decision.step is Step.DROP:
             if records.is_stray(record, message.generation):
-                self._store.withdraw_pdf(message.id, generation=message.generation)
+                withdrawal.withdraw(self._store, message.id, generation=message.generation)
+            elif record is not None:
+                withdrawal.restore(self._store, record)
             log.info("message: dropped", extra={"job_id": message.id, "generation": message.generation})
             return "dropped"
         if decision.step is Step.PARK:

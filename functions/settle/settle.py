@@ -23,6 +23,7 @@ from urlshot.core.errors import UrlshotError
 from urlshot.core.lease import SETTLE_SECONDS
 from urlshot.core.messages import QUEUES
 from urlshot.core.records import Record, Settlement
+from urlshot.lifecycle import withdrawal
 from urlshot.lifecycle.announce import Announcer
 from urlshot.lifecycle.parking import Parking
 
@@ -81,7 +82,7 @@ class Settler:
                     case Settlement.ANNOUNCE if record is not None:
                         return self._announce(invocation, record, etag)
                     case Settlement.STRAY:
-                        self._store.withdraw_pdf(job.id, generation=job.generation, claim=job.claim)
+                        withdrawal.withdraw(self._store, job.id, generation=job.generation, claim=job.claim)
                 return self._drop(invocation, record)
             except (Conflict, Gone):
                 continue  # the record or the published PDF has changed since it was read: decide again

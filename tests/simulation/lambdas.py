@@ -152,6 +152,7 @@ class SimulatedLambda:
         report = {
             "final_url": job["url"],
             "status": 200,
+            "source": "pdf" if self._same_bytes else "page",
             "title": "",
             "pages": 1,
             "bytes": len(body),

@@ -21,6 +21,7 @@ from urlshot.adapters import s3, slots, store
 from urlshot.adapters.slots import Slots
 from urlshot.adapters.store import Store
 from urlshot.core import records
+from urlshot.lifecycle import withdrawal
 from urlshot.lifecycle.accept import Acceptor
 from urlshot.lifecycle.announce import Announcer
 
@@ -165,7 +166,21 @@ MUTANTS = (
         "    etag = self._store.change(records.done(record, report, self._clock(), self._parking.lease), etag)\n"
         "    try:\n        if not _is_published(",
     ),
-    Mutant("a stray PDF stays", Store, "withdraw_pdf", "return self.delete_pdf(job_id, pdf.etag)", "return False"),
+    Mutant(
+        "a PDF that the delete of an equal one removed is not restored",
+        withdrawal,
+        "restore",
+        "store.publish_pdf(record, etag, None)",
+        "pass",
+    ),
+    Mutant(
+        "the last message of a job does not restore its PDF",
+        HandOver,
+        "_not_now",
+        "withdrawal.restore(self._store, record)",
+        "pass",
+    ),
+    Mutant("a stray PDF stays", withdrawal, "withdraw", "store.delete_pdf(job_id, pdf.etag)", "pass"),
     Mutant(
         "the PDF of a failed job stays",
         Announcer,

@@ -18,6 +18,16 @@ TWICE, FAILED_FOR_GOOD = 3, 2
 """Indices into the outcomes of Lambda and `render`, from 0 on (tests/simulation/lambdas.py)."""
 ONCE = Setting(renders=1, max_attempts=1, heal_at=400.0)
 
+EQUAL = Setting(renders=1, max_attempts=3, same_bytes=True, heal_at=400.0)
+LATE_STRAY = {
+    "settle 1/fault/3": DIES_AFTER,
+    "settle 1/latency/3": 20_000,
+    "settle 2/latency/0": 20_000,
+    "settle 2/fault/0": DIES,
+    "render 2/took/latency/0": 25_500,
+}
+"""`settle` dies twice and is called a third time when the next claim is rendered, to delete the PDF of the first."""
+
 
 def request(at: float) -> Operation:
     return Operation(at, "request", max_age=0)
@@ -72,6 +82,18 @@ TRACES = {
     "a delete meets 409": (
         "409 to a delete counts as another object",
         History(ONCE, (request(0.0), delete(250.0)), {"delete 2/fault/2": CONFLICT}),
+    ),
+    "a slow delete takes the equal PDF of the next claim": (
+        "a PDF that the delete of an equal one removed is not restored",
+        History(EQUAL, (request(0.0),), {**LATE_STRAY, "settle 3/latency/4": 8000}),
+    ),
+    "a slow delete takes the equal PDF of the next claim before its end, and its function dies": (
+        "the last message of a job does not restore its PDF",
+        History(EQUAL, (request(0.0),), {**LATE_STRAY, "settle 3/latency/4": 520, "settle 3/fault/4": DIES_AFTER}),
+    ),
+    "a slow delete takes the equal PDF of the next claim after its end, and its function dies": (
+        "the last message of a job does not restore its PDF",
+        History(EQUAL, (request(0.0),), {**LATE_STRAY, "settle 3/latency/4": 8000, "settle 3/fault/4": DIES_AFTER}),
     ),
 }
 

@@ -112,7 +112,7 @@ class World:
         self.setting = setting
         self.operations = operations
         self.decisions = decisions
-        self.books = Books(setting.max_attempts, setting.renders)
+        self.books = Books(setting.max_attempts, setting.renders, same_bytes=setting.same_bytes)
         self._numbers: dict[str, int] = {}
         clock = kernel.clock
         delays, lease = (5, 30, 120), lease_seconds(90)

@@ -7,6 +7,7 @@ comparing the stored record with the one that it wrote.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -205,20 +206,10 @@ class Store:
                     return None
                 raise
 
-    def withdraw_pdf(self, job_id: str, *, generation: str, claim: str | None = None) -> bool:
-        """Deletes the published PDF if it belongs to `generation` (and `claim`); returns whether it did so."""
-        pdf = self.head_pdf(job_id)
-        if pdf is None or pdf.generation != generation or claim not in (None, pdf.claim):
-            return False
-        return self.delete_pdf(job_id, pdf.etag)
-
-    def delete_pdf(self, job_id: str, etag: str) -> bool:
-        """Deletes the published PDF with `etag`; returns False if another one was published meanwhile."""
-        try:
+    def delete_pdf(self, job_id: str, etag: str) -> None:
+        """Deletes the published PDF, unless it has another ETag. `lifecycle.withdraw` says what to check afterwards."""
+        with suppress(Conflict):
             delete_if(self._s3, self.bucket, pdf_key(job_id), etag)
-        except Conflict:
-            return False
-        return True
 
     def link(self, job_id: str, seconds: int, file_name: str, *, head: bool = False, save: bool = False) -> str:
         """Signs a link to the PDF.

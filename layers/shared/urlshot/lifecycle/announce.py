@@ -19,6 +19,7 @@ from urlshot.core.errors import UrlshotError
 from urlshot.core.events import Detail, detail, refusal
 from urlshot.core.messages import COMPLETED, EXCHANGE, FAILED, StartMessage
 from urlshot.core.records import Record
+from urlshot.lifecycle import withdrawal
 from urlshot.lifecycle.parking import Parking
 
 log = logger()
@@ -62,7 +63,7 @@ class Announcer:
         """
         if record.state == "failed":
             # If `settle` died after it published the PDF and before it wrote `done`, a failed job still has a PDF.
-            self._store.withdraw_pdf(record.id, generation=record.generation)
+            withdrawal.withdraw(self._store, record.id, generation=record.generation)
         if record.error is not None and record.state == "failed" and record.error.get("retryable"):
             self._parking.bury_job(message, record.error)
         self.tell(detail(record, self._store.bucket), correlation_id)
@@ -72,7 +73,7 @@ class Announcer:
             log.info("job: taken over after its end", extra={"job_id": record.id, "generation": record.generation})
         except Gone:
             log.info("job: deleted after its end", extra={"job_id": record.id, "generation": record.generation})
-            self._store.withdraw_pdf(record.id, generation=record.generation)
+            withdrawal.withdraw(self._store, record.id, generation=record.generation)
         log.info(f"job: {record.state}", extra={"job_id": record.id, "generation": record.generation})
         return record.state
 

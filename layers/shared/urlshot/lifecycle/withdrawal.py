@@ -1,0 +1,58 @@
+"""Deletes published PDFs, and restores those that a slow delete removed by mistake.
+
+S3 deletes an object under the condition that it has a certain ETag, and equal bytes have equal ETags. PDFs that
+`render` prints differ at least in their dates. A URL that serves a PDF gives equal PDFs, so a slow delete of one can
+remove the next one, which another claim has published meanwhile. Two checks close this gap: the function that deletes a
+PDF reads the record afterwards, and `dispatch` looks for the PDF when it drops the last message of a job.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from urlshot.adapters.s3 import Conflict, Gone
+from urlshot.adapters.store import Store
+from urlshot.core.records import Record
+
+
+def withdraw(store: Store, job_id: str, *, generation: str, claim: str | None = None) -> None:
+    """Deletes the published PDF if it belongs to `generation` (and `claim`).
+
+    Raises:
+        Transient, Broken: Storage does not answer; the call can be repeated.
+    """
+    pdf = store.head_pdf(job_id)
+    if pdf is not None:
+        if pdf.generation != generation or claim not in (None, pdf.claim):
+            return
+        store.delete_pdf(job_id, pdf.etag)
+    check(store, job_id)  # also if there is no PDF: an earlier call may have died after its delete
+
+
+def check(store: Store, job_id: str) -> None:
+    """Reads the record after a delete, and restores the PDF if the job is done without it.
+
+    Raises:
+        Transient, Broken: Storage does not answer; the call can be repeated.
+    """
+    found = store.read(job_id)
+    if found is not None:
+        restore(store, found[0])
+
+
+def restore(store: Store, record: Record) -> None:
+    """Publishes the PDF of a job that is done again, if it was one of several equal PDFs and is gone.
+
+    It stays gone if a lifecycle rule has removed the upload too.
+
+    Raises:
+        Transient, Broken: Storage does not answer; the call can be repeated.
+    """
+    if record.state != "done" or record.report is None or record.report.source != "pdf":
+        return
+    if store.head_pdf(record.id) is not None or (etag := store.upload_etag(record)) is None:
+        return
+    with suppress(Conflict, Gone):  # another call was faster
+        store.publish_pdf(record, etag, None)
+    if store.read(record.id) is None:  # the job was deleted meanwhile
+        withdraw(store, record.id, generation=record.generation)
