@@ -22,7 +22,6 @@ from urlshot.core.errors import Rejected, Transient, UrlshotError
 from urlshot.core.events import Detail
 from urlshot.core.identity import is_job_id
 from urlshot.core.records import Record
-from urlshot.lifecycle import withdrawal
 from urlshot.lifecycle.accept import Accepted, Outcome, Request
 
 PATIENCE_SECONDS = records.PUBLISH_LEASE.total_seconds() + 1
@@ -120,7 +119,6 @@ def delete(deps: Dependencies, call: Call) -> Answer:
     if found is None:
         if pdf is not None and deps.store.read(job_id) is None:
             deps.store.delete_pdf(job_id, pdf.etag)
-            withdrawal.check(deps.store, job_id)
         return Answer(204, "", NO_STORE)
     generation = found[0].generation
     # A record that has changed since it was read is deleted too, unless it is of a newer generation: that belongs to a
@@ -138,7 +136,6 @@ def delete(deps: Dependencies, call: Call) -> Answer:
         if pdf is not None:  # it is of another generation, and was there before the record was deleted
             deps.store.delete_pdf(job_id, pdf.etag)
         break
-    withdrawal.check(deps.store, job_id)  # another call may have deleted the job, and a request asked for it again
     log.info("job: deleted", extra={"job_id": job_id})
     return Answer(204, "", NO_STORE)
 

@@ -340,6 +340,19 @@ def test_message_of_a_deleted_job_deletes_the_pdf_of_its_generation(bench: Bench
         assert bench.pdf() == expected
 
 
+@pytest.mark.parametrize("source", ["pdf", "page"])
+def test_last_message_restores_a_pdf_that_the_delete_of_an_equal_one_removed(
+    bench: Bench, report: Report, source: str
+) -> None:
+    delivery = bench.queue_job()
+    bench.dispatch(delivery)
+    [job] = bench.jobs
+    assert bench.settle(bench.rendered(job, report.model_copy(update={"source": source}), b"%PDF served")) == "done"
+    boto3.client("s3").delete_object(Bucket=bench.store.bucket, Key=f"pdf/{ID}.pdf")
+    assert bench.dispatch(bench.next(LEASE_QUEUE)) == ["dropped"]
+    assert bench.pdf() == (b"%PDF served" if source == "pdf" else None)
+
+
 # ---- bare messages and invalid messages ----------------------------------------------------------------------------
 
 

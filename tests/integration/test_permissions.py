@@ -152,9 +152,11 @@ def test_render_may_touch_nothing_in_the_bucket(guard: Guard, key: str) -> None:
     assert not [action for action in actions if guard.allowed("render", Need(action, f"{BUCKET}/{key}"))]
 
 
-@pytest.mark.parametrize(("function", "key"), [("dispatch", "pdf/x"), ("settle", "upload/x"), ("settle", "slot/x")])
+@pytest.mark.parametrize(
+    ("function", "key"), [("api", "pdf/x"), ("api", "slot/x"), ("settle", "upload/x"), ("settle", "slot/x")]
+)
 def test_function_may_not_write_objects_of_another_function(guard: Guard, function: str, key: str) -> None:
-    """Dispatch publishes no PDF; settle uploads no PDF and takes no slot."""
+    """The API publishes no PDF and takes no slot; settle uploads no PDF and takes no slot."""
     assert not guard.allowed(function, Need("s3:PutObject", f"{BUCKET}/{key}"))
 
 

@@ -28,8 +28,8 @@ MAY: dict[str, set[tuple[str, str]]] = {
     "Dispatch": {
         ("s3:GetObject", "bucket/job/*"), ("s3:PutObject", "bucket/job/*"),
         ("s3:GetObject", "bucket/slot/*"), ("s3:PutObject", "bucket/slot/*"), ("s3:DeleteObject", "bucket/slot/*"),
-        ("s3:GetObject", "bucket/pdf/*"), ("s3:DeleteObject", "bucket/pdf/*"),
-        ("s3:PutObject", "bucket/upload/*"), LISTS,
+        ("s3:GetObject", "bucket/pdf/*"), ("s3:PutObject", "bucket/pdf/*"), ("s3:DeleteObject", "bucket/pdf/*"),
+        ("s3:GetObject", "bucket/upload/*"), ("s3:PutObject", "bucket/upload/*"), LISTS,
         ("secretsmanager:GetSecretValue", "DispatchSecret"), ("lambda:InvokeFunction", "render"),
         ("events:PutEvents", "bus"), ("mq:DescribeBroker", "Broker:b-broker-broker"),
         ("ec2:DescribeSecurityGroups", "*"), ("ec2:DescribeVpcs", "*"), *((action, "*") for action in INTERFACES),
