@@ -32,6 +32,11 @@ own policies for all queues, with priority 0 on a single instance and 1 on a clu
 defaults")."""
 
 
+API_SHARE, SETTLE_SHARE = 0.6, 0.2
+"""The shares of the broker's connections that `api` and `settle` may hold. The rest is for Lambda's mappings,
+`dispatch`, `watch` and AMQP clients, so many requests at once cannot keep the mappings from connecting."""
+
+
 class Wanted(BaseModel):
     """Holds the properties of the custom resource; CloudFormation sends every value as a string."""
 
@@ -43,6 +48,8 @@ class Wanted(BaseModel):
     """The timeout of the function `render` in seconds, which determines the length of a lease."""
     limit: int = Field(alias="QueueLimit", ge=1)
     """The number of messages that a work queue holds; it refuses more, and `api` then answers 503."""
+    connections: int = Field(alias="BrokerConnections", ge=10)
+    """The number of connections that the broker allows."""
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -94,8 +101,10 @@ def describe(wanted: Wanted, users: Users) -> Iterator[Call]:
     # Permissions call the default exchange amq.default. Messages to the delay queues and the dead queue go through it.
     publish = rf"^({EXCHANGE}|amq\.default)$"
     yield from _user(users.api, write=f"^{EXCHANGE}$", read="^$")
+    yield _limit(users.api, wanted.connections, API_SHARE)
     yield from _user(users.dispatch, write=publish, read=f"^({'|'.join([*QUEUES.values(), RETURNED])})$")
     yield from _user(users.settle, write=publish, read="^$")
+    yield _limit(users.settle, wanted.connections, SETTLE_SHARE)
     # The tag gives access to the management API. Without permissions the user can read counts there, but no message.
     yield from _user(users.watch, write="^$", read="^$", tags="management")
 
@@ -121,6 +130,12 @@ def _dead_letter_to(queue: str) -> dict[str, Any]:
         "dead-letter-strategy": "at-least-once",
         "overflow": "reject-publish",
     }
+
+
+def _limit(user: Credentials, connections: int, share: float) -> Call:
+    """Limits the connections of a user (RabbitMQ guide, "Per-user Resource Limits")."""
+    path = f"/api/user-limits/{quote(user.username, safe='')}/max-connections"
+    return Call("PUT", path, {"value": int(connections * share)})
 
 
 def _user(user: Credentials, *, write: str, read: str, tags: str = "") -> Iterator[Call]:

@@ -94,7 +94,7 @@ def rabbit(
 @pytest.fixture(scope="session")
 def topology(rabbit: Rabbit) -> Rabbit:
     """Returns the node after the calls of the topology function have declared everything on it."""
-    wanted = Wanted(RetryDelays=DELAYS, RenderTimeout=RENDER_TIMEOUT, QueueLimit=1000)
+    wanted = Wanted(RetryDelays=DELAYS, RenderTimeout=RENDER_TIMEOUT, QueueLimit=1000, BrokerConnections=1000)
     management = Management(rabbit.console, ADMIN)
     for call in describe(wanted, Users(api=API, dispatch=DISPATCH, settle=SETTLE, watch=WATCH)):
         management.carry_out(call)

@@ -49,7 +49,13 @@ class CloudFormation:
             seconds: How much time the function has left.
             properties: Changes of the resource's properties.
         """
-        given = {"RetryDelays": "1,2", "RenderTimeout": RENDER_TIMEOUT, "QueueLimit": 1000, **properties}
+        given = {
+            "RetryDelays": "1,2",
+            "RenderTimeout": RENDER_TIMEOUT,
+            "QueueLimit": 1000,
+            "BrokerConnections": 1000,
+            **properties,
+        }
         event = {
             "RequestType": kind,
             "ResponseURL": self._url,

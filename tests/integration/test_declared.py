@@ -181,6 +181,22 @@ def test_changed_password_replaces_the_old_one(
     stack.set_password(name, user)
 
 
+def test_connections_of_api_leave_room_for_the_others(stack: CloudFormation, broker: Broker) -> None:
+    stack.update(BrokerConnections=10)
+    publishers = [broker.publisher(API) for _ in range(6)]
+    for publisher in publishers:
+        publisher.check()
+    with pytest.raises(Transient, match="queue_unavailable"):
+        broker.publisher(API).check()
+    for user in (DISPATCH, SETTLE):
+        broker.publisher(user).check()
+    stack.update(BrokerConnections=20)
+    publish(broker, "normal", "x")
+    assert taken(broker, QUEUE, 1) == ["x"]
+    for publisher in publishers:
+        publisher.close()
+
+
 @pytest.mark.parametrize("user", [API, SETTLE], ids=lambda user: user.username)
 @pytest.mark.parametrize("queue", [*QUEUES.values(), DEAD, delay_queue(QUEUE_BULK, LEASE)])
 def test_publishers_can_read_no_queue(stack: CloudFormation, topology: Rabbit, user: Credentials, queue: str) -> None:

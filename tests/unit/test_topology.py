@@ -30,7 +30,7 @@ DELAYS = st.lists(st.integers(1, 86_400), min_size=1, max_size=6, unique=True).m
 
 
 def wanted(delays: tuple[int, ...] = (5, 30)) -> Wanted:
-    return Wanted(RetryDelays=delays, RenderTimeout=90, QueueLimit=1000)
+    return Wanted(RetryDelays=delays, RenderTimeout=90, QueueLimit=1000, BrokerConnections=100)
 
 
 def calls(want: Wanted | None = None) -> list[Call]:
@@ -114,7 +114,7 @@ def test_new_delays_leave_old_queues_and_policies_alone(before: tuple[int, ...],
 
 @given(st.integers(1, 86_400), st.integers(1, 600))
 def test_lease_is_exactly_one_of_the_delays(delay: int, render_timeout: int) -> None:
-    want = Wanted(RetryDelays=(delay,), RenderTimeout=render_timeout, QueueLimit=1)
+    want = Wanted(RetryDelays=(delay,), RenderTimeout=render_timeout, QueueLimit=1, BrokerConnections=10)
     assert want.steps == tuple(sorted({delay, lease_seconds(render_timeout)}))
 
 
@@ -153,6 +153,13 @@ def test_user_may_do_this_and_nothing_else(user: str, resource: str, may: set[st
     assert {right for right, pattern in rights.items() if re.search(str(pattern), resource)} == may
 
 
+@pytest.mark.parametrize("connections", [10, 100, 1500])
+def test_api_and_settle_leave_connections_to_the_others(connections: int) -> None:
+    made = calls(Wanted(RetryDelays=(5,), RenderTimeout=90, QueueLimit=1, BrokerConnections=connections))
+    limits = {call.path.split("/")[3]: call.body["value"] for call in made if "/user-limits/" in call.path}
+    assert limits == {"api": connections * 6 // 10, "settle": connections * 2 // 10}
+
+
 def test_management_api_is_open_to_watch_alone() -> None:
     tags = {name: body["tags"] for name, body in bodies(calls(), "users").items()}
     assert tags == {"api": "", "dispatch": "", "settle": "", "watch": "management"}
@@ -175,17 +182,27 @@ def test_shipped_event_has_valid_properties() -> None:
 
 
 def test_properties_arrive_as_strings() -> None:
-    given = {"ServiceToken": "x", "RetryDelays": "1,2", "RenderTimeout": "90", "QueueLimit": "100000"}
-    arrived = Wanted.model_validate(given)
+    given = {"RetryDelays": "1,2", "RenderTimeout": "90", "QueueLimit": "100000", "BrokerConnections": "100"}
+    arrived = Wanted.model_validate({"ServiceToken": "x", **given})
+    assert arrived.connections == 100
     assert (arrived.delays, arrived.render_timeout, arrived.limit) == ((1, 2), 90, 100_000)
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"RenderTimeout": "0"}, {"RenderTimeout": "x"}, {"QueueLimit": "0"}, {"RetryDelays": "2,1"}]
+    "wrong",
+    [
+        {"RenderTimeout": "0"},
+        {"RenderTimeout": "x"},
+        {"QueueLimit": "0"},
+        {"RetryDelays": "2,1"},
+        {"BrokerConnections": "9"},
+    ],
 )
 def test_wrong_properties_are_refused(wrong: dict[str, str]) -> None:
+    given = {"RetryDelays": "1,2", "RenderTimeout": "90", "QueueLimit": "1", "BrokerConnections": "10"}
+    assert Wanted.model_validate(given)
     with pytest.raises(ValidationError):
-        Wanted.model_validate({"RetryDelays": "1,2", "RenderTimeout": "90", "QueueLimit": "1", **wrong})
+        Wanted.model_validate({**given, **wrong})
 
 
 def test_revision_in_the_template_is_that_of_the_description() -> None:

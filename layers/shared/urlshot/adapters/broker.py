@@ -6,11 +6,12 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import unquote, urlsplit
 
 import amqp
 import amqp.exceptions
+import amqp.spec
 
 from urlshot.adapters.logs import logger
 from urlshot.adapters.secrets import Credentials
@@ -28,6 +29,14 @@ IDLE_SECONDS = 45.0
 
 Lambda may have frozen the function meanwhile, and its socket may be dead. Waiting for a timeout to find out would cost
 the caller more than a new connection.
+"""
+
+HEARTBEAT_SECONDS = 60
+"""The heartbeat that is negotiated with the broker; it must be longer than IDLE_SECONDS.
+
+A connection that is in use has traffic, so this client sends no heartbeats. The broker closes the connection of a
+function that is frozen or gone after one to two of these periods; without heartbeats such connections would count
+towards its limit for ever (RabbitMQ guide, "Detecting Dead TCP Connections with Heartbeats").
 """
 
 _TROUBLE = (amqp.exceptions.AMQPError, OSError, EOFError, ssl.SSLError)
@@ -138,7 +147,7 @@ class Publisher:
 
     def close(self) -> None:
         with self._lock:
-            self._drop()
+            self._leave()
 
     def _send(self, message: amqp.Message, exchange: str, key: str, *, mandatory: bool) -> None:
         channel = self._open()
@@ -158,7 +167,7 @@ class Publisher:
 
     def _open(self) -> amqp.Channel:
         if self._channel is not None and time.monotonic() - self._used > IDLE_SECONDS:
-            self._drop()
+            self._leave()
         if self._channel is None:
             credentials = self._credentials()
             connection = amqp.Connection(
@@ -171,12 +180,19 @@ class Publisher:
                 read_timeout=CONFIRM_SECONDS,
                 write_timeout=CONFIRM_SECONDS,
                 confirm_publish=True,
-                heartbeat=0,  # a frozen function cannot answer heartbeats
+                heartbeat=HEARTBEAT_SECONDS,
             )
             connection.connect()
             self._channel = connection.channel()
             self._used = time.monotonic()
         return self._channel
+
+    def _leave(self) -> None:
+        """Tells the broker that the connection ends, and drops it without a wait for the answer."""
+        if self._channel is not None and self._channel.connection is not None:
+            with suppress(*_TROUBLE):
+                self._channel.connection.send_method(amqp.spec.Connection.Close, "BsBB", (0, "", 0, 0))
+        self._drop()
 
     def _drop(self) -> None:
         """Drops the connection without the AMQP close handshake, which would wait for a broker that may be gone."""
