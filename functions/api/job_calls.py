@@ -133,8 +133,10 @@ def delete(deps: Dependencies, call: Call) -> Answer:
         except Conflict:
             found, pdf = deps.store.read(job_id), deps.store.head_pdf(job_id)
             continue
-        if pdf is not None:  # it is of another generation, and was there before the record was deleted
-            deps.store.delete_pdf(job_id, pdf.etag)
+        # A PDF that is left was there before, of another generation, or `dispatch` has restored it meanwhile.
+        left = deps.store.head_pdf(job_id)
+        if left is not None and (left.generation in known or (pdf is not None and left.etag == pdf.etag)):
+            deps.store.delete_pdf(job_id, left.etag)
         break
     log.info("job: deleted", extra={"job_id": job_id})
     return Answer(204, "", NO_STORE)

@@ -24,7 +24,8 @@ from urlshot.adapters.slots import Slots
 from urlshot.adapters.store import Store
 from urlshot.core import records
 from urlshot.core.errors import Broken, Transient, UrlshotError
-from urlshot.core.messages import StartMessage
+from urlshot.core.messages import QUEUES, StartMessage
+from urlshot.core.private import Private
 from urlshot.core.records import Bounds, Decision, Record, Step
 from urlshot.core.render_contract import Limits, RenderJob, Slot, Upload
 from urlshot.lifecycle import withdrawal
@@ -160,8 +161,10 @@ class HandOver:
             log.info("message: dropped", extra={"job_id": message.id, "generation": message.generation})
             return "dropped"
         if decision.step is Step.PARK:
-            wait = (decision.until or record.lease_until) - self._clock()
-            self._parking.park(message, delivery.queue, wait, delivery.correlation_id)
+            wait, queue = (decision.until or record.lease_until) - self._clock(), delivery.queue
+            if record.generation != message.generation:  # of a private job there is only one generation
+                message, queue = records.message_of(record, Private()), QUEUES[record.priority]
+            self._parking.park(message, queue, wait, delivery.correlation_id)
             return "parked"
         if decision.step is Step.ANNOUNCE:
             return self._announcer.announce(message, record, etag, delivery.correlation_id)

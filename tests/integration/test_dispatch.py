@@ -199,13 +199,14 @@ def test_record_changed_during_the_wait_for_a_slot_is_noticed(bench: Bench) -> N
             return getattr(self._part, name)
 
         def take(self, free: Free) -> Any:
-            change(bench, records.create(ID, URL, Options(), bench.now, over=bench.record()))
+            newer = records.create(ID, URL, Options(), bench.now, over=bench.record())
+            change(bench, records.queued(newer, bench.now))
             return self._part.take(free)
 
     wrap = lambda part: Overtaking(part) if hasattr(part, "list_free") else part  # noqa: E731
     assert bench.dispatch(delivery, wrap=wrap) == ["dropped"]
     assert bench.slots_free() == bench.renders
-    assert (bench.record().state, bench.jobs) == ("publishing", [])
+    assert (bench.record().state, bench.jobs) == ("queued", [])
 
 
 def test_parked_message_is_not_left_when_its_slot_cannot_be_freed(bench: Bench) -> None:
@@ -323,9 +324,21 @@ def test_parked_message_announces_an_end_that_was_not_announced(bench: Bench, re
 
 def test_message_of_an_older_generation_is_dropped(bench: Bench) -> None:
     delivery = bench.queue_job()
-    change(bench, records.create(ID, URL, Options(), bench.now, over=bench.record()))
+    newer = records.create(ID, URL, Options(), bench.now, over=bench.record())
+    change(bench, records.queued(newer, bench.now))
     assert bench.dispatch(delivery) == ["dropped"]
     assert (bench.jobs, bench.waiting()) == ([], [])
+
+
+def test_message_of_an_older_generation_continues_a_job_whose_publisher_died(bench: Bench) -> None:
+    delivery = bench.queue_job()
+    newer = records.create(ID, URL, Options(), bench.now, over=bench.record())
+    change(bench, newer)
+    assert bench.dispatch(delivery) == ["parked"]
+    assert bench.jobs == []
+    bench.now += records.PUBLISH_LEASE
+    assert bench.dispatch(bench.next(LEASE_QUEUE)) == ["handed over"]
+    assert [job.generation for job in bench.jobs] == [newer.generation]
 
 
 def test_message_of_a_deleted_job_deletes_the_pdf_of_its_generation(bench: Bench) -> None:

@@ -244,6 +244,9 @@ class Books:
             life = self.lives[job_id, generation]
             if life.end is None and not life.deleted and not life.taken_over:
                 yield Violation("lost", f"{life.name} was accepted and has no end")
+            last = self._last[f"job/{job_id}.json"]
+            if life.taken_over and life.end is None and (last.end is None or last.refused) and not last.deleted:
+                yield Violation("lost", f"{life.name} was accepted and taken over, and {last.name} has no end")
         for at, job_id in self.bare:
             answered = any(detail["id"] == job_id and when >= at for when, detail in self.events)
             deleted = any(one == job_id and when >= at for when, one in self.deletions)

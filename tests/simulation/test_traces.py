@@ -14,10 +14,14 @@ from tests.simulation.world import Operation, Setting
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
 DIES, DIES_AFTER, CONFLICT = 1, 2, 7
 """Indices into the faults of a conditional write, from 1 on (tests/simulation/s3.py)."""
+REFUSED = 3
+"""Index into the faults of a publish (tests/simulation/broker.py)."""
 TWICE, FAILED_FOR_GOOD = 3, 2
 """Indices into the outcomes of Lambda and `render`, from 0 on (tests/simulation/lambdas.py)."""
 ONCE = Setting(renders=1, max_attempts=1, heal_at=400.0)
 
+UNENDED = {"settle 1/fault/3": DIES_AFTER, "settle 2/fault/0": DIES, "settle 3/fault/0": DIES}
+"""All three attempts of settle die: the first after the copy, the others before they read the record."""
 EQUAL = Setting(renders=1, max_attempts=3, same_bytes=True, heal_at=400.0)
 LATE_STRAY = {
     "settle 1/fault/3": DIES_AFTER,
@@ -37,15 +41,19 @@ def delete(at: float) -> Operation:
     return Operation(at, "delete")
 
 
+ONCE_LATER = Setting(renders=1, heal_at=5000.0)
+TAKEOVER = (
+    request(0.0),
+    Operation(0.01, "down", seconds=4500),
+    Operation(1.0, "jump", seconds=3700),
+    request(2.0),
+)
+"""A job waits in its queue for more than an hour, and another request takes it over."""
+
 TRACES = {
     "settle dies after it published the PDF, and the job fails": (
         "the PDF of a failed job stays",
-        # all three attempts of settle die: the first after the copy, the others before they read the record
-        History(
-            ONCE,
-            (request(0.0),),
-            {"settle 1/fault/3": DIES_AFTER, "settle 2/fault/0": DIES, "settle 3/fault/0": DIES},
-        ),
+        History(ONCE, (request(0.0),), UNENDED),
     ),
     "settle freezes, the job is deleted and asked for again": (
         "the copy replaces any published PDF",
@@ -79,9 +87,17 @@ TRACES = {
         "a delete removes any PDF",
         History(ONCE, (request(0.0), delete(10.0), delete(12.0), request(14.0)), {"delete 2/latency/2": 20_000}),
     ),
-    "a delete meets 409": (
+    "the delete of a failed job's PDF meets 409": (
         "409 to a delete counts as another object",
-        History(ONCE, (request(0.0), delete(250.0)), {"delete 2/fault/2": CONFLICT}),
+        History(ONCE, (request(0.0),), {**UNENDED, "dispatch normal 2/fault/3": CONFLICT}),
+    ),
+    "a request takes over a job that waits, and dies before it publishes": (
+        "the last message of a job is dropped while the job is taken over",
+        History(ONCE_LATER, TAKEOVER, {"request 4/fault/3": DIES}),
+    ),
+    "a request takes over a job that waits, and the broker refuses its message": (
+        "a failed publish ends the job that it took over",
+        History(ONCE_LATER, TAKEOVER, {"request 4/fault/3": REFUSED}),
     ),
     "a slow delete takes the equal PDF of the next claim": (
         "a PDF that the delete of an equal one removed is not restored",

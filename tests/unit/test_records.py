@@ -10,7 +10,18 @@ from urlshot.core import records
 from urlshot.core.errors import Transient
 from urlshot.core.options import Options
 from urlshot.core.private import Private
-from urlshot.core.records import ANNOUNCE_WITHIN, GRACE, RETRY_AFTER, Bounds, Found, LastGood, Record, Settlement, Step
+from urlshot.core.records import (
+    ANNOUNCE_WITHIN,
+    GRACE,
+    RETRY_AFTER,
+    Bounds,
+    Decision,
+    Found,
+    LastGood,
+    Record,
+    Settlement,
+    Step,
+)
 from urlshot.core.render_contract import Report
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -118,10 +129,15 @@ def test_parked_message_knows_when_it_is_due(found: Record, until: datetime) -> 
     assert records.decide(found, found.generation, NOW, BOUNDS).until == until
 
 
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("state", [state for state in STATES if state != "publishing"])
 @pytest.mark.parametrize("announced", [True, False])
 def test_message_of_an_older_generation_is_dropped(state: records.State, announced: bool) -> None:
     assert records.decide(record(state, announced=announced), "0" * 16, NOW, BOUNDS).step is Step.DROP
+
+
+def test_message_of_an_older_generation_waits_for_the_publish_of_the_newer() -> None:
+    newer = record("publishing", lease_until=NOW + 9 * SECOND)
+    assert records.decide(newer, "0" * 16, NOW, BOUNDS) == Decision(Step.PARK, NOW + 9 * SECOND)
 
 
 def test_message_of_a_deleted_job_is_dropped() -> None:

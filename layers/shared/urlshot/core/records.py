@@ -204,7 +204,7 @@ class Step(Enum):
     RUN = "run"
     """Take a slot and hand the job over to `render`."""
     PARK = "park"
-    """The job is not due before `Decision.until`."""
+    """The job is not due before `Decision.until`. Its message is parked, in place of one of an older generation."""
     ANNOUNCE = "announce"
     """The job ended, but its end is not announced."""
     EXHAUST = "exhaust"
@@ -233,9 +233,15 @@ class Bounds:
 
 
 def decide(record: Record | None, generation: str, at: datetime, bounds: Bounds) -> Decision:
-    """Decides what `dispatch` does with a delivered message of `generation`."""
-    if record is None or record.generation != generation:
+    """Decides what `dispatch` does with a delivered message of `generation`.
+
+    If a request has taken the job over and is still publishing, its function may die before the publish. The message of
+    the older generation then replaces the one that is missing.
+    """
+    if record is None:
         return Decision(Step.DROP)
+    if record.generation != generation:
+        return Decision(Step.PARK, record.lease_until) if record.state == "publishing" else Decision(Step.DROP)
     if record.ended:
         return Decision(Step.DROP if record.announced else Step.ANNOUNCE)
     if record.state == "running" and at < record.lease_until:

@@ -112,7 +112,7 @@ class Acceptor:
             except Gone:
                 pass
             else:
-                queued = self._publish(mine, etag, request)
+                queued = self._publish(mine, etag, request, found and found[0])
                 if queued is not None:
                     return Accepted(Outcome.QUEUED, queued)
             answer, found = self._look(request, deadline, seen)
@@ -197,11 +197,20 @@ class Acceptor:
             return None
         return self._store.head_pdf(record.id)
 
-    def _publish(self, record: Record, etag: str, request: Request) -> Record | None:
+    def _publish(self, record: Record, etag: str, request: Request, over: Record | None) -> Record | None:
         """Publishes the message of a record that this request wrote, and returns the record as it is afterwards.
 
         Returns None if the job was deleted meanwhile, or taken over because the publish took longer than its lease. The
         message then belongs to an old generation, and no answer may depend on it.
+
+        Args:
+            record: The record.
+            etag: Its ETag.
+            request: The request.
+            over: The record that it replaced.
+
+        Raises:
+            Transient: The publish was not confirmed.
         """
         message = message_of(record, request.private)
         try:
@@ -214,7 +223,10 @@ class Acceptor:
                 type=TYPE,
             )
         except Transient as error:
-            self._write(records.unpublished(record, error, self._clock()), etag)
+            # A job that had not ended may have a message of its older generation on the broker, and other requests wait
+            # for its end. `dispatch` continues it with that message, because it stays in the state `publishing`.
+            if over is None or over.ended:
+                self._write(records.unpublished(record, error, self._clock()), etag)
             raise
         return self._write(records.queued(record, self._clock()), etag)
 

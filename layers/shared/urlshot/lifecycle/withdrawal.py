@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from urlshot.adapters.s3 import Conflict, Gone
 from urlshot.adapters.store import Store
-from urlshot.core.records import Record
+from urlshot.core.records import Record, is_stray
 
 
 def withdraw(store: Store, job_id: str, *, generation: str, claim: str | None = None) -> None:
@@ -54,5 +54,6 @@ def restore(store: Store, record: Record) -> None:
         return
     with suppress(Conflict, Gone):  # another call was faster
         store.publish_pdf(record, etag, None)
-    if store.read(record.id) is None:  # the job was deleted meanwhile
+    found = store.read(record.id)
+    if is_stray(found[0] if found is not None else None, record.generation):  # the job was deleted meanwhile
         withdraw(store, record.id, generation=record.generation)
