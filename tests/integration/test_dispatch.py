@@ -120,7 +120,7 @@ def test_slot_of_a_dead_holder_is_free_after_its_lease(bench: Bench, monkeypatch
     delivery = bench.queue_job()
     assert bench.dispatch(delivery) == ["no slot"]
     bench.waiting()
-    bench.now += LEASED + SECOND
+    bench.pass_lease()
     assert bench.dispatch(delivery) == ["handed over"]
 
 
@@ -230,7 +230,7 @@ def test_parked_message_is_not_left_when_its_slot_cannot_be_freed(bench: Bench) 
     wrap = lambda part: Overtaken(part) if hasattr(part, "list_free") else part  # noqa: E731
     assert bench.dispatch(delivery, wrap=wrap) == ["parked"]
     assert len(bench.waiting()) == 1
-    bench.now += LEASED
+    bench.pass_lease()
     assert bench.slots_free() == bench.renders
 
 

@@ -133,7 +133,7 @@ class History:
                         bench.settle(event)
                 settle = None
             waiting += bench.waiting()
-            bench.now += LEASED + timedelta(seconds=1)
+            bench.pass_lease()
         pytest.fail(f"messages are still waiting after {ROUNDS} rounds")
 
     def check(self, state: str) -> int:
@@ -220,7 +220,7 @@ def test_job_whose_result_never_reaches_settle_has_another_attempt(bench: Bench,
     """The parked message comes back after the lease and starts the next attempt."""
     assert bench.dispatch(bench.queue_job()) == ["handed over"]
     bench.jobs.clear()
-    bench.now += LEASED + timedelta(seconds=1)
+    bench.pass_lease()
     [parked] = bench.waiting()
     assert bench.dispatch(parked) == ["handed over"]
     job = bench.jobs[0]
@@ -242,7 +242,7 @@ def test_job_deleted_at_every_step_of_dispatch_leaves_nothing(bench: Bench, repo
             bench.settle(outcomes(bench, report)[outcome][0](bench.jobs.pop()))
         if not deletion.done:
             break  # dispatch makes no more calls than `steps`
-        bench.now += LEASED + timedelta(seconds=1)
+        bench.pass_lease()
         for delivery in bench.waiting():
             assert bench.dispatch(delivery) == ["dropped"]
         assert (bench.store.read(ID), bench.pdf(), bench.waiting()) == (None, None, [])

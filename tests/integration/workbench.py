@@ -103,6 +103,10 @@ class Bench:
     def clock(self) -> datetime:
         return self.now
 
+    def pass_lease(self) -> None:
+        """Moves the clock behind the leases of all claims and slots; the age of a slot is that of moto's clock."""
+        self.now = max(self.now, records.now()) + timedelta(seconds=LEASE + 1)
+
     # ---- the two functions ------------------------------------------------------------------------------------------
 
     def slots(self) -> Slots:
