@@ -244,14 +244,19 @@ class Books:
             life = self.lives[job_id, generation]
             if life.end is None and not life.deleted and not life.taken_over:
                 yield Violation("lost", f"{life.name} was accepted and has no end")
-            last = self._last[f"job/{job_id}.json"]
-            if life.taken_over and life.end is None and (last.end is None or last.refused) and not last.deleted:
-                yield Violation("lost", f"{life.name} was accepted and taken over, and {last.name} has no end")
+            if life.taken_over and life.end is None and not self._continued(life):
+                yield Violation("lost", f"{life.name} was accepted and taken over, and no later generation ended")
         for at, job_id in self.bare:
             answered = any(detail["id"] == job_id and when >= at for when, detail in self.events)
             deleted = any(one == job_id and when >= at for when, one in self.deletions)
             if not answered and not deleted:
                 yield Violation("lost", f"the bare message of {at:.2f} s for {job_id[:6]} has no event")
+
+    def _continued(self, life: Life) -> bool:
+        """Says whether a generation of the job after this one ended or was deleted."""
+        lives = [one for one in self.lives.values() if one.id == life.id]
+        later = lives[lives.index(life) + 1 :]
+        return any(one.deleted or (one.end is not None and not one.refused) for one in later)
 
     def counts(self) -> Counter[str]:
         """Counts the accepted generations by their end: done, failed, or gone (deleted or taken over)."""
