@@ -7,6 +7,7 @@ those of botocore. `LastModified` has whole seconds, as S3 gives it.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,6 +35,15 @@ class Object:
     modified: datetime
     metadata: dict[str, str]
 
+    def head(self) -> dict[str, Any]:
+        """Returns the answer to HEAD."""
+        return {
+            "ETag": self.etag,
+            "LastModified": self.modified,
+            "ContentLength": len(self.body),
+            "Metadata": self.metadata,
+        }
+
 
 def refusal(operation: str, code: str, status: int, *, retries: int = 0) -> ClientError:
     about: Any = {
@@ -57,7 +67,7 @@ class SimulatedS3:
         return self._call("GetObject", Key, READ_FAULTS, lambda _: self._get(Key))
 
     def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
-        return self._call("HeadObject", Key, READ_FAULTS, lambda _: self._get(Key))
+        return self._call("HeadObject", Key, READ_FAULTS, lambda _: self._head(Key))
 
     def list_objects_v2(self, *, Bucket: str, Prefix: str) -> dict[str, Any]:  # noqa: N803
         return self._call("ListObjectsV2", Prefix, READ_FAULTS, lambda _: self._list(Prefix))
@@ -120,10 +130,43 @@ class SimulatedS3:
         faults = CONDITIONAL_FAULTS if IfMatch or IfNoneMatch else WRITE_FAULTS
         return self._call("CopyObject", Key, faults, effect)
 
-    def generate_presigned_post(self, *, Bucket: str, Key: str, **about: Any) -> dict[str, Any]:  # noqa: N803
-        """Returns a form without a signature; its fields say what it allows, and the simulated `render` reads them."""
-        until = self._kernel.now + about["ExpiresIn"]
-        return {"url": "https://bucket.example/", "fields": {"key": Key, "until": str(until)}}
+    def generate_presigned_post(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        Fields: dict[str, str],  # noqa: N803
+        Conditions: list[Any],  # noqa: N803
+        ExpiresIn: int,  # noqa: N803
+    ) -> dict[str, Any]:
+        """Returns a form with a policy that `post` checks. Nothing here changes a policy, so it has no signature."""
+        policy = {"until": self._kernel.now + ExpiresIn, "conditions": [*Conditions, {"key": Key}]}
+        return {"url": "https://bucket.example/", "fields": {**Fields, "key": Key, "policy": json.dumps(policy)}}
+
+    # ---- for `render` -----------------------------------------------------------------------------------------------
+
+    def post(self, fields: dict[str, str], body: bytes, metadata: dict[str, str] | None = None) -> tuple[int, str, str]:
+        """Posts a form, and returns the status, the ETag, and the code of the error.
+
+        Args:
+            fields: The fields of the form.
+            body: The file.
+            metadata: The metadata of the object; only a mistake of the product needs it (tests/simulation/mutants.py).
+        """
+        policy = json.loads(fields["policy"])
+        if self._kernel.now >= policy["until"]:
+            return 403, "", "AccessDenied"
+        wanted: dict[str, str] = {}
+        for condition in policy["conditions"]:
+            if isinstance(condition, dict):
+                wanted |= condition
+            elif len(body) > condition[2]:
+                return 400, "", "EntityTooLarge"
+            elif len(body) < condition[1]:
+                return 400, "", "EntityTooSmall"
+        if wanted != {name: value for name, value in fields.items() if name != "policy"}:
+            return 403, "", "AccessDenied"
+        return 204, self.write(fields["key"], body, metadata or {}).etag, ""
 
     # ---- the bucket -------------------------------------------------------------------------------------------------
 
@@ -167,13 +210,13 @@ class SimulatedS3:
         found = self.objects.get(key)
         if found is None:
             raise refusal("GetObject", "NoSuchKey", 404)
-        return {
-            "Body": BytesIO(found.body),
-            "ETag": found.etag,
-            "LastModified": found.modified,
-            "ContentLength": len(found.body),
-            "Metadata": found.metadata,
-        }
+        return {**found.head(), "Body": BytesIO(found.body)}
+
+    def _head(self, key: str) -> dict[str, Any]:
+        found = self.objects.get(key)
+        if found is None:
+            raise refusal("HeadObject", "404", 404)  # the answer has no body, so botocore takes the status for the code
+        return found.head()
 
     def _list(self, prefix: str) -> dict[str, Any]:
         found = [
