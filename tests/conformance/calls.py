@@ -8,8 +8,10 @@ from typing import Any
 from tests.simulation.decisions import Decisions
 from tests.simulation.kernel import Kernel
 
-SECONDS = 1.0
+SECONDS = 60.0
 """Simulated seconds within which a call ends."""
+TICK = 0.05
+"""Simulated seconds between two looks at what a test waits for."""
 
 
 class Caller:
@@ -22,14 +24,18 @@ class Caller:
         """Runs a call in a process, and returns its result or raises its error."""
         ended: list[tuple[BaseException | None, Any]] = []
         self.kernel.spawn("test", run, SECONDS, lambda error, result: ended.append((error, result)))
-        self.pass_time(SECONDS)
+        self.wait_for(lambda: ended)
         [(error, result)] = ended
         if error is not None:
             raise error
         return result
 
-    def pass_time(self, seconds: float) -> None:
-        self.kernel.run(self.kernel.now + seconds)
+    def wait_for(self, happened: Callable[[], Any], seconds: float = SECONDS) -> None:
+        """Lets simulated time pass until something has happened."""
+        ends = self.kernel.now + seconds
+        while not happened():
+            assert self.kernel.now < ends, f"it has not happened within {seconds} simulated seconds"
+            self.kernel.run(self.kernel.now + TICK)
 
 
 class Client:

@@ -28,7 +28,7 @@ from urlshot.core.egress import Egress
 from urlshot.core.errors import Broken, Rejected, UrlshotError
 from urlshot.core.identity import job_id
 from urlshot.core.lease import SETTLE_SECONDS, lease_seconds
-from urlshot.core.messages import QUEUES, BareMessage, Priority
+from urlshot.core.messages import QUEUE, QUEUE_BULK, QUEUES, RETURNED, BareMessage, Priority
 from urlshot.core.options import Options
 from urlshot.core.records import Bounds
 from urlshot.lifecycle import accept, announce, parking
@@ -41,6 +41,8 @@ API_SECONDS, DISPATCH_SECONDS, SETTLE_TIMEOUT = 30, 100, SETTLE_SECONDS - 5
 """The time-outs of the functions in seconds. A frozen function ends at its time-out."""
 EVENT_FAULTS = ("dies", "dies after", "unavailable", "left out", "answer lost")
 PATIENCE = 16.0
+KINDS = {QUEUE: "normal", QUEUE_BULK: "bulk", RETURNED: "returned"}
+"""The queues with a mapping, as the names of processes have them."""
 
 
 @dataclass(frozen=True)
@@ -251,8 +253,10 @@ class World:
     # ---- Lambda's calls of the functions ----------------------------------------------------------------------------
 
     def _dispatch(self, queue: str, batch: list[Message], handled: Callable[[bool], None]) -> None:
-        name = self._name(f"dispatch {'bulk' if queue.endswith('bulk') else 'normal'}")
-        deliveries = [Delivery(queue, one.body, one.redelivered, one.correlation_id) for one in batch]
+        name = self._name(f"dispatch {KINDS[queue]}")
+        deliveries = [
+            Delivery(one.queue or queue, one.body, one.redelivered, one.correlation_id, one.returned) for one in batch
+        ]
         deadline = self.kernel.now + DISPATCH_SECONDS
 
         def run() -> bool:
