@@ -94,7 +94,10 @@ class SimulatedLambda:
             raise refusal("Invoke", "ResourceNotFoundException", 404)
         if len(Payload) > EVENT_LIMIT:
             raise refusal("Invoke", "RequestTooLargeException", 413)
-        job = json.loads(Payload)
+        try:
+            job = json.loads(Payload)
+        except ValueError:
+            raise refusal("Invoke", "InvalidRequestContentException", 400) from None
         _, fault = self._kernel.enter(f"invoke render {job['claim']}", INVOKE_FAULTS)
         match fault:
             case "throttled":
