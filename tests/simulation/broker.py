@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from functions.topology.description import DELIVERY_LIMIT
 from tests.simulation.kernel import Kernel
 from urlshot.core.errors import Transient
-from urlshot.core.messages import DEAD, EXCHANGE, QUEUE, QUEUE_BULK, RETURNED, START, START_BULK, delay_queue
+from urlshot.core.messages import DEAD, EXCHANGE, FAILED, QUEUE, QUEUE_BULK, RETURNED, START, START_BULK, delay_queue
 
 FAULTS = ("dies", "dies after", "refused", "confirm lost", "published twice", "slow")
 
@@ -55,6 +55,7 @@ class SimulatedBroker:
         deliver: Callable[[str, list[Message], Callable[[bool], None]], None],
         unroutable: Callable[[str], None],
         limit: int = 1_000_000,
+        deliveries: int = DELIVERY_LIMIT,
     ) -> None:
         """Declares the queues.
 
@@ -65,6 +66,7 @@ class SimulatedBroker:
             deliver: Handles a batch of a work queue, and calls its last argument with whether it succeeded.
             unroutable: Is called with the routing key of a mandatory message that no queue takes.
             limit: The number of messages that a work queue holds.
+            deliveries: How often a batch with a message of a work queue may fail, before the message is given up.
         """
         self._kernel = kernel
         self._batch = batch
@@ -75,10 +77,13 @@ class SimulatedBroker:
         }
         self._limit = limit
         self._full: set[str] = set()
+        self._deliveries = deliveries
         self.work: dict[str, deque[Message]] = {QUEUE: deque(), QUEUE_BULK: deque(), RETURNED: deque()}
         self.waiting = 0
         self.parked: Counter[str] = Counter()
-        """How many messages each process has put into a delay queue."""
+        """How many messages each process has put into a delay queue, as far as it knows."""
+        self.refusals: list[tuple[float, str]] = []
+        """When a message was refused for good, and its URL, as the producer of the message learns them."""
         self.dead: list[dict[str, object]] = []
         self.down_until = 0.0
         """The time until which no mapping fetches messages, in seconds."""
@@ -101,7 +106,7 @@ class SimulatedBroker:
         name, fault = self._kernel.enter(f"publish {key} {self._shown(body)}", FAULTS)
         if fault == "refused":
             raise Transient("queue_unavailable", internal="refused")
-        self.parked[name] += key in self._delays
+        self.parked[name] += key in self._delays and fault != "confirm lost"
         for _ in range(2 if fault == "published twice" else 1):
             self._publish(exchange, key, Message(body, correlation_id), mandatory=mandatory)
         if fault == "confirm lost":
@@ -112,14 +117,17 @@ class SimulatedBroker:
         if exchange not in ("", EXCHANGE):
             raise Transient("queue_unavailable", internal=f"{key}: no exchange {exchange}")
         queue = key if exchange == "" else ROUTES.get((exchange, key), "")
-        if queue not in self.work and queue not in self._delays and queue != DEAD:
-            if mandatory:
-                self._unroutable(key)
-                raise Transient("queue_unavailable", internal=f"{key}: returned")
-        elif queue in ROUTES.values() and self._is_full(queue):
+        if queue in ROUTES.values() and self._is_full(queue):
             raise Transient("queue_unavailable", "The queue is full.", internal=f"{key}: nacked")
-        else:
+        if queue in self.work or queue in self._delays or queue == DEAD:
             self._put(queue, message)
+        elif mandatory:
+            self._unroutable(key)
+            raise Transient("queue_unavailable", internal=f"{key}: returned")
+        elif (exchange, key) == (EXCHANGE, FAILED):
+            told = json.loads(message.body)
+            if told["event_key"].endswith(":refused"):
+                self.refusals.append((self._kernel.now, told["url"]))
 
     # ---- queues -----------------------------------------------------------------------------------------------------
 
@@ -161,7 +169,7 @@ class SimulatedBroker:
         fetched = [waiting.popleft() for _ in range(min(self._batch - len(batch), len(waiting)))]
         for one in batch:
             deliveries = one.deliveries + 1
-            if deliveries <= DELIVERY_LIMIT:
+            if deliveries <= (DELIVERY_LIMIT if queue == RETURNED else self._deliveries):
                 kept.append(replace(one, redelivered=True, deliveries=deliveries))
             elif queue == RETURNED:
                 self._put(DEAD, one)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
+from functions.dispatch.app import Dispatcher
 from functions.dispatch.handover import HandOver
 from functions.dispatch.invoke import Renderer
 from functions.settle.settle import Settler
@@ -237,5 +238,19 @@ MUTANTS = (
         "hand_over",
         "log.warning(",
         "raise Transient('throttled') from error; log.warning(",
+    ),
+    Mutant(
+        "a job whose message the broker gave up is left open",
+        HandOver,
+        "give_up",
+        "return self._fail(message, delivery, record, etag, error)",
+        'return "dropped"',
+    ),
+    Mutant(
+        "a bare message that the broker gave up is dropped",
+        Dispatcher,
+        "_handle_one",
+        "raise _given_up(delivery)",
+        'return Handled("dropped")',
     ),
 )

@@ -68,6 +68,7 @@ QUICKLY_FOUND = {
         "records are written without a condition",
         "202 without a confirmed publish",
         "409 counts as success",
+        "a job whose message the broker gave up is left open",
     )
 }
 

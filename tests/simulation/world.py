@@ -15,6 +15,7 @@ from functions.dispatch import bare, handover, invoke
 from functions.dispatch.batch import Delivery
 from functions.settle import invocation
 from functions.settle import settle as settle_module
+from functions.topology.description import DELIVERY_LIMIT
 from tests.simulation.books import Books, Violation
 from tests.simulation.broker import Message, SimulatedBroker
 from tests.simulation.decisions import STEP, Decisions
@@ -79,6 +80,8 @@ class Setting:
     """The probability of a fault at each call."""
     freezes: float = 0.0
     """The probability that a call takes as long as if the function were frozen: 1 to 35 s."""
+    deliveries: int = DELIVERY_LIMIT
+    """How often a batch with a message may fail, before the broker gives the message up."""
     heal_at: float = 300.0
     """The time at which all faults end, in seconds."""
 
@@ -126,6 +129,7 @@ class World:
             setting.batch,
             self._dispatch,
             lambda queue: self.books.violation("unroutable", queue),
+            deliveries=setting.deliveries,
         )
         events: Any = SimulatedEvents(kernel, self.books)
         lambdas: Any = SimulatedLambda(
@@ -173,6 +177,7 @@ class World:
             kernel.close()
         if not well:
             self.books.violation("restless", "the history does not end")
+        self.books.refusals = [(at, IDS[url]) for at, url in self.broker.refusals]
         return self.books.close(self.s3.objects, sum(map(len, self.broker.work.values())) + self.broker.waiting)
 
     def _object_changed(self, key: str, old: Object | None, new: Object | None) -> None:
