@@ -14,7 +14,7 @@ from datetime import datetime
 from io import BytesIO
 from typing import Any
 
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 from tests.simulation.decisions import STEP
 from tests.simulation.kernel import Kernel
@@ -194,7 +194,7 @@ class SimulatedS3:
                 self._kernel.say(self._kernel.current().process.name, f"  answer {error.response['Error']['Code']}")
             raise
         if fault == "answer lost":
-            raise EndpointConnectionError(endpoint_url="https://bucket.example/")
+            raise ConnectionClosedError(endpoint_url="https://bucket.example/")
         self._kernel.leave(fault)
         return result
 
