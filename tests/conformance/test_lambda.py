@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from functions.dispatch.invoke import Renderer
 from functions.settle.invocation import Invocation, read
 from infra.local.functions import async_events
-from tests.conformance.functions import Functions, Record, functions, job
+from tests.conformance.lambdas import Functions, Record, functions, job
 from urlshot.core.errors import Broken
 from urlshot.core.render_contract import RenderJob
 

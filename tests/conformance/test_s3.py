@@ -3,6 +3,11 @@
 Sources: PutObject, DeleteObject, CopyObject, HeadObject, ListObjectsV2 and "POST Object" in the S3 API reference;
 "Add preconditions to S3 operations with conditional requests" in the S3 user guide, with the pages on conditional
 writes and conditional deletes: 412 if the ETag is another one, 404 if the object to be matched does not exist.
+
+moto alone departs from them: it ignores the conditions of a copy and the policy of a POST, and its answer to a POST has
+no ETag. S3's documents are right, so infra/local/aws/s3_rules.py corrects moto. Two things remain that S3 does and
+neither part does here: it checks signatures, and answers 409 to a conditional write during another one
+(`test_s3_faults.py`).
 """
 
 from __future__ import annotations
