@@ -171,7 +171,7 @@ def test_messages_keep_their_order_over_many_batches(queues: Queues) -> None:
     assert collect(queues, len(order)) == [(text, False) for text in order]
 
 
-def test_mapping_runs_one_batch_at_a_time_and_queues_do_not_wait_for_each_other(queues: Queues) -> None:
+def test_mapping_runs_one_batch_at_a_time_and_delays_no_other_queue(queues: Queues) -> None:
     queues.start(QUEUE, QUEUE_BULK)
     publish(queues, "a")
     first = queues.batch()
