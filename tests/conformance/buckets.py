@@ -75,6 +75,24 @@ class Bucket:
         found = [learned(one) for one in answer.get("Contents", [])]
         return [{**one, "Key": one["Key"].removeprefix(self.prefix)} for one in found]
 
+    def delete_many(self, *keys: str) -> list[Answer]:
+        """Deletes objects with one call, as `SubscriptionStore` does, and returns the errors.
+
+        In quiet mode S3 names the errors only (S3 API reference, DeleteObjects). moto also names the deleted keys,
+        which is wrong, and which the product does not read.
+        """
+        objects = [{"Key": self.prefix + key} for key in keys]
+        answer = self.client.delete_objects(Bucket=self.name, Delete={"Objects": objects, "Quiet": True})
+        return list(answer.get("Errors", []))
+
+    def pages(self, prefix: str, size: int) -> list[list[str]]:
+        """Returns the keys of each page of a list; a page without keys is empty."""
+        listed = self._pages(Bucket=self.name, Prefix=self.prefix + prefix, PaginationConfig={"PageSize": size})
+        return [[one["Key"].removeprefix(self.prefix) for one in page.get("Contents", [])] for page in listed]
+
+    def _pages(self, **arguments: Any) -> list[Answer]:
+        return list(self.client.get_paginator("list_objects_v2").paginate(**arguments))
+
     def form(self, key: str, largest: int, seconds: int) -> Upload:
         """Signs a POST as `Store.upload_form` does."""
         fields = {"Content-Type": "application/pdf"}
@@ -95,10 +113,13 @@ class Bucket:
 
 class SimulatedBucket(Bucket):
     def __init__(self) -> None:
-        caller = Caller()
-        self._s3 = SimulatedS3(caller.kernel, lambda *_: None)
-        super().__init__(Client(caller, self._s3), "bucket")
+        self._caller = Caller()
+        self._s3 = SimulatedS3(self._caller.kernel, lambda *_: None)
+        super().__init__(Client(self._caller, self._s3), "bucket")
         self.client.generate_presigned_post = self._s3.generate_presigned_post
+
+    def _pages(self, **arguments: Any) -> list[Answer]:
+        return list(self._caller.call(lambda: list(self._s3.get_paginator("list_objects_v2").paginate(**arguments))))
 
     def post(self, form: Upload, body: bytes) -> tuple[int, str, str]:
         return self._s3.post(form.fields, body)

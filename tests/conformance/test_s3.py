@@ -164,6 +164,22 @@ def test_list_has_the_keys_of_its_prefix_in_the_order_of_bytes(bucket: Bucket) -
     assert bucket.list("wait/") == []
 
 
+def test_deletion_of_many_keys_leaves_all_others(bucket: Bucket) -> None:
+    for key in ("sub/1", "sub/2", "sub/3", "job/1"):
+        bucket.put(key, OLD)
+    assert bucket.delete_many("sub/1", "sub/none", "sub/3") == []
+    assert [one["Key"] for one in bucket.list()] == ["job/1", "sub/2"]
+
+
+def test_pages_of_a_list_have_all_keys_in_order(bucket: Bucket) -> None:
+    keys = [f"sub/{number}" for number in range(5)]
+    for key in (*keys, "job/1"):
+        bucket.put(key, OLD)
+    pages = bucket.pages("sub/", size=2)  # the simulation has one page of all keys
+    assert [key for page in pages for key in page] == keys
+    assert bucket.pages("none/", size=2) == [[]]
+
+
 def test_equal_bytes_have_the_same_etag_however_they_were_written(bucket: Bucket) -> None:
     bucket.put("a", NEW)
     bucket.put("b", NEW, **TAKEN)
