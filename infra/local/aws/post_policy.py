@@ -53,13 +53,18 @@ def refusal(form: Form, bucket: str, now: datetime | None = None) -> Refusal | N
     """Returns the reason why S3 refuses a form, if there is one. A form without a policy is left to moto."""
     if "policy" not in form.fields:
         return None
-    policy = json.loads(base64.b64decode(form.fields["policy"]))
-    if datetime.fromisoformat(policy["expiration"]) <= (now or datetime.now(UTC)):
+    try:
+        policy = json.loads(base64.b64decode(form.fields["policy"]))
+        conditions = [_parsed(one) for one in policy["conditions"]]
+        expired = datetime.fromisoformat(policy["expiration"]) <= (now or datetime.now(UTC))
+    except (ValueError, KeyError, TypeError):
+        return Refusal(400, "InvalidPolicyDocument", "Invalid Policy")
+    if expired:
         return _denied("Policy expired.")
     values = {**form.fields, "bucket": bucket}
     named = set()
-    for condition in policy["conditions"]:
-        match _parsed(condition):
+    for condition in conditions:
+        match condition:
             case ("content-length-range", low, high):
                 if form.size > int(high):
                     return Refusal(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
@@ -77,7 +82,11 @@ def refusal(form: Form, bucket: str, now: datetime | None = None) -> Refusal | N
 
 
 def _parsed(condition: Any) -> tuple[str, Any, Any]:
-    """Returns the operator, the name of the field in lower case, and the value; for a range, its two ends."""
+    """Returns the operator, the name of the field in lower case, and the value; for a range, its two ends.
+
+    Raises:
+        ValueError: The condition has another form.
+    """
     if isinstance(condition, dict):
         [(name, value)] = condition.items()
         return "eq", str(name).lower(), value

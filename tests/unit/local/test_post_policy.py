@@ -44,6 +44,17 @@ REFUSED = {
     "field without a condition": (form([{"key": "k"}], acl="public-read", **EXACT), 403, "AccessDenied"),
     "too small": (form([{"key": "k"}, ["content-length-range", 11, 20]], 10, **EXACT), 400, "EntityTooSmall"),
     "too large": (form([{"key": "k"}, ["content-length-range", 1, 9]], 10, **EXACT), 400, "EntityTooLarge"),
+    "policy that is not JSON": (Form({**EXACT, "policy": "e30x"}, 10), 400, "InvalidPolicyDocument"),
+    "policy without conditions": (Form({**EXACT, "policy": "e30="}, 10), 400, "InvalidPolicyDocument"),
+    "condition of another form": (form([{"key": "k"}, ["eq", "$key"]], **EXACT), 400, "InvalidPolicyDocument"),
+    "expiration without a zone": (
+        Form(
+            {**EXACT, "policy": base64.b64encode(b'{"expiration": "2026-01-03T00:00:00", "conditions": []}').decode()},
+            10,
+        ),
+        400,
+        "InvalidPolicyDocument",
+    ),
     "expired": (form([{"key": "k"}], seconds=0, **EXACT), 403, "AccessDenied"),
 }
 
