@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from functions.render.upload import _post
 from tests.conformance.calls import Caller, Client
 from tests.simulation.s3 import SimulatedS3
-from urlshot.adapters.s3 import s3_client
+from urlshot.adapters.aws import client
 from urlshot.core.render_contract import Upload
 
 Answer = dict[str, Any]
@@ -129,7 +129,12 @@ def moto_bucket() -> Bucket:
     """Makes a bucket in moto."""
     name = f"conformance-{uuid.uuid4().hex}"
     boto3.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    return Bucket(s3_client(), name)
+    return Bucket(patient_client(), name)
+
+
+def patient_client() -> Any:
+    """Makes the product's S3 client with longer waits: on a busy machine it would repeat calls by itself."""
+    return client("s3", signature_version="s3v4", connect_timeout=60, read_timeout=60)
 
 
 OFFERED = ("ETag", "ContentLength", "Metadata", "Key")

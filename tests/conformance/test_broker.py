@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from functions.topology.description import DELIVERY_LIMIT
-from tests.conformance.brokers import BATCH, DELAYED, LIMIT, Batch, Queues, RabbitQueues, SimulatedQueues, declare
+from tests.conformance.brokers import BATCH, DELAYED, LIMIT, WAIT, Batch, Queues, RabbitQueues, SimulatedQueues, declare
 from tests.integration.conftest import DELAYS, LEASE
 from urlshot.core.errors import Transient
 from urlshot.core.messages import (
@@ -39,6 +39,7 @@ def queues(kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
         yield SimulatedQueues(1_000_000)
         return
     monkeypatch.setattr("infra.local.sources.rabbitmq_mapping.RETRY_BACKOFF", (0.0,))
+    be_patient(monkeypatch)
     broker, rabbit, loop = (request.getfixturevalue(name) for name in ("broker", "topology", "loop_in_background"))
     real = RabbitQueues(broker, rabbit, loop)
     yield real
@@ -46,17 +47,24 @@ def queues(kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 
 
 @pytest.fixture
-def small_queues(kind: str, request: pytest.FixtureRequest) -> Iterator[Queues]:
+def small_queues(kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queues]:
     """Returns a broker whose work queue for bulk jobs holds `LIMIT` messages."""
     if kind == "simulated":
         yield SimulatedQueues(LIMIT)
         return
     broker, rabbit, loop = (request.getfixturevalue(name) for name in ("broker", "topology", "loop_in_background"))
+    be_patient(monkeypatch)
     declare(broker, rabbit, QUEUE_BULK, LIMIT)
     real = RabbitQueues(broker, rabbit, loop)
     yield real
     real.end()
     declare(broker, rabbit, QUEUE_BULK, 1000)
+
+
+def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the publisher wait for a busy machine; it publishes again if no confirm comes in time."""
+    for name in ("CONNECT_SECONDS", "CONFIRM_SECONDS"):
+        monkeypatch.setattr(f"urlshot.adapters.broker.{name}", WAIT)
 
 
 def body(text: str) -> bytes:
@@ -100,10 +108,10 @@ def test_message_for_the_dead_queue_stays_there(queues: Queues) -> None:
     assert queues.dead() == [{"url": "a"}]
 
 
-@pytest.mark.parametrize("seconds", [*DELAYS, LEASE])
-def test_message_waits_in_a_delay_queue(queues: Queues, seconds: int) -> None:
-    publish(queues, "a", delay_queue(QUEUE_BULK, seconds))
-    assert (queues.waiting(DELAYED), queues.waiting(QUEUE_BULK)) == (1, 0)
+@pytest.mark.parametrize("queue", [QUEUE, QUEUE_BULK])
+def test_message_waits_in_the_queue_of_the_lease(queues: Queues, queue: str) -> None:
+    publish(queues, "a", delay_queue(queue, LEASE))
+    assert (queues.waiting(DELAYED), queues.waiting(queue)) == (1, 0)
 
 
 UNROUTABLE = {
@@ -134,13 +142,10 @@ def test_missing_exchange_is_an_error(queues: Queues) -> None:
 
 
 def test_delayed_messages_return_to_their_work_queue_in_order(queues: Queues) -> None:
-    queues.start(QUEUE, QUEUE_BULK)
+    queues.start(QUEUE_BULK)
     began = queues.now()
     for text in "abc":
         publish(queues, text, delay_queue(QUEUE_BULK, DELAYS[0]), correlation_id=text)
-    publish(queues, "at once", QUEUE)
-    first = queues.batch()
-    assert (texts(first), first.deliveries[0].queue) == (["at once"], QUEUE)
     found = []
     while len(found) < 3:
         batch = queues.batch()
@@ -157,9 +162,8 @@ def test_delayed_messages_return_to_their_work_queue_in_order(queues: Queues) ->
 def test_short_delay_does_not_wait_for_a_long_one(queues: Queues) -> None:
     queues.start(QUEUE)
     publish(queues, "long", delay_queue(QUEUE, LEASE))
-    publish(queues, "two", delay_queue(QUEUE, DELAYS[1]))
-    publish(queues, "one", delay_queue(QUEUE, DELAYS[0]))
-    assert [text for text, _ in collect(queues, 2)] == ["one", "two"]
+    publish(queues, "short", delay_queue(QUEUE, DELAYS[0]))
+    assert collect(queues, 1) == [("short", False)]
     assert queues.waiting(DELAYED) == 1
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import BotoCoreError, ConnectionClosedError
 
-from tests.conformance.buckets import etag, moto_bucket
+from tests.conformance.buckets import etag, moto_bucket, patient_client
 from tests.conformance.unreliable import KINDS, InBackground, MotoUnreliable, Proxy, SimulatedUnreliable, Unreliable
-from urlshot.adapters.s3 import Conflict, Gone, delete_if, put_if, s3_client
+from urlshot.adapters.s3 import Conflict, Gone, delete_if, put_if
 from urlshot.adapters.store import Store
 from urlshot.core.errors import Transient
 
@@ -29,7 +29,7 @@ def proxied(aws: str, loop_in_background: InBackground) -> Iterator[tuple[Proxy,
     url = loop_in_background(proxy.start())
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", url)
-        client = s3_client()
+        client = patient_client()
     yield proxy, client
     loop_in_background(proxy.end())
 
