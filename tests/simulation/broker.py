@@ -15,6 +15,7 @@ import json
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from functions.topology.description import DELIVERY_LIMIT
 from tests.simulation.kernel import Kernel
@@ -47,6 +48,9 @@ class Message:
 class SimulatedBroker:
     """The simulated queues and their mappings."""
 
+    KINDS = MappingProxyType({QUEUE: "normal", QUEUE_BULK: "bulk", RETURNED: "returned"})
+    """The queues that have a mapping, and what they hold."""
+
     def __init__(
         self,
         kernel: Kernel,
@@ -78,7 +82,7 @@ class SimulatedBroker:
         self._limit = limit
         self._full: set[str] = set()
         self._deliveries = deliveries
-        self.work: dict[str, deque[Message]] = {QUEUE: deque(), QUEUE_BULK: deque(), RETURNED: deque()}
+        self.work: dict[str, deque[Message]] = {queue: deque() for queue in self.KINDS}
         self.waiting = 0
         self.parked: Counter[str] = Counter()
         """How many messages each process has put into a delay queue, as far as it knows."""

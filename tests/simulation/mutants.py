@@ -224,6 +224,20 @@ MUTANTS = (
         "delete_if(self._s3, self.bucket, pdf_key(job_id), etag)",
         "with s3_errors('delete'): self._s3.delete_object(Bucket=self.bucket, Key=pdf_key(job_id))",
     ),
+    Mutant(
+        "a job whose message the broker gave up is left open",
+        HandOver,
+        "give_up",
+        "return self._fail(message, delivery, record, etag, error)",
+        'return "dropped"',
+    ),
+    Mutant(
+        "a bare message that the broker gave up is dropped",
+        Dispatcher,
+        "_handle_one",
+        "raise _given_up(delivery)",
+        'return Handled("dropped")',
+    ),
     Mutant("409 to a delete counts as another object", s3, "delete_if", "continue", "raise Conflict from None"),
     Mutant(
         "the PDF of a job that failed meanwhile stays",
@@ -238,19 +252,5 @@ MUTANTS = (
         "hand_over",
         "log.warning(",
         "raise Transient('throttled') from error; log.warning(",
-    ),
-    Mutant(
-        "a job whose message the broker gave up is left open",
-        HandOver,
-        "give_up",
-        "return self._fail(message, delivery, record, etag, error)",
-        'return "dropped"',
-    ),
-    Mutant(
-        "a bare message that the broker gave up is dropped",
-        Dispatcher,
-        "_handle_one",
-        "raise _given_up(delivery)",
-        'return Handled("dropped")',
     ),
 )

@@ -29,7 +29,7 @@ from urlshot.core.egress import Egress
 from urlshot.core.errors import Broken, Rejected, UrlshotError
 from urlshot.core.identity import job_id
 from urlshot.core.lease import SETTLE_SECONDS, lease_seconds
-from urlshot.core.messages import QUEUE, QUEUE_BULK, QUEUES, RETURNED, BareMessage, Priority
+from urlshot.core.messages import QUEUES, BareMessage, Priority
 from urlshot.core.options import Options
 from urlshot.core.records import Bounds
 from urlshot.lifecycle import accept, announce, parking
@@ -42,8 +42,6 @@ API_SECONDS, DISPATCH_SECONDS, SETTLE_TIMEOUT = 30, 100, SETTLE_SECONDS - 5
 """The time-outs of the functions in seconds. A frozen function ends at its time-out."""
 EVENT_FAULTS = ("dies", "dies after", "unavailable", "left out", "answer lost")
 PATIENCE = 16.0
-KINDS = {QUEUE: "normal", QUEUE_BULK: "bulk", RETURNED: "returned"}
-"""The queues with a mapping, as the names of processes have them."""
 
 
 @dataclass(frozen=True)
@@ -174,10 +172,10 @@ class World:
             self.broker.down_until = 0.0
             well = well and kernel.run()
         finally:
+            self.books.refusals = [(at, IDS[url]) for at, url in self.broker.refusals]
             kernel.close()
         if not well:
             self.books.violation("restless", "the history does not end")
-        self.books.refusals = [(at, IDS[url]) for at, url in self.broker.refusals]
         return self.books.close(self.s3.objects, sum(map(len, self.broker.work.values())) + self.broker.waiting)
 
     def _object_changed(self, key: str, old: Object | None, new: Object | None) -> None:
@@ -258,7 +256,7 @@ class World:
     # ---- Lambda's calls of the functions ----------------------------------------------------------------------------
 
     def _dispatch(self, queue: str, batch: list[Message], handled: Callable[[bool], None]) -> None:
-        name = self._name(f"dispatch {KINDS[queue]}")
+        name = self._name(f"dispatch {self.broker.KINDS[queue]}")
         deliveries = [
             Delivery(one.queue or queue, one.body, one.redelivered, one.correlation_id, one.returned) for one in batch
         ]
