@@ -217,7 +217,7 @@ class RabbitQueues:
 
 def declare(broker: Broker, rabbit: Rabbit, queue: str, limit: int) -> None:
     """Declares a work queue again with another limit; a policy that comes before its queue is in force at once."""
-    wanted = Wanted(RetryDelays=DELAYS, RenderTimeout=RENDER_TIMEOUT, QueueLimit=limit)
+    wanted = Wanted(RetryDelays=DELAYS, RenderTimeout=RENDER_TIMEOUT, QueueLimit=limit, BrokerConnections=1000)
     management = Management(rabbit.console, ADMIN)
     broker.channel.queue_delete(queue)
     for call in describe(wanted, Users(api=API, dispatch=DISPATCH, settle=SETTLE, watch=WATCH)):
