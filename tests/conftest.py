@@ -20,8 +20,9 @@ from hypothesis import HealthCheck, settings
 from infra.local.functions.layers import OUTDATED, STAMP, digest
 from infra.local.settings import PROJECT
 
-TOGETHER = ("tests/integration/egress/", "tests/e2e/", "tests/integration/test_")
-"""The files below each of these paths are one unit. They share the attempts' outcome; the stack; broker and moto."""
+TOGETHER = ("tests/integration/egress/", "tests/e2e/", "tests/integration/test_", "tests/conformance/test_s3")
+"""The files below each of these paths are one unit. They share the attempts' outcome; the stack; broker and moto; moto
+alone."""
 ALONE = (
     "tests/e2e/test_access.py",
     "tests/e2e/test_main_job.py",
@@ -29,7 +30,7 @@ ALONE = (
     "tests/integration/test_cloudformation.py",
 )
 """Files below `TOGETHER` that do not use the shared fixture. Each is a unit."""
-FIRST = (*TOGETHER, "tests/integration/", "tests/gallery/")
+FIRST = (*TOGETHER, "tests/integration/", "tests/conformance/", "tests/gallery/")
 """The order of the units."""
 
 # A busy machine may be slow to draw an example or to run one; neither is a fault of the code.
@@ -37,7 +38,7 @@ settings.register_profile("urlshot", deadline=None, suppress_health_check=[Healt
 settings.register_profile("slow", settings.get_profile("urlshot"), max_examples=15)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "urlshot")
 
-WITHOUT_LAYERS = ("tests/unit", "tests/simulation")
+WITHOUT_LAYERS = ("tests/unit", "tests/simulation", "tests/conformance")
 """Folders of tests that need no layers."""
 
 

@@ -68,6 +68,8 @@ class Books:
     """The id and the generation of each job for which a request was accepted."""
     bare: list[tuple[float, str]] = field(default_factory=list)
     """When each bare message was published, and the id of its job."""
+    refusals: list[tuple[float, str]] = field(default_factory=list)
+    """When a bare message was refused for good, and the id of its job."""
     deletions: list[tuple[float, str]] = field(default_factory=list)
     """When each request to delete a job began or ended, and the id of the job."""
     half_deleted: set[str] = field(default_factory=set)
@@ -249,7 +251,8 @@ class Books:
         for at, job_id in self.bare:
             answered = any(detail["id"] == job_id and when >= at for when, detail in self.events)
             deleted = any(one == job_id and when >= at for when, one in self.deletions)
-            if not answered and not deleted:
+            refused = any(one == job_id and when >= at for when, one in self.refusals)
+            if not answered and not deleted and not refused:
                 yield Violation("lost", f"the bare message of {at:.2f} s for {job_id[:6]} has no event")
 
     def _continued(self, life: Life) -> bool:

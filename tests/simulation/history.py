@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from functions.topology.description import DELIVERY_LIMIT
 from tests.simulation.books import Violation
 from tests.simulation.decisions import Decisions
 from tests.simulation.world import URLS, Operation, Setting, World
@@ -55,6 +56,7 @@ def plan(seed: int) -> tuple[Setting, list[Operation]]:
         faults=rng.choice((0.0, 0.01, 0.03, 0.06, 0.12)),
         freezes=rng.choice((0.0, 0.0, 0.01, 0.05)),
         heal_at=rng.choice((120.0, 400.0, 900.0)),
+        deliveries=random.Random(f"deliveries {seed}").choice((DELIVERY_LIMIT, DELIVERY_LIMIT, DELIVERY_LIMIT, 1)),
     )
     urls = URLS[: rng.choice((1, 1, 1, 2, 3))]
     horizon = rng.choice((1.0, 5.0, 5.0, 30.0, setting.heal_at))

@@ -2,13 +2,19 @@
 
 An event runs at least once and can run twice. A call of the destination can come twice, late, or never. `render` is
 simulated by its outward behaviour: it refuses to begin near the end of its lease, uploads for its claim, and answers.
+
+Source: Invoke in the Lambda API reference; "How Lambda handles errors and retries with asynchronous invocation",
+"Capturing records of Lambda asynchronous invocations" and "Lambda quotas" in the Lambda developer guide.
+`tests/conformance/test_lambda.py` compares the answers and the records with those of the local stack.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -31,6 +37,26 @@ RENDER_SECONDS = 60
 MIN_LEASE_SECONDS = 10
 RETRY_SECONDS = (60, 120)
 """Seconds before the second and the third attempt of an asynchronous invocation (Lambda developer guide)."""
+
+FUNCTION = "render"
+TIMEOUT_SECONDS = 90
+EVENT_LIMIT = 1024 * 1024
+"""The largest event in bytes."""
+FUNCTION_ERRORS: dict[str, tuple[str, str]] = {
+    "crash": ("Runtime.ExitError", "RequestId: {} Error: Runtime exited with error: exit status 1"),
+    "time-out": ("Sandbox.Timedout", f"RequestId: {{}} Error: Task timed out after {TIMEOUT_SECONDS:.2f} seconds"),
+    "internal": ("KeyError", "'key'"),
+}
+"""The type and the message of the error of each outcome that is an error of the function."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """An accepted event; Lambda can run it twice. `name` identifies a run in traces and decisions."""
+
+    name: str
+    request_id: str
+    job: dict[str, Any]
 
 
 class SimulatedLambda:
@@ -64,7 +90,14 @@ class SimulatedLambda:
     # ---- the client's method ----------------------------------------------------------------------------------------
 
     def invoke(self, *, FunctionName: str, InvocationType: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803
-        job = json.loads(Payload)
+        if FunctionName != FUNCTION:
+            raise refusal("Invoke", "ResourceNotFoundException", 404)
+        if len(Payload) > EVENT_LIMIT:
+            raise refusal("Invoke", "RequestTooLargeException", 413)
+        try:
+            job = json.loads(Payload)
+        except ValueError:
+            raise refusal("Invoke", "InvalidRequestContentException", 400) from None
         _, fault = self._kernel.enter(f"invoke render {job['claim']}", INVOKE_FAULTS)
         match fault:
             case "throttled":
@@ -75,50 +108,54 @@ class SimulatedLambda:
                 raise refusal("Invoke", "RequestTooLargeException", 413)
             case "no connection":
                 raise EndpointConnectionError(endpoint_url="https://lambda.example/")
-        self._take(job)
+        request_id = self._take(job)
         if fault == "answer lost":
             raise ReadTimeoutError(endpoint_url="https://lambda.example/")
         self._kernel.leave(fault)
-        return {"StatusCode": 202}
+        return {"StatusCode": 202, "ResponseMetadata": {"RequestId": request_id, "HTTPStatusCode": 202}}
 
     # ---- the event queue --------------------------------------------------------------------------------------------
 
-    def _take(self, job: dict[str, Any]) -> None:
+    def _take(self, job: dict[str, Any]) -> str:
+        """Accepts an event and returns the id of its request, which all its runs have."""
         self._invoked += 1
         name = f"render {self._invoked}"
+        event = Event(name, str(uuid.UUID(int=self._invoked)), job)
         decisions = self._kernel.decisions
         how = START[decisions.choose(f"{name}/start", START_WEIGHTS)]
         prompt = decisions.latency(f"{name}/wait")
         late = decisions.between(f"{name}/late", EVENT_AGE_SECONDS + 20)
         if how == "too old":
-            self._kernel.after(EVENT_AGE_SECONDS + late, lambda: self._answer(name, job, "EventAgeExceeded", {}))
-            return
+            self._kernel.after(EVENT_AGE_SECONDS + late, lambda: self._end_event(event, "EventAgeExceeded", None))
+            return event.request_id
         first = late if how == "late" else min(prompt, EVENT_AGE_SECONDS)
-        self._kernel.after(first, lambda: self._run(name, job, 1))
+        self._kernel.after(first, lambda: self._run(event, 1))
         if how.startswith("twice"):
             second = first + (late if "late" in how else 1)
-            self._kernel.after(second, lambda: self._run(f"{name}b", job, 2))
+            self._kernel.after(second, lambda: self._run(replace(event, name=f"{name}b"), 2))
+        return event.request_id
 
     # ---- a run of render --------------------------------------------------------------------------------------------
 
-    def _run(self, name: str, job: dict[str, Any], number: int) -> None:
-        kernel, decisions, claim = self._kernel, self._kernel.decisions, job["claim"]
+    def _run(self, event: Event, number: int) -> None:
+        kernel, decisions, name, job = self._kernel, self._kernel.decisions, event.name, event.job
+        claim = job["claim"]
         until = (datetime.fromisoformat(job["lease_until"]) - EPOCH).total_seconds()
         left = until - kernel.now
         if left < MIN_LEASE_SECONDS:
             kernel.say(name, f"refuses to begin {claim}: {left:.1f} s of the lease are left")
-            self._answer(name, job, "Success", self._error(job, "throttled"))
+            self._end_event(event, "Success", self._error(job, "throttled"))
             return
         kernel.say(name, f"begins {claim}")
         self._watch("begin", claim)
         limit = min(RENDER_SECONDS, left - 4)
         outcome = OUTCOMES[decisions.choose(f"{name}/outcome", OUTCOME_WEIGHTS)]
         took = limit if outcome == "time-out" else min(1 + decisions.latency(f"{name}/took"), limit)
-        kernel.after(took, lambda: self._end(name, job, number, outcome))
+        kernel.after(took, lambda: self._end(event, number, outcome))
 
-    def _end(self, name: str, job: dict[str, Any], number: int, outcome: str) -> None:
-        kernel, claim = self._kernel, job["claim"]
-        kernel.say(name, f"ends {claim}: {outcome}")
+    def _end(self, event: Event, number: int, outcome: str) -> None:
+        kernel, job, claim = self._kernel, event.job, event.job["claim"]
+        kernel.say(event.name, f"ends {claim}: {outcome}")
         self._watch("end", claim)
         match outcome:
             case "done":
@@ -129,24 +166,23 @@ class SimulatedLambda:
                 answer = self._error(job, "connection_failed")
             case "failed for good":
                 answer = self._error(job, "page_status")
-            case "crash":
-                self._answer(name, job, "RetriesExhausted", {"errorType": "Runtime.ExitError"}, failed=True)
-                return
-            case "time-out":
-                self._answer(name, job, "RetriesExhausted", {"errorType": "Sandbox.Timedout"}, failed=True)
-                return
             case _:
-                self._answer(name, job, "RetriesExhausted", {"errorType": "KeyError"}, failed=True)
+                kind, text = FUNCTION_ERRORS[outcome]
+                failed = {"errorType": kind, "errorMessage": text.format(event.request_id)}
+                if not kind.startswith(("Runtime.", "Sandbox.")):  # the runtime reports it, and not Lambda
+                    failed |= {"requestId": event.request_id, "stackTrace": []}
+                self._end_event(event, "RetriesExhausted", failed, error="Unhandled")
                 return
-        self._answer(name, job, "Success", answer)
+        self._end_event(event, "Success", answer)
 
     def _upload(self, job: dict[str, Any], content: str) -> dict[str, Any]:
-        form = job["upload"]["fields"]
-        if self._kernel.now > float(form["until"]):
-            return self._error(job, "connection_failed")
-        about = {"generation": job["generation"], "claim": job["claim"]} if form["key"].startswith("pdf/") else {}
-        made = self._s3.write(form["key"], content.encode(), about)
-        return self._report(job, made.body, made.etag)
+        fields, body = job["upload"]["fields"], content.encode()
+        claim = {"generation": job["generation"], "claim": job["claim"]} if fields["key"].startswith("pdf/") else None
+        status, etag, code = self._s3.post(fields, body, claim)
+        if status == 403:
+            return self._error(job, "timeout")  # as `functions/render/upload.py` reads it
+        assert status == 204, code
+        return self._report(job, body, etag)
 
     def _report(self, job: dict[str, Any], body: bytes, etag: str) -> dict[str, Any]:
         report = {
@@ -170,15 +206,9 @@ class SimulatedLambda:
 
     # ---- destinations -----------------------------------------------------------------------------------------------
 
-    def _answer(
-        self, name: str, job: dict[str, Any], condition: str, payload: dict[str, Any], *, failed: bool = False
-    ) -> None:
-        event = {
-            "requestContext": {"condition": condition, "requestId": name},
-            "requestPayload": job,
-            "responseContext": {"functionError": "Unhandled"} if failed else {},
-            "responsePayload": payload,
-        }
+    def _end_event(self, event: Event, condition: str, answer: dict[str, Any] | None, *, error: str = "") -> None:
+        """Sends the record of an event to its destination; `answer` is None if the function did not run."""
+        name, record = event.name, self._record(event, condition, answer, error)
         how = DESTINATION[self._kernel.decisions.choose(f"{name}/destination", DESTINATION_WEIGHTS)]
         wait = self._kernel.decisions.latency(f"{name}/destination/wait")
         if how == "not called":
@@ -186,13 +216,32 @@ class SimulatedLambda:
             return
         if how == "called late":
             wait += self._kernel.decisions.between(f"{name}/destination/late", 400)
-        self._kernel.after(wait, lambda: self._call(event, 0))
+        self._kernel.after(wait, lambda: self._call(record, 0))
         if how == "called twice":
-            self._kernel.after(wait + 0.02, lambda: self._call(event, 0))
+            self._kernel.after(wait + 0.02, lambda: self._call(record, 0))
 
-    def _call(self, event: dict[str, Any], attempt: int) -> None:
+    def _record(self, event: Event, condition: str, answer: dict[str, Any] | None, error: str) -> dict[str, Any]:
+        record: dict[str, Any] = {
+            "version": "1.0",
+            "timestamp": f"{self._kernel.clock().replace(tzinfo=None).isoformat(timespec='milliseconds')}Z",
+            "requestContext": {
+                "requestId": event.request_id,
+                "functionArn": f"arn:aws:lambda:eu-west-1:123456789012:function:{FUNCTION}:$LATEST",
+                "condition": condition,
+                "approximateInvokeCount": 0 if answer is None else 1,
+            },
+            "requestPayload": event.job,
+        }
+        if answer is not None:
+            record["responseContext"] = {"statusCode": 200, "executedVersion": "$LATEST"}
+            if error:
+                record["responseContext"]["functionError"] = error
+            record["responsePayload"] = answer
+        return record
+
+    def _call(self, record: dict[str, Any], attempt: int) -> None:
         def settled(well: bool) -> None:
             if not well and attempt < len(RETRY_SECONDS):
-                self._kernel.after(RETRY_SECONDS[attempt], lambda: self._call(event, attempt + 1))
+                self._kernel.after(RETRY_SECONDS[attempt], lambda: self._call(record, attempt + 1))
 
-        self._settle(event, settled)
+        self._settle(record, settled)

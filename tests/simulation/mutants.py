@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
+from functions.dispatch.app import Dispatcher
 from functions.dispatch.handover import HandOver
 from functions.dispatch.invoke import Renderer
 from functions.settle.settle import Settler
@@ -236,6 +237,20 @@ MUTANTS = (
         "delete_pdf",
         "delete_if(self._s3, self.bucket, pdf_key(job_id), etag)",
         "with s3_errors('delete'): self._s3.delete_object(Bucket=self.bucket, Key=pdf_key(job_id))",
+    ),
+    Mutant(
+        "a job whose message the broker gave up is left open",
+        HandOver,
+        "give_up",
+        "return self._fail(message, delivery, record, etag, error)",
+        'return "dropped"',
+    ),
+    Mutant(
+        "a bare message that the broker gave up is dropped",
+        Dispatcher,
+        "_handle_one",
+        "raise _given_up(delivery)",
+        'return Handled("dropped")',
     ),
     Mutant("409 to a delete counts as another object", s3, "delete_if", "continue", "raise Conflict from None"),
     Mutant(

@@ -7,13 +7,15 @@ those of botocore. `LastModified` has whole seconds, as S3 gives it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
+from types import SimpleNamespace
 from typing import Any
 
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 from tests.simulation.decisions import STEP
 from tests.simulation.kernel import Kernel
@@ -33,6 +35,15 @@ class Object:
     etag: str
     modified: datetime
     metadata: dict[str, str]
+
+    def head(self) -> dict[str, Any]:
+        """Returns the answer to HEAD."""
+        return {
+            "ETag": self.etag,
+            "LastModified": self.modified,
+            "ContentLength": len(self.body),
+            "Metadata": self.metadata,
+        }
 
 
 def refusal(operation: str, code: str, status: int, *, retries: int = 0) -> ClientError:
@@ -57,10 +68,18 @@ class SimulatedS3:
         return self._call("GetObject", Key, READ_FAULTS, lambda _: self._get(Key))
 
     def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
-        return self._call("HeadObject", Key, READ_FAULTS, lambda _: self._get(Key))
+        return self._call("HeadObject", Key, READ_FAULTS, lambda _: self._head(Key))
 
     def list_objects_v2(self, *, Bucket: str, Prefix: str) -> dict[str, Any]:  # noqa: N803
         return self._call("ListObjectsV2", Prefix, READ_FAULTS, lambda _: self._list(Prefix))
+
+    def get_paginator(self, _: str) -> SimpleNamespace:
+        """Returns the paginator of `list_objects_v2`; all objects are on one page."""
+
+        def paginate(*, Bucket: str, Prefix: str, PaginationConfig: dict[str, int]) -> Iterator[dict[str, Any]]:  # noqa: N803
+            yield self.list_objects_v2(Bucket=Bucket, Prefix=Prefix)
+
+        return SimpleNamespace(paginate=paginate)
 
     def put_object(
         self,
@@ -94,6 +113,17 @@ class SimulatedS3:
 
         return self._call("DeleteObject", Key, CONDITIONAL_FAULTS if IfMatch else WRITE_FAULTS, effect)
 
+    def delete_objects(self, *, Bucket: str, Delete: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
+        keys = [one["Key"] for one in Delete["Objects"]]
+
+        def effect(_: int) -> dict[str, Any]:
+            for key in keys:
+                if (old := self.objects.pop(key, None)) is not None:
+                    self._observer(key, old, None)
+            return {}
+
+        return self._call("DeleteObjects", " ".join(keys), WRITE_FAULTS, effect)
+
     def copy_object(
         self,
         *,
@@ -120,10 +150,43 @@ class SimulatedS3:
         faults = CONDITIONAL_FAULTS if IfMatch or IfNoneMatch else WRITE_FAULTS
         return self._call("CopyObject", Key, faults, effect)
 
-    def generate_presigned_post(self, *, Bucket: str, Key: str, **about: Any) -> dict[str, Any]:  # noqa: N803
-        """Returns a form without a signature; its fields say what it allows, and the simulated `render` reads them."""
-        until = self._kernel.now + about["ExpiresIn"]
-        return {"url": "https://bucket.example/", "fields": {"key": Key, "until": str(until)}}
+    def generate_presigned_post(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        Fields: dict[str, str],  # noqa: N803
+        Conditions: list[Any],  # noqa: N803
+        ExpiresIn: int,  # noqa: N803
+    ) -> dict[str, Any]:
+        """Returns a form with a policy that `post` checks. Nothing here changes a policy, so it has no signature."""
+        policy = {"until": self._kernel.now + ExpiresIn, "conditions": [*Conditions, {"key": Key}]}
+        return {"url": "https://bucket.example/", "fields": {**Fields, "key": Key, "policy": json.dumps(policy)}}
+
+    # ---- for `render` -----------------------------------------------------------------------------------------------
+
+    def post(self, fields: dict[str, str], body: bytes, metadata: dict[str, str] | None = None) -> tuple[int, str, str]:
+        """Posts a form, and returns the status, the ETag, and the code of the error.
+
+        Args:
+            fields: The fields of the form.
+            body: The file.
+            metadata: The metadata of the object; only a mistake of the product needs it (tests/simulation/mutants.py).
+        """
+        policy = json.loads(fields["policy"])
+        if self._kernel.now >= policy["until"]:
+            return 403, "", "AccessDenied"
+        wanted: dict[str, str] = {}
+        for condition in policy["conditions"]:
+            if isinstance(condition, dict):
+                wanted |= condition
+            elif len(body) > condition[2]:
+                return 400, "", "EntityTooLarge"
+            elif len(body) < condition[1]:
+                return 400, "", "EntityTooSmall"
+        if wanted != {name: value for name, value in fields.items() if name != "policy"}:
+            return 403, "", "AccessDenied"
+        return 204, self.write(fields["key"], body, metadata or {}).etag, ""
 
     # ---- the bucket -------------------------------------------------------------------------------------------------
 
@@ -151,7 +214,7 @@ class SimulatedS3:
                 self._kernel.say(self._kernel.current().process.name, f"  answer {error.response['Error']['Code']}")
             raise
         if fault == "answer lost":
-            raise EndpointConnectionError(endpoint_url="https://bucket.example/")
+            raise ConnectionClosedError(endpoint_url="https://bucket.example/")
         self._kernel.leave(fault)
         return result
 
@@ -167,18 +230,17 @@ class SimulatedS3:
         found = self.objects.get(key)
         if found is None:
             raise refusal("GetObject", "NoSuchKey", 404)
-        return {
-            "Body": BytesIO(found.body),
-            "ETag": found.etag,
-            "LastModified": found.modified,
-            "ContentLength": len(found.body),
-            "Metadata": found.metadata,
-        }
+        return {**found.head(), "Body": BytesIO(found.body)}
+
+    def _head(self, key: str) -> dict[str, Any]:
+        found = self.objects.get(key)
+        if found is None:
+            raise refusal("HeadObject", "404", 404)  # the answer has no body, so botocore takes the status for the code
+        return found.head()
 
     def _list(self, prefix: str) -> dict[str, Any]:
         found = [
             {"Key": key, "ETag": one.etag, "LastModified": one.modified}
-            for key, one in sorted(self.objects.items())
-            if key.startswith(prefix)
+            for key, one in sorted((key, one) for key, one in self.objects.items() if key.startswith(prefix))
         ]
         return {"Contents": found} if found else {}

@@ -61,6 +61,7 @@ QUICKLY_FOUND = {
     if mutant.name
     in (
         "the message is never parked",
+        "a job whose message the broker gave up is left open",
         "the message is parked and postponed",
         "the end is announced before it is written",
         "an end that is not announced is dropped",

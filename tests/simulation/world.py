@@ -15,6 +15,7 @@ from functions.dispatch import bare, handover, invoke
 from functions.dispatch.batch import Delivery
 from functions.settle import invocation
 from functions.settle import settle as settle_module
+from functions.topology.description import DELIVERY_LIMIT
 from tests.simulation.books import Books, Violation
 from tests.simulation.broker import Message, SimulatedBroker
 from tests.simulation.decisions import STEP, Decisions
@@ -77,6 +78,8 @@ class Setting:
     """The probability of a fault at each call."""
     freezes: float = 0.0
     """The probability that a call takes as long as if the function were frozen: 1 to 35 s."""
+    deliveries: int = DELIVERY_LIMIT
+    """How often a batch with a message may fail, before the broker gives the message up."""
     heal_at: float = 300.0
     """The time at which all faults end, in seconds."""
 
@@ -124,6 +127,7 @@ class World:
             setting.batch,
             self._dispatch,
             lambda queue: self.books.violation("unroutable", queue),
+            deliveries=setting.deliveries,
         )
         events: Any = SimulatedEvents(kernel, self.books)
         lambdas: Any = SimulatedLambda(
@@ -168,6 +172,7 @@ class World:
             self.broker.down_until = 0.0
             well = well and kernel.run()
         finally:
+            self.books.refusals = [(at, IDS[url]) for at, url in self.broker.refusals]
             kernel.close()
         if not well:
             self.books.violation("restless", "the history does not end")
@@ -251,8 +256,10 @@ class World:
     # ---- Lambda's calls of the functions ----------------------------------------------------------------------------
 
     def _dispatch(self, queue: str, batch: list[Message], handled: Callable[[bool], None]) -> None:
-        name = self._name(f"dispatch {'bulk' if queue.endswith('bulk') else 'normal'}")
-        deliveries = [Delivery(queue, one.body, one.redelivered, one.correlation_id) for one in batch]
+        name = self._name(f"dispatch {self.broker.KINDS[queue]}")
+        deliveries = [
+            Delivery(one.queue or queue, one.body, one.redelivered, one.correlation_id, one.returned) for one in batch
+        ]
         deadline = self.kernel.now + DISPATCH_SECONDS
 
         def run() -> bool:

@@ -26,12 +26,13 @@ class Harness:
     people, and `queued` the messages for queues.
     """
 
-    def __init__(self, scratch: Path) -> None:
+    def __init__(self, scratch: Path, handlers: Path = HANDLERS) -> None:
         self.lines: list[tuple[str, str]] = []
         self.printed: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
         self.said: asyncio.Queue[str] = asyncio.Queue()
         self.queued: list[tuple[str, Any]] = []
         self._scratch = scratch
+        self._handlers = handlers
         self._started: list[Lambdas] = []
 
     def lambdas(
@@ -73,7 +74,7 @@ class Harness:
             )
             start = launch(
                 function,
-                task_root=HANDLERS,
+                task_root=self._handlers,
                 layers_dir=self._scratch,
                 runtime=runtime_client(PROJECT / ".urlshot"),
                 scratch=self._scratch / "instances",
