@@ -7,10 +7,11 @@ those of botocore. `LastModified` has whole seconds, as S3 gives it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
+from types import SimpleNamespace
 from typing import Any
 
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -62,6 +63,14 @@ class SimulatedS3:
     def list_objects_v2(self, *, Bucket: str, Prefix: str) -> dict[str, Any]:  # noqa: N803
         return self._call("ListObjectsV2", Prefix, READ_FAULTS, lambda _: self._list(Prefix))
 
+    def get_paginator(self, _: str) -> SimpleNamespace:
+        """Returns the paginator of `list_objects_v2`; all objects are on one page."""
+
+        def paginate(*, Bucket: str, Prefix: str, PaginationConfig: dict[str, int]) -> Iterator[dict[str, Any]]:  # noqa: N803
+            yield self.list_objects_v2(Bucket=Bucket, Prefix=Prefix)
+
+        return SimpleNamespace(paginate=paginate)
+
     def put_object(
         self,
         *,
@@ -93,6 +102,17 @@ class SimulatedS3:
             return {}
 
         return self._call("DeleteObject", Key, CONDITIONAL_FAULTS if IfMatch else WRITE_FAULTS, effect)
+
+    def delete_objects(self, *, Bucket: str, Delete: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
+        keys = [one["Key"] for one in Delete["Objects"]]
+
+        def effect(_: int) -> dict[str, Any]:
+            for key in keys:
+                if (old := self.objects.pop(key, None)) is not None:
+                    self._observer(key, old, None)
+            return {}
+
+        return self._call("DeleteObjects", " ".join(keys), WRITE_FAULTS, effect)
 
     def copy_object(
         self,
@@ -178,7 +198,6 @@ class SimulatedS3:
     def _list(self, prefix: str) -> dict[str, Any]:
         found = [
             {"Key": key, "ETag": one.etag, "LastModified": one.modified}
-            for key, one in sorted(self.objects.items())
-            if key.startswith(prefix)
+            for key, one in sorted((key, one) for key, one in self.objects.items() if key.startswith(prefix))
         ]
         return {"Contents": found} if found else {}
