@@ -6,8 +6,8 @@ POST fails, its message is hidden for longer each time, and in the end SQS moves
 still holds the subscriber and the event, and an operator can move it back unchanged.
 
 A message may come twice, an event may come twice, and two events may answer one subscription. So a delivery claims the
-callback's id and then the earliest subscription that it answers, and deletes the subscriptions that are answered. If
-none is left, because the job was deleted or another delivery was faster, nothing is posted.
+callback's id and then the earliest subscription that no other event has answered, and deletes the subscriptions that
+are answered. If none is left, because the job was deleted or another delivery was faster, nothing is posted.
 """
 
 from __future__ import annotations
@@ -123,17 +123,22 @@ class Worker:
             return
         claims = self._claims()
 
-        def post_unless_answered(*, key: dict[str, str], **more: Any) -> dict[str, Any]:
-            """Posts unless another event has answered the earliest subscription.
+        def post_unless_answered(*, key: dict[str, str], left: list[Subscription]) -> dict[str, Any]:
+            """Posts unless other events have answered all of these subscriptions.
 
-            The event of an end, and that of a hit right after it, can answer the same subscription.
+            The event of an end, and that of a hit right after it, can answer the same subscription. An earlier event
+            may have answered the first ones, and its consumer may have died before it deleted them; the others still
+            wait.
             """
-            once = _once(self._post, claims, context)
-            return once(key={"id": left[0].name}, message_id=key["id"], **more)
+            once, answered, done = _once(self._post, claims, context), [], {}
+            while left := [one for one in left if one.name not in answered]:
+                done = once(key={"id": left[0].name}, message_id=key["id"], delivery=delivery, left=left)
+                answered += done["answered"]
+            return {**done, "answered": answered}
 
         once = _once(post_unless_answered, claims, context)
         try:
-            done = once(key={"id": webhook_id(event, subscriber.hash)}, delivery=delivery, left=left)
+            done = once(key={"id": webhook_id(event, subscriber.hash)}, left=left)
         except IdempotencyAlreadyInProgressError as error:
             log.info("callback: another delivery is in progress", extra=fields)
             raise Undelivered("another delivery is in progress") from error

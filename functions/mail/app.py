@@ -122,13 +122,18 @@ class Mailer:
         address: str,
         names: list[str],
     ) -> dict[str, Any]:
-        """Sends unless another event has answered the earliest of these subscriptions.
+        """Sends unless other events have answered all of these subscriptions.
 
-        The event of an end, and that of a hit right after it, can answer the same subscription.
+        The event of an end, and that of a hit right after it, can answer the same subscription. An earlier event may
+        have answered the first ones, and its consumer may have died before it deleted them; the others still wait.
         """
         if not names:
             return self._send(key={}, mail=mail, address=address, names=names)
-        return self._once_for_subscription(key={"event_key": names[0]}, mail=mail, address=address, names=names)
+        answered: list[str] = []
+        while left := [one for one in names if one not in answered]:
+            sent = self._once_for_subscription(key={"event_key": left[0]}, mail=mail, address=address, names=left)
+            answered += sent["answered"]
+        return {"message_id": sent["message_id"], "answered": answered}
 
     def _send(
         self,
