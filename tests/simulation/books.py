@@ -260,7 +260,8 @@ class Books:
                 yield Violation("lost", f"{life.name} was accepted and taken over, and no later generation ended")
         for at, job_id in self.bare:
             answered = any(
-                detail["id"] == job_id and when >= at and detail["audience"] == "everyone" for when, detail in self.events
+                detail["id"] == job_id and when >= at and detail["audience"] == "everyone"
+                for when, detail in self.events
             )
             deleted = any(one == job_id and when >= at for when, one in self.deletions)
             if not answered and not deleted:

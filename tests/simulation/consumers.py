@@ -21,7 +21,7 @@ from tests.simulation.kernel import Kernel, Killed, Process
 from tests.simulation.lambdas import RETRY_SECONDS
 from tests.simulation.outside import OPERATOR, SimulatedServers, SimulatedSes
 from tests.simulation.sqs import Message, SimulatedQueue
-from urlshot.adapters.idempotency import S3PersistenceLayer
+from urlshot.adapters.claims import Claims
 from urlshot.adapters.subscription_store import SubscriptionStore
 from urlshot.core.links import FileLinks
 from urlshot.core.subscriptions import Subscriber
@@ -42,12 +42,13 @@ class Consumers:
         self._numbers: dict[str, int] = {}
         subscriptions = SubscriptionStore(bucket, s3)
         links = FileLinks(None)
+        claims = Claims(bucket, s3, kernel.clock)
         queue: Any = SimulatedQueue(kernel, self._handle_callbacks, self._bury_callback)
         self.queue: SimulatedQueue = queue
         sender: Any = SimulatedServers(kernel, deliveries)
         self._worker = Worker(
             subscriptions=subscriptions,
-            claims=lambda: S3PersistenceLayer(bucket, s3),
+            claims=claims,
             outbox=Outbox("https://sqs.example/callbacks", queue),
             sender=sender,
             keys=KEYS,
@@ -61,7 +62,7 @@ class Consumers:
             mail_to=OPERATOR if operator else "",
             public_url=PUBLIC_URL,
         )
-        self._make_mailer = lambda: Mailer(settings, ses, S3PersistenceLayer(bucket, s3), subscriptions, links)
+        self._make_mailer = lambda: Mailer(settings, ses, claims, subscriptions, links)
         self._mailers: list[Mailer] = []
         """The mailers of the execution environments that handle nothing now; Lambda uses them again."""
         self.targets: dict[str, Callable[[str], None]] = {"mail": self._mail, "callback": self._queue_event}

@@ -7,6 +7,7 @@ subscriptions that it names, or, if it is the event of an end, those from before
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,8 +18,6 @@ from tests.simulation.kernel import Process, Thread
 from urlshot.core.subscriptions import TOLERANCE
 
 NEVER = float("inf")
-CLOCK = 0.01
-"""The seconds by which the end of a claim may differ from the time-out of its process."""
 
 
 @dataclass(eq=False)
@@ -120,9 +119,10 @@ class Deliveries:
     @staticmethod
     def claim_written(thread: Thread, body: bytes) -> None:
         """Notes that a consumer has stored that it sent its last delivery, or that it has claimed another one."""
-        if b'"COMPLETED"' not in body:
+        memory = json.loads(body)
+        if "holder" in memory:
             thread.last = None
-        elif thread.last is not None:
+        elif thread.last is not None and thread.event["event_key"] in memory.get("sent", {}):
             thread.last.noted = True
 
     @staticmethod
@@ -144,7 +144,9 @@ class Deliveries:
 
     # ---- at the end -------------------------------------------------------------------------------------------------
 
-    def close(self, events: list[tuple[float, dict[str, Any]]], deleted: set[tuple[str, str]], *, operator: bool) -> None:
+    def close(
+        self, events: list[tuple[float, dict[str, Any]]], deleted: set[tuple[str, str]], *, operator: bool
+    ) -> None:
         """Checks the whole history.
 
         Args:
@@ -204,7 +206,9 @@ class Deliveries:
                 one
                 for one in self._subscriptions.values()
                 if (one.subscriber, one.job) == (subscriber, job)
-                and any(_answers(it.event, one) and one.written <= it.at and it.process.began <= one.over for it in certain)
+                and any(
+                    _answers(it.event, one) and one.written <= it.at and it.process.began <= one.over for it in certain
+                )
             ]
         for (subscriber, _), events in choices.items():
             taken: dict[Subscription, str] = {}
@@ -226,7 +230,7 @@ def _match(key: str, events: dict[str, list[Subscription]], taken: dict[Subscrip
 
 def _unsure(one: Delivery, now: float) -> bool:
     """Returns whether the consumer cannot know that this delivery was sent: the answer was lost, or it died."""
-    return not one.noted and (one.answer_lost or one.process.dead or now > one.process.deadline - CLOCK)
+    return not one.noted and (one.answer_lost or one.process.dead or now > one.process.deadline)
 
 
 def _answers(event: dict[str, Any], one: Subscription) -> bool:

@@ -134,7 +134,14 @@ def shrink(history: History, kind: str, tries: int = 1500) -> History:
             if one.tell and fails(smaller := replace(history, operations=operations)):
                 history = smaller
         history = _without_decisions(history, fails, lambda: left > 0)
-        for name, value in (("faults", 0.0), ("same_bytes", False), ("operator", False), ("batch", 1), ("renders", 1), ("max_attempts", 1)):
+        for name, value in (
+            ("faults", 0.0),
+            ("same_bytes", False),
+            ("operator", False),
+            ("batch", 1),
+            ("renders", 1),
+            ("max_attempts", 1),
+        ):
             smaller = replace(history, setting=replace(history.setting, **{name: value}))
             if smaller != history and fails(smaller):
                 history = smaller

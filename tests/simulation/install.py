@@ -6,19 +6,11 @@ import random
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from aws_lambda_powertools.utilities.idempotency import base as powertools
-from aws_lambda_powertools.utilities.idempotency.exceptions import (
-    IdempotencyAlreadyInProgressError,
-    IdempotencyPersistenceLayerError,
-)
-from aws_lambda_powertools.utilities.idempotency.persistence import base as powertools_store
-from aws_lambda_powertools.utilities.idempotency.persistence import datarecord as powertools_record
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.api import job_calls as api_jobs
@@ -29,7 +21,7 @@ from functions.dispatch import bare, handover, invoke, pool
 from functions.mail import app as mail_app
 from functions.settle import settle as settle_module
 from tests.simulation.kernel import Kernel, Lock, Threads
-from urlshot.adapters import idempotency, slots, store
+from urlshot.adapters import claims, slots, store
 from urlshot.core import records, subscriptions
 from urlshot.core.errors import Broken, UrlshotError
 from urlshot.lifecycle import accept, announce
@@ -70,27 +62,13 @@ def nothing(*_: object, **__: object) -> None:
     return None
 
 
-class _Clock:
-    """Takes the place of the module `datetime` and of its class `datetime`."""
-
-    UTC, timedelta = UTC, timedelta
-
-    @property
-    def datetime(self) -> _Clock:
-        return self
-
-    @staticmethod
-    def now(_: object = None) -> datetime:
-        return _kernel().clock()
-
-
 class _Judging(_Silent):
     """The log of a consumer, which catches all errors: an error that no fault explains is a violation."""
 
     def exception(self, *_: object, **__: object) -> None:
         error = sys.exc_info()[1]
-        expected = UrlshotError, ClientError, BotoCoreError, IdempotencyPersistenceLayerError
-        if isinstance(error, Broken) or not isinstance(error, (*expected, IdempotencyAlreadyInProgressError)):
+        expected = UrlshotError, claims.Busy, ClientError, BotoCoreError
+        if isinstance(error, Broken) or not isinstance(error, expected):
             Active.unexpected(_kernel().running(), error)
 
 
@@ -105,13 +83,10 @@ def _finish(work: Coroutine[Any, Any, Any]) -> Any:
 
 @contextmanager
 def _consumers() -> Iterator[None]:
-    """Patches the modules of `mail` and `callback`, and those of powertools' idempotency."""
-    clock = _Clock()
+    """Patches the modules of `mail` and `callback`."""
     with ExitStack() as stack:
-        for module in (powertools, powertools_store, powertools_record):
-            stack.enter_context(patch.object(module, "dt", clock))
-        stack.enter_context(patch.object(idempotency, "datetime", clock))
-        stack.enter_context(patch.object(subscriptions, "secrets", SimpleNamespace(token_hex=_nonce)))
+        for module in (claims, subscriptions):
+            stack.enter_context(patch.object(module, "secrets", SimpleNamespace(token_hex=_nonce)))
         for module in (work, mail_app):
             stack.enter_context(patch.object(module, "log", _Judging()))
         stack.enter_context(patch.object(work, "asyncio", SimpleNamespace(run=_finish)))

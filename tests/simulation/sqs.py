@@ -74,7 +74,9 @@ class SimulatedQueue:
         VisibilityTimeout: int,  # noqa: N803
     ) -> dict[str, Any]:
         return self._call(
-            "ChangeMessageVisibility", ReceiptHandle, lambda: self._hide(self._messages[ReceiptHandle], VisibilityTimeout)
+            "ChangeMessageVisibility",
+            ReceiptHandle,
+            lambda: self._hide(self._messages[ReceiptHandle], VisibilityTimeout),
         )
 
     def _call(self, operation: str, about: str, effect: Callable[[], None]) -> dict[str, Any]:

@@ -99,9 +99,7 @@ class World:
         self.operations = operations
         self.decisions = decisions
         deliveries = Deliveries(REFUSE_ALL)
-        self.books = Books(
-            setting.max_attempts, setting.renders, same_bytes=setting.same_bytes, deliveries=deliveries
-        )
+        self.books = Books(setting.max_attempts, setting.renders, same_bytes=setting.same_bytes, deliveries=deliveries)
         self._numbers: dict[str, int] = {}
         clock = kernel.clock
         delays, lease = (5, 30, 120), lease_seconds(90)

@@ -15,7 +15,7 @@ from functions.api.job_calls import BATCH_SECONDS
 from functions.api.waiting import SLOT_LEASE, WAIT_SECONDS
 from functions.callback.app import SIDE_BY_SIDE, CallbackSettings
 from functions.callback.post import ATTEMPT_SECONDS, DROP_SECONDS
-from functions.callback.work import DELAYS, KEPT_SECONDS
+from functions.callback.work import DELAYS
 from functions.dispatch.app import ALONE_SECONDS, DispatchSettings
 from functions.dispatch.pool import WAIT_SECONDS as SLOT_SECONDS
 from functions.mail.app import MailSettings
@@ -34,6 +34,7 @@ from infra.local.template.model import Application, Asynchronous, Destination
 from tests.contract import Answer, Contract, Request
 from tests.unit.stacks import EVERYTHING, stack
 from urlshot.adapters.broker import PUBLISH_SECONDS
+from urlshot.adapters.claims import KEPT
 from urlshot.core import events, lease, messages, records
 from urlshot.core.errors import CODES
 from urlshot.core.lease import lease_seconds
@@ -217,7 +218,7 @@ def test_callback_has_a_queue_of_its_own(application: Application) -> None:
     kept = int(dead.attributes["MessageRetentionPeriod"]) / 86_400
     rules = bucket_rules()
     assert rules["sub/"] > kept
-    assert rules["claim/"] * 86_400 > KEPT_SECONDS
+    assert rules["claim/"] > KEPT.days
 
 
 def bucket_rules() -> dict[str, int]:
