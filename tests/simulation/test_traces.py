@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -78,14 +79,14 @@ TRACES = {
     "an end waits for its announcement for minutes": (
         "an end that is not announced is taken over after a minute",
         History(
-            ONCE,
+            replace(ONCE, heal_at=1000.0),
             (request(0.0), Operation(10.0, "jump", seconds=500), request(11.0)),
             {"settle 1/fault/4": DIES_AFTER, "settle 2/fault/0": DIES, "mapping generate_shot/latency/1": 5000},
         ),
     ),
     "a delete freezes while another deletes, and the job is asked for again": (
         "a delete removes any PDF",
-        History(ONCE, (request(0.0), delete(10.0), delete(12.0), request(14.0)), {"delete 2/latency/2": 20_000}),
+        History(ONCE, (request(0.0), delete(10.0), delete(12.0), request(14.0)), {"delete 2/latency/3": 20_000}),
     ),
     "the delete of a failed job's PDF meets 409": (
         "409 to a delete counts as another object",
