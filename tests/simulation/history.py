@@ -72,7 +72,7 @@ def _operation(
     rng: random.Random, mix: dict[str, int], urls: tuple[str, ...], horizon: float, begin: float = 0.0
 ) -> Operation:
     at, url = round(begin + rng.random() * horizon, 2), rng.choice(urls)
-    tell = tuple(rng.choices(some, (12, 3, 1))[0] for some in (CALLBACKS, MAILS) if rng.random() < 0.4)
+    tell = tuple(rng.choices(some, (20, 5, 1))[0] for some in (CALLBACKS, MAILS) if rng.random() < 0.4)
     match what := rng.choices(list(mix), list(mix.values()))[0]:
         case "request":
             priority = rng.choice(("normal", "normal", "bulk"))

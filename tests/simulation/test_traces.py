@@ -10,6 +10,7 @@ import pytest
 from tests.simulation.history import History
 from tests.simulation.install import installed
 from tests.simulation.mutants import MUTANTS
+from tests.simulation.outside import MAILS
 from tests.simulation.world import Operation, Setting
 
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
@@ -34,8 +35,12 @@ LATE_STRAY = {
 """`settle` dies twice and is called a third time when the next claim is rendered, to delete the PDF of the first."""
 
 
-def request(at: float) -> Operation:
-    return Operation(at, "request", max_age=0)
+ASKED_TWICE = {"mail 1/fault/6": DIES}
+"""The first mail is sent and marked, and its function dies before it deletes the subscription."""
+
+
+def request(at: float, *tell: str) -> Operation:
+    return Operation(at, "request", max_age=0, tell=tell)
 
 
 def delete(at: float) -> Operation:
@@ -99,6 +104,18 @@ TRACES = {
     "a request takes over a job that waits, and the broker refuses its message": (
         "a failed publish ends the job that it took over",
         History(ONCE_LATER, TAKEOVER, {"request 4/fault/3": REFUSED}),
+    ),
+    "a subscription that was answered is left, and the address asks for the next render too": (
+        "an event that others have answered in part is not sent",
+        History(ONCE, (request(0.0, MAILS[0]), request(10.0, MAILS[0])), ASKED_TWICE),
+    ),
+    "an event comes again while its subscriber waits for the next render": (
+        "an event that comes again is sent again",
+        History(
+            ONCE,
+            (request(0.0, MAILS[0]), request(10.0, MAILS[0])),
+            {**ASKED_TWICE, "render 2/took/latency/0": 55_500},
+        ),
     ),
     "a slow delete takes the equal PDF of the next claim": (
         "a PDF that the delete of an equal one removed is not restored",
