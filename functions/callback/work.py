@@ -118,7 +118,7 @@ class Worker:
         names = [one.name for one in left]
         try:
             once = self._claims.once(
-                f"callback/{event.id}-{subscriber.hash}", event.event_key, names, seconds, lambda: self._post(delivery)
+                f"callback/{subscriber.hash}", event.event_key, names, seconds, lambda: self._post(delivery)
             )
         except Busy as error:
             log.info("callback: another delivery is in progress", extra=fields)

@@ -88,9 +88,8 @@ class Mailer:
         self, detail: Detail, mail: Mail, address: str, name: str, subscriptions: list[str], seconds: float
     ) -> frozenset[str]:
         """Mails one address unless that was done before; returns the names of the subscriptions that are answered."""
-        subscriber = f"mail/{detail.id}-{name}"
         once = self._claims.once(
-            subscriber, detail.event_key, subscriptions, seconds, lambda: self._send(mail, address)
+            f"mail/{name}", detail.event_key, subscriptions, seconds, lambda: self._send(mail, address)
         )
         if once.ambiguous:
             log.warning("mail: ambiguous, may have been sent before", extra=_fields(detail, name))

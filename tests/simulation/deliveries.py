@@ -119,11 +119,12 @@ class Deliveries:
     @staticmethod
     def claim_written(thread: Thread, body: bytes) -> None:
         """Notes that a consumer has stored that it sent its last delivery, or that it has claimed another one."""
-        memory = json.loads(body)
-        if "holder" in memory:
+        claim = json.loads(body)
+        if claim.get("sent"):
+            if thread.last is not None and claim["event"] == thread.event["event_key"]:
+                thread.last.noted = True
+        elif claim.get("until"):
             thread.last = None
-        elif thread.last is not None and thread.event["event_key"] in memory.get("sent", {}):
-            thread.last.noted = True
 
     @staticmethod
     def handled(thread: Thread) -> None:

@@ -11,16 +11,16 @@ from urlshot.core import subscriptions
 
 ASKING = "with deps.subscriptions.asking(request.id, wanted.subscribers, request.at) as names:\n"
 ACCEPT = "accepted = deps.acceptor.accept(request, patience=PATIENCE_SECONDS)\n"
-CLAIM = "etag = self._write(subscriber, claimed, etag)\n"
-MARK = "self._mark(subscriber, memory, etag, event_key, names)\n"
+CLAIM = "etag = self._write(key, claim, etag)\n"
 SEND = """\
     try:
         result = send()
     except Exception:
         with suppress(Busy, UrlshotError):  # if this fails, the claim expires
-            self._write(subscriber, memory.model_copy(update={"holder": "", "until": None}), etag)
+            self._write(key, claim.model_copy(update={"until": None}), etag)
         raise
 """
+MARK = "self._mark(key, claim, etag)\n"
 
 CONSUMER_MUTANTS = (
     Mutant(
@@ -43,28 +43,32 @@ CONSUMER_MUTANTS = (
     Mutant(
         "a consumer marks before it sends",
         Claims,
-        "once",
+        "_claim_and_send",
         f"    {CLAIM}{SEND}    {MARK}",
-        f"    {MARK}    result = send()\n",
+        f"    {CLAIM}    {MARK}    result = send()\n",
     ),
-    Mutant("a consumer does not claim", Claims, "once", CLAIM, "pass\n"),
-    Mutant("a claim never expires", Claims, "once", "at < memory.until + CLOCKS", "True"),
-    Mutant("a claim protects nothing", Claims, "once", "at < memory.until + CLOCKS", "False"),
-    Mutant("an event that comes again is sent again", Claims, "once", "event_key in memory.sent or (", "("),
+    Mutant("a consumer does not claim", Claims, "_claim_and_send", CLAIM, "pass\n"),
+    Mutant("a claim never expires", Claims, "once", "self._clock() < claim.until + CLOCKS", "True"),
+    Mutant("a claim protects nothing", Claims, "once", "self._clock() < claim.until + CLOCKS", "False"),
     Mutant(
-        "an event does not see the answers of other events",
+        "an event that comes again is sent again", Claims, "once", "return Once(None, frozenset(subscriptions))", "pass"
+    ),
+    Mutant(
+        "an event that comes again answers other subscriptions",
         Claims,
         "once",
-        "(names and len(answered) == len(names))",
-        "False",
+        "subscriptions = self._subscriptions(key_of_event, names) if names else ()",
+        "subscriptions = tuple(names)",
     ),
+    Mutant("an event does not see the answers of other events", Claims, "once", "if claim.sent:", "if False:"),
     Mutant(
         "an event that others have answered in part is not sent",
         Claims,
         "once",
-        "(names and len(answered) == len(names))",
-        "answered",
+        "answered.add(name)",
+        "return Once(None, frozenset({name}))",
     ),
+    Mutant("a withdrawn subscription is answered", Claims, "once", "elif not name or name in names:", "else:"),
     Mutant(
         "a consumer deletes subscriptions that are not answered",
         Mailer,

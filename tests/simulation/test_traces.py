@@ -20,6 +20,8 @@ REFUSED = 3
 """Index into the faults of a publish (tests/simulation/broker.py)."""
 TWICE, FAILED_FOR_GOOD = 3, 2
 """Indices into the outcomes of Lambda and `render`, from 0 on (tests/simulation/lambdas.py)."""
+TWICE_AND_LATE = 3
+"""Index into the deliveries of an event, from 0 on (tests/simulation/events.py)."""
 ONCE = Setting(renders=1, max_attempts=1, heal_at=400.0)
 
 UNENDED = {"settle 1/fault/3": DIES_AFTER, "settle 2/fault/0": DIES, "settle 3/fault/0": DIES}
@@ -33,10 +35,6 @@ LATE_STRAY = {
     "render 2/took/latency/0": 25_500,
 }
 """`settle` dies twice and is called a third time when the next claim is rendered, to delete the PDF of the first."""
-
-
-ASKED_TWICE = {"mail 1/fault/6": DIES}
-"""The first mail is sent and marked, and its function dies before it deletes the subscription."""
 
 
 def request(at: float, *tell: str) -> Operation:
@@ -107,14 +105,14 @@ TRACES = {
     ),
     "a subscription that was answered is left, and the address asks for the next render too": (
         "an event that others have answered in part is not sent",
-        History(ONCE, (request(0.0, MAILS[0]), request(10.0, MAILS[0])), ASKED_TWICE),
+        History(ONCE, (request(0.0, MAILS[0]), request(10.0, MAILS[0])), {"mail 1/fault/7": DIES}),
     ),
     "an event comes again while its subscriber waits for the next render": (
-        "an event that comes again is sent again",
+        "an event that comes again answers other subscriptions",
         History(
             ONCE,
             (request(0.0, MAILS[0]), request(10.0, MAILS[0])),
-            {**ASKED_TWICE, "render 2/took/latency/0": 55_500},
+            {"event 1 to mail/0": TWICE_AND_LATE, "event 1 to mail/late/0": 60, "render 2/took/latency/0": 55_500},
         ),
     ),
     "a slow delete takes the equal PDF of the next claim": (
