@@ -17,6 +17,7 @@ from functions.callback.work import Worker
 from functions.mail import app as mail_app
 from functions.mail.app import Mailer, MailSettings
 from tests.simulation.deliveries import Deliveries
+from tests.simulation.events import Target
 from tests.simulation.kernel import Kernel, Killed, Process
 from tests.simulation.lambdas import RETRY_SECONDS
 from tests.simulation.outside import OPERATOR, SimulatedServers, SimulatedSes
@@ -65,7 +66,7 @@ class Consumers:
         self._make_mailer = lambda: Mailer(settings, ses, claims, subscriptions, links)
         self._mailers: list[Mailer] = []
         """The mailers of the execution environments that handle nothing now; Lambda uses them again."""
-        self.targets: dict[str, Callable[[str], None]] = {"mail": self._mail, "callback": self._queue_event}
+        self.targets: dict[str, Target] = {"mail": self._mail, "callback": self._queue_event}
 
     def _name(self, what: str) -> str:
         self._numbers[what] = number = self._numbers.get(what, 0) + 1
@@ -73,9 +74,8 @@ class Consumers:
 
     # ---- mail -------------------------------------------------------------------------------------------------------
 
-    def _mail(self, text: str, attempt: int = 0) -> None:
+    def _mail(self, text: str, detail: dict[str, Any], attempt: int = 0) -> None:
         kernel, name, began = self._kernel, self._name("mail"), self._kernel.now
-        detail = json.loads(text)
         mailer = self._mailers.pop() if self._mailers else self._make_mailer()
 
         def run() -> None:
@@ -90,7 +90,7 @@ class Consumers:
             if error is None:
                 return
             if attempt < len(RETRY_SECONDS):
-                kernel.after(RETRY_SECONDS[attempt], lambda: self._mail(text, attempt + 1))
+                kernel.after(RETRY_SECONDS[attempt], lambda: self._mail(text, detail, attempt + 1))
             else:
                 kernel.say(name, "its event goes to the queue of undelivered events")
                 self._deliveries.given_up(began, "mail", detail)
@@ -99,7 +99,7 @@ class Consumers:
 
     # ---- callback ---------------------------------------------------------------------------------------------------
 
-    def _queue_event(self, text: str) -> None:
+    def _queue_event(self, text: str, _: dict[str, Any]) -> None:
         self.queue.put(f'{{"source": "urlshot", "detail": {text}}}')
 
     def _handle_callbacks(self, batch: list[Message], handled: Callable[[set[str] | None], None]) -> None:

@@ -18,34 +18,36 @@ DELIVERY = ("once", "twice", "late", "twice, the second late")
 DELIVERY_WEIGHTS = (0.06, 0.04, 0.04)
 LATEST_SECONDS = 900
 
+Target = Callable[[str, dict[str, Any]], None]
+"""Takes the detail of an event as JSON, and as a value that must not be changed."""
+
 
 class SimulatedEvents:
     """One event bus with a rule for each target, and the client method that the product calls."""
 
-    def __init__(self, kernel: Kernel, books: Books, targets: Mapping[str, Callable[[str], None]]) -> None:
-        """Creates the bus; each target takes the detail of an event as JSON."""
+    def __init__(self, kernel: Kernel, books: Books, targets: Mapping[str, Target]) -> None:
+        """Creates the bus with its targets."""
         self._kernel = kernel
         self._books = books
         self._targets = targets
         self._accepted = 0
 
     def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
-        details = [one["Detail"] for one in Entries]
-        shown = [json.loads(one)["event_key"] for one in details] if self._kernel.trace is not None else ""
-        _, fault = self._kernel.enter(f"PutEvents {shown}", FAULTS)
+        details = [(one["Detail"], json.loads(one["Detail"])) for one in Entries]
+        _, fault = self._kernel.enter(f"PutEvents {[detail['event_key'] for _, detail in details]}", FAULTS)
         if fault == "unavailable":
             raise refusal("PutEvents", "InternalException", 500)
         if fault == "left out":
             return {"Entries": [{"ErrorCode": "InternalFailure"} for _ in Entries]}
-        for detail in details:
-            self._books.event_put(self._kernel.now, json.loads(detail))
-            self._deliver(detail)
+        for text, detail in details:
+            self._books.event_put(self._kernel.now, detail)
+            self._deliver(text, detail)
         if fault == "answer lost":
             raise refusal("PutEvents", "InternalException", 500)
         self._kernel.leave(fault)
         return {"Entries": [{} for _ in Entries]}
 
-    def _deliver(self, detail: str) -> None:
+    def _deliver(self, text: str, detail: dict[str, Any]) -> None:
         self._accepted += 1
         decisions = self._kernel.decisions
         for name, target in self._targets.items():
@@ -53,6 +55,6 @@ class SimulatedEvents:
             how = DELIVERY[decisions.choose(place, DELIVERY_WEIGHTS)]
             first = decisions.latency(place)
             late = decisions.between(f"{place}/late", LATEST_SECONDS) if "late" in how else 0
-            self._kernel.after(late if how == "late" else first, lambda target=target: target(detail))
+            self._kernel.after(late if how == "late" else first, lambda target=target: target(text, detail))
             if how.startswith("twice"):
-                self._kernel.after(first + late, lambda target=target: target(detail))
+                self._kernel.after(first + late, lambda target=target: target(text, detail))

@@ -53,7 +53,7 @@ def plan(seed: int) -> tuple[Setting, list[Operation]]:
         max_attempts=rng.choice((1, 2, 2, 3)),
         max_job_age=rng.choice((86_400, 86_400, 86_400, 900)),
         same_bytes=rng.random() < 0.1,
-        operator=rng.random() < 0.4,
+        operator=rng.random() < 0.25,
         faults=rng.choice((0.0, 0.01, 0.03, 0.06, 0.12)),
         freezes=rng.choice((0.0, 0.0, 0.01, 0.05)),
         heal_at=rng.choice((120.0, 400.0, 900.0)),
@@ -61,18 +61,22 @@ def plan(seed: int) -> tuple[Setting, list[Operation]]:
     urls = URLS[: rng.choice((1, 1, 1, 2, 3))]
     horizon = rng.choice((1.0, 5.0, 5.0, 30.0, setting.heal_at))
     later = rng.random() < 0.3
+    telling = rng.choice((0.0, 0.2, 0.4, 0.6))
     mix = rng.choice((MIXES[0], *MIXES))
-    operations = [_operation(rng, mix, urls, horizon) for _ in range(rng.randrange(2, 12))]
+    operations = [_operation(rng, mix, urls, telling, horizon) for _ in range(rng.randrange(2, 12))]
     if later:  # after the messages of all these jobs have returned from the delay queues
-        operations += [_operation(rng, mix, urls, 20.0, setting.heal_at - 30.0) for _ in range(rng.randrange(1, 4))]
+        operations += [
+            _operation(rng, mix, urls, telling, 20.0, setting.heal_at - 30.0) for _ in range(rng.randrange(1, 4))
+        ]
     return setting, sorted(operations, key=lambda one: one.at)
 
 
 def _operation(
-    rng: random.Random, mix: dict[str, int], urls: tuple[str, ...], horizon: float, begin: float = 0.0
+    rng: random.Random, mix: dict[str, int], urls: tuple[str, ...], telling: float, horizon: float, begin: float = 0.0
 ) -> Operation:
+    """Draws an operation; `telling` is the probability that a request names an address of each kind."""
     at, url = round(begin + rng.random() * horizon, 2), rng.choice(urls)
-    tell = tuple(rng.choices(some, (20, 5, 1))[0] for some in (CALLBACKS, MAILS) if rng.random() < 0.4)
+    tell = tuple(rng.choices(some, (20, 5, 1))[0] for some in (CALLBACKS, MAILS) if rng.random() < telling)
     match what := rng.choices(list(mix), list(mix.values()))[0]:
         case "request":
             priority = rng.choice(("normal", "normal", "bulk"))
