@@ -318,7 +318,8 @@ def test_two_concurrent_deliveries_make_one_post(bench: Bench, hooks: Hooks, eve
 
 
 def test_repeated_event_leaves_later_subscriptions(bench: Bench, hooks: Hooks, event: Detail, report: Report) -> None:
-    """The later subscription lies within the tolerance of the older end, but waits for a newer render."""
+    """The later subscription is from before the announcement of the older end, and waits for a newer render."""
+    event = event.model_copy(update={"answers_until": NOON + 20 * SECOND})
     bench.ask(f"{hooks.url}/hook")
     bench.put(event)
     bench.run()

@@ -143,7 +143,7 @@ def test_two_events_for_one_subscription_make_one_mail(mailer: Make, detail: Det
 
 
 def test_repeated_event_leaves_later_subscriptions(mailer: Make, detail: Detail, store: Store) -> None:
-    """The later subscription lies within the tolerance of the older end, but waits for a newer render."""
+    """The later subscription is from before the older end, but waits for a newer render."""
     post = Post()
     subscribe(store, "a@example.com")
     mailer(post).mail(detail, context())

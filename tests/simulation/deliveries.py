@@ -2,7 +2,7 @@
 
 A delivery is a mail that SES accepted, or a callback that its server got. The rules are those of
 `urlshot.core.subscriptions`: an accepted request has a subscription for each of its addresses; an event answers the
-subscriptions that it names, or, if it is the event of an end, those from before the end.
+subscriptions that it names, or, if it is the event of an end, those from before its announcement.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tests.simulation.kernel import Process, Thread
-from urlshot.core.subscriptions import TOLERANCE
+from urlshot.core.records import CLOCKS
 
 NEVER = float("inf")
 
@@ -239,4 +239,4 @@ def _answers(event: dict[str, Any], one: Subscription) -> bool:
         return False
     if event["cached"]:
         return one.name in event["subscriptions"]
-    return one.asked_at <= datetime.fromisoformat(event["finished_at"]) + TOLERANCE
+    return one.asked_at <= datetime.fromisoformat(event["answers_until"] or event["finished_at"]) + CLOCKS

@@ -81,8 +81,15 @@ CONSUMER_MUTANTS = (
         "an end answers subscriptions of any time",
         subscriptions,
         "serves",
-        "subscription.asked_at <= event.finished_at + TOLERANCE",
+        "subscription.asked_at <= (event.answers_until or event.finished_at) + CLOCKS",
         "True",
+    ),
+    Mutant(
+        "an end answers subscriptions from before it finished",
+        subscriptions,
+        "serves",
+        "(event.answers_until or event.finished_at)",
+        "event.finished_at",
     ),
     Mutant(
         "the event of a hit answers all subscriptions",

@@ -107,12 +107,16 @@ TRACES = {
         "an event that others have answered in part is not sent",
         History(ONCE, (request(0.0, MAILS[0]), request(10.0, MAILS[0])), {"mail 1/fault/7": DIES}),
     ),
+    "the write of an end takes long, and a request joins the job meanwhile": (
+        "an end answers subscriptions from before it finished",
+        History(ONCE, (request(0.0), request(36.0, MAILS[0])), {"settle 1/latency/4": 37_000}),
+    ),
     "an event comes again while its subscriber waits for the next render": (
         "an event that comes again answers other subscriptions",
         History(
             ONCE,
-            (request(0.0, MAILS[0]), request(10.0, MAILS[0])),
-            {"event 1 to mail/0": TWICE_AND_LATE, "event 1 to mail/late/0": 60, "render 2/took/latency/0": 55_500},
+            (request(0.0, MAILS[0]), request(1.9, MAILS[0])),
+            {"event 1 to mail/0": TWICE_AND_LATE, "event 1 to mail/late/0": 20, "render 2/took/latency/0": 55_500},
         ),
     ),
     "a slow delete takes the equal PDF of the next claim": (

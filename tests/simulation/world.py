@@ -122,7 +122,7 @@ class World:
         the_store = store.Store(BUCKET, s3)
         the_parking = parking.Parking(publisher, delays, lease)
         bus = Bus("bus", events)
-        announcer = announce.Announcer(the_store, publisher, bus, the_parking)
+        announcer = announce.Announcer(the_store, publisher, bus, the_parking, clock)
         places = slots.Slots(BUCKET, s3, "slot", setting.renders, timedelta(seconds=lease), clock)
         self.acceptor = accept.Acceptor(the_store, publisher, clock)
         hand_over = handover.HandOver(
