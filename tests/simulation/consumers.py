@@ -18,6 +18,7 @@ from functions.mail import app as mail_app
 from functions.mail.app import Mailer, MailSettings
 from tests.simulation.deliveries import Deliveries
 from tests.simulation.events import Target
+from tests.simulation.install import judge
 from tests.simulation.kernel import Kernel, Killed, Process
 from tests.simulation.lambdas import RETRY_SECONDS
 from tests.simulation.outside import OPERATOR, SimulatedServers, SimulatedSes
@@ -85,6 +86,7 @@ class Consumers:
             self._deliveries.handled(thread)
 
         def ended(error: BaseException | None, _: Any) -> None:
+            judge(name, error)
             if not isinstance(error, Killed):
                 self._mailers.append(mailer)
             if error is None:
@@ -121,10 +123,13 @@ class Consumers:
             answer = callback_app.handler(event, self._context(process))
             return {one["itemIdentifier"] for one in answer["batchItemFailures"]}
 
+        name = self._name("callback")
+
         def ended(error: BaseException | None, left: Any) -> None:
+            judge(name, error)
             handled(None if error is not None else left)
 
-        self._kernel.spawn(self._name("callback"), run, CALLBACK_SECONDS, ended)
+        self._kernel.spawn(name, run, CALLBACK_SECONDS, ended)
 
     def settle(self, record: dict[str, Any], context: Any) -> bool:
         """Handles one message with the real worker, and notes what it sent."""

@@ -20,7 +20,7 @@ from functions.dispatch import app as dispatch_app
 from functions.dispatch import bare, handover, invoke, pool
 from functions.mail import app as mail_app
 from functions.settle import settle as settle_module
-from tests.simulation.kernel import Kernel, Lock, Threads
+from tests.simulation.kernel import Kernel, Killed, Lock, Threads
 from urlshot.adapters import claims, slots, store
 from urlshot.core import records, subscriptions
 from urlshot.core.errors import Broken, UrlshotError
@@ -62,14 +62,18 @@ def nothing(*_: object, **__: object) -> None:
     return None
 
 
+def judge(name: str, error: BaseException | None) -> None:
+    """Reports an error of a consumer that no fault explains."""
+    explained = Killed, UrlshotError, claims.Busy, ClientError, BotoCoreError
+    if isinstance(error, Broken) or not (error is None or isinstance(error, explained)):
+        Active.unexpected(name, error)
+
+
 class _Judging(_Silent):
-    """The log of a consumer, which catches all errors: an error that no fault explains is a violation."""
+    """The log of a consumer, which catches all errors."""
 
     def exception(self, *_: object, **__: object) -> None:
-        error = sys.exc_info()[1]
-        expected = UrlshotError, claims.Busy, ClientError, BotoCoreError
-        if isinstance(error, Broken) or not isinstance(error, expected):
-            Active.unexpected(_kernel().running(), error)
+        judge(_kernel().running(), sys.exc_info()[1])
 
 
 def _finish(work: Coroutine[Any, Any, Any]) -> Any:

@@ -68,6 +68,10 @@ QUICKLY_FOUND = {
         "records are written without a condition",
         "202 without a confirmed publish",
         "409 counts as success",
+        "a request subscribes after it has read the record",
+        "a hit does not serve its subscriptions",
+        "a consumer marks before it sends",
+        "a consumer does not claim",
     )
 }
 
