@@ -65,7 +65,7 @@ class Announcer:
         Raises:
             Transient, Broken: As in `end`.
         """
-        at = self._clock()
+        at = self._clock()  # not later: another function may announce the end meanwhile, and a newer render may begin
         if record.state == "failed":
             # If `settle` died after it published the PDF and before it wrote `done`, a failed job still has a PDF.
             withdrawal.withdraw(self._store, record.id, generation=record.generation)
