@@ -71,7 +71,7 @@ test-unit: $(HOME_DIR)/tests.stamp ## Run the unit tests, which need no layer, b
 prove: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Run the long tests: soak tests, many kills, many renders
 	@$(BIN)/python -m pytest -m slow
 
-simulate: setup $(HOME_DIR)/tests.stamp ## Simulate HISTORIES= (20000) random histories of the hand-over, or as many as fit into SECONDS=, from SEED=, on all cores
+simulate: setup $(HOME_DIR)/tests.stamp ## Simulate HISTORIES= (20000) random histories of jobs and their subscribers, or as many as fit into SECONDS=, from SEED=, on all cores
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.simulation --seed $(SEED) \
 		$(if $(HISTORIES),--histories $(HISTORIES)) $(if $(SECONDS),--seconds $(SECONDS))
 

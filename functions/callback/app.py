@@ -15,7 +15,7 @@ from pydantic import Field
 from functions.callback.outbox import Outbox
 from functions.callback.post import Sender
 from functions.callback.work import Worker
-from urlshot.adapters.idempotency import S3PersistenceLayer
+from urlshot.adapters.claims import Claims
 from urlshot.adapters.s3 import s3_client
 from urlshot.adapters.secrets import link_key, read_text
 from urlshot.adapters.subscription_store import SubscriptionStore
@@ -53,7 +53,7 @@ def bootstrap() -> tuple[Worker, ThreadPoolExecutor]:
         tls.load_verify_locations(settings.local_ca)
     worker = Worker(
         subscriptions=SubscriptionStore(settings.bucket, s3),
-        claims=lambda: S3PersistenceLayer(settings.bucket, s3),
+        claims=Claims(settings.bucket, s3),
         outbox=Outbox(settings.callback_queue),
         sender=Sender(settings.egress, tls),
         keys=WebhookKeys(lambda: read_text(settings.webhook_secret), _symmetric(settings.symmetric_webhook_secret)),

@@ -5,9 +5,9 @@ into the same queue. So each subscriber has its own attempts, delays and dead le
 POST fails, its message is hidden for longer each time, and in the end SQS moves it to the dead-letter queue. There it
 still holds the subscriber and the event, and an operator can move it back unchanged.
 
-A message may come twice, an event may come twice, and two events may answer one subscription. So a delivery claims the
-callback's id and then the earliest subscription that it answers, and deletes the subscriptions that are answered. If
-none is left, because the job was deleted or another delivery was faster, nothing is posted.
+A message may come twice, an event may come twice, and two events may answer one subscription. So a delivery goes
+through `Claims`, and deletes the subscriptions that are answered. If none is left, because the job was deleted or
+another delivery was faster, nothing is posted.
 """
 
 from __future__ import annotations
@@ -15,35 +15,28 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import ada_url
-from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig, idempotent_function
-from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyAlreadyInProgressError
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import TypeAdapter
 
 from functions.callback.completion import completion, webhook_id
 from functions.callback.outbox import Delivery, Outbox
 from functions.callback.post import Sender, Undelivered
-from urlshot.adapters.idempotency import S3PersistenceLayer
+from urlshot.adapters.claims import Busy, Claims
 from urlshot.adapters.logs import error_fields, logger
 from urlshot.adapters.subscription_store import SubscriptionStore
 from urlshot.core.errors import UrlshotError
 from urlshot.core.events import Detail
 from urlshot.core.links import FileLinks
-from urlshot.core.subscriptions import Subscription
 from urlshot.core.webhooks import WebhookKeys
 
 log = logger()
 
 DELAYS = (5, 60, 300, 1800, 7200, 18_000, 36_000)
 """Seconds before each repetition, ± 10 %: eight attempts within about 17.5 hours."""
-
-KEPT_SECONDS = 6 * 86_400
-"""How long a sent callback is remembered: for longer than its event or message is likely to be repeated."""
 
 GONE = 410
 """The status with which a server ends the subscription (Standard Webhooks, "Delivery success and failure")."""
@@ -60,12 +53,12 @@ _MESSAGE: TypeAdapter[Event | Delivery] = TypeAdapter(Event | Delivery)
 
 
 class Worker:
-    """Handles messages; is safe to share between threads. `claims` makes a claims object for each callback."""
+    """Handles messages; is safe to share between threads."""
 
     def __init__(
         self,
         subscriptions: SubscriptionStore,
-        claims: Callable[[], S3PersistenceLayer],
+        claims: Claims,
         outbox: Outbox,
         sender: Sender,
         keys: WebhookKeys,
@@ -121,20 +114,13 @@ class Worker:
         if not left:
             log.info("callback: no subscription left", extra=fields)
             return
-        claims = self._claims()
-
-        def post_unless_answered(*, key: dict[str, str], **more: Any) -> dict[str, Any]:
-            """Posts unless another event has answered the earliest subscription.
-
-            The event of an end, and that of a hit right after it, can answer the same subscription.
-            """
-            once = _once(self._post, claims, context)
-            return once(key={"id": left[0].name}, message_id=key["id"], **more)
-
-        once = _once(post_unless_answered, claims, context)
+        seconds = context.get_remaining_time_in_millis() / 1000
+        names = [one.name for one in left]
         try:
-            done = once(key={"id": webhook_id(event, subscriber.hash)}, delivery=delivery, left=left)
-        except IdempotencyAlreadyInProgressError as error:
+            once = self._claims.once(
+                f"callback/{subscriber.hash}", event.event_key, names, seconds, lambda: self._post(delivery)
+            )
+        except Busy as error:
             log.info("callback: another delivery is in progress", extra=fields)
             raise Undelivered("another delivery is in progress") from error
         except Undelivered as error:
@@ -142,25 +128,19 @@ class Worker:
             outcome = "given up" if last else "will be retried"
             (log.error if last else log.warning)(f"callback: {outcome}", extra={**fields, "reason": str(error)})
             raise
-        if claims.ambiguous:
+        if once.ambiguous:
             log.warning("callback: ambiguous, may have been delivered before", extra=fields)
-        self._subscriptions.delete(one for one in left if one.name in done["answered"])
-        outcome = "ended by 410" if done["status"] == GONE else "delivered"
-        log.info(f"callback: {outcome}", extra={**fields, "status": done["status"]})
+        self._subscriptions.delete(one for one in left if one.name in once.answered)
+        outcome = {None: "was delivered before", GONE: "ended by 410"}.get(once.result, "delivered")
+        log.info(f"callback: {outcome}", extra={**fields, "status": once.result})
 
-    def _post(
-        self,
-        *,
-        key: dict[str, str],  # noqa: ARG002 - powertools reads it
-        message_id: str,
-        delivery: Delivery,
-        left: list[Subscription],
-    ) -> dict[str, Any]:
-        """Posts, and returns the status and the names of the subscriptions that the post answers.
+    def _post(self, delivery: Delivery) -> int:
+        """Posts, and returns the status of the answer: 2xx or 410.
 
-        The claim stores both, so that a repetition deletes only these subscriptions. Later ones may be for another
-        render.
+        Raises:
+            Undelivered: No answer came, or one with another status.
         """
+        message_id = webhook_id(delivery.event, delivery.subscriber.hash)
         body = completion(delivery.event, self._public_url, self._links)
         now = int(time.time())
         headers = {
@@ -171,21 +151,7 @@ class Worker:
         status = asyncio.run(self._sender.post(delivery.subscriber.address, headers, body))
         if not 200 <= status < 300 and status != GONE:
             raise Undelivered(f"the server answered {status}")
-        return {"status": status, "answered": [one.name for one in left]}
-
-
-def _once(
-    function: Callable[..., dict[str, Any]], claims: S3PersistenceLayer, context: LambdaContext
-) -> Callable[..., dict[str, Any]]:
-    """Wraps `function` so that it runs once for each value of its argument `key`."""
-    config = IdempotencyConfig(
-        event_key_jmespath="id", raise_on_no_idempotency_key=True, expires_after_seconds=KEPT_SECONDS
-    )
-    config.register_lambda_context(context)
-    once: Callable[..., dict[str, Any]] = idempotent_function(
-        function, data_keyword_argument="key", config=config, persistence_store=claims, key_prefix="callback"
-    )
-    return once
+        return status
 
 
 def _delay(attempt: int) -> int:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig, idempotent_function
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
 from functions.mail.text import Mail, compose
 from urlshot.adapters.aws import with_debug_lines
-from urlshot.adapters.idempotency import S3PersistenceLayer
+from urlshot.adapters.claims import Claims
 from urlshot.adapters.logs import logger
 from urlshot.adapters.s3 import s3_client
 from urlshot.adapters.secrets import link_key
@@ -28,9 +26,6 @@ if TYPE_CHECKING:
     from mypy_boto3_sesv2.client import SESV2Client
 
 log = logger()
-
-KEPT_SECONDS = 6 * 86_400
-"""How long a sent mail is remembered: for longer than EventBridge or a replay is likely to repeat its event."""
 
 
 class MailSettings(Settings):
@@ -53,7 +48,7 @@ class Mailer:
         self,
         settings: MailSettings,
         ses: SESV2Client,
-        claims: S3PersistenceLayer,
+        claims: Claims,
         subscriptions: SubscriptionStore,
         links: FileLinks,
     ) -> None:
@@ -62,86 +57,50 @@ class Mailer:
         self._claims = claims
         self._subscriptions = subscriptions
         self._links = links
-        self._config = IdempotencyConfig(
-            event_key_jmespath="event_key", raise_on_no_idempotency_key=True, expires_after_seconds=KEPT_SECONDS
-        )
-        self._once_for_event = self._once(self._send_for_event)
-        self._once_for_subscription = self._once(self._send)
-
-    def _once(self, send: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-        """Wraps `send` so that it runs once for each value of its argument `key`."""
-        once: Callable[..., dict[str, Any]] = idempotent_function(
-            send,
-            data_keyword_argument="key",
-            config=self._config,
-            persistence_store=self._claims,
-            key_prefix="mail",
-        )
-        return once
 
     def mail(self, detail: Detail, context: LambdaContext) -> None:
         """Mails an event to each recipient who has not got it; a failure does not affect the other recipients.
 
         Raises:
-            Exception: the first error, if SES or S3 failed; the claim is released, and Lambda repeats the event.
+            Exception: the first error: SES or S3 failed, or another consumer mails the recipient at this moment. Lambda
+                repeats the event.
         """
-        self._config.register_lambda_context(context)
         mail = compose(detail, self._settings.public_url, self._links)
-        recipients: list[tuple[str, str, tuple[Subscription, ...]]] = []
+        recipients: list[tuple[str, str, tuple[Subscription, ...]]] = [
+            (waiting.subscriber.address, waiting.subscriber.hash, waiting.subscriptions)
+            for waiting in self._subscriptions.waiting(detail, "mail")
+        ]
         if self._settings.mail_to and detail.audience == "everyone":
-            recipients.append((self._settings.mail_to, detail.event_key, ()))
-        for waiting in self._subscriptions.waiting(detail, "mail"):
-            subscriber = waiting.subscriber
-            recipients.append((subscriber.address, f"{detail.event_key}:{subscriber.hash}", waiting.subscriptions))
+            recipients.insert(0, (self._settings.mail_to, "operator", ()))
         failed: list[Exception] = []
-        for address, key, subscriptions in recipients:
+        for address, name, subscriptions in recipients:
             try:
-                answered = self._mail(detail, mail, address, key, [one.name for one in subscriptions])
+                seconds = context.get_remaining_time_in_millis() / 1000
+                answered = self._mail(detail, mail, address, name, [one.name for one in subscriptions], seconds)
                 self._subscriptions.delete(one for one in subscriptions if one.name in answered)
             except Exception as error:
-                log.exception("mail: not sent", extra={"job_id": detail.id, "event_key": key})
+                log.exception("mail: not sent", extra=_fields(detail, name))
                 failed.append(error)
         if failed:
             raise failed[0]
 
-    def _mail(self, detail: Detail, mail: Mail, address: str, key: str, names: list[str]) -> list[str]:
+    def _mail(
+        self, detail: Detail, mail: Mail, address: str, name: str, subscriptions: list[str], seconds: float
+    ) -> frozenset[str]:
         """Mails one address unless that was done before; returns the names of the subscriptions that are answered."""
-        before = self._claims.ambiguous
-        fields = {"job_id": detail.id, "event_key": key}
-        sent = self._once_for_event(key={"event_key": key}, mail=mail, address=address, names=names)
-        if self._claims.ambiguous > before:
-            log.warning("mail: ambiguous, may have been sent before", extra=fields)
-        log.info("mail: sent", extra={**fields, "message_id": sent["message_id"]})
-        return list(sent["answered"])
+        once = self._claims.once(
+            f"mail/{name}", detail.event_key, subscriptions, seconds, lambda: self._send(mail, address)
+        )
+        if once.ambiguous:
+            log.warning("mail: ambiguous, may have been sent before", extra=_fields(detail, name))
+        if once.result is None:
+            log.info("mail: was sent before", extra=_fields(detail, name))
+        else:
+            log.info("mail: sent", extra={**_fields(detail, name), "message_id": once.result})
+        return once.answered
 
-    def _send_for_event(
-        self,
-        *,
-        key: dict[str, str],  # noqa: ARG002 - powertools reads it
-        mail: Mail,
-        address: str,
-        names: list[str],
-    ) -> dict[str, Any]:
-        """Sends unless another event has answered the earliest of these subscriptions.
-
-        The event of an end, and that of a hit right after it, can answer the same subscription.
-        """
-        if not names:
-            return self._send(key={}, mail=mail, address=address, names=names)
-        return self._once_for_subscription(key={"event_key": names[0]}, mail=mail, address=address, names=names)
-
-    def _send(
-        self,
-        *,
-        key: dict[str, str],  # noqa: ARG002 - powertools reads it
-        mail: Mail,
-        address: str,
-        names: list[str],
-    ) -> dict[str, Any]:
-        """Sends a mail and returns its id and `names`, the subscriptions that it answers.
-
-        The claim stores the result, so that a repetition knows which subscriptions are answered.
-        """
+    def _send(self, mail: Mail, address: str) -> str:
+        """Sends a mail and returns its id."""
         answer = self._ses.send_email(
             FromEmailAddress=self._settings.mail_from,
             Destination={"ToAddresses": [address]},
@@ -152,7 +111,12 @@ class Mailer:
                 }
             },
         )
-        return {"message_id": answer["MessageId"], "answered": names}
+        return answer["MessageId"]
+
+
+def _fields(detail: Detail, name: str) -> dict[str, str]:
+    """Returns the fields of a log line about a mail to the operator, or to the subscriber with the hash `name`."""
+    return {"job_id": detail.id, "event_key": detail.event_key, "recipient": name}
 
 
 @cache
@@ -165,7 +129,7 @@ def bootstrap() -> Mailer:
     return Mailer(
         settings,
         with_debug_lines(boto3.client("sesv2", config=config)),
-        S3PersistenceLayer(settings.bucket, s3),
+        Claims(settings.bucket, s3),
         SubscriptionStore(settings.bucket, s3),
         FileLinks(link_key(settings.link_secret)),
     )

@@ -24,7 +24,7 @@ from functions.callback.post import Sender, Undelivered
 from functions.callback.work import DELAYS, Worker
 from tests.certificates import certificate
 from tests.hooks import Hooks
-from urlshot.adapters.idempotency import S3PersistenceLayer
+from urlshot.adapters.claims import Claims
 from urlshot.adapters.s3 import s3_client
 from urlshot.adapters.store import Store
 from urlshot.adapters.subscription_store import SubscriptionStore
@@ -98,7 +98,7 @@ class Bench:
         """Returns a worker as a new process makes it."""
         return Worker(
             subscriptions=self.subs,
-            claims=lambda: S3PersistenceLayer(self.store.bucket, s3_client()),
+            claims=Claims(self.store.bucket, s3_client()),
             outbox=self.outbox,
             sender=sender or self.sender,
             keys=KEYS,
@@ -318,7 +318,8 @@ def test_two_concurrent_deliveries_make_one_post(bench: Bench, hooks: Hooks, eve
 
 
 def test_repeated_event_leaves_later_subscriptions(bench: Bench, hooks: Hooks, event: Detail, report: Report) -> None:
-    """The later subscription lies within the tolerance of the older end, but waits for a newer render."""
+    """The later subscription is from before the announcement of the older end, and waits for a newer render."""
+    event = event.model_copy(update={"answers_until": NOON + 20 * SECOND})
     bench.ask(f"{hooks.url}/hook")
     bench.put(event)
     bench.run()
@@ -350,7 +351,7 @@ def test_callback_with_an_unfinished_claim_is_posted_again_with_its_id(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(S3PersistenceLayer, "_update_record", die)
+        patch.setattr(Claims, "_mark", die)
         with pytest.raises(Killed):
             bench.worker().settle(record, context(seconds_left=0.3))
     while len(hooks.posts) == 1:  # the claim expires at the function's deadline, which nothing signals

@@ -1,1 +1,1 @@
-"""A deterministic simulation of the hand-over: the real code runs over simulated services, and is checked."""
+"""A deterministic simulation of jobs: the real code of the functions runs over simulated services, and is checked."""

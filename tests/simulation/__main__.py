@@ -86,7 +86,7 @@ def main() -> int:
     )
     if wrong:
         print("wrong seeds:", *(seed for seed, _ in wrong[:50]))
-    names = ("histories", "accepted", "done", "failed", "gone", "lost", "doubled")
+    names = ("histories", "accepted", "done", "failed", "gone", "lost", "doubled", "ambiguous")
     print(" ".join(f"{name}={total[name]}" for name in names))
     return 1 if wrong else 0
 

@@ -1,4 +1,4 @@
-"""Records what a history promised and what happened, and checks whether the two agree.
+"""Records the promises of a history and what happened, and checks whether the two agree.
 
 The books see every change of the bucket as it happens, every event on the bus and every run of `render`. Of the
 product's code they know the form of records and events only.
@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from tests.simulation.deliveries import Deliveries
 from tests.simulation.s3 import Object
 
 ENDS = ("done", "failed")
-LOST = ("lost", "open", "no event", "no PDF", "restless")
+LOST = ("lost", "open", "no event", "no PDF", "not served", "restless")
 """Kinds of violations that count as lost; all others count as doubled."""
 
 
@@ -74,6 +75,8 @@ class Books:
     """When each request to delete a job began or ended, and the id of the job."""
     half_deleted: set[str] = field(default_factory=set)
     """The processes that began to delete a job, and died or got an error: a record that they left may have no PDF."""
+    deliveries: Deliveries = field(default_factory=lambda: Deliveries(frozenset()))
+    """The books about the mails and callbacks that subscribers get."""
     found: list[Violation] = field(default_factory=list)
     _withdrawn: dict[str, tuple[str, str]] = field(default_factory=dict)
     """The generation of the last deleted PDF of each id, and the process that deleted it."""
@@ -168,8 +171,14 @@ class Books:
 
     # ---- at the end -------------------------------------------------------------------------------------------------
 
-    def close(self, objects: dict[str, Object], left: int) -> list[Violation]:
-        """Checks the whole history; `left` is the number of messages in all queues except the dead one."""
+    def close(self, objects: dict[str, Object], left: int, *, operator: bool) -> list[Violation]:
+        """Checks the whole history.
+
+        Args:
+            objects: The objects of the bucket.
+            left: The number of messages in all queues except the dead one.
+            operator: Whether the operator wants a mail about each event.
+        """
         records = {key[4:-5]: json.loads(one.body) for key, one in objects.items() if key.startswith("job/")}
         if left:
             self.violation("restless", f"{left} messages are left")
@@ -179,6 +188,9 @@ class Books:
         self.found += self._doubled()
         self.found += self._pdfs(records, objects)
         self.found += self._promises()
+        deleted = {(life.id, life.generation) for life in self.lives.values() if life.deleted}
+        self.deliveries.close(self.events, deleted, operator=operator)
+        self.found += [Violation(kind, text) for kind, text in self.deliveries.found]
         return self.found
 
     def _open(self, records: dict[str, dict[str, Any]]) -> Iterator[Violation]:
@@ -249,7 +261,10 @@ class Books:
             if life.taken_over and life.end is None and not self._continued(life):
                 yield Violation("lost", f"{life.name} was accepted and taken over, and no later generation ended")
         for at, job_id in self.bare:
-            answered = any(detail["id"] == job_id and when >= at for when, detail in self.events)
+            answered = any(
+                detail["id"] == job_id and when >= at and detail["audience"] == "everyone"
+                for when, detail in self.events
+            )
             deleted = any(one == job_id and when >= at for when, one in self.deletions)
             refused = any(one == job_id and when >= at for when, one in self.refusals)
             if not answered and not deleted and not refused:
@@ -269,6 +284,7 @@ class Books:
                 ended = life.end[0] if life.end is not None else ""
                 counts["accepted"] += 1
                 counts[ended or ("gone" if life.deleted or life.taken_over else "open")] += 1
+        counts.update(self.deliveries.counts)
         counts["lost"] = sum(one.lost for one in self.found)
         counts["doubled"] = len(self.found) - counts["lost"]
         return counts

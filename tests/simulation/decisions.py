@@ -58,14 +58,14 @@ class Decisions:
             if self._record:
                 self._note(f"{name}/fault", code)
         else:
-            code = self._take(f"{name}/fault")
+            code = 0 if self.calm else self._take(f"{name}/fault")
             self.injected += code > 0
         return kinds[code - 1] if 0 < code <= len(kinds) else ""
 
     def choose(self, name: str, weights: tuple[float, ...]) -> int:
         """Returns the index of an outcome; `weights` are the probabilities from index 1 on, and 0 has the rest."""
         if self.given is not None:
-            return self._take(name)
+            return 0 if self.calm else self._take(name)
         code, chance = 0, self.rng.random()
         if not self.calm:
             for index, weight in enumerate(weights, 1):

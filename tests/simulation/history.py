@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functions.topology.description import DELIVERY_LIMIT
 from tests.simulation.books import Violation
 from tests.simulation.decisions import Decisions
+from tests.simulation.outside import CALLBACKS, MAILS
 from tests.simulation.world import URLS, Operation, Setting, World
 
 
@@ -53,6 +54,7 @@ def plan(seed: int) -> tuple[Setting, list[Operation]]:
         max_attempts=rng.choice((1, 2, 2, 3)),
         max_job_age=rng.choice((86_400, 86_400, 86_400, 900)),
         same_bytes=rng.random() < 0.1,
+        operator=rng.random() < 0.25,
         faults=rng.choice((0.0, 0.01, 0.03, 0.06, 0.12)),
         freezes=rng.choice((0.0, 0.0, 0.01, 0.05)),
         heal_at=rng.choice((120.0, 400.0, 900.0)),
@@ -61,20 +63,26 @@ def plan(seed: int) -> tuple[Setting, list[Operation]]:
     urls = URLS[: rng.choice((1, 1, 1, 2, 3))]
     horizon = rng.choice((1.0, 5.0, 5.0, 30.0, setting.heal_at))
     later = rng.random() < 0.3
+    telling = rng.choice((0.0, 0.2, 0.4, 0.6))
     mix = rng.choice((MIXES[0], *MIXES))
-    operations = [_operation(rng, mix, urls, horizon) for _ in range(rng.randrange(2, 12))]
+    operations = [_operation(rng, mix, urls, telling, horizon) for _ in range(rng.randrange(2, 12))]
     if later:  # after the messages of all these jobs have returned from the delay queues
-        operations += [_operation(rng, mix, urls, 20.0, setting.heal_at - 30.0) for _ in range(rng.randrange(1, 4))]
+        operations += [
+            _operation(rng, mix, urls, telling, 20.0, setting.heal_at - 30.0) for _ in range(rng.randrange(1, 4))
+        ]
     return setting, sorted(operations, key=lambda one: one.at)
 
 
 def _operation(
-    rng: random.Random, mix: dict[str, int], urls: tuple[str, ...], horizon: float, begin: float = 0.0
+    rng: random.Random, mix: dict[str, int], urls: tuple[str, ...], telling: float, horizon: float, begin: float = 0.0
 ) -> Operation:
+    """Draws an operation; `telling` is the probability that a request names an address of each kind."""
     at, url = round(begin + rng.random() * horizon, 2), rng.choice(urls)
+    tell = tuple(rng.choices(some, (20, 5, 1))[0] for some in (CALLBACKS, MAILS) if rng.random() < telling)
     match what := rng.choices(list(mix), list(mix.values()))[0]:
         case "request":
-            return Operation(at, what, url, rng.choice((0, 5, 3600)), rng.choice(("normal", "normal", "bulk")))
+            priority = rng.choice(("normal", "normal", "bulk"))
+            return Operation(at, what, url, rng.choice((0, 5, 3600)), priority, tell=tell)
         case "bare":
             return Operation(at, what, url, priority=rng.choice(("normal", "bulk")))
         case "delete":
@@ -127,8 +135,19 @@ def shrink(history: History, kind: str, tries: int = 1500) -> History:
             fewer = history.operations[:index] + history.operations[index + 1 :]
             if fails(smaller := replace(history, operations=fewer)):
                 history = smaller
+        for index, one in enumerate(history.operations):
+            operations = (*history.operations[:index], replace(one, tell=()), *history.operations[index + 1 :])
+            if one.tell and fails(smaller := replace(history, operations=operations)):
+                history = smaller
         history = _without_decisions(history, fails, lambda: left > 0)
-        for name, value in (("faults", 0.0), ("same_bytes", False), ("batch", 1), ("renders", 1), ("max_attempts", 1)):
+        for name, value in (
+            ("faults", 0.0),
+            ("same_bytes", False),
+            ("operator", False),
+            ("batch", 1),
+            ("renders", 1),
+            ("max_attempts", 1),
+        ):
             smaller = replace(history, setting=replace(history.setting, **{name: value}))
             if smaller != history and fails(smaller):
                 history = smaller

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import patch
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from functions.api import job_calls as api_jobs
+from functions.callback import app as callback_app
+from functions.callback import work
 from functions.dispatch import app as dispatch_app
 from functions.dispatch import bare, handover, invoke, pool
+from functions.mail import app as mail_app
 from functions.settle import settle as settle_module
-from tests.simulation.kernel import Kernel, Lock, Threads
-from urlshot.adapters import slots, store
-from urlshot.core import records
+from tests.simulation.kernel import Kernel, Killed, Lock, Threads
+from urlshot.adapters import claims, slots, store
+from urlshot.core import records, subscriptions
+from urlshot.core.errors import Broken, UrlshotError
 from urlshot.lifecycle import accept, announce
 
 
@@ -23,6 +31,8 @@ class Active:
     """The history that runs in this process. The patched modules read its kernel here."""
 
     kernel: Kernel
+    unexpected: Callable[[str, BaseException | None], None]
+    """Is called with the name of a process and its error that no fault explains."""
     tokens = 0
 
 
@@ -38,6 +48,11 @@ def _token(prefix: str) -> Callable[..., str]:
     return make
 
 
+def _nonce(_: int) -> str:
+    Active.tokens += 1
+    return f"{Active.tokens:016x}"
+
+
 class _Silent:
     def __getattr__(self, name: str) -> Callable[..., None]:
         return nothing
@@ -45,6 +60,47 @@ class _Silent:
 
 def nothing(*_: object, **__: object) -> None:
     return None
+
+
+def judge(name: str, error: BaseException | None) -> None:
+    """Reports an error of a consumer that no fault explains."""
+    explained = Killed, UrlshotError, claims.Busy, ClientError, BotoCoreError
+    if isinstance(error, Broken) or not (error is None or isinstance(error, explained)):
+        Active.unexpected(name, error)
+
+
+class _Judging(_Silent):
+    """The log of a consumer, which catches all errors."""
+
+    def exception(self, *_: object, **__: object) -> None:
+        judge(_kernel().running(), sys.exc_info()[1])
+
+
+def _finish(work: Coroutine[Any, Any, Any]) -> Any:
+    """Takes the place of asyncio.run: a simulated call waits by switching threads, and never suspends a coroutine."""
+    try:
+        work.send(None)
+    except StopIteration as end:
+        return end.value
+    raise AssertionError("the coroutine waits for a real event")
+
+
+@contextmanager
+def _consumers() -> Iterator[None]:
+    """Patches the modules of `mail` and `callback`."""
+    with ExitStack() as stack:
+        for module in (claims, subscriptions):
+            stack.enter_context(patch.object(module, "secrets", SimpleNamespace(token_hex=_nonce)))
+        for module in (work, mail_app):
+            stack.enter_context(patch.object(module, "log", _Judging()))
+        stack.enter_context(patch.object(work, "asyncio", SimpleNamespace(run=_finish)))
+        stack.enter_context(patch.object(work, "random", SimpleNamespace(uniform=lambda low, high: high)))
+        now = SimpleNamespace(time=lambda: _kernel().clock().timestamp())
+        stack.enter_context(patch.object(work, "time", now))
+        stack.enter_context(patch.object(mail_app, "bootstrap", lambda: _kernel().current().process.state["mailer"]))
+        worker = lambda: (_kernel().current().process.state["worker"], Threads(_kernel))  # noqa: E731
+        stack.enter_context(patch.object(callback_app, "bootstrap", worker))
+        yield
 
 
 @contextmanager
@@ -59,6 +115,7 @@ def installed() -> Iterator[None]:
             stack.enter_context(patch.object(module, "random", chance))
         for module in (accept, announce, handover, invoke, bare, dispatch_app, settle_module, api_jobs):
             stack.enter_context(patch.object(module, "log", _Silent()))
+        stack.enter_context(_consumers())
         stack.enter_context(patch.object(pool, "threading", SimpleNamespace(Lock=lambda: Lock(_kernel))))
         stack.enter_context(patch.object(dispatch_app, "ThreadPoolExecutor", lambda max_workers: Threads(_kernel)))
         stack.enter_context(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
-from typing import Any
+from typing import Any, NoReturn
 
 from greenlet import getcurrent, greenlet
 
@@ -27,15 +27,22 @@ class Thread(greenlet):
 
     process: Process
     token: int
+    event: dict[str, Any]
+    """The detail of the event that a consumer handles in this thread."""
+    sent: list[Any]
+    """The deliveries about this event that the thread has made."""
+    last: Any
+    """The newest of them, if it is for the newest claim."""
 
 
 class Process:
     """An invocation of a function, with its threads; they die together."""
 
-    __slots__ = ("deadline", "ended", "kernel", "name", "state", "threads")
+    __slots__ = ("began", "deadline", "ended", "kernel", "name", "state", "threads")
 
     def __init__(self, kernel: Kernel, name: str, deadline: float, ended: Callable[[BaseException | None, Any], None]):
         self.kernel, self.name, self.deadline, self.ended = kernel, name, deadline, ended
+        self.began = kernel.now
         self.threads: list[Thread] = []
         self.state: dict[str, Any] = {}
 
@@ -200,19 +207,24 @@ class Kernel:
         if self.trace is not None:
             self.say(process.name, what + (f"  <{fault}>" if fault else ""))
         if fault == "dies":
-            raise Killed
+            self._die(process)
         return process.name, fault
 
     def leave(self, fault: str) -> None:
         """Applies the faults that come after the effect of a call: `dies after` and `slow`."""
         if fault == "dies after":
-            raise Killed
+            self._die(self.current().process)
         if fault == "slow":
             self.sleep(self.decisions.between(f"{self.current().process.name}/slow", 60))
 
+    def _die(self, process: Process) -> NoReturn:
+        """Kills the running process at once, so that its code for errors makes no further call."""
+        self.kill(process, "killed")
+        raise Killed
+
     def _thread(self, process: Process, body: Callable[[], None]) -> Thread:
         thread = Thread(body, self._main)
-        thread.process = process
+        thread.process, thread.event, thread.sent, thread.last = process, {}, [], None
         process.threads.append(thread)
         self.wake(thread)
         return thread

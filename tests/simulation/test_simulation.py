@@ -1,4 +1,4 @@
-"""The hand-over loses and doubles nothing under simulated faults, and the simulation finds known mistakes."""
+"""No job, mail or callback is lost or doubled under simulated faults, and the simulation finds known mistakes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def first_wrong(histories: int, first: int = FIRST_SEED) -> Result | None:
     return next((result for result in results if result.violations), None)
 
 
-def test_no_history_loses_or_doubles_a_job() -> None:
+def test_no_history_loses_or_doubles_anything() -> None:
     wrong = first_wrong(HISTORIES, 0)
     if wrong is not None:
         kind = wrong.violations[0].kind
@@ -43,7 +43,7 @@ def test_no_history_loses_or_doubles_a_job() -> None:
 
 def test_sample_of_histories_reaches_every_outcome() -> None:
     counts = sum((history.run(seed).counts for seed in range(200)), start=type(history.run(0).counts)())
-    assert min(counts[name] for name in ("accepted", "done", "failed", "gone", "faults")) > 10
+    assert min(counts[name] for name in ("accepted", "done", "failed", "gone", "faults", "ambiguous")) > 5
     assert counts["accepted"] == counts["done"] + counts["failed"] + counts["gone"]
 
 
@@ -69,6 +69,10 @@ QUICKLY_FOUND = {
         "records are written without a condition",
         "202 without a confirmed publish",
         "409 counts as success",
+        "a request subscribes after it has read the record",
+        "a hit does not serve its subscriptions",
+        "a consumer marks before it sends",
+        "a consumer does not claim",
     )
 }
 

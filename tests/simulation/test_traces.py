@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from tests.simulation.history import History
 from tests.simulation.install import installed
 from tests.simulation.mutants import MUTANTS
+from tests.simulation.outside import MAILS
 from tests.simulation.world import Operation, Setting
 
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
@@ -18,6 +20,8 @@ REFUSED = 3
 """Index into the faults of a publish (tests/simulation/broker.py)."""
 TWICE, FAILED_FOR_GOOD = 3, 2
 """Indices into the outcomes of Lambda and `render`, from 0 on (tests/simulation/lambdas.py)."""
+TWICE_AND_LATE = 3
+"""Index into the deliveries of an event, from 0 on (tests/simulation/events.py)."""
 ONCE = Setting(renders=1, max_attempts=1, heal_at=400.0)
 
 UNENDED = {"settle 1/fault/3": DIES_AFTER, "settle 2/fault/0": DIES, "settle 3/fault/0": DIES}
@@ -33,8 +37,8 @@ LATE_STRAY = {
 """`settle` dies twice and is called a third time when the next claim is rendered, to delete the PDF of the first."""
 
 
-def request(at: float) -> Operation:
-    return Operation(at, "request", max_age=0)
+def request(at: float, *tell: str) -> Operation:
+    return Operation(at, "request", max_age=0, tell=tell)
 
 
 def delete(at: float) -> Operation:
@@ -78,14 +82,14 @@ TRACES = {
     "an end waits for its announcement for minutes": (
         "an end that is not announced is taken over after a minute",
         History(
-            ONCE,
+            replace(ONCE, heal_at=1000.0),
             (request(0.0), Operation(10.0, "jump", seconds=500), request(11.0)),
             {"settle 1/fault/4": DIES_AFTER, "settle 2/fault/0": DIES, "mapping generate_shot/latency/1": 5000},
         ),
     ),
     "a delete freezes while another deletes, and the job is asked for again": (
         "a delete removes any PDF",
-        History(ONCE, (request(0.0), delete(10.0), delete(12.0), request(14.0)), {"delete 2/latency/2": 20_000}),
+        History(ONCE, (request(0.0), delete(10.0), delete(12.0), request(14.0)), {"delete 2/latency/3": 20_000}),
     ),
     "the delete of a failed job's PDF meets 409": (
         "409 to a delete counts as another object",
@@ -98,6 +102,22 @@ TRACES = {
     "a request takes over a job that waits, and the broker refuses its message": (
         "a failed publish ends the job that it took over",
         History(ONCE_LATER, TAKEOVER, {"request 4/fault/3": REFUSED}),
+    ),
+    "a subscription that was answered is left, and the address asks for the next render too": (
+        "an event that others have answered in part is not sent",
+        History(ONCE, (request(0.0, MAILS[0]), request(10.0, MAILS[0])), {"mail 1/fault/7": DIES}),
+    ),
+    "the write of an end takes long, and a request joins the job meanwhile": (
+        "an end answers subscriptions from before it finished",
+        History(ONCE, (request(0.0), request(36.0, MAILS[0])), {"settle 1/latency/4": 37_000}),
+    ),
+    "an event comes again while its subscriber waits for the next render": (
+        "an event that comes again answers other subscriptions",
+        History(
+            ONCE,
+            (request(0.0, MAILS[0]), request(1.9, MAILS[0])),
+            {"event 1 to mail/0": TWICE_AND_LATE, "event 1 to mail/late/0": 20, "render 2/took/latency/0": 55_500},
+        ),
     ),
     "a slow delete takes the equal PDF of the next claim": (
         "a PDF that the delete of an equal one removed is not restored",

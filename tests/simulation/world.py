@@ -1,8 +1,7 @@
-"""Runs one history: the real code of `api`, `dispatch` and `settle` over the simulated services."""
+"""Runs one history: the real code of the functions around `render` over the simulated services."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from functions.api import job_calls as api_jobs
+from functions.api.requests import Wanted
 from functions.dispatch import app as dispatch_app
 from functions.dispatch import bare, handover, invoke
 from functions.dispatch.batch import Delivery
@@ -18,13 +18,18 @@ from functions.settle import settle as settle_module
 from functions.topology.description import DELIVERY_LIMIT
 from tests.simulation.books import Books, Violation
 from tests.simulation.broker import Message, SimulatedBroker
+from tests.simulation.consumers import Consumers
 from tests.simulation.decisions import STEP, Decisions
-from tests.simulation.install import Active, nothing
+from tests.simulation.deliveries import Deliveries
+from tests.simulation.events import SimulatedEvents
+from tests.simulation.install import Active
 from tests.simulation.kernel import Kernel, Killed
 from tests.simulation.lambdas import SimulatedLambda
-from tests.simulation.s3 import Object, SimulatedS3, refusal
+from tests.simulation.outside import NAMES, REFUSE_ALL, SUBSCRIBERS
+from tests.simulation.s3 import Object, SimulatedS3
 from urlshot.adapters import slots, store
 from urlshot.adapters.bus import Bus
+from urlshot.adapters.subscription_store import SubscriptionStore
 from urlshot.core.egress import Egress
 from urlshot.core.errors import Broken, Rejected, UrlshotError
 from urlshot.core.identity import job_id
@@ -40,8 +45,6 @@ URLS = tuple(f"https://example.com/{name}" for name in "abcd")
 IDS = {url: job_id(url, {}) for url in URLS}
 API_SECONDS, DISPATCH_SECONDS, SETTLE_TIMEOUT = 30, 100, SETTLE_SECONDS - 5
 """The time-outs of the functions in seconds. A frozen function ends at its time-out."""
-EVENT_FAULTS = ("dies", "dies after", "unavailable", "left out", "answer lost")
-PATIENCE = 16.0
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,14 @@ class Operation:
     max_age: int = 3600
     priority: Priority = "normal"
     seconds: float = 0
+    tell: tuple[str, ...] = ()
+    """The addresses that the request names: `callback_url` and `notify`."""
 
     def __str__(self) -> str:
         match self.what:
             case "request" | "bare":
-                return f"{self.at:8.2f}  {self.what} {self.url} max_age={self.max_age} {self.priority}"
+                names = " ".join(self.tell)
+                return f"{self.at:8.2f}  {self.what} {self.url} max_age={self.max_age} {self.priority} {names}".rstrip()
             case "delete":
                 return f"{self.at:8.2f}  delete {self.url}"
             case _:
@@ -74,6 +80,8 @@ class Setting:
     max_attempts: int = 2
     max_job_age: int = 86_400
     same_bytes: bool = False
+    operator: bool = False
+    """Whether the operator gets a mail about each event."""
     faults: float = 0.0
     """The probability of a fault at each call."""
     freezes: float = 0.0
@@ -84,38 +92,17 @@ class Setting:
     """The time at which all faults end, in seconds."""
 
 
-class SimulatedEvents:
-    """Simulates EventBridge: the client method that the product calls."""
-
-    def __init__(self, kernel: Kernel, books: Books) -> None:
-        self._kernel = kernel
-        self._books = books
-
-    def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
-        details = [json.loads(one["Detail"]) for one in Entries]
-        _, fault = self._kernel.enter(f"PutEvents {[one['event_key'] for one in details]}", EVENT_FAULTS)
-        if fault == "unavailable":
-            raise refusal("PutEvents", "InternalException", 500)
-        if fault == "left out":
-            return {"Entries": [{"ErrorCode": "InternalFailure"} for _ in Entries]}
-        for detail in details:
-            self._books.event_put(self._kernel.now, detail)
-        if fault == "answer lost":
-            raise refusal("PutEvents", "InternalException", 500)
-        self._kernel.leave(fault)
-        return {"Entries": [{} for _ in Entries]}
-
-
 class World:
     """The services, the functions and the books of one history."""
 
     def __init__(self, setting: Setting, operations: list[Operation], decisions: Decisions, *, tracing: bool = False):
         Active.kernel = self.kernel = kernel = Kernel(decisions, tracing=tracing)
-        Active.tokens = 0
+        Active.tokens, Active.unexpected = 0, self._unexplained
         self.setting = setting
         self.operations = operations
         self.decisions = decisions
-        self.books = Books(setting.max_attempts, setting.renders, same_bytes=setting.same_bytes)
+        deliveries = Deliveries(REFUSE_ALL)
+        self.books = Books(setting.max_attempts, setting.renders, same_bytes=setting.same_bytes, deliveries=deliveries)
         self._numbers: dict[str, int] = {}
         clock = kernel.clock
         delays, lease = (5, 30, 120), lease_seconds(90)
@@ -129,7 +116,8 @@ class World:
             lambda queue: self.books.violation("unroutable", queue),
             deliveries=setting.deliveries,
         )
-        events: Any = SimulatedEvents(kernel, self.books)
+        self.consumers = Consumers(kernel, BUCKET, s3, deliveries, operator=setting.operator)
+        events: Any = SimulatedEvents(kernel, self.books, self.consumers.targets)
         lambdas: Any = SimulatedLambda(
             kernel, s3, self._settle, self.books.render_changed, same_bytes=setting.same_bytes
         )
@@ -137,7 +125,8 @@ class World:
         self.broker: SimulatedBroker = publisher
         the_store = store.Store(BUCKET, s3)
         the_parking = parking.Parking(publisher, delays, lease)
-        announcer = announce.Announcer(the_store, publisher, Bus("bus", events), the_parking)
+        bus = Bus("bus", events)
+        announcer = announce.Announcer(the_store, publisher, bus, the_parking, clock)
         places = slots.Slots(BUCKET, s3, "slot", setting.renders, timedelta(seconds=lease), clock)
         self.acceptor = accept.Acceptor(the_store, publisher, clock)
         hand_over = handover.HandOver(
@@ -156,7 +145,9 @@ class World:
         self.deps: Any = SimpleNamespace(
             store=the_store,
             settings=SimpleNamespace(require_api_key=True),
-            subscriptions=SimpleNamespace(delete_all=nothing),
+            subscriptions=SubscriptionStore(BUCKET, s3),
+            acceptor=self.acceptor,
+            bus=bus,
         )
 
     def run(self) -> list[Violation]:
@@ -169,6 +160,7 @@ class World:
             well = kernel.run(self.setting.heal_at)
             kernel.say("world", "everything heals")
             decisions.faults, decisions.calm = 0.0, True
+            self.books.deliveries.healed = kernel.now
             self.broker.down_until = 0.0
             well = well and kernel.run()
         finally:
@@ -176,10 +168,19 @@ class World:
             kernel.close()
         if not well:
             self.books.violation("restless", "the history does not end")
-        return self.books.close(self.s3.objects, sum(map(len, self.broker.work.values())) + self.broker.waiting)
+        left = sum(map(len, self.broker.work.values())) + self.broker.waiting
+        return self.books.close(self.s3.objects, left, operator=self.setting.operator)
 
     def _object_changed(self, key: str, old: Object | None, new: Object | None) -> None:
-        self.books.object_changed(self.kernel.running(), key, old, new)
+        if key.startswith("sub/"):
+            self.books.deliveries.subscription_changed(
+                self.kernel.now, self.kernel.running(), key, there=new is not None
+            )
+        elif key.startswith("claim/"):
+            if new is not None:
+                self.books.deliveries.claim_written(self.kernel.current(), new.body)
+        else:
+            self.books.object_changed(self.kernel.running(), key, old, new)
 
     def _name(self, what: str) -> str:
         self._numbers[what] = number = self._numbers.get(what, 0) + 1
@@ -216,11 +217,15 @@ class World:
             correlation_id=name,
             priority=operation.priority,
         )
-        accepted = self.acceptor.accept(request, patience=PATIENCE)
+        wanted = Wanted(request, tuple(SUBSCRIBERS[one] for one in operation.tell))
+        accepted = api_jobs.accept(self.deps, wanted)
         self.kernel.say(name, f"is answered {accepted.outcome.value}")
+        generation = ""
         if accepted.outcome in (Outcome.QUEUED, Outcome.JOINED):
             assert accepted.record is not None
-            self.books.accepted.append((request.id, accepted.record.generation))
+            generation = accepted.record.generation
+            self.books.accepted.append((request.id, generation))
+        self.books.deliveries.accepted(name, request.id, generation, tuple(NAMES[one] for one in operation.tell))
 
     def _begin_delete(self, name: str, operation: Operation) -> None:
         """Deletes a job; after an error or no answer, the client tries again until the job is deleted."""
@@ -237,12 +242,17 @@ class World:
         job = IDS[operation.url]
         call: Any = SimpleNamespace(parameters={"id": job})
         self.books.half_deleted.add(name)
-        self.books.deletions.append((self.kernel.now, job))
+        began = self.kernel.now
+        self.books.deletions.append((began, job))
         try:
             api_jobs.delete(self.deps, call)
             self.books.half_deleted.discard(name)
+            self.books.deliveries.deleted(job, began, self.kernel.now, name)
         finally:
             self.books.deletions.append((self.kernel.now, job))
+
+    def _unexplained(self, name: str, error: BaseException | None) -> None:
+        self.books.violation("error", f"{name}: {error!r}")
 
     def _unexpected(self, name: str) -> Callable[[BaseException | None, Any], None]:
         def ended(error: BaseException | None, _: Any) -> None:

@@ -46,7 +46,6 @@ MAY: dict[str, set[tuple[str, str]]] = {
     "Mail": {
         UNDELIVERED, ("ses:SendEmail", "identity/*"), ("secretsmanager:GetSecretValue", "LinkSecret"),
         ("s3:GetObject", "bucket/claim/mail/*"), ("s3:PutObject", "bucket/claim/mail/*"),
-        ("s3:DeleteObject", "bucket/claim/mail/*"),
         ("s3:GetObject", "bucket/sub/*/mail-*"), ("s3:DeleteObject", "bucket/sub/*/mail-*"), LISTS,
     },
     "Callback": {
@@ -54,7 +53,6 @@ MAY: dict[str, set[tuple[str, str]]] = {
             "ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility", "SendMessage",
         )),
         ("s3:GetObject", "bucket/claim/callback/*"), ("s3:PutObject", "bucket/claim/callback/*"),
-        ("s3:DeleteObject", "bucket/claim/callback/*"),
         ("s3:GetObject", "bucket/sub/*/callback-*"), ("s3:DeleteObject", "bucket/sub/*/callback-*"), LISTS,
         ("secretsmanager:GetSecretValue", "LinkSecret"), ("secretsmanager:GetSecretValue", "WebhookSecret"),
         ("secretsmanager:GetSecretValue", EVERYTHING["SymmetricWebhookSecretArn"].rpartition(":")[2]),

@@ -38,6 +38,8 @@ class Detail(BaseModel):
     """Whether the event repeats an earlier result: a stored PDF, or a recent failure."""
     requested_at: datetime
     finished_at: datetime
+    answers_until: datetime | None = None
+    """The event of an end answers the subscriptions of requests that were made until then; null means `finished_at`."""
     queue_seconds: float
     """Seconds from the request to the hand-over of the last attempt; to the end if there was no attempt."""
     render_seconds: float
@@ -69,8 +71,14 @@ def pdf_key(job_id: str) -> str:
     return f"pdf/{job_id}.pdf"
 
 
-def detail(record: Record, bucket: str) -> Detail:
-    """Returns the event of a record that is `done` or `failed`."""
+def detail(record: Record, bucket: str, announced_at: datetime | None = None) -> Detail:
+    """Returns the event of a record that is `done` or `failed`.
+
+    Args:
+        record: The record.
+        bucket: The bucket.
+        announced_at: A time after the end was written and before it is noted as announced.
+    """
     finished = record.finished_at or record.requested_at
     started = min(record.started_at or finished, finished)
     return Detail(
@@ -85,6 +93,7 @@ def detail(record: Record, bucket: str) -> Detail:
         cached=False,
         requested_at=record.requested_at,
         finished_at=finished,
+        answers_until=announced_at,
         queue_seconds=round(max(0.0, (started - record.requested_at).total_seconds()), 3),
         render_seconds=round((finished - started).total_seconds(), 3),
     )

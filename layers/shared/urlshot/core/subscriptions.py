@@ -12,9 +12,10 @@ rules make sure that every subscriber is notified, and only of what the request 
 - A request that hits a PDF or a recent failure has nothing to wait for. Its event is put on the bus immediately and
   names the subscriptions that it is for (`Detail.subscriptions`). The event answers no other subscriptions, because
   they may wait for a newer render. An event that repeats a result for AMQP clients names none and answers none.
-- The event of an end answers the subscriptions from before the end, by their `asked_at`. So a late or replayed event of
-  an older generation does not answer a request for a newer render. A request can read a record just before the end is
-  written and have a later `asked_at` than the end; `TOLERANCE` allows for that.
+- The event of an end answers the subscriptions from before its announcement, by their `asked_at`. A request can read
+  the record just before the end is written, however long that write takes, so the time of the end itself is too early.
+  Until an end is noted as announced, no request starts a newer render. So a late or replayed event of an older
+  generation does not answer a request for a newer render, unless two functions announce the end and one is slow.
 - If an address asks several times about the same end, it is notified once. All its subscriptions have the same hash.
   The consumer deletes together those that it read and the end answers. A subscription that is written meanwhile has
   another key and stays.
@@ -30,20 +31,13 @@ import hashlib
 import re
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from urlshot.core.events import Detail
-
-TOLERANCE = timedelta(seconds=30)
-"""How much later than an end the `asked_at` of a subscription may be that the end still answers.
-
-It is longer than the longest write of a record, with all attempts of the SDK, plus the difference of two clocks. The
-price: if a request asks for a newer render within this time, and before the event of the older end was handled, its
-subscriber is notified of the older end.
-"""
+from urlshot.core.records import CLOCKS
 
 Kind = Literal["callback", "mail"]
 
@@ -112,4 +106,4 @@ def serves(event: Detail, subscription: Subscription) -> bool:
     """Returns whether an event answers a subscription of the same job."""
     if event.cached:
         return subscription.name in event.subscriptions
-    return subscription.asked_at <= event.finished_at + TOLERANCE
+    return subscription.asked_at <= (event.answers_until or event.finished_at) + CLOCKS

@@ -8,6 +8,7 @@ end again, with the same `event_key`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from urlshot.adapters.broker import Publisher
@@ -18,7 +19,7 @@ from urlshot.adapters.store import Store
 from urlshot.core.errors import UrlshotError
 from urlshot.core.events import Detail, detail, refusal
 from urlshot.core.messages import COMPLETED, EXCHANGE, FAILED, StartMessage
-from urlshot.core.records import Record
+from urlshot.core.records import Record, now
 from urlshot.lifecycle import withdrawal
 from urlshot.lifecycle.parking import Parking
 
@@ -28,11 +29,14 @@ log = logger()
 class Announcer:
     """Announces the ends of jobs; safe to share between threads."""
 
-    def __init__(self, store: Store, publisher: Publisher, bus: Bus, parking: Parking) -> None:
+    def __init__(
+        self, store: Store, publisher: Publisher, bus: Bus, parking: Parking, clock: Callable[[], datetime] = now
+    ) -> None:
         self._store = store
         self._publisher = publisher
         self._bus = bus
         self._parking = parking
+        self._clock = clock
 
     def end(self, message: StartMessage, record: Record, etag: str, correlation_id: str) -> str:
         """Writes an ended record over the one with `etag`, and announces the end.
@@ -61,12 +65,13 @@ class Announcer:
         Raises:
             Transient, Broken: As in `end`.
         """
+        at = self._clock()  # not later: another function may announce the end meanwhile, and a newer render may begin
         if record.state == "failed":
             # If `settle` died after it published the PDF and before it wrote `done`, a failed job still has a PDF.
             withdrawal.withdraw(self._store, record.id, generation=record.generation)
         if record.error is not None and record.state == "failed" and record.error.get("retryable"):
             self._parking.bury_job(message, record.error)
-        self.tell(detail(record, self._store.bucket), correlation_id)
+        self.tell(detail(record, self._store.bucket, at), correlation_id)
         try:
             self._store.change(record.with_(announced=True), etag)
         except Conflict:
