@@ -26,7 +26,7 @@ from tests.bench.pages import PAGES, Page
 from tests.bench.parallel import throughput
 from tests.bench.report import write_documents
 from tests.bench.site import serving
-from tests.bench.tools import tools
+from tests.bench.tools import LOGS, Failed, tools
 from tests.bench.warm import Field, warm
 
 JSON = PROJECT / "docs" / "bench.json"
@@ -88,7 +88,10 @@ def main(arguments: Sequence[str]) -> None:
     began = time.monotonic()
     if set(parts) != {"handover"}:
         results |= {"machine": machine(), "versions": versions(), "sizes": sizes() or results["sizes"]}
-        measure(parts, results, quick=quick)
+        try:
+            measure(parts, results, quick=quick)
+        except Failed as error:
+            sys.exit(f"{error}; the logs of the tools are in {LOGS.relative_to(PROJECT)}")
         say(f"measured in {time.monotonic() - began:.0f} s")
         if not quick:
             save(results)  # before the hand-over, which takes another ten minutes
@@ -97,10 +100,11 @@ def main(arguments: Sequence[str]) -> None:
 
         results["handover"] = handover()
         results["dates"]["handover"] = datetime.now(UTC).isoformat(timespec="minutes")
-        save(results)
     if quick:
         place = PROJECT / ".urlshot" / "bench" / "quick.json"
         place.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    elif "handover" in parts:
+        save(results)
     print(line(ratios(results)), flush=True)
 
 

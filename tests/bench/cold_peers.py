@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.bench.check import missing
 from tests.bench.pages import BY_NAME, COLD
-from tests.bench.tools import Tool, started
+from tests.bench.tools import Failed, Tool, started
 from tests.bench.warm import Field, Say
 
 TOOLS = ("settled", "puppeteer")
@@ -25,8 +25,12 @@ def cold(field: Field, tools: Sequence[Tool], host: str, say: Say, rounds: int, 
     available = sorted(os.sched_getaffinity(0))
     chosen = [tool for name in names for tool in tools if tool.name == name and field.usable(tool)]
     results: dict[str, Any] = {}
-    for tool in chosen:
-        first_pdf(tool, host, available)  # reads all files into the page cache
+    for tool in tuple(chosen):  # reads all files into the page cache
+        try:
+            first_pdf(tool, host, available)
+        except Failed as error:
+            say(f"cold: {tool.name} is left out: {error}")
+            chosen.remove(tool)
     for count in (1, 2):
         if len(available) < count:
             continue
@@ -46,8 +50,7 @@ def first_pdf(tool: Tool, host: str, cpus: Sequence[int]) -> tuple[float, dict[s
     """Returns the milliseconds from the start of the process to its first PDF, and to each mark of its start.
 
     Raises:
-        Failed: The tool does not start, or does not print.
-        SystemExit: The PDF lacks something.
+        Failed: The tool does not start, or its PDF is not complete.
     """
     page = BY_NAME[COLD]
     with started(tool, cpus) as worker:
@@ -56,6 +59,6 @@ def first_pdf(tool: Tool, host: str, cpus: Sequence[int]) -> tuple[float, dict[s
         waited = answer["at"] - answer["ms"] / 1000 - ready["ready"]  # for the job, by way of the benchmark
         lacks = missing(page, pdf)
         if lacks:
-            raise SystemExit(f"the first PDF of {tool.name} lacks {', '.join(lacks)}")
+            raise Failed(f"its first PDF lacks {', '.join(lacks)}")
         marks = {name: (at - worker.begun) * 1000 for name, at in ready["marks"].items()}
         return (answer["at"] - worker.begun - max(0.0, waited)) * 1000, marks

@@ -7,7 +7,7 @@ import math
 import statistics
 from collections.abc import Iterable
 
-from tests.bench.figures import OURS, SETTLED, Results, warm_ms
+from tests.bench.figures import COLD_PEERS, OURS, SETTLED, Results, warm_ms
 
 COLOURS = {
     "floor": "#8a8a8a", "load": "#d6336c", "settled": "#7048e8", "playwright": "#2b8a3e", "puppeteer": "#1971c2",
@@ -67,8 +67,9 @@ def cold_plot(results: Results) -> str:
         if number == 0 or bars[number - 1][0] != cpus:
             found.append(_text(20, y + 14, f"{cpus} CPU{'s' if cpus != '1' else ''}", weight=600))
             y += 26
-        title = results["tools"][name]["title"].replace("`", "").partition(",")[0]
-        found.append(_text(LEFT - 14, y + 15, "urlshot" if name == SETTLED else title, anchor="end"))
+        title = results["tools"][name]["title"].partition(" with ")[0]
+        shown = title if name in COLD_PEERS else f"{title}, urlshot's layer"
+        found.append(_text(LEFT - 14, y + 15, "urlshot" if name == SETTLED else shown, anchor="end"))
         at = 0.0
         for stage, colour in STAGES.items():
             took = run["ms"] if stage == "first PDF" else run["marks"].get(stage)

@@ -22,11 +22,13 @@ class Process:
         parent: The id of its parent.
         seconds: Its own processor time.
         reaped: That of its children that have ended.
+        begun: When it started, in ticks since the machine did; with the id it identifies a process.
     """
 
     parent: int
     seconds: float
     reaped: float
+    begun: int = 0
 
 
 def table() -> dict[int, Process]:
@@ -45,6 +47,7 @@ def parsed(stat: str) -> Process:
         parent=int(fields[1]),
         seconds=(int(fields[11]) + int(fields[12])) / _TICKS,
         reaped=(int(fields[13]) + int(fields[14])) / _TICKS,
+        begun=int(fields[19]),
     )
 
 
@@ -80,12 +83,19 @@ class Tree:
                 total += (int(resident) - int(shared)) * _PAGE
         return total
 
-    def end(self, started: set[int]) -> None:
-        """Kills those of the processes in `started` that are still in the tree, or are left of its session."""
-        for pid in started:
+    def members(self) -> dict[int, int]:
+        """Returns the ids of all of them, each with the time when the process started."""
+        processes = table()
+        return {pid: processes[pid].begun for pid in below(processes, self._root)}
+
+
+def kill(members: dict[int, int]) -> None:
+    """Kills those processes of `members` that still run, wherever in the tree of processes they are now."""
+    processes = table()
+    for pid, begun in members.items():
+        if pid in processes and processes[pid].begun == begun:
             with contextlib.suppress(OSError):
-                if os.getsid(pid) == self._root or pid in self.pids():
-                    os.kill(pid, signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
 
 
 class Peak:

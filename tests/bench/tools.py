@@ -19,7 +19,7 @@ from typing import Any
 
 from infra.local.settings import PROJECT
 from tests.bench.peers_install import PEERS, PINS, Missing
-from tests.bench.processes import Tree
+from tests.bench.processes import Tree, kill
 
 LAYERS = PROJECT / ".urlshot" / "layers"
 WORKERS = Path(__file__).with_name("workers")
@@ -194,13 +194,13 @@ class Worker:
 
     def close(self) -> None:
         """Ends the worker and everything that it started."""
-        started = self.tree.pids()
+        members = self.tree.members()
         assert self._process.stdin is not None and self._process.stdout is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_SECONDS)
-        self.tree.end(started)
+        kill(members)
         self._process.wait()
         self._process.stdout.close()
 

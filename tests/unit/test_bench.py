@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import statistics
+import subprocess
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -24,7 +26,7 @@ from tests.bench.machine import cpu_model
 from tests.bench.pages import MIXED, PAGES, Page
 from tests.bench.peers_install import PINS, NotInstalled, install
 from tests.bench.plots import cold_plot, ticks, warm_plot
-from tests.bench.processes import Process, Tree, below, parsed
+from tests.bench.processes import Process, Tree, below, kill, parsed
 from tests.bench.rate import Rate
 from tests.bench.site import answers
 from tests.bench.tools import Tool, environment_of, missing_reason, tools
@@ -297,6 +299,7 @@ def test_squeezed_text_has_neither_space_nor_soft_hyphen(text: str) -> None:
 def test_line_of_the_process_table_is_parsed_whatever_its_name() -> None:
     fields = "S 41 1 1 0 -1 4194560 1 2 3 4 150 50 1000 200 20 0 1 0 5 6 7"
     assert parsed(f"42 (a (b) c) {fields}").parent == 41
+    assert parsed(f"42 (a (b) c) {fields}").begun == 5
     assert parsed(f"42 ()) {fields}").seconds < parsed(f"42 (x) {fields}").reaped
 
 
@@ -310,6 +313,18 @@ def test_own_process_has_time_and_memory() -> None:
     tree = Tree(os.getpid())
     assert os.getpid() in tree.pids()
     assert tree.seconds() > 0 and tree.private_bytes() > 1_000_000
+
+
+def test_processes_are_killed_by_id_and_start_and_no_others_are() -> None:
+    with subprocess.Popen(["sleep", "600"]) as one, subprocess.Popen(["sleep", "600"]) as other:
+        try:
+            members = Tree(one.pid).members()
+            assert members.keys() == {one.pid}
+            kill(members | {other.pid: -1})  # a later process with the id of an earlier one
+            assert one.wait(60) == -signal.SIGKILL
+            assert other.poll() is None
+        finally:
+            other.kill()
 
 
 def test_model_of_the_processor_is_read() -> None:
