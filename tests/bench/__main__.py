@@ -27,7 +27,7 @@ from tests.bench.parallel import throughput
 from tests.bench.report import write_documents
 from tests.bench.site import serving
 from tests.bench.tools import LOGS, Failed, tools
-from tests.bench.warm import Field, warm
+from tests.bench.warm import Field, Rounds, warm
 
 JSON = PROJECT / "docs" / "bench.json"
 PARTS = ("warm", "cold", "throughput", "api", "handover")
@@ -51,7 +51,7 @@ def measure(parts: Sequence[str], results: dict[str, Any], *, quick: bool) -> No
             everything = tools(host)
             with Field(everything, say) as field:
                 if "warm" in parts:
-                    warm(field, everything, pages, host, say, *((2, 1) if quick else (7, 3)))
+                    warm(field, everything, pages, host, say, Rounds(2, 1, 60) if quick else Rounds(7, 3, 420))
                     results["warm"] = field.warm
                     results["pages"] = {page.name: {"title": page.title, "late": page.late} for page in pages}
                 results["tools"] = field.tools if "warm" in parts or not results["tools"] else results["tools"]

@@ -23,7 +23,10 @@ def missing(page: Page, pdf: bytes) -> list[str]:
     """Returns what a PDF lacks of a page, in words; empty if the PDF is complete."""
     if not pdf.startswith(b"%PDF-"):
         return ["it is no PDF"]
-    document = pypdfium2.PdfDocument(pdf)
+    try:
+        document = pypdfium2.PdfDocument(pdf)
+    except pypdfium2.PdfiumError:
+        return ["it cannot be read"]
     try:
         text = squeeze("".join(sheet.get_textpage().get_text_bounded() for sheet in document))
         found = [f"“{one}”" for one in page.texts if squeeze(one) not in text]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 from tests.bench.check import missing
@@ -96,15 +97,32 @@ class Field:
             worker.close()
 
 
-def warm(
-    field: Field, tools: Sequence[Tool], pages: Sequence[Page], host: str, say: Say, rounds: int, slow_rounds: int
-) -> None:
-    """Fills the results of the field: a round to warm up, and then `rounds` or `slow_rounds` that count."""
-    for number in range(rounds + 1):
+@dataclass(frozen=True)
+class Rounds:
+    """How often each tool prints each page, after a round to warm up.
+
+    Attributes:
+        most: The number of rounds that count.
+        slow: That of the tools in `SLOW`.
+        seconds: After this time no further round begins, but at least one counts.
+    """
+
+    most: int
+    slow: int
+    seconds: float
+
+
+def warm(field: Field, tools: Sequence[Tool], pages: Sequence[Page], host: str, say: Say, rounds: Rounds) -> None:
+    """Fills the results of the field."""
+    first = time.monotonic()
+    for number in range(rounds.most + 1):
         began = time.monotonic()
+        if number > 1 and began - first > rounds.seconds:
+            say(f"warm: {number - 1} rounds in place of {rounds.most}: the time is over")
+            return
         order = [*tools[number % len(tools) :], *tools[: number % len(tools)]]
         for page in pages:
             for tool in order:
-                if field.usable(tool) and (tool.name not in SLOW or 0 < number <= slow_rounds):
+                if field.usable(tool) and (tool.name not in SLOW or 0 < number <= rounds.slow):
                     field.print_page(tool, page, f"http://{host}/{page.name}", counts=number > 0)
-        say(f"warm: round {number} of {rounds} took {time.monotonic() - began:.0f} s")
+        say(f"warm: round {number} of {rounds.most} took {time.monotonic() - began:.0f} s")

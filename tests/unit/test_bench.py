@@ -281,6 +281,11 @@ def pdf(*lines: str, sheets: int = 1) -> bytes:
         (Page("p", "", "", ("a",), glyphs="abcxyz"), pdf("abcxyz"), []),
         (Page("p", "", "", ("a",), glyphs="港口在"), pdf("a"), ["most glyphs"]),
         (Page("p", "", "", ("a",)), b"<html>", ["it is no PDF"]),
+        (
+            Page("p", "", "", ("a",)),
+            b"%PDF-1.4 broken",
+            ["it cannot be read"],
+        ),
         (Page("p", "", "", ("a",)), b"", ["it is no PDF"]),
     ],
 )
