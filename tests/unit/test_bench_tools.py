@@ -14,7 +14,7 @@ from tests.bench import tools as module
 from tests.bench.pages import Page
 from tests.bench.tools import Failed, Tool, run_command, started
 from tests.bench.warm import FAILURES, Field, Rounds, warm
-from tests.unit.test_bench import pdf
+from tests.unit.test_bench_parts import pdf
 
 WORKER = """
 from tests.bench.workers.protocol import Conversation
