@@ -130,7 +130,7 @@ def test_quartiles_are_in_order_and_within_the_values(values: list[float]) -> No
 
 def test_documents_are_those_of_their_figures() -> None:
     found = json.loads((PROJECT / "docs" / "bench.json").read_text("utf-8"))
-    assert report.DOCUMENT.read_text("utf-8") == report.document(found), "run `python -m tests.bench documents`"
+    assert report.DOCUMENT.read_text("utf-8") == report.document(found), "run `make bench PARTS=documents`"
     assert report.WARM_PLOT.read_text("utf-8") == warm_plot(found)
     assert report.COLD_PLOT.read_text("utf-8") == cold_plot(found)
     assert found["line"] == ratios(found)
