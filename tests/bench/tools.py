@@ -170,13 +170,14 @@ class Worker:
         self.ask({"url": url, "wait": wait, "file": str(self._file)})
         return self.answer(), self._file.read_bytes()
 
-    def answer(self, seconds: float = PRINT_SECONDS) -> dict[str, Any]:
+    def answer(self, seconds: float | None = None) -> dict[str, Any]:
         """Returns the next answer of the worker.
 
         Raises:
             Failed: None came in time, or it is an error.
         """
         assert self._process.stdout is not None
+        seconds = PRINT_SECONDS if seconds is None else seconds
         deadline = time.monotonic() + seconds
         while b"\n" not in self._read:
             left = deadline - time.monotonic()
