@@ -24,7 +24,7 @@ from tests.bench.figures import line, ratios
 from tests.bench.machine import machine, sizes, versions
 from tests.bench.pages import PAGES, Page
 from tests.bench.parallel import throughput
-from tests.bench.report import write_documents
+from tests.bench.report import as_json, write_documents
 from tests.bench.site import serving
 from tests.bench.tools import LOGS, Failed, tools
 from tests.bench.warm import Field, Rounds, warm
@@ -103,7 +103,7 @@ def main(arguments: Sequence[str]) -> None:
         results["dates"]["handover"] = datetime.now(UTC).isoformat(timespec="minutes")
     if quick:
         place = PROJECT / ".urlshot" / "bench" / "quick.json"
-        place.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        place.write_text(as_json(results), "utf-8")
     elif "handover" in parts:
         save(results)
     print(line(ratios(results)), flush=True)
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str]) -> None:
 def save(results: dict[str, Any]) -> None:
     """Writes the figures and the documents."""
     results["line"] = ratios(results)
-    JSON.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    JSON.write_text(as_json(results), "utf-8")
     write_documents(results)
     say(f"wrote {Path(JSON).relative_to(PROJECT)}, docs/bench.md and the plots")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import statistics
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -39,6 +41,12 @@ def write_documents(results: Results) -> None:
     DOCUMENT.write_text(document(results), "utf-8")
     WARM_PLOT.write_text(warm_plot(results), "utf-8")
     COLD_PLOT.write_text(cold_plot(results), "utf-8")
+
+
+def as_json(results: Results) -> str:
+    """Returns the results as JSON, with each list of numbers on one line."""
+    text = json.dumps(results, indent=1, ensure_ascii=False)
+    return re.sub(r"\[\n\s+([-+\d.e,\s]+?)\n\s*\]", lambda found: f"[{' '.join(found[1].split())}]", text) + "\n"
 
 
 def document(results: Results) -> str:

@@ -129,11 +129,28 @@ def test_quartiles_are_in_order_and_within_the_values(values: list[float]) -> No
 
 
 def test_documents_are_those_of_their_figures() -> None:
-    found = json.loads((PROJECT / "docs" / "bench.json").read_text("utf-8"))
+    text = (PROJECT / "docs" / "bench.json").read_text("utf-8")
+    found = json.loads(text)
     assert report.DOCUMENT.read_text("utf-8") == report.document(found), "run `make bench PARTS=documents`"
     assert report.WARM_PLOT.read_text("utf-8") == warm_plot(found)
     assert report.COLD_PLOT.read_text("utf-8") == cold_plot(found)
     assert found["line"] == ratios(found)
+    assert text == report.as_json(found)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+        lambda some: st.lists(some) | st.dictionaries(st.text(), some),
+    )
+)
+def test_json_is_that_of_the_results(results: Any) -> None:
+    assert json.loads(report.as_json(results)) == results
+
+
+def test_json_has_the_numbers_of_a_list_on_one_line(results: dict[str, Any]) -> None:
+    assert '"ms": [90, 100, 110]' in report.as_json(results)
+    assert json.loads(report.as_json({"text": "[  1,  2  ]"})) == {"text": "[  1,  2  ]"}
 
 
 def test_time_of_an_incomplete_pdf_has_a_mark(results: dict[str, Any]) -> None:
