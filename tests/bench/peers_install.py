@@ -40,6 +40,7 @@ def run(command: list[str], folder: Path | None = None) -> None:
         NotInstalled: It failed, or took too long.
     """
     print("$ " + " ".join(command), flush=True)
+    name = Path(command[0]).name
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     try:
         done = subprocess.run(
@@ -47,10 +48,11 @@ def run(command: list[str], folder: Path | None = None) -> None:
             timeout=STEP_SECONDS, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise NotInstalled(f"{command[0]}: {error}") from error
+        raise NotInstalled(f"{name}: {type(error).__name__}") from error
     if done.returncode:
         lines = [line for line in done.stdout.splitlines() if line.strip()]
-        raise NotInstalled(f"{command[0]}: {lines[-1].strip()[:200] if lines else done.returncode}")
+        reason = lines[-1].strip()[:200] if lines else f"exit status {done.returncode}"
+        raise NotInstalled(f"{name}: {reason.replace(str(PROJECT), '.')}")
 
 
 def apt(*packages: str) -> None:

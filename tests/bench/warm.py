@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from infra.local.settings import PROJECT
 from tests.bench.check import missing
 from tests.bench.pages import Page
 from tests.bench.peers_install import read_missing
@@ -63,7 +64,7 @@ class Field:
         try:
             answer, pdf = self._printed(tool, url)
         except Failed as error:
-            reason = str(error).splitlines()[0]
+            reason = str(error).splitlines()[0].replace(str(PROJECT), ".")
             self._failures[tool.name] += 1
             cell["failed"] = reason
             self.tools[tool.name]["failed"].append(f"{page.title}: {reason}")

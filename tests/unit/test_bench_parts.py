@@ -16,10 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.local.settings import PROJECT
 from tests.bench.check import missing, squeeze
 from tests.bench.machine import cpu_model
 from tests.bench.pages import MIXED, PAGES, Page
-from tests.bench.peers_install import PINS, NotInstalled, install
+from tests.bench.peers_install import PINS, NotInstalled, install, run
 from tests.bench.processes import Process, Tree, below, kill, parsed
 from tests.bench.site import answers
 from tests.bench.tools import Tool, environment_of, missing_reason, tools
@@ -198,3 +199,18 @@ def test_pins_of_the_peers_carry_no_registry() -> None:
     assert not any("resolved" in package for package in lock["packages"].values())
     pinned = json.loads((PINS / "package.json").read_text("utf-8"))["dependencies"].values()
     assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in pinned)
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (["sh", "-c", "echo first; echo 'no route to host' >&2; exit 1"], "sh: no route to host"),
+        (["sh", "-c", "exit 3"], "sh: exit status 3"),
+        (["/nowhere/a-tool"], "a-tool: FileNotFoundError"),
+        (["sh", "-c", f"echo {PROJECT}/a/file is broken; exit 1"], "sh: ./a/file is broken"),
+    ],
+)
+def test_reason_of_a_failed_step_is_its_last_line(command: list[str], reason: str) -> None:
+    with pytest.raises(NotInstalled) as failed:
+        run(command)
+    assert str(failed.value) == reason
