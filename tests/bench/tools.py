@@ -44,7 +44,7 @@ class Tool:
         worker: The command of its worker; empty if every page takes a process of its own.
         command: The command for one page, with {url} and {file}; empty for a worker.
         wait: What the worker waits for: `load` or `settled`.
-        scripts: Whether it runs scripts.
+        scripts: Whether it runs scripts; if not, it is not asked for pages that need them.
         peer: Whether it stands for what a user would take in place of urlshot.
         environment: Variables in addition to PATH, HOME and TMPDIR; {scratch} is the temporary folder.
     """

@@ -124,6 +124,7 @@ def warm(field: Field, tools: Sequence[Tool], pages: Sequence[Page], host: str, 
         order = [*tools[number % len(tools) :], *tools[: number % len(tools)]]
         for page in pages:
             for tool in order:
-                if field.usable(tool) and (tool.name not in SLOW or 0 < number <= rounds.slow):
+                turn = tool.name not in SLOW or 0 < number <= rounds.slow
+                if turn and field.usable(tool) and (tool.scripts or not page.script):
                     field.print_page(tool, page, f"http://{host}/{page.name}", counts=number > 0)
         say(f"warm: round {number} of {rounds.most} took {time.monotonic() - began:.0f} s")

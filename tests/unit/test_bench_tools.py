@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,14 @@ def test_field_keeps_times_lacks_and_failures(printing: dict[str, Tool]) -> None
     assert len(field.tools["gone"]["failed"]) == FAILURES and "gone" not in field.warm["c"]
     assert field.tools["absent"]["missing"] == "absent is not installed"
     assert any("absent is missing" in text for text in said)
+
+
+def test_tool_without_scripts_is_not_asked_for_pages_that_need_them(printing: dict[str, Tool]) -> None:
+    plain = replace(printing["right"], scripts=False)
+    pages = [Page("a", "a", "", ("Order 80",)), Page("b", "b", "", ("Order 80",), script=True)]
+    with Field([plain], print) as field:
+        warm(field, [plain], pages, "127.0.0.1:9", print, Rounds(1, 1, 600))
+    assert field.warm.keys() == {"a"}
 
 
 def test_no_round_begins_after_the_time_is_over(printing: dict[str, Tool]) -> None:
