@@ -33,6 +33,8 @@ DOCKER ?=
 TAKE ?=
 COLD ?=
 HANDOVER ?=
+QUICK ?=
+PARTS ?=
 WORKERS ?= 3
 SELECTED = $(if $(value K),-k "$$URLSHOT_K")
 HISTORIES ?=
@@ -81,9 +83,10 @@ gallery: setup $(HOME_DIR)/tests.stamp ## Render the pages of tests/gallery into
 screenshots: setup $(HOME_DIR)/tests.stamp ## Take the screenshots in docs/ again, in Debian's chromium
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.e2e.screenshots docs
 
-bench: setup $(HOME_DIR)/tests.stamp ## Measure the renderer and the hand-over; HANDOVER=1: only the hand-over; COLD=1: cold starts in Lambda's image, with Docker
+bench: setup $(HOME_DIR)/tests.stamp $(if $(HANDOVER)$(COLD)$(filter documents,$(PARTS)),,$(HOME_DIR)/peers.stamp) ## Measure urlshot beside its peers and write docs/bench.md; QUICK=1: in three minutes, without documents; PARTS='warm cold throughput api handover': only some; HANDOVER=1: only the hand-over; COLD=1: cold starts in Lambda's image, with Docker
 	@$(if $(COLD),$(MAKE) sam)
-	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.bench $(if $(COLD),cold,$(if $(HANDOVER),handover))
+	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.bench \
+		$(if $(COLD),container,$(if $(HANDOVER),handover,$(PARTS))) $(if $(QUICK),--quick)
 
 lint: $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp $(HOME_DIR)/checkov.stamp ## Check style, types, import rules and templates
 	@printf '%s\n' $(CHECKS) | xargs -n 1 -P 2 $(MAKE)
@@ -172,6 +175,11 @@ $(HOME_DIR)/checkov.stamp: $(HOME_DIR)/local.stamp tests/requirements-checkov.tx
 	@$(PYTHON) -m venv $(HOME_DIR)/checkov
 	@$(HOME_DIR)/checkov/bin/python -m pip install --quiet --requirement tests/requirements-checkov.txt
 	@touch $@
+
+# A peer that cannot be installed is named by the benchmark, and the next run tries again.
+$(HOME_DIR)/peers.stamp: $(HOME_DIR)/local.stamp $(wildcard tests/bench/peers/*) tests/bench/peers_install.py
+	@echo "Installing what the benchmark compares with, in $(HOME_DIR)/peers"
+	@PYTHONPATH=. $(BIN)/python -m tests.bench.peers_install && touch $@ || true
 
 # Requirements are installed when they change. The browser is downloaded and packed once. Our own code is copied every
 # time. The hash of all sources is taken first, so that a change during the build makes the layers outdated.

@@ -26,6 +26,7 @@ alone."""
 ALONE = (
     "tests/e2e/test_access.py",
     "tests/e2e/test_main_job.py",
+    "tests/integration/test_bench.py",
     "tests/integration/test_build.py",
     "tests/integration/test_cloudformation.py",
 )

@@ -1,1 +1,1 @@
-"""Benchmarks of warm renders beside a bare Playwright, of the hand-over, and of cold starts; see `make bench`."""
+"""Benchmarks of urlshot beside its floor and its peers, of the hand-over, and of cold starts; see `make bench`."""

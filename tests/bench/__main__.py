@@ -1,19 +1,121 @@
-"""`python -m tests.bench` times warm renders, then the hand-over; the argument `handover` or `cold` selects one."""
+"""`python -m tests.bench PART...` measures the parts and writes docs/bench.json, docs/bench.md and the plots.
 
+Parts: warm, cold, throughput, api, handover. Without a part all are measured, the hand-over last. `container` times
+cold starts in Lambda's image, and `documents` writes the documents again from docs/bench.json. With `--quick` a few
+rounds are made of everything but the hand-over, and no document is changed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
 import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
-from .cold import cold
-from .handover import handover
-from .speed import main
+from infra.local.settings import PROJECT
+from tests.bench.api import api
+from tests.bench.cold_peers import BESIDE, cold
+from tests.bench.cold_peers import TOOLS as COLD_TOOLS
+from tests.bench.figures import line, ratios
+from tests.bench.machine import machine, sizes, versions
+from tests.bench.pages import PAGES, Page
+from tests.bench.parallel import throughput
+from tests.bench.report import as_json, write_documents
+from tests.bench.site import serving
+from tests.bench.tools import LOGS, Failed, tools
+from tests.bench.warm import Field, Rounds, warm
+
+JSON = PROJECT / "docs" / "bench.json"
+PARTS = ("warm", "cold", "throughput", "api", "handover")
+QUICK_PAGES = ("small", "table", "charts", "fonts", "cjk", "print", "app")
+EMPTY: dict[str, Any] = {
+    "machine": {}, "versions": {}, "dates": {}, "pages": {}, "tools": {}, "warm": {}, "cold": {}, "throughput": {},
+    "api": {}, "handover": {}, "sizes": {},
+}  # fmt: skip
+
+
+def say(text: str) -> None:
+    """Prints a line with the time and the machine's load, because other work on the machine changes every figure."""
+    print(f"{time.strftime('%H:%M:%S')} load {os.getloadavg()[0]:4.1f}  {text}", flush=True)
+
+
+def measure(parts: Sequence[str], results: dict[str, Any], *, quick: bool) -> None:
+    """Measures all parts but the hand-over, and puts them into the results."""
+    pages: Sequence[Page] = [page for page in PAGES if not quick or page.name in QUICK_PAGES]
+    if set(parts) & {"warm", "cold", "throughput"}:
+        with serving() as host:
+            everything = tools(host)
+            with Field(everything, say) as field:
+                if "warm" in parts:
+                    say(f"warm: {len(pages)} pages, {len(everything)} tools; a round takes about a minute")
+                    warm(field, everything, pages, host, say, Rounds(2, 1, 60) if quick else Rounds(7, 3, 420))
+                    results["warm"] = field.warm
+                    results["pages"] = {page.name: {"title": page.title, "late": page.late} for page in pages}
+                results["tools"] = field.tools if "warm" in parts or not results["tools"] else results["tools"]
+            if "cold" in parts:
+                results["cold"] = cold(
+                    field, everything, host, say, 1 if quick else 5, COLD_TOOLS if quick else (*COLD_TOOLS, *BESIDE)
+                )
+            if "throughput" in parts:
+                sizes, rounds, seconds = ((1, 2), 1, 2.5) if quick else ((1, 2, 4), 3, 5.0)
+                results["throughput"] = throughput(everything, host, say, sizes, rounds, seconds)
+    if "api" in parts:
+        results["api"] = api(*((20, 1) if quick else (150, 5)), say)
+    done = [part for part in parts if part != "handover"]
+    results["dates"] |= dict.fromkeys(done, datetime.now(UTC).isoformat(timespec="minutes"))
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measures what the arguments name."""
+    quick = "--quick" in arguments
+    chosen = [argument for argument in arguments if argument != "--quick"]
+    if chosen == ["container"]:
+        from tests.bench.cold import cold as container
+
+        container()
+        return
+    known: dict[str, Any] = json.loads(JSON.read_text("utf-8")) if JSON.exists() and not quick else {}
+    results = EMPTY | known
+    if chosen == ["documents"]:
+        write_documents(results)
+        return
+    parts = chosen or [part for part in PARTS if not (quick and part == "handover")]
+    if set(parts) - set(PARTS):
+        sys.exit((__doc__ or "").strip())
+    began = time.monotonic()
+    if set(parts) != {"handover"}:
+        results |= {"machine": machine(), "versions": versions(), "sizes": sizes() or results["sizes"]}
+        try:
+            measure(parts, results, quick=quick)
+        except Failed as error:
+            sys.exit(f"{error}; the logs of the tools are in {LOGS.relative_to(PROJECT)}")
+        say(f"measured in {time.monotonic() - began:.0f} s")
+        if not quick:
+            save(results)  # before the hand-over, which takes another ten minutes
+    if "handover" in parts:
+        from tests.bench.handover import handover
+
+        results["handover"] = handover()
+        results["dates"]["handover"] = datetime.now(UTC).isoformat(timespec="minutes")
+    if quick:
+        place = PROJECT / ".urlshot" / "bench" / "quick.json"
+        place.write_text(as_json(results), "utf-8")
+    elif "handover" in parts:
+        save(results)
+    print(line(ratios(results)), flush=True)
+
+
+def save(results: dict[str, Any]) -> None:
+    """Writes the figures and the documents."""
+    results["line"] = ratios(results)
+    JSON.write_text(as_json(results), "utf-8")
+    write_documents(results)
+    say(f"wrote {Path(JSON).relative_to(PROJECT)}, docs/bench.md and the plots")
+
 
 if __name__ == "__main__":
-    match sys.argv[1:]:
-        case []:
-            main()
-            handover()
-        case ["cold"]:
-            cold()
-        case ["handover"]:
-            handover()
-        case _:
-            sys.exit("python -m tests.bench [cold | handover]")
+    main(sys.argv[1:])

@@ -21,11 +21,12 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from infra.local.settings import PROJECT
 from tests.bench.local import PATIENCE, LocalStack, Site, eventually, running
 from tests.bench.project import simulated_project
-from tests.bench.rate import ENOUGH_SLOTS, FEW_SLOTS, hand_over_rate, page, throughput
+from tests.bench.rate import ENOUGH_SLOTS, FEW_SLOTS, Rate, hand_over_rate, page, throughput
 from tests.bench.rate import warm as warm_simulated
 from tests.bench.usage import Usage, shown
 from urlshot.core.messages import QUEUE_BULK, delay_queue
@@ -75,8 +76,8 @@ def hold(stack: LocalStack, site: Site, count: int) -> list[str]:
     return jobs
 
 
-def latency(stack: LocalStack, site: Site) -> float:
-    """Prints the stages of a request on the idle stack (medians, ms) and returns the seconds from POST to done."""
+def latency(stack: LocalStack, site: Site) -> dict[str, float]:
+    """Prints the stages of a request on the idle stack, and returns their medians in milliseconds."""
     found: dict[str, list[float]] = {}
     for _ in range(LATENCY_SAMPLES):
         for name, seconds in stages(stack, site).items():
@@ -84,7 +85,7 @@ def latency(stack: LocalStack, site: Site) -> float:
     say(f"latency: medians of {LATENCY_SAMPLES} in ms: POST to done {spread(found['POST to done'])}")
     for name, took in found.items():
         say(f"latency: {name:<32}{statistics.median(took) * 1000:8.1f}   worst {max(took) * 1000:8.1f}")
-    return statistics.median(found["POST to done"])
+    return {name: milliseconds(took) for name, took in found.items()}
 
 
 def stages(stack: LocalStack, site: Site) -> dict[str, float]:
@@ -119,11 +120,11 @@ def stages(stack: LocalStack, site: Site) -> dict[str, float]:
     }
 
 
-def behind_slow(stack: LocalStack, site: Site) -> float:
+def behind_slow(stack: LocalStack, site: Site) -> list[float]:
     """Prints the time from POST to done alone, behind one slow page, and behind slow pages in all slots but one.
 
     Returns:
-        The last of these medians divided by the first.
+        The three medians in milliseconds.
     """
     took: dict[int, list[float]] = {0: [], 1: [], RENDERS - 1: []}
     for _ in range(ROUNDS):
@@ -140,16 +141,19 @@ def behind_slow(stack: LocalStack, site: Site) -> float:
     for count, found in took.items():
         more = (statistics.median(found) - alone) * 1000
         say(f"behind_slow: behind {count} slow pages of {RENDERS} slots: {spread(found)}; {more:+.0f} ms")
-    return statistics.median(took[RENDERS - 1]) / alone
+    return [milliseconds(found) for found in took.values()]
 
 
-def behind_bulk(stack: LocalStack, address: Callable[[str], str], name: str) -> float:
-    """Prints the time from POST to done alone and behind queued batches; returns the second divided by the first.
+def behind_bulk(stack: LocalStack, address: Callable[[str], str], name: str) -> list[float]:
+    """Prints the time from POST to done alone and behind queued batches.
 
     Args:
         stack: A stack with `RENDERS` slots that are warm.
         address: Makes the URL of a new page, `small` or `bulk`.
         name: The name of the figure.
+
+    Returns:
+        The two medians in milliseconds.
     """
     alone: list[tuple[float, dict[str, float]]] = []
     behind: list[tuple[float, dict[str, float]]] = []
@@ -179,13 +183,13 @@ def behind_bulk(stack: LocalStack, address: Callable[[str], str], name: str) -> 
     medians = []
     for position, found in (("alone", alone), ("behind 500 queued bulk jobs", behind)):
         seconds = [one for one, _ in found]
-        medians.append(statistics.median(seconds))
+        medians.append(milliseconds(seconds))
         parts = {part: statistics.median(one[part] for _, one in found) * 1000 for part in found[0][1]}
         say(f"{name}: {position} {spread(seconds)}; " + ", ".join(f"{part} {took:.0f}" for part, took in parts.items()))
-    return medians[1] / medians[0]
+    return medians
 
 
-def behind_bulk_simulated(project: Path, site: Site) -> float:
+def behind_bulk_simulated(project: Path, site: Site) -> list[float]:
     """Does the same with simulated renders, which take no CPU from the functions, as on Lambda."""
     with running(project, site, Renders=RENDERS) as stack:
         warm_simulated(stack, site, RENDERS)
@@ -193,14 +197,14 @@ def behind_bulk_simulated(project: Path, site: Site) -> float:
         return behind_bulk(stack, lambda kind: page(site, SIMULATED_SECONDS[kind]), "behind_bulk_simulated")
 
 
-def handover() -> None:
-    """Runs all measurements of the hand-over, and prints the main figures in one line at the end."""
+def handover() -> dict[str, Any]:
+    """Runs all measurements of the hand-over, prints the main figures in one line, and returns all of them."""
     say(f"{os.cpu_count()} processors, moto for AWS, a real RabbitMQ; {RENDERS} slots for real pages")
     site = Site()
     try:
         with running(PROJECT, site, Renders=RENDERS) as stack:
             warm(stack, site)
-            seconds = latency(stack, site)
+            stages = latency(stack, site)
             slow = behind_slow(stack, site)
             bulk = behind_bulk(stack, site.new, "behind_bulk")
         with simulated_project() as project:
@@ -211,13 +215,37 @@ def handover() -> None:
     finally:
         site.close()
     say("done")
+    found: dict[str, Any] = {
+        "stages_ms": stages,
+        "behind_slow_ms": slow,
+        "behind_slow": round(slow[-1] / slow[0], 3),
+        "behind_bulk_ms": bulk,
+        "behind_bulk": round(bulk[1] / bulk[0], 3),
+        "behind_bulk_simulated_ms": simulated,
+        "behind_bulk_simulated": round(simulated[1] / simulated[0], 3),
+        "throughput_over_direct": round(over_direct, 3),
+        "settling": fastest(flow),
+        "handing_over": fastest(alone),
+    }
     print(
-        f"post_to_done_ms={seconds * 1000:.0f} behind_slow={slow:.2f} behind_bulk={bulk:.2f}"
-        f" behind_bulk_simulated={simulated:.2f}"
-        f" throughput_over_direct={over_direct:.2f} handed_over_per_s={max(flow):.0f}"
-        f" with_enough_slots={max(alone):.0f}",
+        f"post_to_done_ms={stages['POST to done']:.0f} behind_slow={found['behind_slow']:.2f}"
+        f" behind_bulk={found['behind_bulk']:.2f} behind_bulk_simulated={found['behind_bulk_simulated']:.2f}"
+        f" throughput_over_direct={over_direct:.2f} handed_over_per_s={found['settling']['per_second']:.0f}"
+        f" with_enough_slots={found['handing_over']['per_second']:.0f}",
         flush=True,
     )
+    return found
+
+
+def fastest(rates: list[Rate]) -> dict[str, Any]:
+    """Returns the figures of the batch size that hands over fastest."""
+    best = max(rates, key=lambda rate: rate.per_second)
+    return {"per_second": round(best.per_second, 1), "batch": best.batch, "cpu_ms": best.cpu_ms}
+
+
+def milliseconds(seconds: Sequence[float]) -> float:
+    """Returns the median in milliseconds."""
+    return round(statistics.median(seconds) * 1000, 1)
 
 
 def _seconds(text: str) -> float:

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -155,13 +156,25 @@ def slot_times(stack: LocalStack) -> tuple[float, float]:
     return statistics.median(around), statistics.median(between)
 
 
-def hand_over_rate(project: Path, site: Site, say: Say, batch: int, slots: int) -> float:
-    """Prints how many jobs per second dispatch hands over in batches of `batch`, and the CPU time by process.
+@dataclass(frozen=True)
+class Rate:
+    """How fast dispatch hands over in batches of up to `batch`.
 
-    Returns:
-        The median rate of all rounds, in jobs per second.
+    Attributes:
+        batch: The largest batch.
+        per_second: Jobs per second, the median of all rounds.
+        cpu_ms: Milliseconds of CPU time for each job until the last is handed over, by kind of process.
     """
+
+    batch: int
+    per_second: float
+    cpu_ms: dict[str, float]
+
+
+def hand_over_rate(project: Path, site: Site, say: Say, batch: int, slots: int) -> Rate:
+    """Prints how many jobs per second dispatch hands over in batches of `batch`, and the CPU time by process."""
     rates: list[float] = []
+    spent: list[dict[str, float]] = []
     held = slots >= RATE_JOBS
     instances, seconds, rounds = (1, HELD_SECONDS, 1) if held else (slots, 0.0, RATE_ROUNDS)
     with running(project, site, Renders=slots, RenderConcurrency=instances, BatchSize=batch) as stack:
@@ -179,7 +192,8 @@ def hand_over_rate(project: Path, site: Site, say: Say, batch: int, slots: int) 
                 stack.ends.wait_all([name for name, _ in messages], RATE_SECONDS)
             at = handed_over(stack)[before:]
             rates.append((len(at) - 1) / (max(at) - min(at)))
-            own = dict(used).get("dispatch", 0.0) * 1000 / RATE_JOBS
+            spent.append({kind: seconds * 1000 / RATE_JOBS for kind, seconds in used})
+            own = spent[-1].get("dispatch", 0.0)
             say(
                 f"rate: {RATE_JOBS} jobs, {slots} slots, batches of up to {batch}: {rates[-1]:.0f} handed over per"
                 f" second; dispatch used {own:.1f} ms of CPU time for each"
@@ -190,7 +204,9 @@ def hand_over_rate(project: Path, site: Site, say: Say, batch: int, slots: int) 
             per_job = ", ".join(f"{kind} {count / jobs:.2f}" for kind, count in made.most_common())
             in_s3 = sum(count for kind, count in made.items() if kind.startswith("S3"))
             say(f"rate: {name}: {in_s3 / jobs:.2f} S3 calls a job; {per_job}")
-    return statistics.median(rates)
+    kinds = {kind for one in spent for kind in one}
+    cpu = {kind: round(statistics.median(one.get(kind, 0.0) for one in spent), 1) for kind in sorted(kinds)}
+    return Rate(batch, statistics.median(rates), cpu)
 
 
 def warm(stack: LocalStack, site: Site, count: int) -> None:

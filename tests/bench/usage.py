@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from pathlib import Path
 
 from tests.bench.local import LocalStack
-
-_TICKS = os.sysconf("SC_CLK_TCK")
+from tests.bench.processes import below, table
 
 
 class Usage:
@@ -34,23 +32,14 @@ def shown(used: list[tuple[str, float]]) -> str:
 def _seconds(stack: LocalStack) -> dict[int, tuple[str, float]]:
     """Returns the kind and the CPU seconds of the stack's process and of each process below it, by process id."""
     functions = {one["pid"]: str(one["function"]).removesuffix("Function").lower() for one in stack.instances()}
-    parents, times = dict[int, int](), dict[int, float]()
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text().rpartition(") ")[2].split()
-        except OSError:
-            continue
-        parents[int(folder.name)] = int(fields[1])
-        times[int(folder.name)] = (int(fields[11]) + int(fields[12])) / _TICKS
-    root, found = int(stack.ready["pid"]), dict[int, tuple[str, float]]()
-    for pid, seconds in times.items():
-        above, ours = [pid], False
-        while above[-1] in parents and not ours:
-            ours = above[-1] == root
-            above.append(parents[above[-1]])
-        if ours:
-            kind = next((functions[one] for one in above if one in functions), None) or _kind(pid, root)
-            found[pid] = (kind, seconds)
+    processes, root = table(), int(stack.ready["pid"])
+    found = {}
+    for pid in below(processes, root):
+        above = [pid]
+        while above[-1] != root:
+            above.append(processes[above[-1]].parent)
+        kind = next((functions[one] for one in above if one in functions), None) or _kind(pid, root)
+        found[pid] = (kind, processes[pid].seconds)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -62,8 +63,10 @@ def test_prices_are_those_of_the_dashboard_and_have_a_date() -> None:
     assert date in price["Description"] and f"prices of {date}" in TEXT
 
 
-def test_measured_processor_times_are_those_of_the_bench() -> None:
-    everything = "\n".join(file.read_text("utf-8") for file in FILES)
-    for function in ("settle", "dispatch"):
-        [cell] = [row[3] for row in LAMBDA if row[0] == f"`{function}`"]
-        assert f"`{function}` {cell}" in everything
+@pytest.mark.parametrize("function", ["settle", "dispatch"])
+def test_processor_times_are_about_those_of_the_bench(function: str) -> None:
+    """They differ from run to run, and a price need not change for that."""
+    [cell] = [row[3] for row in LAMBDA if row[0] == f"`{function}`"]
+    bench = json.loads((PROJECT / "docs" / "bench.json").read_text("utf-8"))
+    measured = bench["handover"]["settling"]["cpu_ms"][function]
+    assert number(cell) == pytest.approx(measured, rel=0.2, abs=1.0)

@@ -31,7 +31,9 @@ def folders(pattern: str) -> set[str]:
 def test_dependabot_watches_every_list_of_pins() -> None:
     watched: dict[str, set[str]] = {}
     for update in loaded("dependabot.yml")["updates"]:
-        watched[update["package-ecosystem"]] = set(update.get("directories") or [update["directory"]])
+        watched.setdefault(update["package-ecosystem"], set()).update(
+            update.get("directories") or [update["directory"]]
+        )
     assert watched == {
         "pip": folders("requirements*.txt"),
         "npm": folders("package.json"),
