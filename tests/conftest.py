@@ -24,6 +24,7 @@ TOGETHER = ("tests/integration/egress/", "tests/e2e/", "tests/integration/test_"
 """The files below each of these paths are one unit. They share the attempts' outcome; the stack; broker and moto."""
 ALONE = (
     "tests/e2e/test_access.py",
+    "tests/e2e/test_egress.py",
     "tests/e2e/test_main_job.py",
     "tests/integration/test_build.py",
     "tests/integration/test_cloudformation.py",
