@@ -142,7 +142,7 @@ def read(facts: dict[str, Any], asked: str, final: str) -> Look:
         drawing=bool(facts["drawing"]),
         challenge=challenge,
         login=bool(facts["password"]) and little and _elsewhere(asked, final),
-        images_missing=tuple(bare(url) for url in list(facts["missing"])[:20]),
+        images_missing=tuple(bare(str(url)) for url in list(facts["missing"])[:20]),
         broken_images=int(number(facts["broken"])),
         filtered=int(number(facts["filtered"])),
         no_webgl=int(number(facts["no_webgl"])),
