@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import pytest
 
+from functions.render import renderer
 from urlshot.core.errors import CODES
 from urlshot.core.render_contract import RenderAnswer
 
-from .conftest import Bench, Site, text_of
+from .conftest import GRACE, Bench, Site, text_of
 from .hostile_pages import HEAD, MARKUP, QUICK, REDEFINED, SCRIPTS, entities, packed, picture_bomb
 
 SECONDS = 12.0
 """Limit of a hostile page."""
 
 pytestmark = pytest.mark.timeout(400)
+
+
+@pytest.fixture(autouse=True)
+def slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gives a busy machine more time to kill a browser; without it, the renderer would end its process."""
+    monkeypatch.setattr(renderer, "ANSWER_SECONDS", GRACE * 2)
 
 
 def attacked(render: Bench, url: str, **job: object) -> RenderAnswer:
