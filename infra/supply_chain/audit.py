@@ -34,19 +34,41 @@ class Found:
 
 
 def of_python(pins: list[Pin]) -> Found:
-    """Audits Python packages; tries the next database if one cannot be reached or does not know a package."""
+    """Audits Python packages."""
+    total = Found("Python", len(pins))
+    for some in rounds(pins):
+        found = _of_python(some)
+        total.findings += found.findings
+        total.missing += found.missing
+        total.reason = total.reason or found.reason
+    return total
+
+
+def rounds(pins: list[Pin]) -> list[list[Pin]]:
+    """Divides pins into lists without two versions of one package, which pip-audit refuses."""
+    lists: list[list[Pin]] = []
+    for pin in pins:
+        fitting = (some for some in lists if _name(pin.name) not in {_name(other.name) for other in some})
+        some = next(fitting, None)
+        if some is None:
+            lists.append([pin])
+        else:
+            some.append(pin)
+    return lists
+
+
+def _of_python(pins: list[Pin]) -> Found:
+    """Audits packages; tries the next database if one cannot be reached or does not know a package."""
     found = Found("Python", len(pins))
-    for database in _DATABASES:
-        with tempfile.TemporaryDirectory() as folder:
-            wanted = Path(folder) / "requirements.txt"
-            wanted.write_text("".join(f"{pin.name}=={pin.version}\n" for pin in pins), "utf-8")
-            command = [sys.executable, "-m", "pip_audit", "--requirement", str(wanted), "--no-deps", "--disable-pip"]
-            answer, error = _run(
-                [*command, "--format=json", "--progress-spinner=off", f"--vulnerability-service={database}"]
-            )
-        found = read_python(answer, error, pins)
-        if not found.missing:
-            break
+    with tempfile.TemporaryDirectory() as folder:
+        wanted = Path(folder) / "requirements.txt"
+        wanted.write_text("".join(f"{pin.name}=={pin.version}\n" for pin in pins), "utf-8")
+        command = [sys.executable, "-m", "pip_audit", "--requirement", str(wanted), "--no-deps", "--disable-pip"]
+        for database in _DATABASES:
+            extra = ["--format=json", "--progress-spinner=off", f"--vulnerability-service={database}"]
+            found = read_python(*_run([*command, *extra]), pins)
+            if not found.missing:
+                break
     return found
 
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from infra.supply_chain.audit import Found, read_npm, read_python, report
+from infra.supply_chain.audit import Found, read_npm, read_python, report, rounds
 from infra.supply_chain.pins import DEPLOYED, PROJECT, Pin, all_python_pins, npm_names, npm_packages, python_pins
 from infra.supply_chain.sbom import WITHIN
 
@@ -33,6 +33,14 @@ def test_package_that_pip_audit_did_not_look_up_is_missing(
 ) -> None:
     found = read_python(answer, "no route", PINS)
     assert (len(found.findings), found.missing, found.reason) == (findings, missing, reason)
+
+
+def test_two_versions_of_a_package_are_audited_in_two_rounds() -> None:
+    first, second, other = Pin("a.b", "1"), Pin("A-b", "2"), Pin("c", "1")
+    assert rounds([first, second, other]) == [[first, other], [second]]
+    found = rounds(all_python_pins())
+    assert sorted(pin.version for some in found for pin in some) == sorted(pin.version for pin in all_python_pins())
+    assert len(found) > 1  # the fuzzer has one version for each range of Pythons
 
 
 @pytest.mark.parametrize(
