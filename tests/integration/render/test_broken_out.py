@@ -22,6 +22,7 @@ from playwright_aws_lambda import Layer
 from .test_sandbox import ROOT, readable_copy
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.timeout(600),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without rights"),
 ]
