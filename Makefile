@@ -40,11 +40,12 @@ SELECTED = $(if $(value K),-k "$$URLSHOT_K")
 HISTORIES ?=
 SECONDS ?=
 SEED ?= 0
+STRICT ?=
 CONFIG ?= default
 GUIDED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup layers pdf up test test-unit prove simulate lint openapi sam sam-test sizes deploy outputs tail destroy gallery screenshots bump bench clean check-pdf check-up check-python $(CHECKS)
+.PHONY: help setup layers pdf up test test-unit prove simulate fuzz audit sbom lint openapi sam sam-test sizes deploy outputs tail destroy gallery screenshots bump bench clean check-pdf check-up check-python $(CHECKS)
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +77,15 @@ prove: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Run the long tests
 simulate: setup $(HOME_DIR)/tests.stamp ## Simulate HISTORIES= (20000) random histories of jobs and their subscribers, or as many as fit into SECONDS=, from SEED=, on all cores
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.simulation --seed $(SEED) \
 		$(if $(HISTORIES),--histories $(HISTORIES)) $(if $(SECONDS),--seconds $(SECONDS))
+
+fuzz: $(HOME_DIR)/fuzz.stamp ## Fuzz the parsers of pages' bytes for SECONDS= (60), guided by coverage; inputs and findings are in .urlshot/fuzz
+	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.fuzz $(HOME_DIR)/fuzz $(or $(SECONDS),60)
+
+audit: $(HOME_DIR)/audit.stamp ## Look up all pinned packages in the advisory databases; STRICT=1 fails also if a database cannot be reached
+	@$(HOME_DIR)/audit/bin/python -m infra.supply_chain audit $(if $(STRICT),--strict)
+
+sbom: layers ## List the contents of the layers with versions and licences in .urlshot/sbom.json (CycloneDX)
+	@$(BIN)/python -m infra.supply_chain sbom $(HOME_DIR)/sbom.json
 
 gallery: setup $(HOME_DIR)/tests.stamp ## Render the pages of tests/gallery into .urlshot/gallery for review; EARLIER=folder compares with an earlier run
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.gallery $(HOME_DIR)/gallery $(EARLIER)
@@ -180,6 +190,17 @@ $(HOME_DIR)/checkov.stamp: $(HOME_DIR)/local.stamp tests/requirements-checkov.tx
 $(HOME_DIR)/peers.stamp: $(HOME_DIR)/local.stamp $(wildcard tests/bench/peers/*) tests/bench/peers_install.py
 	@echo "Installing what the benchmark compares with, in $(HOME_DIR)/peers"
 	@PYTHONPATH=. $(BIN)/python -m tests.bench.peers_install && touch $@ || true
+
+$(HOME_DIR)/fuzz.stamp: $(HOME_DIR)/tests.stamp tests/requirements-fuzz.txt
+	@echo "Installing the fuzzer"
+	@$(BIN)/python -m pip install --quiet --requirement tests/requirements-fuzz.txt
+	@touch $@
+
+$(HOME_DIR)/audit.stamp: tests/requirements-audit.txt | check-python
+	@echo "Installing pip-audit in $(HOME_DIR)/audit"
+	@mkdir -p $(HOME_DIR) && $(PYTHON) -m venv $(HOME_DIR)/audit
+	@$(HOME_DIR)/audit/bin/python -m pip install --quiet --requirement tests/requirements-audit.txt
+	@touch $@
 
 # Requirements are installed when they change. The browser is downloaded and packed once. Our own code is copied every
 # time. The hash of all sources is taken first, so that a change during the build makes the layers outdated.

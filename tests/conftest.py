@@ -25,6 +25,7 @@ TOGETHER = ("tests/integration/egress/", "tests/e2e/", "tests/integration/test_"
 alone."""
 ALONE = (
     "tests/e2e/test_access.py",
+    "tests/e2e/test_egress.py",
     "tests/e2e/test_main_job.py",
     "tests/integration/test_bench.py",
     "tests/integration/test_build.py",

@@ -48,7 +48,7 @@ class Post:
 class Hooks:
     """Listens at https://<name>:<port>. `certificate` is a PEM file that holds the key too."""
 
-    def __init__(self, certificate: Path, name: str = "localhost") -> None:
+    def __init__(self, certificate: Path, name: str = "localhost", address: str = "127.0.0.1") -> None:
         self.posts: list[Post] = []
         self.answers: dict[str, list[int]] = defaultdict(list)
         """The statuses that each path answers with, in order; after them, 204."""
@@ -80,7 +80,7 @@ class Hooks:
             def handle_error(self, *_: Any) -> None:
                 pass  # some tests disconnect in the middle of a request
 
-        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server = Server((address, 0), Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
         # Each connection's own thread makes the handshake, so that a slow one does not block the accepting thread.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -191,7 +190,7 @@ def _object(call: Call, most: int) -> dict[str, Any]:
     """Reads the body, which must be a JSON object of at most `most` bytes."""
     try:
         data = base64.b64decode(call.body, validate=True) if call.is_base64 else call.body.encode()
-    except (binascii.Error, UnicodeError) as error:
+    except ValueError as error:  # binascii.Error and UnicodeError are such errors
         raise Rejected("invalid_json") from error
     if len(data) > most:
         raise Rejected("body_too_large", f"The body has {len(data)} bytes; {most} are allowed.")

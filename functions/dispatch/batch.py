@@ -74,7 +74,10 @@ def _text(value: Any) -> str:
     """Reads a header's text, which Lambda delivers as the numbers of its bytes. Any other value is an empty text."""
     if isinstance(value, str):
         return value
+    numbers = value.get("bytes") if isinstance(value, dict) else None
+    if not isinstance(numbers, list):  # `bytes` of a number would be as many zeros
+        return ""
     try:
-        return bytes(value["bytes"]).decode()
-    except (TypeError, KeyError, ValueError):
+        return bytes(numbers).decode()
+    except (TypeError, ValueError, OverflowError):
         return ""

@@ -24,7 +24,7 @@ def compose(detail: Detail, public_url: str, links: FileLinks) -> Mail:
     lines = [f"Page:  {detail.url}"]
     if detail.error is not None:
         lines += [
-            f"Cause: {_line(detail.error.get('detail', ''))} ({detail.error.get('code', 'internal')})",
+            f"Cause: {_line(detail.error.get('detail', ''))} ({_line(detail.error.get('code', 'internal'))})",
             f"To do: {_line(detail.error.get('remedy', ''))}",
             f"Job:   {public_url}/pdf/{detail.id}",
         ]

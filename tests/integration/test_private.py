@@ -14,7 +14,7 @@ from tests.integration.workbench import Bench
 from urlshot.adapters.store import Store
 from urlshot.core import records
 from urlshot.core.errors import Transient, UrlshotError
-from urlshot.core.identity import private_id
+from urlshot.core.identity import job_id, private_id
 from urlshot.core.messages import DEAD, QUEUE, delay_queue
 from urlshot.core.options import Options
 from urlshot.core.private import Private
@@ -59,16 +59,16 @@ def test_secrets_reach_render_and_nothing_else(
     report: Report,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    job_id, delivery = ask(bench)
+    private, delivery = ask(bench)
     assert rendered(bench, delivery, Transient("crash")) == "retried"
     bench.now += timedelta(seconds=1)
     assert rendered(bench, bench.next(delay_queue(QUEUE, 1)), report) == "done"
     assert [job.private for job in bench.jobs] == [PRIVATE, PRIVATE]
-    assert {job.id for job in bench.jobs} == {job_id}
+    assert {job.id for job in bench.jobs} == {private}
     announced = json.dumps([bench.events(), bench.completions()])
     logged = "".join(str(vars(line)) for line in caplog.records)
-    assert job_id in announced
-    assert job_id in logged
+    assert private in announced
+    assert private in logged
     assert "s3cret" not in everything_in(bench) + announced + logged
 
 
@@ -108,3 +108,39 @@ def test_bare_message_can_request_a_private_job(bench: Bench, report: Report) ->
     [job] = bench.jobs
     assert job.private == PRIVATE
     assert len(job.id) == 32
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_public_request_gets_nothing_of_a_private_job(bench: Bench, report: Report, done: bool) -> None:
+    """A request for the same URL makes a job of its own, while the private one runs and after its end."""
+    private, delivery = ask(bench)
+    secret = report.model_copy(update={"title": "the account of somebody"})
+    if done:
+        assert rendered(bench, delivery, secret) == "done"
+    else:
+        assert bench.dispatch(delivery) == ["handed over"]
+        bench.waiting()
+    public = Request(job_id(URL, {}), URL, Options(), 31_536_000, records.now())
+    publisher = bench.broker.publisher(API)
+    asked = Acceptor(bench.store, publisher).accept(public, 10)
+    publisher.close()
+    assert asked.outcome is Outcome.QUEUED
+    assert asked.record is not None
+    assert (asked.record.id, asked.record.report, asked.record.attempt) == (public.id, None, 0)
+    assert public.id != private
+    assert rendered(bench, bench.next(QUEUE), report) == "done"
+    assert bench.jobs[-1].private == Private()
+    found = bench.store.read(public.id)
+    assert found is not None and found[0].report is not None
+    assert found[0].report.title == report.title != secret.title
+
+
+def test_private_request_gets_nothing_of_a_public_job(bench: Bench, report: Report) -> None:
+    public = Request(job_id(URL, {}), URL, Options(), 31_536_000, records.now())
+    publisher = bench.broker.publisher(API)
+    assert Acceptor(bench.store, publisher).accept(public, 10).outcome is Outcome.QUEUED
+    publisher.close()
+    assert rendered(bench, bench.next(QUEUE), report) == "done"
+    first, _ = ask(bench)
+    second, _ = ask(bench)
+    assert len({first, second, public.id}) == 3

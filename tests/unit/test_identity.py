@@ -155,3 +155,60 @@ def test_file_name_is_safe_in_a_header(path: str) -> None:
     assert name.isascii()
     assert not set(name) & set('"\\/\r\n;%')
     assert len(name) <= 104
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("https://example.com", "HTTPS://EXAMPLE.com:443/"),
+        ("https://example.com/a", "https://example.com/b/../a"),
+        ("https://example.com/a", "https://example.com/%2e/b/%2E%2E/a"),
+        ("https://example.com/a", r"https:\\example.com\a"),
+        ("https://example.com/a", "https:example.com/a"),
+        ("https://example.com/a", "https://example.com/\n\ta"),
+        ("https://example.com/a b", "https://example.com/a%20b"),
+        ("https://example.com/", "https://\u24d4xample.com/"),
+        ("https://example.com/", "https://exam\u00adple.com/"),
+        ("https://xn--mnchen-3ya.de/", "https://MÜNCHEN.de/"),
+        ("https://faß.de/", "https://xn--fa-hia.de/"),
+        ("http://8.8.8.8/", "http://0x08.010.2056/"),
+        ("http://[2606:4700::1111]/", "http://[2606:4700:0:0:0:0:0:1111]:80/"),
+    ],
+)
+def test_spellings_that_a_browser_reads_alike_are_one_job(one: str, other: str) -> None:
+    assert job_id(target(one, CLOSED).url, {}) == job_id(target(other, CLOSED).url, {})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("https://example.com/", "http://example.com/"),
+        ("https://example.com/", "https://example.com:8443/"),
+        ("https://example.com/", "https://example.com./"),
+        ("https://example.com/a", "https://example.com/A"),
+        ("https://example.com/a", "https://example.com/a/"),
+        ("https://example.com/a", "https://example.com//a"),
+        ("https://example.com/a/b", "https://example.com/a%2Fb"),
+        ("https://example.com/%2f", "https://example.com/%2F"),
+        ("https://example.com/a", "https://example.com/a%00"),
+        ("https://example.com/a", "https://example.com/a?"),
+        ("https://example.com/a", "https://example.com/a#b"),
+        ("https://example.com/?a=1&b=2", "https://example.com/?b=2&a=1"),
+        ("https://example.com/?a=+", "https://example.com/?a=%20"),
+        ("https://faß.de/", "https://fass.de/"),
+        ("https://example.com/", "https://ехample.com/"),  # its first two letters are Cyrillic
+        ("https://example.com/\u00e9", "https://example.com/e\u0301"),
+    ],
+)
+def test_spellings_that_a_server_may_read_differently_are_two_jobs(one: str, other: str) -> None:
+    assert job_id(target(one, CLOSED).url, {}) != job_id(target(other, CLOSED).url, {})
+
+
+@pytest.mark.parametrize(
+    "tail", ['\n{"format":"A5"}', '%0A{"format":"A5"}', '#\n{"format":"A5"}', "\r\n", "\u2028{}", "\x00\n{}"]
+)
+def test_no_url_is_taken_for_another_with_options(tail: str) -> None:
+    """The hash joins URL and options by a line break, which no canonical URL contains."""
+    found = target("https://example.com/" + tail, CLOSED)
+    assert "\n" not in found.url
+    assert job_id(found.url, {}) != job_id("https://example.com/", {"format": "A5"})

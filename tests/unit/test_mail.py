@@ -46,6 +46,29 @@ def test_mail_of_a_failure_has_the_talks_subject_and_the_remedy() -> None:
     assert "/file" not in mail.text
 
 
+@pytest.mark.parametrize(
+    "evil",
+    [
+        "a\r\nBcc: all@example.com",
+        "\r\n\r\n<script>",
+        "\0",
+        "\u2028\u2029\x85\x0b\x0c",
+        "\u202egpj.exe",
+        "=?utf-8?q?x?=",
+    ],
+)
+def test_strangers_text_adds_no_line_and_is_in_no_subject(evil: str) -> None:
+    report = REPORT.model_copy(update={"title": evil})
+    error = {"code": "page_status", "detail": evil, "remedy": evil}
+    for changes, expected in (({"report": report}, 7), ({"error": error, "report": None, "key": None}, 6)):
+        mail = compose(detail(**changes), "https://a", OPEN)
+        assert mail.subject in {"The PDF has been generated", "The PDF has not been generated"}
+        lines = mail.text.splitlines()
+        assert lines == mail.text.split("\n")[:-1]
+        assert len(lines) == expected
+        assert "\u202e" not in mail.text
+
+
 @pytest.mark.parametrize("cached", [True, False])
 def test_pdf_without_a_report_has_a_mail_too(cached: bool) -> None:
     assert "/pdf/x/file" in compose(detail(report=None, cached=cached), "https://a", OPEN).text

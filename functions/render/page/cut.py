@@ -8,7 +8,7 @@ import math
 from playwright.async_api import Error, Page
 
 from functions.render.page.rest import FRAME_SECONDS, FRAMES
-from functions.render.page.scripts import gone, script
+from functions.render.page.scripts import gone, number, script
 
 SHRINK = 1.5
 """For a wide page Chromium makes the layout up to this factor wider than the sheet and scales it down (measured)."""
@@ -79,8 +79,8 @@ async def fit_scale(page: Page, window: int, scale: float) -> float:
 async def _asked_width(page: Page) -> int:
     try:
         found = await page.evaluate("() => (document.scrollingElement || document.documentElement).scrollWidth")
-        return int(found)
-    except (Error, TypeError, ValueError) as error:
+        return int(number(found))
+    except (Error, ValueError) as error:
         if isinstance(error, Error) and gone(error):
             raise
         return 0
@@ -88,8 +88,8 @@ async def _asked_width(page: Page) -> int:
 
 async def _asked(page: Page, name: str, argument: object) -> int:
     try:
-        return int(await page.evaluate(script(name), argument))
-    except (Error, TypeError, ValueError) as error:  # a page that has changed its own objects stays as it is
+        return int(number(await page.evaluate(script(name), argument)))
+    except (Error, ValueError) as error:  # a page that has changed its own objects stays as it is
         if isinstance(error, Error) and gone(error):
             raise
         return 0
@@ -99,8 +99,8 @@ async def _everywhere(page: Page, argument: int) -> int:
     async def of_frame(index: int) -> int:
         try:
             async with asyncio.timeout(FRAME_SECONDS):
-                return int(await page.frames[index].evaluate(script("cut"), argument))
-        except (Error, TimeoutError, TypeError, ValueError, IndexError):
+                return int(number(await page.frames[index].evaluate(script("cut"), argument)))
+        except (Error, TimeoutError, ValueError, IndexError):
             return 0
 
     others = asyncio.gather(*(of_frame(index) for index in range(1, min(len(page.frames), FRAMES + 1))))

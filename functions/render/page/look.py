@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from playwright.async_api import CDPSession, Error, Frame, Page
 
 from functions.render.page.rest import FRAME_SECONDS, FRAMES
-from functions.render.page.scripts import ask_page, gone, in_turn
+from functions.render.page.scripts import ask_page, gone, in_turn, number
 from functions.render.page.witness import bare
 
 # Titles and traces of the well-known checks for humans. A title alone is enough. A trace counts only if the page has
@@ -131,24 +131,24 @@ def read(facts: dict[str, Any], asked: str, final: str) -> Look:
         final: The URL of the page that was printed; empty for a frame.
     """
     title = str(facts["title"])
-    little = facts["text"] <= _LITTLE_TEXT
+    little = number(facts["text"]) <= _LITTLE_TEXT
     challenge = next((name for title_like, name in _TITLES.items() if re.search(title_like, title.strip(), re.I)), "")
     if not challenge and little and not facts["password"]:
         challenge = next((_TRACES[trace] for trace in facts["traces"] if trace in _TRACES), "")
     return Look(
         title=title[:500],
-        text=int(facts["text"]),
+        text=int(number(facts["text"])),
         media=bool(facts["media"]),
         drawing=bool(facts["drawing"]),
         challenge=challenge,
         login=bool(facts["password"]) and little and _elsewhere(asked, final),
-        images_missing=tuple(bare(url) for url in facts["missing"])[:20],
-        broken_images=int(facts["broken"]),
-        filtered=int(facts["filtered"]),
-        no_webgl=int(facts["no_webgl"]),
-        plugins=int(facts["plugins"]),
-        videos=int(facts["videos"]),
-        torn=int(facts["torn"]),
+        images_missing=tuple(bare(str(url)) for url in list(facts["missing"])[:20]),
+        broken_images=int(number(facts["broken"])),
+        filtered=int(number(facts["filtered"])),
+        no_webgl=int(number(facts["no_webgl"])),
+        plugins=int(number(facts["plugins"])),
+        videos=int(number(facts["videos"])),
+        torn=int(number(facts["torn"])),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from playwright.async_api import CDPSession, Error, Page
 
 _FOLDER = Path(__file__).parent / "js"
+_MOST = 1e9
+"""Largest amount of a number that a page gives; no true length or count is larger."""
 
 
 @cache
@@ -33,6 +36,17 @@ def in_turn(*names: str) -> str:
 def gone(error: Error) -> bool:
     """Returns whether an error means that the page has gone or navigates, and not that a script failed in it."""
     return any(word in error.message for word in ("navigat", "context was destroyed", "closed", "crashed", "detached"))
+
+
+def number(value: object) -> float:
+    """Returns a number that a script gave, limited to ±_MOST: a page can change what the script asks.
+
+    Raises:
+        ValueError: The value is not a finite number.
+    """
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError("not a finite number")
+    return max(-_MOST, min(float(value), _MOST))
 
 
 async def ask_page(page: Page, session: CDPSession, text: str, argument: Any) -> Any:

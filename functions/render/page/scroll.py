@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 from playwright.async_api import CDPSession, Error, Page
 
 from functions.render.page.rest import POLL_SECONDS, Rest
-from functions.render.page.scripts import gone, script
+from functions.render.page.scripts import gone, number, script
 
 SCROLL_SECONDS = 6.0
 SCROLL_PIXELS = 30_000
@@ -85,7 +86,10 @@ class Scroll:
     async def _pass(self, box: int | None, y: float) -> float:
         milliseconds = max(0.0, self._until - time.monotonic()) * 1000
         asked = [box, y, SCROLL_PIXELS, milliseconds, self._listens]
-        return float(await self._page.evaluate(script("scroll"), asked))
+        try:
+            return number(await self._page.evaluate(script("scroll"), asked))
+        except ValueError:  # the page has changed its own objects, and is scrolled no further
+            return SCROLL_PIXELS
 
     async def _network(self) -> None:
         while True:
@@ -96,16 +100,14 @@ class Scroll:
     async def _boxes(self) -> list[int]:
         """Returns the content heights of the largest scrolling boxes; later calls number the boxes in this order."""
         try:
-            found = await self._page.evaluate(script("boxes"), BOXES)
-            return [int(height) for height in found][:BOXES]
-        except (Error, TypeError, ValueError) as error:
-            if isinstance(error, Error) and gone(error):
+            return _heights(await self._page.evaluate(script("boxes"), BOXES))
+        except Error as error:
+            if gone(error):
                 raise
             return []
 
     async def _heights(self) -> list[int]:
-        found = await self._page.evaluate(f"() => {_BOXES}.map(box => box.scrollHeight)")
-        return [int(height) for height in found]
+        return _heights(await self._page.evaluate(f"() => {_BOXES}.map(box => box.scrollHeight)"))
 
     async def _hears(self, targets: list[str]) -> bool:
         for target in targets:
@@ -117,6 +119,14 @@ class Scroll:
             if any(listener["type"] in _EVENTS for listener in listeners):
                 return True
         return False
+
+
+def _heights(found: Any) -> list[int]:
+    """Returns the heights that a script found; none if the page has changed what the script asks."""
+    try:
+        return [int(number(height)) for height in found[:BOXES]]
+    except (TypeError, ValueError, KeyError):
+        return []
 
 
 _BOXES = "window[Symbol.for('urlshot')].boxes"

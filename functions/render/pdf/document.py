@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import zlib
 
@@ -18,6 +19,10 @@ _TREE = re.compile(rb"<<[^<>]{0,200}/Type\s*/Pages\b[^<>]{0,200}>>|/Type\s*/Page
 MOST_BYTES = 32_000_000
 """Bytes that are searched for the number of pages."""
 
+_TABLES = 1000
+"""Cross-reference tables that are searched for an object; each change of a file adds one."""
+_STREAMS = 10_000
+"""Object streams that are searched."""
 _ENTRY = 20
 """Bytes of a cross-reference entry (ISO 32000-1, section 7.5.4)."""
 _OBJECT = 4096
@@ -65,31 +70,37 @@ def page_count_of_any(pdf: bytes) -> int:
     with contextlib.suppress(NotPdf):
         return page_count(pdf)
     texts = [pdf[:MOST_BYTES]]
-    left = MOST_BYTES
-    for match in _OBJECTS.finditer(pdf):
-        if left <= 0:
+    read = produced = end = 0
+    for match in itertools.islice(_OBJECTS.finditer(pdf), _STREAMS):
+        if end < match.end():  # otherwise this end is the next one too
+            end = pdf.find(b"endstream", match.end())
+        read += end - match.end()
+        if end < 0 or read > MOST_BYTES or produced >= MOST_BYTES:
             break
+        stream = pdf[match.end() : end]
         with contextlib.suppress(zlib.error):
-            texts.append(zlib.decompressobj().decompress(pdf[match.end() :], left))
-            left -= len(texts[-1])
+            texts.append(zlib.decompressobj().decompress(stream, MOST_BYTES - produced))
+            produced += len(texts[-1])
     counts = [_COUNT.search(match[0]) for text in texts for match in _TREE.finditer(text)]
     return max((int(count[1]) for count in counts if count), default=0)
 
 
 def _object(pdf: bytes, table: int, number: int) -> bytes:
     """Returns an object's bytes, up to its end and at most _OBJECT."""
-    at = table + 4
-    while (section := _SECTION.match(pdf, at)) is not None:
-        first, count = int(section[1]), int(section[2])
-        if first <= number < first + count:
-            entry = section.end() + (number - first) * _ENTRY
-            offset = pdf[entry : entry + 10]
-            if not offset.isdigit():
-                break
-            body = pdf[int(offset) : int(offset) + _OBJECT]
-            return body.partition(b"endobj")[0]
-        at = section.end() + count * _ENTRY
-    older = _PREV.search(pdf, at, at + _OBJECT)
-    if older is not None and int(older[1]) < table:  # always further back, so the recursion ends
-        return _object(pdf, int(older[1]), number)
+    for _ in range(_TABLES):
+        at = table + 4
+        while (section := _SECTION.match(pdf, at)) is not None:
+            first, count = int(section[1]), int(section[2])
+            if first <= number < first + count:
+                entry = section.end() + (number - first) * _ENTRY
+                offset = pdf[entry : entry + 10]
+                if not offset.isdigit():
+                    break
+                body = pdf[int(offset) : int(offset) + _OBJECT]
+                return body.partition(b"endobj")[0]
+            at = section.end() + count * _ENTRY
+        older = _PREV.search(pdf, at, at + _OBJECT)
+        if older is None or int(older[1]) >= table:
+            break
+        table = int(older[1])
     raise NotPdf(f"has no object {number}")

@@ -86,7 +86,8 @@ def _read(content: bytes, found: Ink) -> None:
             if count := glyphs.count(b"0000"):
                 found.missing[_script(meant)] += count
         elif hexadecimal:
-            meant = bytes.fromhex(hexadecimal.decode()).decode("utf-16", "ignore")
+            even = hexadecimal + b"0" * (len(hexadecimal) % 2)  # a missing last digit is 0 (ISO 32000-1, 7.3.4.3)
+            meant = bytes.fromhex(even.decode()).decode("utf-16", "ignore")
         elif literal or end:
             meant = literal.decode("latin-1")
         elif image:

@@ -8,7 +8,7 @@ from typing import Any
 
 from playwright.async_api import Error, Page
 
-from functions.render.page.scripts import script
+from functions.render.page.scripts import number, script
 from functions.render.pdf.document import page_count
 from urlshot.core.options import MAX_SIDE_MM, MIN_SIDE_MM, Options, millimetres
 
@@ -51,6 +51,14 @@ async def one_page(page: Page, options: Options, width: float, window: int, argu
     return pdf
 
 
+async def _height(page: Page) -> float:
+    """Returns the height of the content in pixels; 0 if the page has changed what the script asks."""
+    try:
+        return number(await page.evaluate(script("height")))
+    except ValueError:
+        return 0.0
+
+
 async def _measure(page: Page, width: int, height: int) -> float:
     """Returns the height of the content in pixels, and makes it independent of the height of the sheet.
 
@@ -58,14 +66,14 @@ async def _measure(page: Page, width: int, height: int) -> float:
     If such lengths matter, they are fixed at their values in a window of `height` pixels.
     """
     await page.set_viewport_size({"width": width, "height": height})
-    content = float(await page.evaluate(script("height")))
+    content = await _height(page)
     sheet = {"width": width, "height": max(height, math.ceil(content))}
     if sheet["height"] == height:
         sheet["height"] += 400
     with contextlib.suppress(Error):
         await page.evaluate(script("lengths"), True)
         await page.set_viewport_size(sheet)  # type: ignore[arg-type] # a TypedDict of the same keys
-        if abs(float(await page.evaluate(script("height"))) - content) > 1:
+        if abs(await _height(page) - content) > 1:
             await page.evaluate(script("lengths"), False)
     await page.set_viewport_size({"width": width, "height": height})
-    return float(await page.evaluate(script("height")))
+    return await _height(page)

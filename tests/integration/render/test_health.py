@@ -12,7 +12,8 @@ import pytest
 
 from functions.render.browser import browser as rules
 from infra.local.host.processes import become_subreaper
-from playwright_aws_lambda import Layer
+from playwright_aws_lambda import Layer, launch
+from playwright_aws_lambda.processes import browser_processes
 
 from .conftest import Bench, Site, _bench, relaunch, text_of
 from .processes import RUNNING, descendants
@@ -54,6 +55,26 @@ def test_page_finds_no_data_of_the_page_before(render: Bench, site: Site, allow:
         assert f"found: none of http://localhost:{site.port}" in text
     assert site.paths().count("/cached.png") == 3
     assert not [headers for path, headers in site.hits if path == "/keep" and "Cookie" in headers]
+
+
+def test_driver_that_is_behind_is_replaced_with_the_browser(
+    render: Bench, site: Site, layer: Layer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page can leave so many events in the driver that its answers to the next job come late."""
+    node = layer.inflate("node")
+    url = site.page("/p", "page")
+    assert "page" in text_of(render(url))
+    [before] = browser_processes(node)
+    monkeypatch.setattr(rules, "LIFE_JOBS", 1)
+    assert "page" in text_of(render(url))  # its browser is replaced, and its driver answers
+    assert "page" in text_of(render(url))
+    assert browser_processes(node) == [before]
+    monkeypatch.setattr(launch, "DRIVER_SECONDS", 0)
+    for _ in range(2):
+        assert "page" in text_of(render(url))
+    [after] = browser_processes(node)
+    assert after != before
+    assert render.deaths == []
 
 
 def test_old_browser_is_replaced_between_jobs(render: Bench, site: Site, layer: Layer, short_lived: None) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from urlshot.core.options import Options
 from urlshot.core.private import Private
@@ -19,6 +19,14 @@ class Strict(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
+
+
+def _encodable(value: object) -> object:
+    return value.encode(errors="replace").decode() if isinstance(value, str) else value
+
+
+PageText = Annotated[str, BeforeValidator(_encodable)]
+"""A text that a page wrote. Lone surrogates, which JavaScript has and UTF-8 has not, become question marks."""
 
 
 class Limits(Strict):
@@ -132,7 +140,7 @@ class Tidied(Strict):
     """The first of these requests, without their queries."""
     consent: ConsentOutcome | None = None
     """What happened to the cookie banner; null if banners were to be kept."""
-    banner: str = Field(default="", max_length=100)
+    banner: PageText = Field(default="", max_length=100)
     """The name of the banner in the library autoconsent."""
 
 
@@ -149,7 +157,7 @@ class Report(Strict):
     """URL of the page when it was printed, after all redirects."""
     status: int
     """HTTP status of the page; 0 if there was none."""
-    title: str = Field(max_length=500)
+    title: PageText = Field(max_length=500)
     pages: int
     """Number of pages; 0 if it cannot be read from a PDF that was stored unchanged."""
     bytes: int
@@ -163,7 +171,7 @@ class Report(Strict):
     """Resources that were not loaded."""
     blocked: tuple[Trouble, ...] = Field(default=(), max_length=MOST)
     """Resources that the egress rules refused."""
-    console: tuple[str, ...] = Field(default=(), max_length=MOST)
+    console: tuple[PageText, ...] = Field(default=(), max_length=MOST)
     """Errors of the page's scripts. The texts are the page's own: show them as text, never as markup."""
     images_missing: tuple[str, ...] = Field(default=(), max_length=MOST)
     """URLs of images that are missing in the print."""

@@ -1,0 +1,5 @@
+"""Audits the pinned dependencies, and lists what the layers contain.
+
+python -m infra.supply_chain audit [--strict]    looks the pins up in the advisory databases
+python -m infra.supply_chain sbom FILE           writes the contents of the built layers, as CycloneDX JSON
+"""

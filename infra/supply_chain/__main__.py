@@ -1,0 +1,24 @@
+"""The command line; see the package's docstring."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from infra.supply_chain.audit import audit
+from infra.supply_chain.sbom import write
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m infra.supply_chain")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("audit").add_argument("--strict", action="store_true", help="fail also if nothing is looked up")
+    commands.add_parser("sbom").add_argument("file", type=Path)
+    given = parser.parse_args()
+    if given.command == "audit":
+        return audit(strict=given.strict)
+    write(given.file)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
