@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 from aws_lambda_powertools import Logger
-from playwright.async_api import Page
 
 from functions.render.browser.browser import Browser
 from functions.render.browser.context import context_of
+from functions.render.browser.tab import Tab
 from functions.render.budget import Budget
 from functions.render.network.ledger import Ledger
 from functions.render.page.tidy import Tidy
@@ -126,17 +126,17 @@ class Jobs:
         return report.bounded(), printed.pdf, etag
 
     async def _visit(self, job: RenderJob, budget: Budget, ledger: Ledger) -> tuple[Printed, Witness]:
-        """Opens and prints the page; afterwards the page is closed, whatever happened."""
-        page: Page | None = None
+        """Opens and prints the page; afterwards the browser begins to close it, whatever happened."""
+        tab: Tab | None = None
         healthy = False
         budget.for_page()  # raises if no time is left
         try:
             with budget.phase("start"):
                 try:
-                    page = await asyncio.wait_for(self._browser.take(ledger, context_of(job)), budget.for_page())
+                    tab = await asyncio.wait_for(self._browser.take(ledger, context_of(job)), budget.for_page())
                 except TimeoutError:
                     raise Transient("timeout", "The browser was not ready in time.") from None
-            visit = Visit(page, job, ledger, budget, Tidy(page, job.options, self._lists), self._egress)
+            visit = Visit(tab, job, ledger, budget, Tidy(tab.page, job.options, self._lists), self._egress)
             try:
                 printed = await self._first(visit, ledger, budget)
             except Rejected:
@@ -148,7 +148,7 @@ class Jobs:
             healthy = True
             return printed, visit.witness
         finally:
-            await self._browser.give_back(page, healthy=healthy)
+            await self._browser.give_back(tab.page if tab is not None else None, healthy=healthy)
             self._log_failures(ledger)
 
     async def _first(self, visit: Visit, ledger: Ledger, budget: Budget) -> Printed:

@@ -8,10 +8,11 @@ import time
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from playwright.async_api import CDPSession, Error, Page, Route
+from playwright.async_api import Error, Route
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from functions.render.browser.context import cookies_of
+from functions.render.browser.tab import Tab
 from functions.render.budget import Budget
 from functions.render.network.ledger import Ledger
 from functions.render.page.cut import count_covered, count_cut, open_shell, print_headers_once
@@ -21,7 +22,7 @@ from functions.render.page.loading import Loading
 from functions.render.page.look import Look, look
 from functions.render.page.readiness import Readiness
 from functions.render.page.rest import POLL_SECONDS
-from functions.render.page.scripts import gone, script
+from functions.render.page.scripts import gone
 from functions.render.page.tidy import Tidy
 from functions.render.page.witness import Witness, may_pass, shown
 from functions.render.pdf.document import NotPdf
@@ -57,15 +58,17 @@ class Printed:
 class Visit:
     """The page of one job, in a fresh context of its own."""
 
-    def __init__(self, page: Page, job: RenderJob, ledger: Ledger, budget: Budget, tidy: Tidy, egress: Egress) -> None:
+    def __init__(self, tab: Tab, job: RenderJob, ledger: Ledger, budget: Budget, tidy: Tidy, egress: Egress) -> None:
         self._egress = egress
-        self._page = page
+        self._page = page = tab.page
+        self._session = tab.session
         self._job = job
         self._ledger = ledger
         self._budget = budget
         self._tidy = tidy
         self.witness = Witness(page, job.url, ledger)
-        self._gate = Gate(page, job.url, job.private, job.limits.pdf_bytes)
+        self._gate = Gate(page, tab.session, tab.frame, job.url, job.private, job.limits.pdf_bytes)
+        self._loading = Loading(tab.session, tab.frame, self.witness.loading_ended)
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Done when the page has crashed or closed, after which calls of Playwright could wait for ever."""
         page.on("crash", lambda _: self._end("The browser's tab crashed on this page."))
@@ -79,17 +82,17 @@ class Visit:
         """
         try:
             with self._budget.phase("navigate"):
-                session = await self._open()
+                await self._open()
             if self._gate.pdf is not None:
                 return self._as_it_is(self._gate.pdf)
             with self._budget.phase("settle"):
-                settled = await self._settle(session)
+                settled = await self._settle()
                 if await self._served() or await self._is_pdf_as_text():  # a script may have navigated to a PDF
                     return self._as_it_is(self._gate.pdf or b"")
                 self._check()
                 await self._tidy.dress()
                 found = await look(
-                    self._page, session, self._job.url, self._tidy.kept_away(), sorted(self.witness.documents)
+                    self._page, self._session, self._job.url, self._tidy.kept_away(), sorted(self.witness.documents)
                 )
                 self.witness.broken_off()
                 self._check_parts()
@@ -112,15 +115,11 @@ class Visit:
             self._gate.close()
         return replace(printed, seen=replace(printed.seen, cut=cut, covered=covered))
 
-    async def _open(self) -> CDPSession:
-        session = await self._gate.open()
-        self._loading = Loading(session, self._gate.frame, self.witness.loading_ended)
-        await self._loading.start()
+    async def _open(self) -> None:
+        await self._gate.open()
         await self._tidy.prepare()
         if self._job.private.cookies:
             await self._page.context.add_cookies(cookies_of(self._job))  # type: ignore[arg-type] # a TypedDict of these keys
-        if self._job.options.javascript:
-            await self._page.add_init_script(script("watch"))
         if self._job.html is not None:
             # The HTML replaces the page at the URL, so that relative links resolve against that URL.
             # The first request is the one for the document, so the route answers only the first.
@@ -131,7 +130,6 @@ class Visit:
             if not await self._served() and not await self._is_pdf_as_text():
                 raise
         self._check()
-        return session
 
     async def _served(self) -> bool:
         """Returns whether the URL served a PDF; raises the error if it served a download or a damaged PDF."""
@@ -152,10 +150,12 @@ class Visit:
     async def _fulfil(self, route: Route) -> None:
         await route.fulfill(status=200, content_type="text/html; charset=utf-8", body=self._job.html or "")
 
-    async def _settle(self, session: CDPSession) -> Readiness:
+    async def _settle(self) -> Readiness:
         options = self._job.options
         deadline = time.monotonic() + self._budget.for_settling()
-        readiness = Readiness(self._page, self.witness, session, self._loading, deadline, scripts=options.javascript)
+        readiness = Readiness(
+            self._page, self.witness, self._session, self._loading, deadline, scripts=options.javascript
+        )
         work = asyncio.create_task(self._come_to_rest(readiness))
         try:
             # If a script navigates to a PDF, the page that it leaves may never come to rest.
