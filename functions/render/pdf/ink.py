@@ -27,13 +27,13 @@ _HEAD = re.compile(rb"\s*<<((?:[^<>\0]|<<[^<>]*>>){0,400})>>")
 """The dictionary of a stream, between `obj` and `stream`."""
 _GLYPHS = re.compile(rb"<([0-9A-Fa-f]+)> Tj")
 _IMAGE = re.compile(rb"/X\d+ Do\b")
-_PAINT = re.compile(rb"\n(?:f\*?|S|B\*?)\n")
+_PAINT = re.compile(rb"\n(?:f\*?|S|B\*?)(?=\n)")
 _SHADING = b" sh\n"
 _SPACE, _NOTDEF = "\3", "\0"
 """Glyph 3 is the space in most fonts; glyph 0 is the empty box."""
 _SHOWN = re.compile(
     rb"(?:/ActualText ?(?:<([0-9A-Fa-f]*)>|\(((?:[^()\\]|\\.)*)\)) ?>> ?BDC)"
-    rb"|<([0-9A-Fa-f]+)> Tj|(\bEMC\b)|(/X\d+ Do\b)|(?:^|\s)(f\*?|S|B\*?|sh)\s"
+    rb"|<([0-9A-Fa-f]+)> Tj|(\bEMC\b)|(/X\d+ Do\b)|(?:^|\s)(f\*?|S|B\*?|sh)(?=\s)"
 )
 _LENGTH = re.compile(rb"/Length (\d{1,10})\b")
 
