@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import cache
 
 from playwright.async_api import CDPSession, Error, Page
 
@@ -38,12 +39,11 @@ class Scroll:
 
     async def is_lazy(self) -> bool:
         """Returns whether the page can scroll, and its scripts observe what is in view or listen to scrolling."""
-        state = await self._rest.ask()
+        state = self._rest.state
         self._height = state.height
-        boxes = await self._boxes()
+        boxes, self._listens = await self._look()
         if state.height <= state.window * 1.1 and not boxes:
             return False
-        self._listens = await self._hears(["window", "document", *(f"{_BOXES}[{at}]" for at in range(len(boxes)))])
         return state.observers > 0 or self._listens
 
     async def through(self, left: float) -> None:
@@ -104,19 +104,31 @@ class Scroll:
             return []
 
     async def _heights(self) -> list[int]:
-        found = await self._page.evaluate(f"() => {_BOXES}.map(box => box.scrollHeight)")
+        found = await self._page.evaluate(f"() => ({_BOXES} || []).map(box => box.scrollHeight)")
         return [int(height) for height in found]
 
-    async def _hears(self, targets: list[str]) -> bool:
-        for target in targets:
-            found = await self._session.send("Runtime.evaluate", {"expression": target, "objectGroup": "urlshot"})
-            if "objectId" not in found["result"]:
-                continue
-            handle = {"objectId": found["result"]["objectId"]}
-            listeners = (await self._session.send("DOMDebugger.getEventListeners", handle))["listeners"]
-            if any(listener["type"] in _EVENTS for listener in listeners):
-                return True
-        return False
+    async def _look(self) -> tuple[int, bool]:
+        """Returns the number of the page's scrolling boxes, and whether scripts listen to scrolling.
+
+        One call for both: `getEventListeners` is a function that DevTools gives to the expressions of its users.
+        """
+        call = {"expression": _looking(), "includeCommandLineAPI": True, "returnByValue": True}
+        found = (await self._session.send("Runtime.evaluate", call))["result"].get("value")
+        if isinstance(found, list) and len(found) == 2:
+            return int(found[0]), bool(found[1])
+        return 0, True  # the page has changed its own objects; scrolling changes nothing if no script listens
 
 
-_BOXES = "window[Symbol.for('urlshot')].boxes"
+@cache
+def _looking() -> str:
+    return f"""(() => {{
+  const boxes = ({script("boxes")})({BOXES});
+  const targets = [window, document, ...({_BOXES} || [])];
+  return [boxes.length, targets.some(target => {{
+    const listeners = getEventListeners(target);
+    return {sorted(_EVENTS)}.some(type => listeners[type]);
+  }})];
+}})()"""
+
+
+_BOXES = "window[Symbol.for('urlshot')]?.boxes"
