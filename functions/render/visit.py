@@ -15,7 +15,7 @@ from functions.render.browser.context import cookies_of
 from functions.render.browser.tab import Tab
 from functions.render.budget import Budget
 from functions.render.network.ledger import Ledger
-from functions.render.page.cut import count_covered, count_cut, open_shell, print_headers_once
+from functions.render.page.cut import count_lost, open_shell, print_headers_once
 from functions.render.page.errors import first_line, meaning, network_error, proxy_failure
 from functions.render.page.gate import Gate
 from functions.render.page.loading import Loading
@@ -26,6 +26,7 @@ from functions.render.page.scripts import gone
 from functions.render.page.tidy import Tidy
 from functions.render.page.witness import Witness, may_pass, shown
 from functions.render.pdf.document import NotPdf
+from functions.render.pdf.ink import Ink, ink
 from functions.render.pdf.paper import fitted, print_page, ratio_of, window_of
 from functions.render.verdict import Seen
 from urlshot.core.egress import Egress
@@ -43,7 +44,7 @@ _LITTLE_TEXT = 200
 
 @dataclass(frozen=True)
 class Printed:
-    """The PDF of a page and the facts for its report; `look` is None if the URL served a PDF."""
+    """The PDF of a page and the facts for its report; `look` and `paper` are None if the URL served a PDF."""
 
     pdf: bytes
     final_url: str
@@ -51,6 +52,7 @@ class Printed:
     seen: Seen
     hops: tuple[Hop, ...]
     look: Look | None = None
+    paper: Ink | None = None
     waited: tuple[Wait, ...] = ()
     tidied: Tidied | None = None
 
@@ -101,10 +103,14 @@ class Visit:
                 pdf = await self._print_page(options, found.title)
                 self._check()  # the page may have navigated at the last moment
                 printed = self._printed(pdf, settled, found)
-                cut, covered = await self._count_cut(options)
-                if covered and (again := await self._print_headers_once(options, found.title)):
-                    printed = self._printed(again, settled, found)
-                    cut, covered = await self._count_cut(options)
+            with self._budget.phase("check"):
+                printed, covered = await self._checked(printed, options)
+            if covered:
+                with self._budget.phase("print"):
+                    again = await self._print_headers_once(options, found.title)
+                if again:
+                    with self._budget.phase("check"):
+                        printed, _ = await self._checked(self._printed(again, settled, found), options)
         except NotPdf as error:
             raise failure("crash", internal=f"the PDF {error}") from error
         except (PlaywrightTimeout, TimeoutError) as error:
@@ -113,7 +119,7 @@ class Visit:
             raise meaning(error, self.witness, self._ledger) from error
         finally:
             self._gate.close()
-        return replace(printed, seen=replace(printed.seen, cut=cut, covered=covered))
+        return printed
 
     async def _open(self) -> None:
         await self._gate.open()
@@ -180,9 +186,10 @@ class Visit:
             await readiness.rest()
         else:
             await readiness.event(options.wait_until)
-            await readiness.look_into_source()
-            if options.wait_until != "domcontentloaded":
-                await readiness.fonts()
+            await asyncio.gather(
+                readiness.look_into_source(),
+                *([readiness.fonts()] if options.wait_until != "domcontentloaded" else []),
+            )
         if options.wait_for:
             await readiness.selector(options.wait_for)
         if options.wait_expression:
@@ -215,19 +222,25 @@ class Visit:
             pdf = await print_page(self._page, options, title)
         return pdf
 
-    async def _count_cut(self, options: Options) -> tuple[int, int]:
+    async def _checked(self, printed: Printed, options: Options) -> tuple[Printed, int]:
+        """Adds what the PDF shows and what it lacks; also returns the number of fixed boxes that hide text."""
+        paper = asyncio.create_task(asyncio.to_thread(ink, printed.pdf))  # while the browser counts
+        cut, covered = await self._count_lost(options)
+        seen = replace(printed.seen, cut=cut, covered=covered)
+        return replace(printed, seen=seen, paper=await paper), covered
+
+    async def _count_lost(self, options: Options) -> tuple[int, int]:
         """Returns how many places are cut off, and how many fixed boxes hide text."""
-        cut = covered = 0
+        # A sheet of the page's own size is of unknown height; a box without its background hides nothing.
+        counts_boxes = options.background and not options.css_page_size and not options.single_page
+        ratio = ratio_of(options) if counts_boxes else None
         # The page has been printed, so a page that fails from here on does not fail the job.
         with contextlib.suppress(Error, TimeoutError):
             async with asyncio.timeout(min(_CUT_SECONDS, self._budget.for_page() / 2)):
                 if options.media == "print" and options.wait_until != "settled":
                     await self._page.emulate_media(media="print")
-                cut = await count_cut(self._page, None if options.css_page_size else window_of(options))
-                # A sheet of the page's own size is of unknown height; a box without its background hides nothing.
-                if options.background and not options.css_page_size and not options.single_page:
-                    covered = await count_covered(self._page, ratio_of(options))
-        return cut, covered
+                return await count_lost(self._page, None if options.css_page_size else window_of(options), ratio)
+        return 0, 0
 
     async def _print_headers_once(self, options: Options, title: str) -> bytes | None:
         """Prints again, with fixed headers on the first sheet only; None if no header hid text, or the page fails."""
@@ -300,7 +313,7 @@ class Visit:
         )
         url = shown(self._page.url)
         hops, waited = tuple(witness.hops[:-1]), tuple(settled.waited)
-        return Printed(pdf, url, status, seen, hops, found, waited, self._tidy.tidied())
+        return Printed(pdf, url, status, seen, hops, found, None, waited, self._tidy.tidied())
 
     def _as_it_is(self, pdf: bytes) -> Printed:
         self._check_host(self.witness.asked)

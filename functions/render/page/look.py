@@ -72,7 +72,7 @@ async def look(
 ) -> Look:
     """Inspects a page and its frames; a document that cannot run the script counts as faultless.
 
-    The script also notes what is hidden on the screen, which `count_cut` then leaves out.
+    The script also notes what is hidden on the screen, which `count_lost` then leaves out.
 
     Args:
         page: The page.
