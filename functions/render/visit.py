@@ -15,7 +15,7 @@ from functions.render.browser.context import cookies_of
 from functions.render.browser.tab import Tab
 from functions.render.budget import Budget
 from functions.render.network.ledger import Ledger
-from functions.render.page.cut import count_lost, open_shell, print_headers_once
+from functions.render.page.cut import count_lost, print_headers_once
 from functions.render.page.errors import first_line, meaning, network_error, proxy_failure
 from functions.render.page.gate import Gate
 from functions.render.page.loading import Loading
@@ -94,7 +94,12 @@ class Visit:
                 self._check()
                 await self._tidy.dress()
                 found = await look(
-                    self._page, self._session, self._job.url, self._tidy.kept_away(), sorted(self.witness.documents)
+                    self._page,
+                    self._session,
+                    self._job.url,
+                    self._tidy.kept_away(),
+                    sorted(self.witness.documents),
+                    opens=self._job.options.wait_until != "settled",  # else `press` has opened it
                 )
                 self.witness.broken_off()
                 self._check_parts()
@@ -200,8 +205,6 @@ class Visit:
             await readiness.press(
                 options.media, window_of(options) if options.single_page or options.fit == "width" else None
             )
-        else:
-            await open_shell(self._page)
 
     async def _print_page(self, options: Options, title: str) -> bytes:
         """Prints the page, and prints it again if the browser requested resources while it printed.
@@ -237,9 +240,9 @@ class Visit:
         # The page has been printed, so a page that fails from here on does not fail the job.
         with contextlib.suppress(Error, TimeoutError):
             async with asyncio.timeout(min(_CUT_SECONDS, self._budget.for_page() / 2)):
-                if options.media == "print" and options.wait_until != "settled":
-                    await self._page.emulate_media(media="print")
-                return await count_lost(self._page, None if options.css_page_size else window_of(options), ratio)
+                window = None if options.css_page_size else window_of(options)
+                for_print = options.media == "print" and options.wait_until != "settled"
+                return await count_lost(self._page, window, ratio, for_print=for_print)
         return 0, 0
 
     async def _print_headers_once(self, options: Options, title: str) -> bytes | None:

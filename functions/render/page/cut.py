@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Awaitable
 from functools import cache
 
 from playwright.async_api import Error, Page
@@ -22,7 +23,7 @@ async def open_shell(page: Page) -> int:
     return await _asked(page, "open", OPEN_PIXELS)
 
 
-async def count_lost(page: Page, window: int | None, ratio: float | None) -> tuple[int, int]:
+async def count_lost(page: Page, window: int | None, ratio: float | None, *, for_print: bool) -> tuple[int, int]:
     """Returns the number of places where content is cut off on the sheets, and of fixed boxes that hide text on them.
 
     Call it after the print. It leaves the window as wide as the sheet.
@@ -31,12 +32,15 @@ async def count_lost(page: Page, window: int | None, ratio: float | None) -> tup
         page: The page, which has been printed.
         window: Width of the sheet in CSS pixels; None if the page sets its own size, which keeps the window.
         ratio: Height of a sheet's content divided by its width; None to count no boxes.
+        for_print: Whether to apply the print media first.
     """
+    size = page.viewport_size or {"width": 0, "height": 720}
+    changes: list[Awaitable[None]] = [page.emulate_media(media="print")] if for_print else []
+    if window not in {None, size["width"]}:
+        changes.append(page.set_viewport_size({"width": window or 0, "height": size["height"]}))
+    await asyncio.gather(*changes)  # together, so that the browser lays the page out only once
     if window is None:
         return await _everywhere(page, 1_000_000, ratio)
-    size = page.viewport_size or {"width": 0, "height": 720}
-    if window != size["width"]:
-        await page.set_viewport_size({"width": window, "height": size["height"]})
     wide, cut, covered = await _counted(page, 1, ratio, window)
     if wide > window:  # the browser does the same when it prints
         width = min(wide, math.floor(window * SHRINK))
