@@ -89,7 +89,8 @@ class Visit:
                 return self._as_it_is(self._gate.pdf)
             with self._budget.phase("settle"):
                 settled = await self._settle()
-                if await self._served() or await self._is_pdf_as_text():  # a script may have navigated to a PDF
+                # A script may have navigated to a PDF.
+                if await self._served() or (settled.may_be_pdf and await self._is_pdf_as_text()):
                     return self._as_it_is(self._gate.pdf or b"")
                 self._check()
                 await self._tidy.dress()
