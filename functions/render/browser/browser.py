@@ -24,7 +24,11 @@ PREPARE_SECONDS = 10.0
 SLICES = 5
 """Number of parts of such a wait. While Lambda freezes the process, the clock goes on, and at most one part ends."""
 LIFE_JOBS = 100
-"""Jobs after which a browser is replaced, because the remains of pages add up."""
+"""Jobs after which a browser is replaced, because the remains of pages add up.
+
+A replacement takes 0.23 s of processor time, half a percent of what a hundred jobs take. The unshared memory was 58 MB
+after the first job, 63 MB after 100 and 72 MB after 500 (measured).
+"""
 LIFE_BYTES = 600_000_000
 """Unshared memory of all browser processes, after the last page is closed, above which the browser is replaced."""
 
