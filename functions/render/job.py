@@ -9,23 +9,24 @@ from dataclasses import replace
 from typing import Any
 
 from aws_lambda_powertools import Logger
-from playwright.async_api import Page
 
 from functions.render.browser.browser import Browser
 from functions.render.browser.context import context_of
+from functions.render.browser.tab import Tab
 from functions.render.budget import Budget
 from functions.render.network.ledger import Ledger
 from functions.render.page.tidy import Tidy
 from functions.render.page.tidy_lists import TidyLists
 from functions.render.page.witness import Witness
 from functions.render.pdf.document import NotPdf, page_count, page_count_of_any
-from functions.render.pdf.ink import as_picture, ink
+from functions.render.pdf.ink import as_picture
 from functions.render.upload import upload
-from functions.render.verdict import judge
+from functions.render.verdict import Seen, judge
 from functions.render.visit import Printed, Visit, ended
 from urlshot.core.egress import Egress
 from urlshot.core.errors import Broken, Rejected, Transient, UrlshotError, failure
 from urlshot.core.identity import target
+from urlshot.core.options import Options
 from urlshot.core.render_contract import MOST, RenderAnswer, RenderJob, Report
 
 INLINE_BYTES = 4_500_000
@@ -82,18 +83,11 @@ class Jobs:
         """Returns the report, the PDF, and the ETag of the upload (None without an upload)."""
         ledger = Ledger(job.limits)
         printed, witness = await self._visit(job, budget, ledger)
-        pages = self._check(job, printed)
-        seen = printed.seen
-        if printed.look is not None:
-            on_paper = await asyncio.to_thread(ink, printed.pdf)
-            # The marks on the paper decide, not the page's own account. A header or footer is not content of the page.
-            nothing = printed.look.text == 0 and not printed.look.media and job.options.has_templates
-            drawn = printed.look.drawing and on_paper.shapes > 0
-            blank = (on_paper.nearly_none and not drawn) or (nothing and on_paper.images == 0 and on_paper.shapes <= 2)
-            split = pages if job.options.single_page and pages > 1 else 0
-            picture = as_picture(printed.look, on_paper)
-            seen = replace(seen, as_picture=picture, near_blank=blank, glyphs_missing=on_paper.missing, split=split)
-        verdict, warnings = judge(seen)
+        with budget.phase("check"):
+            pages = self._check(job, printed)
+            seen = _complete(printed, job.options, pages)
+            verdict, warnings = judge(seen)
+            sha256 = hashlib.sha256(printed.pdf).hexdigest()
         etag = None
         if job.upload is not None:
             with budget.phase("upload"):
@@ -108,7 +102,7 @@ class Jobs:
             title=printed.look.title if printed.look is not None else "",
             pages=pages,
             bytes=len(printed.pdf),
-            sha256=hashlib.sha256(printed.pdf).hexdigest(),
+            sha256=sha256,
             redirects=printed.hops,
             waited=printed.waited,
             failed=tuple(witness.failed),
@@ -126,17 +120,17 @@ class Jobs:
         return report.bounded(), printed.pdf, etag
 
     async def _visit(self, job: RenderJob, budget: Budget, ledger: Ledger) -> tuple[Printed, Witness]:
-        """Opens and prints the page; afterwards the page is closed, whatever happened."""
-        page: Page | None = None
+        """Opens and prints the page; afterwards the browser begins to close it, whatever happened."""
+        tab: Tab | None = None
         healthy = False
         budget.for_page()  # raises if no time is left
         try:
             with budget.phase("start"):
                 try:
-                    page = await asyncio.wait_for(self._browser.take(ledger, context_of(job)), budget.for_page())
+                    tab = await asyncio.wait_for(self._browser.take(ledger, context_of(job)), budget.for_page())
                 except TimeoutError:
                     raise Transient("timeout", "The browser was not ready in time.") from None
-            visit = Visit(page, job, ledger, budget, Tidy(page, job.options, self._lists), self._egress)
+            visit = Visit(tab, job, ledger, budget, Tidy(tab.page, job.options, self._lists), self._egress)
             try:
                 printed = await self._first(visit, ledger, budget)
             except Rejected:
@@ -148,7 +142,7 @@ class Jobs:
             healthy = True
             return printed, visit.witness
         finally:
-            await self._browser.give_back(page, healthy=healthy)
+            await self._browser.give_back(tab.page if tab is not None else None, healthy=healthy)
             self._log_failures(ledger)
 
     async def _first(self, visit: Visit, ledger: Ledger, budget: Budget) -> Printed:
@@ -196,3 +190,20 @@ class Jobs:
     def _log_failures(self, ledger: Ledger) -> None:
         for (host, port), found in list(ledger.failures.items())[:20]:
             self._logger.info("not reached", extra={"host": host, "port": port, "code": found.code})
+
+
+def _complete(printed: Printed, options: Options, pages: int) -> Seen:
+    """Returns the facts for the verdict: those of the visit, and those that the marks on the paper show."""
+    look, paper = printed.look, printed.paper
+    if look is None or paper is None:
+        return printed.seen
+    # The marks on the paper decide, not the page's own account. A header or footer is not content of the page.
+    nothing = look.text == 0 and not look.media and options.has_templates
+    drawn = look.drawing and paper.shapes > 0
+    return replace(
+        printed.seen,
+        as_picture=as_picture(look, paper),
+        near_blank=(paper.nearly_none and not drawn) or (nothing and paper.images == 0 and paper.shapes <= 2),
+        glyphs_missing=paper.missing,
+        split=pages if options.single_page and pages > 1 else 0,
+    )

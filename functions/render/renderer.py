@@ -19,6 +19,7 @@ from functions.render.browser.browser import Browser
 from functions.render.browser.seal import seal
 from functions.render.budget import ANSWER_SECONDS, Budget
 from functions.render.job import Jobs
+from functions.render.page.scripts import script
 from functions.render.page.tidy_lists import TidyLists
 from functions.render.settings import RenderSettings
 from playwright_aws_lambda import Layer
@@ -54,7 +55,7 @@ class Renderer:
         self._logger = logger
         self._die = die
         self._loop = asyncio.new_event_loop()
-        self.browser = Browser(settings.egress, layer, self._on_death, resolver)
+        self.browser = Browser(settings.egress, layer, self._on_death, resolver, watch=script("watch"))
         lists = TidyLists(layer.files / "tidy")
         self._jobs = Jobs(self.browser, lists, settings.egress, logger, settings.aws_lambda_function_memory_size)
         self._thread = threading.Thread(target=self._loop.run_forever, name="renderer", daemon=True)

@@ -8,23 +8,25 @@ import time
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from playwright.async_api import CDPSession, Error, Page, Route
+from playwright.async_api import Error, Route
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from functions.render.browser.context import cookies_of
+from functions.render.browser.tab import Tab
 from functions.render.budget import Budget
 from functions.render.network.ledger import Ledger
-from functions.render.page.cut import count_covered, count_cut, open_shell, print_headers_once
+from functions.render.page.cut import count_lost, print_headers_once
 from functions.render.page.errors import first_line, meaning, network_error, proxy_failure
 from functions.render.page.gate import Gate
 from functions.render.page.loading import Loading
 from functions.render.page.look import Look, look
 from functions.render.page.readiness import Readiness
 from functions.render.page.rest import POLL_SECONDS
-from functions.render.page.scripts import gone, script
+from functions.render.page.scripts import gone
 from functions.render.page.tidy import Tidy
 from functions.render.page.witness import Witness, may_pass, shown
 from functions.render.pdf.document import NotPdf
+from functions.render.pdf.ink import Ink, ink
 from functions.render.pdf.paper import fitted, print_page, ratio_of, window_of
 from functions.render.verdict import Seen
 from urlshot.core.egress import Egress
@@ -42,7 +44,7 @@ _LITTLE_TEXT = 200
 
 @dataclass(frozen=True)
 class Printed:
-    """The PDF of a page and the facts for its report; `look` is None if the URL served a PDF."""
+    """The PDF of a page and the facts for its report; `look` and `paper` are None if the URL served a PDF."""
 
     pdf: bytes
     final_url: str
@@ -50,6 +52,7 @@ class Printed:
     seen: Seen
     hops: tuple[Hop, ...]
     look: Look | None = None
+    paper: Ink | None = None
     waited: tuple[Wait, ...] = ()
     tidied: Tidied | None = None
 
@@ -57,15 +60,17 @@ class Printed:
 class Visit:
     """The page of one job, in a fresh context of its own."""
 
-    def __init__(self, page: Page, job: RenderJob, ledger: Ledger, budget: Budget, tidy: Tidy, egress: Egress) -> None:
+    def __init__(self, tab: Tab, job: RenderJob, ledger: Ledger, budget: Budget, tidy: Tidy, egress: Egress) -> None:
         self._egress = egress
-        self._page = page
+        self._page = page = tab.page
+        self._session = tab.session
         self._job = job
         self._ledger = ledger
         self._budget = budget
         self._tidy = tidy
         self.witness = Witness(page, job.url, ledger)
-        self._gate = Gate(page, job.url, job.private, job.limits.pdf_bytes)
+        self._gate = Gate(page, tab.session, tab.frame, job.url, job.private, job.limits.pdf_bytes)
+        self._loading = Loading(tab.session, tab.frame, self.witness.loading_ended)
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Done when the page has crashed or closed, after which calls of Playwright could wait for ever."""
         page.on("crash", lambda _: self._end("The browser's tab crashed on this page."))
@@ -79,17 +84,23 @@ class Visit:
         """
         try:
             with self._budget.phase("navigate"):
-                session = await self._open()
+                await self._open()
             if self._gate.pdf is not None:
                 return self._as_it_is(self._gate.pdf)
             with self._budget.phase("settle"):
-                settled = await self._settle(session)
-                if await self._served() or await self._is_pdf_as_text():  # a script may have navigated to a PDF
+                settled = await self._settle()
+                # A script may have navigated to a PDF.
+                if await self._served() or (settled.may_be_pdf and await self._is_pdf_as_text()):
                     return self._as_it_is(self._gate.pdf or b"")
                 self._check()
                 await self._tidy.dress()
                 found = await look(
-                    self._page, session, self._job.url, self._tidy.kept_away(), sorted(self.witness.documents)
+                    self._page,
+                    self._session,
+                    self._job.url,
+                    self._tidy.kept_away(),
+                    sorted(self.witness.documents),
+                    opens=self._job.options.wait_until != "settled",  # else `press` has opened it
                 )
                 self.witness.broken_off()
                 self._check_parts()
@@ -98,10 +109,14 @@ class Visit:
                 pdf = await self._print_page(options, found.title)
                 self._check()  # the page may have navigated at the last moment
                 printed = self._printed(pdf, settled, found)
-                cut, covered = await self._count_cut(options)
-                if covered and (again := await self._print_headers_once(options, found.title)):
-                    printed = self._printed(again, settled, found)
-                    cut, covered = await self._count_cut(options)
+            with self._budget.phase("check"):
+                printed, covered = await self._checked(printed, options)
+            if covered:
+                with self._budget.phase("print"):
+                    again = await self._print_headers_once(options, found.title)
+                if again:
+                    with self._budget.phase("check"):
+                        printed, _ = await self._checked(self._printed(again, settled, found), options)
         except NotPdf as error:
             raise failure("crash", internal=f"the PDF {error}") from error
         except (PlaywrightTimeout, TimeoutError) as error:
@@ -110,17 +125,13 @@ class Visit:
             raise meaning(error, self.witness, self._ledger) from error
         finally:
             self._gate.close()
-        return replace(printed, seen=replace(printed.seen, cut=cut, covered=covered))
+        return printed
 
-    async def _open(self) -> CDPSession:
-        session = await self._gate.open()
-        self._loading = Loading(session, self._gate.frame, self.witness.loading_ended)
-        await self._loading.start()
+    async def _open(self) -> None:
+        await self._gate.open()
         await self._tidy.prepare()
         if self._job.private.cookies:
             await self._page.context.add_cookies(cookies_of(self._job))  # type: ignore[arg-type] # a TypedDict of these keys
-        if self._job.options.javascript:
-            await self._page.add_init_script(script("watch"))
         if self._job.html is not None:
             # The HTML replaces the page at the URL, so that relative links resolve against that URL.
             # The first request is the one for the document, so the route answers only the first.
@@ -131,7 +142,6 @@ class Visit:
             if not await self._served() and not await self._is_pdf_as_text():
                 raise
         self._check()
-        return session
 
     async def _served(self) -> bool:
         """Returns whether the URL served a PDF; raises the error if it served a download or a damaged PDF."""
@@ -152,10 +162,12 @@ class Visit:
     async def _fulfil(self, route: Route) -> None:
         await route.fulfill(status=200, content_type="text/html; charset=utf-8", body=self._job.html or "")
 
-    async def _settle(self, session: CDPSession) -> Readiness:
+    async def _settle(self) -> Readiness:
         options = self._job.options
         deadline = time.monotonic() + self._budget.for_settling()
-        readiness = Readiness(self._page, self.witness, session, self._loading, deadline, scripts=options.javascript)
+        readiness = Readiness(
+            self._page, self.witness, self._session, self._loading, deadline, scripts=options.javascript
+        )
         work = asyncio.create_task(self._come_to_rest(readiness))
         try:
             # If a script navigates to a PDF, the page that it leaves may never come to rest.
@@ -180,9 +192,10 @@ class Visit:
             await readiness.rest()
         else:
             await readiness.event(options.wait_until)
-            await readiness.look_into_source()
-            if options.wait_until != "domcontentloaded":
-                await readiness.fonts()
+            await asyncio.gather(
+                readiness.look_into_source(),
+                *([readiness.fonts()] if options.wait_until != "domcontentloaded" else []),
+            )
         if options.wait_for:
             await readiness.selector(options.wait_for)
         if options.wait_expression:
@@ -193,8 +206,6 @@ class Visit:
             await readiness.press(
                 options.media, window_of(options) if options.single_page or options.fit == "width" else None
             )
-        else:
-            await open_shell(self._page)
 
     async def _print_page(self, options: Options, title: str) -> bytes:
         """Prints the page, and prints it again if the browser requested resources while it printed.
@@ -215,19 +226,25 @@ class Visit:
             pdf = await print_page(self._page, options, title)
         return pdf
 
-    async def _count_cut(self, options: Options) -> tuple[int, int]:
+    async def _checked(self, printed: Printed, options: Options) -> tuple[Printed, int]:
+        """Adds what the PDF shows and what it lacks; also returns the number of fixed boxes that hide text."""
+        paper = asyncio.create_task(asyncio.to_thread(ink, printed.pdf))  # while the browser counts
+        cut, covered = await self._count_lost(options)
+        seen = replace(printed.seen, cut=cut, covered=covered)
+        return replace(printed, seen=seen, paper=await paper), covered
+
+    async def _count_lost(self, options: Options) -> tuple[int, int]:
         """Returns how many places are cut off, and how many fixed boxes hide text."""
-        cut = covered = 0
+        # A sheet of the page's own size is of unknown height; a box without its background hides nothing.
+        counts_boxes = options.background and not options.css_page_size and not options.single_page
+        ratio = ratio_of(options) if counts_boxes else None
         # The page has been printed, so a page that fails from here on does not fail the job.
         with contextlib.suppress(Error, TimeoutError):
             async with asyncio.timeout(min(_CUT_SECONDS, self._budget.for_page() / 2)):
-                if options.media == "print" and options.wait_until != "settled":
-                    await self._page.emulate_media(media="print")
-                cut = await count_cut(self._page, None if options.css_page_size else window_of(options))
-                # A sheet of the page's own size is of unknown height; a box without its background hides nothing.
-                if options.background and not options.css_page_size and not options.single_page:
-                    covered = await count_covered(self._page, ratio_of(options))
-        return cut, covered
+                window = None if options.css_page_size else window_of(options)
+                for_print = options.media == "print" and options.wait_until != "settled"
+                return await count_lost(self._page, window, ratio, for_print=for_print)
+        return 0, 0
 
     async def _print_headers_once(self, options: Options, title: str) -> bytes | None:
         """Prints again, with fixed headers on the first sheet only; None if no header hid text, or the page fails."""
@@ -300,7 +317,7 @@ class Visit:
         )
         url = shown(self._page.url)
         hops, waited = tuple(witness.hops[:-1]), tuple(settled.waited)
-        return Printed(pdf, url, status, seen, hops, found, waited, self._tidy.tidied())
+        return Printed(pdf, url, status, seen, hops, found, None, waited, self._tidy.tidied())
 
     def _as_it_is(self, pdf: bytes) -> Printed:
         self._check_host(self.witness.asked)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Awaitable
+from functools import cache
 
 from playwright.async_api import Error, Page
 
@@ -21,39 +23,34 @@ async def open_shell(page: Page) -> int:
     return await _asked(page, "open", OPEN_PIXELS)
 
 
-async def count_cut(page: Page, window: int | None) -> int:
-    """Returns the number of places where content is cut off on the sheet. Call it after the print.
+async def count_lost(page: Page, window: int | None, ratio: float | None, *, for_print: bool) -> tuple[int, int]:
+    """Returns the number of places where content is cut off on the sheets, and of fixed boxes that hide text on them.
+
+    Call it after the print. It leaves the window as wide as the sheet.
 
     Args:
         page: The page, which has been printed.
         window: Width of the sheet in CSS pixels; None if the page sets its own size, which keeps the window.
+        ratio: Height of a sheet's content divided by its width; None to count no boxes.
+        for_print: Whether to apply the print media first.
     """
-    width = page.viewport_size["width"] if page.viewport_size else 0
+    size = page.viewport_size or {"width": 0, "height": 720}
+    changes: list[Awaitable[None]] = [page.emulate_media(media="print")] if for_print else []
+    if window not in {None, size["width"]}:
+        changes.append(page.set_viewport_size({"width": window or 0, "height": size["height"]}))
+    await asyncio.gather(*changes)  # together, so that the browser lays the page out only once
     if window is None:
-        return await _everywhere(page, 1_000_000)
-    height = page.viewport_size["height"] if page.viewport_size else 720
-    if window != width:
-        await page.set_viewport_size({"width": window, "height": height})
-    wide = await _asked_width(page)
+        return await _everywhere(page, 1_000_000, ratio)
+    wide, cut, covered = await _counted(page, 1, ratio, window)
     if wide > window:  # the browser does the same when it prints
-        await page.set_viewport_size({"width": min(wide, math.floor(window * SHRINK)), "height": height})
-    return await _everywhere(page, 1)
-
-
-async def count_covered(page: Page, ratio: float) -> int:
-    """Returns the number of fixed boxes that hide text on the sheets.
-
-    Call it after `count_cut`, which makes the window as wide as the sheet.
-
-    Args:
-        page: The page, which has been printed.
-        ratio: Height of a sheet's content divided by its width.
-    """
-    return await _asked(page, "covered", [ratio, False])
+        width = min(wide, math.floor(window * SHRINK))
+        await page.set_viewport_size({"width": width, "height": size["height"]})
+        return await _everywhere(page, 1, ratio)
+    return cut + await _in_frames(page, 1), covered
 
 
 async def print_headers_once(page: Page, ratio: float) -> int:
-    """Keeps fixed headers that hide text on the first sheet; returns their number. See `count_covered`."""
+    """Keeps fixed headers that hide text on the first sheet; returns their number. Call it after `count_lost`."""
     return await _asked(page, "covered", [ratio, True])
 
 
@@ -95,17 +92,40 @@ async def _asked(page: Page, name: str, argument: object) -> int:
         return 0
 
 
-async def _everywhere(page: Page, argument: int) -> int:
+async def _everywhere(page: Page, sheet: int, ratio: float | None) -> tuple[int, int]:
+    _, cut, covered = await _counted(page, sheet, ratio, 0)
+    return cut + await _in_frames(page, sheet), covered
+
+
+async def _counted(page: Page, sheet: int, ratio: float | None, window: int) -> tuple[int, int, int]:
+    """Returns the width of the page's content, and the counts; (width, 0, 0) if it is wider than `window`, unless 0."""
+    try:
+        wide, cut, covered = await page.evaluate(_counting(), [sheet, ratio, window])
+        return int(number(wide)), int(number(cut)), int(number(covered))
+    except (Error, TypeError, ValueError) as error:  # a page that has changed its own objects stays as it is
+        if isinstance(error, Error) and gone(error):
+            raise
+        return 0, 0, 0
+
+
+@cache
+def _counting() -> str:
+    """Returns a script that counts in one call; a part of it that fails counts 0."""
+    return f"""given => {{
+  const attempt = work => {{ try {{ return work(); }} catch {{ return 0; }} }};
+  const wide = attempt(() => (document.scrollingElement || document.documentElement).scrollWidth);
+  if (given[2] && wide > given[2]) return [wide, 0, 0];
+  const cut = attempt(() => ({script("cut")})(given[0]));
+  return [wide, cut, given[1] === null ? 0 : attempt(() => ({script("covered")})([given[1], false]))];
+}}"""
+
+
+async def _in_frames(page: Page, sheet: int) -> int:
     async def of_frame(index: int) -> int:
         try:
             async with asyncio.timeout(FRAME_SECONDS):
-                return int(number(await page.frames[index].evaluate(script("cut"), argument)))
+                return int(number(await page.frames[index].evaluate(script("cut"), sheet)))
         except (Error, TimeoutError, ValueError, IndexError):
             return 0
 
-    others = asyncio.gather(*(of_frame(index) for index in range(1, min(len(page.frames), FRAMES + 1))))
-    try:
-        found = await _asked(page, "cut", argument)
-    finally:
-        frames = await others
-    return found + sum(frames)
+    return sum(await asyncio.gather(*(of_frame(index) for index in range(1, min(len(page.frames), FRAMES + 1)))))

@@ -27,6 +27,8 @@ _TAIL = 4096
 _SHOWN = ("text/", "image/", "audio/", "video/", "multipart/")
 """Media types, by prefix, that Chromium shows or plays. It downloads all others except those of `_SHOWN_TOO`."""
 _SHOWN_TOO = re.compile(r"|application/(?:.*[+])?(?:xml|json|(?:java|ecma)script)", re.IGNORECASE)
+_DOCUMENTS = {"urlPattern": "*", "resourceType": "Document", "requestStage": "Response"}
+"""The pattern that pauses the response of every document."""
 _IS_PDF_AS_TEXT = """() => {
   const first = document.body?.firstChild;
   const shown = document.contentType === "text/plain" || (first?.nodeType === Node.TEXT_NODE && !document.doctype);
@@ -37,11 +39,13 @@ _IS_PDF_AS_TEXT = """() => {
 class Gate:
     """Inspects the response of each document, and each request if the job has private headers or a password."""
 
-    def __init__(self, page: Page, url: str, private: Private, pdf_bytes: int) -> None:
+    def __init__(self, page: Page, session: CDPSession, frame: str, url: str, private: Private, pdf_bytes: int) -> None:
         """Takes the page before it is opened.
 
         Args:
             page: The page.
+            session: A DevTools session of the page, which pauses the responses of documents.
+            frame: Id of the main frame.
             url: The job's URL; only its origin receives the headers and the password of `private`.
             private: Headers and password of the job.
             pdf_bytes: Largest size of a PDF that is taken, in bytes.
@@ -52,9 +56,8 @@ class Gate:
         self._auth = private.basic_auth
         self._asked: set[str] = set()
         self._most = pdf_bytes
-        self._session: CDPSession | None = None
-        self.frame = ""
-        """Id of the main frame; empty before `open()`."""
+        self._session = session
+        self._frame = frame
         self._tasks: set[asyncio.Task[None]] = set()
         self.pdf: bytes | None = None
         """The PDF that the URL served; `status` is the HTTP status of its response."""
@@ -66,17 +69,15 @@ class Gate:
         self.served: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the URL, or a script of its page, led to a PDF or a download."""
 
-    async def open(self) -> CDPSession:
-        """Starts the interception; returns the DevTools session, which others may use as well."""
-        session = self._session = await self._page.context.new_cdp_session(self._page)
-        self.frame = (await session.send("Page.getFrameTree"))["frameTree"]["frame"]["id"]
         session.on("Fetch.requestPaused", self._paused)
-        patterns = [{"urlPattern": "*", "resourceType": "Document", "requestStage": "Response"}]
         session.on("Fetch.authRequired", self._asked_for_password)
+
+    async def open(self) -> None:
+        """Starts to intercept requests too, if the job has private headers or a password."""
         if self._headers or self._auth is not None:
-            patterns.append({"urlPattern": "*", "requestStage": "Request"})
-        await session.send("Fetch.enable", {"patterns": patterns, "handleAuthRequests": self._auth is not None})
-        return session
+            patterns = [_DOCUMENTS, {"urlPattern": "*", "requestStage": "Request"}]
+            values = {"patterns": patterns, "handleAuthRequests": self._auth is not None}
+            await self._session.send("Fetch.enable", values)
 
     async def looks_again(self) -> bool:
         """Returns whether the page may be a PDF that came as text or without a type; if so, inspects the next document.
@@ -113,7 +114,7 @@ class Gate:
         with contextlib.suppress(Error):  # the page may have gone, and its requests with it
             if "responseStatusCode" not in event and "responseErrorReason" not in event:
                 await self._request(event)
-            elif event.get("frameId") == self.frame and self._is_taken(event):
+            elif event.get("frameId") == self._frame and self._is_taken(event):
                 await self._take(event)
             else:
                 await self._send("Fetch.continueResponse", event)
@@ -187,7 +188,6 @@ class Gate:
         return await self._sent(method, {"requestId": event["requestId"], **extra})
 
     async def _sent(self, method: str, values: dict[str, Any]) -> dict[str, Any]:
-        assert self._session is not None  # noqa: S101 - only an open session sends events
         return await self._session.send(method, values) or {}
 
 

@@ -21,14 +21,13 @@ class Loading:
     """Follows the main frame of one page."""
 
     def __init__(self, session: CDPSession, frame: str, at_end: Callable[[], None]) -> None:
-        """Takes the page before it is opened.
+        """Begins to follow the page; call it before the page is opened.
 
         Args:
-            session: A DevTools session of the page.
+            session: A DevTools session of the page, which sends the events of the domain Page.
             frame: Id of the main frame.
             at_end: Called when the frame has stopped loading.
         """
-        self._session = session
         self._at_end = at_end
         self._frame = frame
         self._parsed = False
@@ -39,16 +38,12 @@ class Loading:
         """Set when the refresh has happened or was cancelled."""
         self.ended = asyncio.Event()
         """Set while the frame loads nothing, whether or not the document was read to its end."""
-
-    async def start(self) -> None:
-        """Starts to follow the events; call it before the page is opened."""
-        self._session.on("Page.frameStartedLoading", self._began)
-        self._session.on("Page.frameNavigated", self._committed)
-        self._session.on("Page.domContentEventFired", self._was_parsed)
-        self._session.on("Page.frameStoppedLoading", self._stopped)
-        self._session.on("Page.frameScheduledNavigation", self._scheduled)
-        self._session.on("Page.frameClearedScheduledNavigation", self._cleared)
-        await self._session.send("Page.enable")
+        session.on("Page.frameStartedLoading", self._began)
+        session.on("Page.frameNavigated", self._committed)
+        session.on("Page.domContentEventFired", self._was_parsed)
+        session.on("Page.frameStoppedLoading", self._stopped)
+        session.on("Page.frameScheduledNavigation", self._scheduled)
+        session.on("Page.frameClearedScheduledNavigation", self._cleared)
 
     @property
     def cut(self) -> bool:

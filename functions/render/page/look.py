@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import CDPSession, Error, Frame, Page
 
+from functions.render.page.cut import OPEN_PIXELS, open_shell
 from functions.render.page.rest import FRAME_SECONDS, FRAMES
-from functions.render.page.scripts import ask_page, gone, in_turn, number
+from functions.render.page.scripts import ask_page, gone, in_turn, number, script
 from functions.render.page.witness import bare
 
 # Titles and traces of the well-known checks for humans. A title alone is enough. A trace counts only if the page has
@@ -38,6 +39,10 @@ _TRACES = {
     "script[src*='awswaf.com'], #captcha-container[data-aws]": "AWS WAF",
 }
 _LOOK = in_turn("cut", "look")
+_OPEN_AND_LOOK = f"""given => {{
+  try {{ ({script("open")})({OPEN_PIXELS}); }} catch {{ /* the page stays as it is */ }}
+  return ({_LOOK})(given);
+}}"""
 _LITTLE_TEXT = 1200
 """Most characters of a check or a login page; a page of content has more."""
 
@@ -68,11 +73,17 @@ class Look:
 
 
 async def look(
-    page: Page, session: CDPSession, asked: str, unwanted: Sequence[str] = (), documents: Sequence[str] = ()
+    page: Page,
+    session: CDPSession,
+    asked: str,
+    unwanted: Sequence[str] = (),
+    documents: Sequence[str] = (),
+    *,
+    opens: bool = False,
 ) -> Look:
     """Inspects a page and its frames; a document that cannot run the script counts as faultless.
 
-    The script also notes what is hidden on the screen, which `count_cut` then leaves out.
+    The script also notes what is hidden on the screen, which `count_lost` then leaves out.
 
     Args:
         page: The page.
@@ -80,14 +91,19 @@ async def look(
         asked: The job's URL.
         unwanted: URLs that the caller had blocked; images at these URLs are not missing.
         documents: URLs that answered a frame with something that is not a page.
+        opens: Whether to open an application shell first, as `open_shell` does.
 
     Raises:
         Error: The page has gone.
     """
+    if opens and len(page.frames) > 1:  # it may change the sizes of frames
+        await open_shell(page)
+        opens = False
     question = [list(_TRACES), list(unwanted), list(documents)]
     others = asyncio.gather(*(_look_at(frame, question) for frame in page.frames[1 : FRAMES + 1]))
     try:
-        found = read(await ask_page(page, session, _LOOK, [0, question]), asked, page.url)
+        text = _OPEN_AND_LOOK if opens else _LOOK
+        found = read(await ask_page(page, session, text, [0, question]), asked, page.url)
     except (Error, TypeError, ValueError, KeyError) as error:
         if isinstance(error, Error) and gone(error):
             raise

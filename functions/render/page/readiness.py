@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from playwright.async_api import CDPSession, Error, Page
+from playwright.async_api import CDPSession, Error, Page, Response
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from functions.render.page.loading import Loading
@@ -49,6 +49,8 @@ class Readiness:
         self.frames_break_off = 0
         """Number of frames whose source breaks off."""
         self._closed = False
+        self._no_pdf: Response | None = None
+        """The response of a document whose source is not that of a PDF."""
         self.scroll_limit = 0
         """Pixels that were scrolled through if the page continues below them; 0 if its end was reached."""
 
@@ -181,9 +183,15 @@ class Readiness:
         """Checks the sources of the documents for an end in the middle and for closed shadow roots."""
         responses = [self._witness.response, *self._witness.framed]
         source, *framed = await asyncio.gather(*(read(response) for response in responses))
+        self._no_pdf = None if source.may_be_pdf else responses[0]
         self.breaks_off = source.breaks_off
         self._closed = self._scripts and any(each.closed_roots for each in (source, *framed))
         self.frames_break_off = sum(each.breaks_off for each in framed)
+
+    @property
+    def may_be_pdf(self) -> bool:
+        """Whether the page's document may be a PDF that came as text."""
+        return self._no_pdf is None or self._no_pdf is not self._witness.response
 
     async def press(self, media: str, window: int | None) -> None:
         """Opens an application shell, applies the print media, sends `beforeprint`, and waits for the effects.

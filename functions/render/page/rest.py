@@ -116,6 +116,8 @@ class Rest:
         self.loading = False
         """Whether content was still to come at the last poll of `quiet()`."""
         self.silent = 0
+        self.state = State()
+        """The state at the last poll."""
         self._unknown = 0.0
         """Monotonic time of the first failed poll; 0 before."""
         self._moved = 0.0
@@ -139,7 +141,7 @@ class Rest:
             page = State(scripts=True, pending=int(time.monotonic() - self._unknown < UNKNOWN_SECONDS))
         finally:
             found = await frames if frames is not None else []
-        state = together(page, found)
+        self.state = state = together(page, found)
         self.silent = state.silent
         return state
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import cache
 from typing import Any
 
 from playwright.async_api import CDPSession, Error, Page
@@ -39,12 +40,11 @@ class Scroll:
 
     async def is_lazy(self) -> bool:
         """Returns whether the page can scroll, and its scripts observe what is in view or listen to scrolling."""
-        state = await self._rest.ask()
+        state = self._rest.state
         self._height = state.height
-        boxes = await self._boxes()
+        boxes, self._listens = await self._look()
         if state.height <= state.window * 1.1 and not boxes:
             return False
-        self._listens = await self._hears(["window", "document", *(f"{_BOXES}[{at}]" for at in range(len(boxes)))])
         return state.observers > 0 or self._listens
 
     async def through(self, left: float) -> None:
@@ -107,18 +107,20 @@ class Scroll:
             return []
 
     async def _heights(self) -> list[int]:
-        return _heights(await self._page.evaluate(f"() => {_BOXES}.map(box => box.scrollHeight)"))
+        return _heights(await self._page.evaluate(f"() => ({_BOXES} || []).map(box => box.scrollHeight)"))
 
-    async def _hears(self, targets: list[str]) -> bool:
-        for target in targets:
-            found = await self._session.send("Runtime.evaluate", {"expression": target, "objectGroup": "urlshot"})
-            if "objectId" not in found["result"]:
-                continue
-            handle = {"objectId": found["result"]["objectId"]}
-            listeners = (await self._session.send("DOMDebugger.getEventListeners", handle))["listeners"]
-            if any(listener["type"] in _EVENTS for listener in listeners):
-                return True
-        return False
+    async def _look(self) -> tuple[int, bool]:
+        """Returns the number of the page's scrolling boxes, and whether scripts listen to scrolling.
+
+        One call for both: `getEventListeners` is a function that DevTools gives to the expressions of its users.
+        """
+        call = {"expression": _looking(), "includeCommandLineAPI": True, "returnByValue": True}
+        found = (await self._session.send("Runtime.evaluate", call))["result"].get("value")
+        try:
+            boxes, listens = found
+            return int(number(boxes)), bool(listens)
+        except (TypeError, ValueError):
+            return 0, True  # the page has changed its own objects; scrolling changes nothing if no script listens
 
 
 def _heights(found: Any) -> list[int]:
@@ -129,4 +131,16 @@ def _heights(found: Any) -> list[int]:
         return []
 
 
-_BOXES = "window[Symbol.for('urlshot')].boxes"
+@cache
+def _looking() -> str:
+    return f"""(() => {{
+  const boxes = ({script("boxes")})({BOXES});
+  const targets = [window, document, ...({_BOXES} || [])];
+  return [boxes.length, targets.some(target => {{
+    const listeners = getEventListeners(target);
+    return {sorted(_EVENTS)}.some(type => listeners[type]);
+  }})];
+}})()"""
+
+
+_BOXES = "window[Symbol.for('urlshot')]?.boxes"

@@ -52,10 +52,11 @@ _OPEN = 2
 
 @dataclass(frozen=True)
 class Source:
-    """The facts that the source of a document shows."""
+    """The facts that the source of a document shows; `may_be_pdf` is False only if the source holds no PDF header."""
 
     breaks_off: bool = False
     closed_roots: bool = False
+    may_be_pdf: bool = True
 
 
 async def read(response: Response | None) -> Source:
@@ -76,7 +77,8 @@ async def read(response: Response | None) -> Source:
 def _examine(source: bytes) -> Source:
     if len(source) > MOST:
         return Source()
-    return Source(breaks_off=breaks_off(source), closed_roots=holds_closed_roots(source))
+    may_be_pdf = b"%PDF-" in source or source.startswith(_UTF_16)
+    return Source(breaks_off=breaks_off(source), closed_roots=holds_closed_roots(source), may_be_pdf=may_be_pdf)
 
 
 async def reach_closed_roots(page: Page, session: CDPSession) -> None:

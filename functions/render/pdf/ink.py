@@ -21,10 +21,19 @@ MOST_BYTES = 32_000_000
 _ORNAMENT = 20
 """Characters of text under filters that are no loss."""
 
-_STREAM = re.compile(rb"<<((?:[^<>\0]|<<[^<>]*>>){0,400})>>\s?stream\r?\n")
+_STREAM = re.compile(rb">>\s?stream\r?\n")
+_OBJECT = b" obj"
+_HEAD = re.compile(rb"\s*<<((?:[^<>\0]|<<[^<>]*>>){0,400})>>")
+"""The dictionary of a stream, between `obj` and `stream`."""
+_GLYPHS = re.compile(rb"<([0-9A-Fa-f]+)> Tj")
+_IMAGE = re.compile(rb"/X\d+ Do\b")
+_PAINT = re.compile(rb"\n(?:f\*?|S|B\*?)(?=\n)")
+_SHADING = b" sh\n"
+_SPACE, _NOTDEF = "\3", "\0"
+"""Glyph 3 is the space in most fonts; glyph 0 is the empty box."""
 _SHOWN = re.compile(
     rb"(?:/ActualText ?(?:<([0-9A-Fa-f]*)>|\(((?:[^()\\]|\\.)*)\)) ?>> ?BDC)"
-    rb"|<([0-9A-Fa-f]+)> Tj|(\bEMC\b)|(/X\d+ Do\b)|(?:^|\s)(f\*?|S|B\*?|sh)\s"
+    rb"|<([0-9A-Fa-f]+)> Tj|(\bEMC\b)|(/X\d+ Do\b)|(?:^|\s)(f\*?|S|B\*?|sh)(?=\s)"
 )
 _LENGTH = re.compile(rb"/Length (\d{1,10})\b")
 
@@ -50,7 +59,12 @@ def ink(pdf: bytes) -> Ink:
     left = MOST_BYTES
     at = 0
     while left > 0 and (match := _STREAM.search(pdf, at)) is not None:
-        head = match[1]
+        begin = pdf.rfind(_OBJECT, at, match.start())
+        whole = _HEAD.fullmatch(pdf, begin + len(_OBJECT), match.start() + len(b">>")) if begin >= 0 else None
+        if whole is None:
+            at = match.end()
+            continue
+        head = whole[1]
         length = _LENGTH.search(head)
         at = match.end() + (int(length[1]) if length else 0)
         # Page contents have no /Type and no /Subtype. Fonts and images have one, and font files have /Length1.
@@ -63,7 +77,7 @@ def ink(pdf: bytes) -> Ink:
             continue
         left -= len(content)
         if b"begincmap" not in content[:200]:
-            _read(content, found)
+            _count(content, found)
     return found
 
 
@@ -77,7 +91,25 @@ def as_picture(look: Look, paper: Ink) -> int:
     return 0 if paper.glyphs > look.text - look.filtered / 2 else look.filtered
 
 
+def _count(content: bytes, found: Ink) -> None:
+    """Counts what a page content shows. It searches for one operator after another, because that is fast."""
+    strings = _GLYPHS.findall(content)
+    one_byte = 0
+    if any(length % 4 for length in set(map(len, strings))):  # fonts with one byte for each glyph
+        one_byte = sum(len(string) < 4 for string in strings)
+        strings = [string[: len(string) & ~3] for string in strings]
+    digits = b"".join(strings)
+    text = bytes.fromhex(digits.decode()).decode("utf-16-be", "surrogatepass")  # one character for each glyph
+    if _NOTDEF in text:
+        _read(content, found)
+        return
+    found.glyphs += len(digits) // 4 + one_byte - text.count(_SPACE)
+    found.shapes += len(_PAINT.findall(content)) + content.count(_SHADING)
+    found.images += len(_IMAGE.findall(content))
+
+
 def _read(content: bytes, found: Ink) -> None:
+    """Does the same as `_count`, in the order of the content: it also tells what the missing glyphs stand for."""
     meant = ""
     for hexadecimal, literal, shown, end, image, shape in _SHOWN.findall(content):
         if shown:

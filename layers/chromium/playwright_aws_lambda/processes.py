@@ -37,12 +37,13 @@ def adopt_orphans() -> None:
 def browser_processes(binary: Path) -> list[int]:
     """Returns the ids of this process's descendants that run `binary`, without defunct ones."""
     parents = {process.pid: process.parent for process in _processes()}
+    own = os.getpid()
     found = []
     for pid in parents:
         ancestor = parents.get(pid, 0)
-        while ancestor not in (0, 1, os.getpid()):
+        while ancestor not in (0, 1, own):
             ancestor = parents.get(ancestor, 0)
-        if ancestor == os.getpid():
+        if ancestor == own:
             with contextlib.suppress(OSError):
                 if os.readlink(f"/proc/{pid}/exe") == str(binary):
                     found.append(pid)
@@ -100,11 +101,23 @@ def reap_orphans(binary: Path, killed: list[int], seconds: float) -> None:
 
 
 def _processes() -> Iterator[_Process]:
-    """Yields all visible processes of the machine, except those that end meanwhile."""
+    """Yields all visible processes of the machine, except those that end meanwhile.
+
+    It reads by system calls, because this happens after each job: with 150 processes pathlib takes 5 ms (measured).
+    """
     for entry in os.listdir("/proc"):
         if entry.isdecimal():
             with contextlib.suppress(OSError, ValueError, IndexError):
                 # The command in parentheses may contain anything. State and parent follow it (proc(5)).
-                start, _, rest = Path(f"/proc/{entry}/stat").read_text(errors="replace").rpartition(")")
-                state, parent = rest.split()[:2]
-                yield _Process(int(entry), int(parent), start.partition("(")[2], state)
+                start, _, rest = _read(f"/proc/{entry}/stat").rpartition(b")")
+                state, parent = rest.split(None, 2)[:2]
+                command = start.partition(b"(")[2].decode(errors="replace")
+                yield _Process(int(entry), int(parent), command, state.decode())
+
+
+def _read(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(descriptor, 4096)
+    finally:
+        os.close(descriptor)

@@ -220,6 +220,16 @@ def relaunch(bench: Bench, *, single_process: bool = False) -> None:
     asyncio.run_coroutine_threadsafe(parting, bench.renderer._loop).result(10)
 
 
+def wait_for_next_page(bench: Bench) -> None:
+    """Waits until the page of the last job is closed and the next one is prepared."""
+
+    async def prepared() -> None:
+        if (coming := bench.renderer.browser._next) is not None:
+            await asyncio.wait({coming})
+
+    asyncio.run_coroutine_threadsafe(prepared(), bench.renderer._loop).result(60)
+
+
 def read_pdf(answer: RenderAnswer) -> PdfReader:
     """Returns the PDF of an answer."""
     assert answer.pdf is not None, answer.error

@@ -15,7 +15,7 @@ from infra.local.host.processes import become_subreaper
 from playwright_aws_lambda import Layer, launch
 from playwright_aws_lambda.processes import browser_processes
 
-from .conftest import Bench, Site, _bench, relaunch, text_of
+from .conftest import Bench, Site, _bench, relaunch, text_of, wait_for_next_page
 from .processes import RUNNING, descendants
 
 KEEP = """<p id=found>nothing</p><script>
@@ -64,14 +64,17 @@ def test_driver_that_is_behind_is_replaced_with_the_browser(
     node = layer.inflate("node")
     url = site.page("/p", "page")
     assert "page" in text_of(render(url))
+    wait_for_next_page(render)
     [before] = browser_processes(node)
     monkeypatch.setattr(rules, "LIFE_JOBS", 1)
     assert "page" in text_of(render(url))  # its browser is replaced, and its driver answers
     assert "page" in text_of(render(url))
+    wait_for_next_page(render)
     assert browser_processes(node) == [before]
     monkeypatch.setattr(launch, "DRIVER_SECONDS", 0)
     for _ in range(2):
         assert "page" in text_of(render(url))
+    wait_for_next_page(render)
     [after] = browser_processes(node)
     assert after != before
     assert render.deaths == []
@@ -80,18 +83,22 @@ def test_driver_that_is_behind_is_replaced_with_the_browser(
 def test_old_browser_is_replaced_between_jobs(render: Bench, site: Site, layer: Layer, short_lived: None) -> None:
     url = site.page("/p", "page")
     browser = render.renderer.browser
+    wait_for_next_page(render)
     browser._jobs = 0
     before = browser.replaced
     for _ in range(6):
         assert "page" in text_of(render(url))
+    wait_for_next_page(render)
     assert browser.replaced - before == 2
     assert render.deaths == []
 
 
 def test_browser_that_grew_too_large_is_replaced(render: Bench, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    wait_for_next_page(render)
     before = render.renderer.browser.replaced
     monkeypatch.setattr(rules, "LIFE_BYTES", 10_000_000)
     assert "page" in text_of(render(site.page("/p", "page")))
+    wait_for_next_page(render)
     monkeypatch.undo()
     assert render.renderer.browser.replaced == before + 1
     assert "page" in text_of(render(site.url("/p")))
@@ -107,9 +114,11 @@ def test_replaced_browser_leaves_no_defunct_process(
     monkeypatch.setattr(rules, "LIFE_JOBS", 2)
     url = site.page("/p", "page")
     relaunch(alone, single_process=single_process)
+    wait_for_next_page(alone)
     before = alone.renderer.browser.replaced
     for _ in range(4):
         assert "page" in text_of(alone(url))
+    wait_for_next_page(alone)
     assert alone.renderer.browser.replaced == before + 2
     for _ in range(2):
         relaunch(alone, single_process=single_process)
@@ -139,7 +148,7 @@ def test_200_renders_need_no_more_resources_than_50(alone: Bench, site: Site, tm
     for count in range(1, 201):
         assert alone(site.url("/soak")).error is None
         if count in (1, 50, 100, 150, 200):
-            time.sleep(0.5)  # until the next page is prepared
+            wait_for_next_page(alone)
             figures[count] = _figures(alone, tmp_path)
             print(count, figures[count])
     (own, chrome, files, size, processes), last = figures[50], figures[200]

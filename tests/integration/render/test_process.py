@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from functions.render.browser.browser import PREPARE_SECONDS
 from infra.local.host.processes import become_subreaper
 from playwright_aws_lambda import Layer
 
@@ -169,6 +170,24 @@ def test_browser_ends_with_a_killed_function(runtime: Runtime, event: dict[str, 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_frozen_function_keeps_its_browser(runtime: Runtime, event: dict[str, Any], layer: Layer) -> None:
+    """Lambda freezes all processes at the answer, while the page is closed and the next one is prepared."""
+    binary = str(layer.inflate("chromium"))
+    assert runtime.invoke(event)[0] == "response"
+    browser = min(pid for pid in runtime.children() if _program(pid) == binary)
+    for _ in range(2):
+        assert runtime.invoke(event)[1]["report"]["cold"] is False
+        frozen = [runtime.process.pid, *runtime.children()]
+        _signal(frozen, signal.SIGSTOP)
+        time.sleep(PREPARE_SECONDS + 1)  # the time of the freeze itself
+        _signal(frozen, signal.SIGCONT)
+    kind, answer = runtime.invoke(event)
+    assert kind == "response" and answer.get("error") is None, answer
+    assert _runs(browser)
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_1000_renders_leave_no_more_processes_than_10(runtime: Runtime, event: dict[str, Any]) -> None:
     """The browser is replaced ten times in these renders."""
@@ -181,6 +200,12 @@ def test_1000_renders_leave_no_more_processes_than_10(runtime: Runtime, event: d
     print(counts)
     assert counts[1000] == counts[10]
     assert descendants("Z", runtime.process.pid) == []
+
+
+def _signal(pids: list[int], number: int) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):  # the process of a tab may just have ended
+            os.kill(pid, number)
 
 
 def _settled_count(runtime: Runtime) -> int:

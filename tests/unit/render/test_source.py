@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.render.network.compressed import Body
-from functions.render.page.source import breaks_off, holds_closed_roots
+from functions.render.page.source import _examine, breaks_off, holds_closed_roots
 
 TEXT = random.Random(4).randbytes(3000) + b"text that is repeated " * 400
 
@@ -127,3 +127,18 @@ def test_any_text_is_accepted_as_a_source(parts: list[bytes]) -> None:
 def test_closed_roots_are_found_in_a_source() -> None:
     assert holds_closed_roots(b"<div><TEMPLATE id=a shadowRootMode='closed'>x")
     assert not holds_closed_roots(b"<template shadowrootmode=open>closed</template><template>x")
+
+
+@pytest.mark.parametrize(
+    ("source", "may_be"),
+    [
+        (b"<!doctype html><p>text</p>", False),
+        (b"%PDF-1.7\n1 0 obj", True),
+        (b"\n  %PDF-1.7", True),
+        (b"<html><body>%PDF-1.7", True),
+        (b"\xff\xfe%\0P\0D\0F\0-\0", True),
+        (b"x" * 3_000_000, True),  # too long to examine
+    ],
+)
+def test_source_without_a_pdf_header_is_no_pdf(source: bytes, may_be: bool) -> None:
+    assert _examine(source).may_be_pdf is may_be
