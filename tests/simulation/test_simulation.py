@@ -85,6 +85,7 @@ def test_gross_mistake_is_found_quickly(mutant: Mutant) -> None:
 
 BY_TRACE = {
     "a delete removes any PDF",
+    "a failed publish ends the job that it took over",
     "a PDF that the delete of an equal one removed is not restored",
     "the last message of a job does not restore its PDF",
 }
