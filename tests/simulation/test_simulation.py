@@ -85,6 +85,9 @@ def test_gross_mistake_is_found_quickly(mutant: Mutant) -> None:
 
 BY_TRACE = {
     "a delete removes any PDF",
+    "a failed publish ends the job that it took over",
+    "an end that is not announced is taken over after a minute",
+    "409 to a delete counts as another object",
     "a PDF that the delete of an equal one removed is not restored",
     "the last message of a job does not restore its PDF",
 }
