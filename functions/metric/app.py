@@ -14,7 +14,7 @@ from urlshot.core.events import Detail
 log = logger()
 metrics = Metrics()
 
-PHASES = ("queue", "wait", "hand_over", "start", "navigate", "settle", "print", "upload")
+PHASES = ("queue", "wait", "hand_over", "start", "navigate", "settle", "print", "check", "upload")
 """The phases of a report that become metrics; a closed list, because each new metric name costs money."""
 
 
