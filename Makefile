@@ -38,11 +38,12 @@ SELECTED = $(if $(value K),-k "$$URLSHOT_K")
 HISTORIES ?=
 SECONDS ?=
 SEED ?= 0
+FULL ?=
 CONFIG ?= default
 GUIDED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup layers pdf up test test-unit prove simulate lint openapi sam sam-test sizes deploy outputs tail destroy gallery screenshots bump bench clean check-pdf check-up check-python $(CHECKS)
+.PHONY: help setup layers pdf up test test-unit prove simulate faults lint openapi sam sam-test sizes deploy outputs tail destroy gallery screenshots bump bench clean check-pdf check-up check-python $(CHECKS)
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +75,10 @@ prove: setup $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp ## Run the long tests
 simulate: setup $(HOME_DIR)/tests.stamp ## Simulate HISTORIES= (20000) random histories of the hand-over, or as many as fit into SECONDS=, from SEED=, on all cores
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.simulation --seed $(SEED) \
 		$(if $(HISTORIES),--histories $(HISTORIES)) $(if $(SECONDS),--seconds $(SECONDS))
+
+faults: setup $(HOME_DIR)/tests.stamp ## Break the running local stack at every stage of a job's life, in at most 30 minutes; SEED= replays a run, SECONDS= shortens it, FULL=1 runs every case
+	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.faults \
+		$(if $(filter-out 0,$(SEED)),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(FULL),--full)
 
 gallery: setup $(HOME_DIR)/tests.stamp ## Render the pages of tests/gallery into .urlshot/gallery for review; EARLIER=folder compares with an earlier run
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.gallery $(HOME_DIR)/gallery $(EARLIER)
