@@ -87,6 +87,9 @@ class Lanes:
         """Waits for a case that may run beside those that run; None at the end."""
         with self._changed:
             while self.cases and time.monotonic() < self.until:
+                if self.runner.load.books.open_jobs() > 2 * MOST_OPEN:
+                    self._changed.wait(1)
+                    continue
                 alone = any(case.stage in ALONE for case in self._running)
                 busy = {case.stage for case in self._running}
                 for case in self.cases[:20]:

@@ -21,7 +21,7 @@ from urlshot.core.messages import EXCHANGE, START, START_BULK
 
 CALL_SECONDS = 35.0
 SECRET = "faults-secret-value"
-BATCH = 8
+BATCH = 4
 
 WEIGHTS = {
     "single": 30,

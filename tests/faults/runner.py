@@ -27,6 +27,7 @@ from urlshot.core.messages import MAX_BODY
 REACH_SECONDS = 15.0
 """How long a case waits for its stage."""
 SENT_BY_CASE = 3
+PAUSE_SECONDS = 0.5
 BROKER_SECONDS = 5.0
 MEMORY_BYTES = 700 << 20
 """The memory of a render at which Lambda's place is taken: the instance is killed, as for RenderMemory there."""
@@ -59,7 +60,7 @@ class Runner:
         if case.stage == "secret":
             self._stand.kill_idle("SettleFunction")  # a new instance reads the secret
         try:
-            for _ in range(SENT_BY_CASE):
+            for _ in range(1 if case.kind == "bulk" else SENT_BY_CASE):
                 if armed.over:
                     break
                 self.load.send(case.kind)
@@ -74,7 +75,7 @@ class Runner:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             self.load.send(kind)
-            time.sleep(0.2)
+            time.sleep(PAUSE_SECONDS)
 
     # ---- the broker --------------------------------------------------------------------------------------------------
 
