@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import amqp
 
@@ -17,7 +18,7 @@ from tests.bench.local import connect
 from tests.faults.armory import Armory
 from tests.faults.books import CALLBACK_STAGES, Books, check_bucket, check_callbacks
 from tests.faults.load import SECRET
-from tests.faults.stand import Stand
+from tests.faults.stand import Running
 from tests.faults.witnesses import OWN_QUEUES
 from tests.simulation.books import Violation
 from urlshot.core.messages import DEAD
@@ -35,7 +36,7 @@ class Audit:
         max_attempts: How often a job may be rendered.
     """
 
-    def __init__(self, stand: Stand, books: Books, max_attempts: int) -> None:
+    def __init__(self, stand: Running, books: Books, max_attempts: int) -> None:
         self._stand = stand
         self._books = books
         self._max_attempts = max_attempts
@@ -70,10 +71,10 @@ class Audit:
 
     def _waiting_messages(self) -> Iterator[tuple[str, int]]:
         """Yields each queue, except the dead one and those of the test, with its number of messages."""
-        login = b64encode(f"{self._stand.user}:{self._stand.password}".encode()).decode()
-        request = urllib.request.Request(
-            f"{self._stand.rabbit.console}/api/queues?columns=name", headers={"Authorization": f"Basic {login}"}
-        )
+        broker = urlsplit(self._stand.amqp_url)
+        login = b64encode(f"{broker.username}:{broker.password}".encode()).decode()
+        address = f"{self._stand.ready['management_url']}/api/queues?columns=name"
+        request = urllib.request.Request(address, headers={"Authorization": f"Basic {login}"})
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
                 names = [one["name"] for one in json.load(response)]

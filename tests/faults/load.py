@@ -15,7 +15,7 @@ import amqp
 
 from tests.bench.local import connect
 from tests.faults.books import Books, Promise
-from tests.faults.stand import Stand
+from tests.faults.stand import Running
 from urlshot.core.identity import job_id
 from urlshot.core.messages import EXCHANGE, START, START_BULK
 
@@ -51,7 +51,7 @@ class Load:
         name: The first part of all paths.
     """
 
-    def __init__(self, stand: Stand, books: Books, pages: str, hooks: str, seed: int, name: str = "f") -> None:
+    def __init__(self, stand: Running, books: Books, pages: str, hooks: str, seed: int, name: str = "f") -> None:
         self._stand = stand
         self.books = books
         self._pages = pages

@@ -36,7 +36,30 @@ CTL_SECONDS = 60.0
 T = TypeVar("T")
 
 
-class Stand:
+class Running:
+    """A running stack: the content of its ready file, and clients of what is behind it."""
+
+    def __init__(self, ready: dict[str, Any]) -> None:
+        self.ready = ready
+
+    @property
+    def amqp_url(self) -> str:
+        """The URL of the broker itself with an administrator's credentials."""
+        return str(self.ready["amqp_url"])
+
+    def client(self, service: str) -> Any:
+        """Makes a client of the AWS stand-in itself."""
+        return boto3.client(
+            service,
+            endpoint_url=self.ready["aws_endpoint"],
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+            region_name=REGION,
+            config=Config(retries={"total_max_attempts": 3}, max_pool_connections=20),
+        )
+
+
+class Stand(Running):
     """The broker, the proxies and the addresses of the running stack. One event loop in a thread runs the proxies.
 
     Args:
@@ -48,7 +71,7 @@ class Stand:
     def __init__(self, folder: Path, armory: Armory, books: Books) -> None:
         self.armory = armory
         self.books = books
-        self.ready: dict[str, Any] = {}
+        super().__init__({})
         self._folder = folder
         self._log = (folder / "rabbitmq.log").open("w", encoding="utf-8")
         self._loop = asyncio.new_event_loop()
@@ -140,17 +163,6 @@ class Stand:
     def amqp_url(self) -> str:
         """The URL of the broker itself, not of the proxy: what a test publishes here is confirmed by the broker."""
         return with_credentials(self.rabbit.amqp, self.user, self.password)
-
-    def client(self, service: str) -> Any:
-        """Makes a client of the AWS stand-in itself, not of the proxy."""
-        return boto3.client(
-            service,
-            endpoint_url=self.ready["aws_endpoint"],
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
-            region_name=REGION,
-            config=Config(retries={"total_max_attempts": 3}, max_pool_connections=20),
-        )
 
     def ctl(self, *command: str) -> None:
         """Runs rabbitmqctl.

@@ -15,7 +15,7 @@ import amqp
 
 from tests.bench.local import connect
 from tests.faults.books import Books, Post
-from tests.faults.stand import Stand
+from tests.faults.stand import Running
 from urlshot.core.messages import COMPLETED, EXCHANGE, FAILED, START, START_BULK
 
 ENDS_QUEUE, STARTS_QUEUE = "faults_ends", "faults_starts"
@@ -26,7 +26,7 @@ _PAUSE = 0.5
 class BusWitness:
     """Has a rule and a queue of its own on the bus, and reads every event."""
 
-    def __init__(self, stand: Stand, books: Books) -> None:
+    def __init__(self, stand: Running, books: Books) -> None:
         self._books = books
         self._sqs = stand.client("sqs")
         events = stand.client("events")
@@ -62,7 +62,7 @@ class QueueWitness:
     It uses the broker itself, not the proxy, and connects again when the broker was stopped.
     """
 
-    def __init__(self, stand: Stand, books: Books) -> None:
+    def __init__(self, stand: Running, books: Books) -> None:
         self._url = stand.amqp_url
         self._books = books
         self.starts: deque[tuple[bytes, str]] = deque(maxlen=2000)
