@@ -32,7 +32,8 @@ JOBS = 2000
 """How many requests and messages a run of the default length sends at least."""
 RATE = 2.5
 MOST_OPEN = 40
-LANES = 3
+PROGRESS_SECONDS = 15.0
+LANES = 4
 """How many cases run at the same time, at different stages."""
 MAX_ATTEMPTS = 3
 HEAL_SECONDS = (MAX_ATTEMPTS + 3) * LEASE
@@ -61,8 +62,9 @@ class Lanes:
         threads = [threading.Thread(target=self._lane, daemon=True) for _ in range(LANES)]
         for thread in threads:
             thread.start()
-        while any(thread.is_alive() for thread in threads):
-            threads[0].join(15) if threads[0].is_alive() else time.sleep(1)
+        ended = threading.Event()
+        threading.Thread(target=lambda: ([one.join() for one in threads], ended.set()), daemon=True).start()
+        while not ended.wait(PROGRESS_SECONDS):
             load = self.runner.load
             say(
                 f"{self.ran} cases ran, {len(self.missed)} of them hit nothing, {len(self.cases)} are left;"

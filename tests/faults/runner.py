@@ -26,6 +26,8 @@ from urlshot.core.messages import MAX_BODY
 
 REACH_SECONDS = 15.0
 """How long a case waits for its stage."""
+SLOW_KINDS = ("failing", "unanswered", "callback", "real")
+"""Kinds that need longer for their last stages."""
 SENT_BY_CASE = 3
 PAUSE_SECONDS = 0.5
 BROKER_SECONDS = 5.0
@@ -64,7 +66,7 @@ class Runner:
                 if armed.over:
                     break
                 self.load.send(case.kind)
-            hit = armed.hit.wait(REACH_SECONDS)
+            hit = armed.hit.wait(REACH_SECONDS * (2 if case.kind in SLOW_KINDS else 1))
             if hit and case.span == BURST:
                 self._send_for(case.kind, BURST_SECONDS)
         finally:

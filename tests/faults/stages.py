@@ -51,6 +51,8 @@ def stage_of(request: Request) -> str:
     if (record := request.record()) is not None:
         return _of_record(record)
     kind = request.key.partition("/")[0] or ("list" if "list-type" in request.path else "")
+    if request.method == "POST" and request.path.endswith("?delete"):
+        kind = "delete"
     if kind == "list":
         prefix = re.search(r"prefix=(\w+)", request.path)
         kind = f"list {prefix[1] if prefix else ''}"
@@ -74,7 +76,7 @@ _OF_KEYS = {
     ("PUT", "pdf"): "published",
     ("PUT", "sub"): "subscribed",
     ("GET", "list sub"): "subscribers",
-    ("DELETE", "sub"): "unsubscribed",
+    ("POST", "delete"): "unsubscribed",
 }
 
 

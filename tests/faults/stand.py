@@ -20,7 +20,7 @@ import aiohttp
 import boto3
 from botocore.config import Config
 
-from infra.local.broker.rabbitmq import Rabbit, with_credentials
+from infra.local.broker.rabbitmq import SERVER, Rabbit, with_credentials
 from infra.local.host.ports import PortReservation
 from infra.local.template.addresses import REGION
 from tests.faults.armory import Armory
@@ -170,7 +170,13 @@ class Stand(Running):
         Raises:
             subprocess.SubprocessError: It failed or did not end in time.
         """
-        program = ["rabbitmqctl", "-n", self.rabbit.environment["RABBITMQ_NODENAME"], "--quiet", *command]
+        program = [
+            SERVER.with_name("rabbitmqctl"),
+            "-n",
+            self.rabbit.environment["RABBITMQ_NODENAME"],
+            "--quiet",
+            *command,
+        ]
         subprocess.run(
             program,
             env=self.rabbit.environment,

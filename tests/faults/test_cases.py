@@ -37,6 +37,7 @@ def put(key: str, body: object) -> Request:
         (Request("GET", "/bucket/job/1.json", {}, b""), "read"),
         (Request("GET", "/bucket?list-type=2&prefix=slot%2F", {}, b""), "slots"),
         (Request("GET", "/bucket?list-type=2&prefix=sub%2F", {}, b""), "subscribers"),
+        (Request("POST", "/bucket?delete", {}, b"<Delete/>"), "unsubscribed"),
         (put("slot/1", {}), "slot"),
         (Request("DELETE", "/bucket/slot/1", {}, b""), "freed"),
         (Request("PUT", "/bucket/pdf/1.pdf", {"x-amz-copy-source": "/bucket/upload/1/2.pdf"}, b""), "published"),
