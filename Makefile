@@ -81,7 +81,7 @@ faults: setup $(HOME_DIR)/tests.stamp ## Break the running local stack at every 
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.faults \
 		$(if $(filter-out 0,$(SEED)),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(FULL),--full)
 
-load: setup $(HOME_DIR)/tests.stamp ## Send JOBS= (1000) URLs and nine times as many repeats through the local stack; writes docs/load.md from 1000 on
+load: setup $(HOME_DIR)/tests.stamp ## Send JOBS= (1000) URLs and nine times as many repeats through the local stack; from 1000 on, writes the section Load of docs/benchmark.md
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.load $(if $(JOBS),--jobs $(JOBS)) --seed $(SEED)
 
 gallery: setup $(HOME_DIR)/tests.stamp ## Render the pages of tests/gallery into .urlshot/gallery for review; EARLIER=folder compares with an earlier run

@@ -1,6 +1,7 @@
 """`make load` sends new URLs and many repeats through the whole local stack, and fails if a job is lost or doubled.
 
-It writes docs/load.md and docs/load.svg, unless it is a short run. The books are those of `make faults`.
+It writes the section Load of docs/benchmark.md and docs/load.svg, unless it is a short run. The books are those of
+`make faults`.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ import argparse
 import json
 import os
 import random
+import re
 import statistics
 import sys
+import textwrap
 import threading
 import time
 from collections import Counter
@@ -132,7 +135,7 @@ def percentiles(values: list[float]) -> tuple[float, float, float]:
 
 
 def report(measured: Measured, completed: list[tuple[float, float]], lines: list[str]) -> tuple[str, str]:
-    """Returns the document and the plot of a run.
+    """Returns the section for docs/benchmark.md and the plot of a run.
 
     Args:
         measured: What was measured.
@@ -147,7 +150,8 @@ def report(measured: Measured, completed: list[tuple[float, float]], lines: list
         ("`POST` that found a PDF (200)", [took for _, took, status in measured.accepted if status == 200]),
         ("first request to the end of the job", [took for _, took in completed]),
     ]
-    text = ["# Load", "", "`make load` wrote this page and its plot.", "", *[f"- {line}" for line in lines], ""]
+    facts = [textwrap.fill(f"- {line}", 120, subsequent_indent="  ", break_long_words=False) for line in lines]
+    text = ["## Load", "", "`make load` wrote this section. Its last run:", "", *facts, ""]
     text += ["| seconds | number | p50 | p95 | p99 |", "|---|---|---|---|---|"]
     for name, values in rows:
         p50, p95, p99 = percentiles(values)
@@ -172,6 +176,14 @@ def report(measured: Measured, completed: list[tuple[float, float]], lines: list
     ]
     plot = svg([Panel("Seconds from the request", dots, log=True), Panel("Memory in MB", lines_)])
     return "\n".join(text), plot
+
+
+def with_section(document: str, section: str) -> str:
+    """Returns a document with its section Load replaced."""
+    replaced, count = re.subn(r"(?ms)^## Load\n.*?(?=^## |\Z)", lambda _: section.rstrip() + "\n\n", document)
+    if count != 1:
+        raise ValueError(f"the document has {count} sections Load")
+    return replaced.rstrip() + "\n"
 
 
 def run(jobs: int, seed: int, write: bool) -> int:
@@ -217,11 +229,12 @@ def run(jobs: int, seed: int, write: bool) -> int:
         f"`{final_line(books, violations, ambiguous)}`",
     ]
     completed = [(measured.asked[one], at - measured.asked[one]) for one, at in ends.items()]
-    document, plot = report(measured, completed, lines)
+    section, plot = report(measured, completed, lines)
     if write:
-        (PROJECT / "docs" / "load.md").write_text(document, "utf-8")
+        document = PROJECT / "docs" / "benchmark.md"
+        document.write_text(with_section(document.read_text("utf-8"), section), "utf-8")
         (PROJECT / "docs" / "load.svg").write_text(plot, "utf-8")
-    print(document)
+    print(section)
     if left:
         say(f"{len(left)} things have not ended: {'; '.join(left[:10])}")
     if violations:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tests.load.__main__ import check_renders, percentiles, plan
+from tests.load.__main__ import check_renders, percentiles, plan, with_section
 
 
 def test_plan_has_all_shares_and_repeats_known_pages() -> None:
@@ -28,3 +28,9 @@ def test_percentiles_are_those_of_the_values() -> None:
     assert percentiles([float(n) for n in range(101)]) == (50, 95, 99)
     assert percentiles([7.0]) == (7, 7, 7)
     assert percentiles([]) == (0, 0, 0)
+
+
+def test_section_is_replaced_and_the_rest_is_kept() -> None:
+    before = "# Benchmarks\n\n## Load\n\nold\n\n### More\n\n## Sizes\n\ntext\n"
+    assert with_section(before, "## Load\n\nnew\n") == "# Benchmarks\n\n## Load\n\nnew\n\n## Sizes\n\ntext\n"
+    assert with_section("## Load\n\nold\n", "## Load\n\nnew\n") == "## Load\n\nnew\n"
