@@ -53,6 +53,8 @@ class Lanes:
     runner: Runner
     cases: list[Case]
     until: float
+    jobs: int = 0
+    """How many requests and messages must be sent before the cases end, also if the time is over."""
     ran: int = 0
     missed: list[Case] = field(default_factory=list)
     _changed: threading.Condition = field(default_factory=threading.Condition)
@@ -88,7 +90,7 @@ class Lanes:
     def _next(self) -> Case | None:
         """Waits for a case that may run beside those that run; None at the end."""
         with self._changed:
-            while self.cases and time.monotonic() < self.until:
+            while self.cases and (time.monotonic() < self.until or self.runner.load.sent < self.jobs):
                 if self.runner.load.books.open_jobs() > 2 * MOST_OPEN:
                     self._changed.wait(1)
                     continue
@@ -143,7 +145,7 @@ def run(seed: int, seconds: float, cases: list[Case], jobs: int) -> int:
         for kind in ("single", "bulk", "bare", "callback", "real"):
             load.send(kind)
         background = Background(load, RATE, MOST_OPEN)
-        lanes = Lanes(runner, cases, time.monotonic() + seconds)
+        lanes = Lanes(runner, cases, time.monotonic() + seconds, jobs)
         lanes.run()
         while load.sent < jobs:
             time.sleep(1)

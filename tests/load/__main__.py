@@ -258,8 +258,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make load")
     parser.add_argument("--jobs", type=int, default=JOBS, help="different URLs; each is requested ten times on average")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--write", action="store_true", help="write the documents also after a short run")
     asked = parser.parse_args()
-    return run(asked.jobs, asked.seed, write=asked.jobs >= JOBS)
+    return run(asked.jobs, asked.seed, write=asked.write or asked.jobs >= JOBS)
 
 
 if __name__ == "__main__":
