@@ -59,15 +59,16 @@ def pairs(case: Case) -> set[tuple[int, str, int, str]]:
 def pairwise(cases: Iterable[Case], seed: int) -> list[Case]:
     """Returns cases, in random order, that have every pair of values that any case has; equal seeds, equal lists."""
     drawn = random.Random(seed)
-    left = list(cases)
-    drawn.shuffle(left)
-    missing = set().union(*(pairs(case) for case in left)) if left else set()
+    left = {case: pairs(case) for case in cases}
+    missing = set().union(*left.values())
     chosen = []
     while missing:
-        left = [case for case in left if pairs(case) & missing]
-        best = max(left[:_CANDIDATES], key=lambda case: len(pairs(case) & missing))
+        candidates = drawn.sample(list(left), min(_CANDIDATES, len(left)))
+        best = max(candidates, key=lambda case: len(left[case] & missing))
+        if not left[best] & missing:  # most cases add nothing any more
+            left = {case: own for case, own in left.items() if own & missing}
+            continue
         chosen.append(best)
-        missing -= pairs(best)
-        drawn.shuffle(left)
+        missing -= left[best]
     drawn.shuffle(chosen)
     return chosen
