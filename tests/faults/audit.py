@@ -16,7 +16,7 @@ import amqp
 
 from tests.bench.local import connect
 from tests.faults.armory import Armory
-from tests.faults.books import CALLBACK_STAGES, Books, check_bucket, check_callbacks
+from tests.faults.books import CALLBACK_STAGES, MAIL_STAGES, Books, check_bucket, check_callbacks, check_mails
 from tests.faults.load import SECRET
 from tests.faults.stand import Running
 from tests.faults.witnesses import OWN_QUEUES
@@ -91,7 +91,7 @@ class Audit:
             connection.collect()
 
     def check(self, armory: Armory) -> tuple[list[Violation], int]:
-        """Checks everything; returns the violations, and how many callbacks were ambiguous."""
+        """Checks everything; returns the violations, and how many callbacks and mails were ambiguous."""
         found = self._books.check(self._max_attempts)
         found += check_bucket(self._s3, self._bucket)
         found += [
@@ -102,6 +102,11 @@ class Audit:
         hidden = [one.at for one in armory.between(CALLBACK_STAGES, 0.0, time.time())]
         doubled, ambiguous = check_callbacks(posts, hidden)
         found += doubled
+        mails = [(file.stat().st_mtime, file.read_text()) for file in Path(self._stand.ready["mails"]).glob("*.eml")]
+        hidden = [one.at for one in armory.between(MAIL_STAGES, 0.0, time.time())]
+        doubled, again = check_mails(mails, self._books.events_of_jobs(), hidden)
+        found += doubled
+        ambiguous += again
         answered = {post.path for post in posts if post.answered}
         found += [Violation("lost", f"no callback at {path}") for path in sorted(subscribed - answered)]
         found += self._secrets()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
 import threading
 import time
 from collections import Counter, defaultdict
@@ -22,16 +23,11 @@ ENDS = ("done", "failed")
 CLOCKS = 1.0
 """Seconds by which two processes may note a different time for the same moment."""
 
-CALLBACK_STAGES = (
-    "callback.claimed",
-    "callback.noted",
-    "unsubscribed",
-    "callback.hidden",
-    "secret",
-    "aws",
-    "callback killed",
-)
+CALLBACK_STAGES = ("callback.claimed", "callback.noted", "callback.hidden", "unsubscribed", "secret", "aws")
 """Stages whose faults can hide that a callback was answered."""
+
+MAIL_STAGES = ("mail", "callback.claimed", "callback.noted", "subscribers", "unsubscribed", "secret", "aws")
+"""Stages whose faults can hide that a mail was sent. Claims of mails and of callbacks look the same."""
 
 
 @dataclass
@@ -223,6 +219,11 @@ class Books:
             found.update(accepted=len(self.bad), failed=refused)
             return found
 
+    def events_of_jobs(self) -> Counter[str]:
+        """Returns how many events with different keys each job had."""
+        with self.lock:
+            return Counter(found[0][1]["id"] for found in self.events.values() if found)
+
 
 def check_bucket(s3: Any, bucket: str) -> Iterator[Violation]:
     """Checks that each PDF is the one of its record, and that all slots are free."""
@@ -255,6 +256,34 @@ def check_bucket(s3: Any, bucket: str) -> Iterator[Violation]:
             yield Violation("wrong PDF", f"{key}: the PDF has other bytes than the report says")
     for job_id in pdfs:
         yield Violation("stray PDF", f"pdf/{job_id}.pdf belongs to no record")
+
+
+def check_mails(
+    mails: list[tuple[float, str]], events: Counter[str], hidden: list[float]
+) -> tuple[list[Violation], int]:
+    """Checks that there are no more mails about a job than events.
+
+    Args:
+        mails: When each mail was written, and its text, which has the address of its job.
+        events: How many events with different keys each job had.
+        hidden: When faults hit the function that mails, so that it may not know that it sent a mail.
+
+    Returns:
+        The violations, and how many mails came again because an answer was lost.
+    """
+    found, ambiguous = [], 0
+    by_id: dict[str, list[float]] = defaultdict(list)
+    for at, text in mails:
+        if (job := re.search(r"(?m)^Job:\s.*/pdf/(\w+)$", text)) is not None:
+            by_id[job[1]].append(at)
+    for job_id, times in by_id.items():
+        if (more := len(times) - events[job_id]) <= 0:
+            continue
+        if any(min(times) - CLOCKS <= at <= max(times) + CLOCKS for at in hidden):
+            ambiguous += more
+        else:
+            found.append(Violation("doubled mail", f"{len(times)} mails for {events[job_id]} events of {job_id}"))
+    return found, ambiguous
 
 
 def check_callbacks(posts: list[Post], hidden: list[float]) -> tuple[list[Violation], int]:
