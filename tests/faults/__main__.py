@@ -95,7 +95,7 @@ class Lanes:
                     self._changed.wait(1)
                     continue
                 alone = any(case.stage in ALONE for case in self._running)
-                busy = {case.stage for case in self._running}
+                busy = {case.stage for case in self._running} - {"page", "message"}
                 for case in self.cases[:20]:
                     if case.stage in ALONE and self._running and self.cases.index(case) == 0:
                         break  # the first case waits until it is alone, or it would never be
@@ -130,6 +130,16 @@ def everything(project: Path, armory: Armory, books: Books, seed: int) -> Iterat
         yield stand, runners[0], load
 
 
+def warm(load: Load) -> None:
+    """Sends a real page to each instance of `render`, which starts its browser, and waits for the ends."""
+    for kind in (*("real",) * int(str(PARAMETERS["Renders"])), "single", "bulk", "bare", "callback"):
+        load.send(kind)
+    until = time.monotonic() + HEAL_SECONDS
+    while load.books.open_jobs() and time.monotonic() < until:
+        time.sleep(0.5)
+    say("the browsers are started")
+
+
 def run(seed: int, seconds: float, cases: list[Case], jobs: int) -> int:
     """Runs the cases until the time is over, and returns the exit status.
 
@@ -142,8 +152,7 @@ def run(seed: int, seconds: float, cases: list[Case], jobs: int) -> int:
     armory, books, total = Armory(), Books(), len(cases)
     with faults_project() as project, everything(project, armory, books, seed) as (stand, runner, load):
         say(f"the stack is up; seed {seed}, {total} cases, a lease of {LEASE} s")
-        for kind in ("single", "bulk", "bare", "callback", "real"):
-            load.send(kind)
+        warm(load)
         background = Background(load, RATE, MOST_OPEN)
         lanes = Lanes(runner, cases, time.monotonic() + seconds, jobs)
         lanes.run()

@@ -28,6 +28,8 @@ REACH_SECONDS = 15.0
 """How long a case waits for its stage."""
 SLOW_KINDS = ("failing", "unanswered", "callback", "real")
 """Kinds that need longer for their last stages."""
+PAGE_SECONDS = 90.0
+"""How long a case waits for a real render, which first has to start a browser."""
 SENT_BY_CASE = 3
 PAUSE_SECONDS = 0.5
 BROKER_SECONDS = 5.0
@@ -126,7 +128,7 @@ class Runner:
         if case.fault in ("loop", "never", "cut"):
             self._armory.note("page", case.fault)
             return True
-        until = time.monotonic() + 2 * REACH_SECONDS
+        until = time.monotonic() + PAGE_SECONDS
         while time.monotonic() < until:
             if any(one.stage == "page" and one.fault == case.fault for one in self._armory.injected[before:]):
                 return True
