@@ -73,11 +73,11 @@ class Audit:
         """Yields each queue, except the dead one and those of the test, with its number of messages."""
         broker = urlsplit(self._stand.amqp_url)
         login = b64encode(f"{broker.username}:{broker.password}".encode()).decode()
-        address = f"{self._stand.ready['management_url']}/api/queues?columns=name"
+        address = f"{self._stand.ready['management_url']}/api/queues?columns=name,exclusive"
         request = urllib.request.Request(address, headers={"Authorization": f"Basic {login}"})
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
-                names = [one["name"] for one in json.load(response)]
+                names = [one["name"] for one in json.load(response) if not one.get("exclusive")]
             connection = connect(self._stand.amqp_url)
         except (OSError, amqp.exceptions.AMQPError) as error:
             yield f"the queues: {error!r}", 1
