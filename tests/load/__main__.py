@@ -224,7 +224,8 @@ def run(jobs: int, seed: int, write: bool) -> int:
     others = sum(handed.values()) - sum(handed[one] for one in good)
     statuses = Counter(status for _, _, status in measured.accepted)
     lines = [
-        f"JOBS={jobs}: {jobs:,} URLs and {jobs * REPEATS:,} repeats; {MISSING:.0%} of the pages are 404, {HANGING:.0%} never come",
+        f"JOBS={jobs}: {jobs:,} URLs and {jobs * REPEATS:,} repeats;"
+        f" {MISSING:.0%} of the pages are 404, {HANGING:.0%} never come",
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.0f} at the end; {RENDERS} slots, {CLIENTS} clients, at most"
         f" {MOST_OPEN} open jobs; moto for AWS, a real RabbitMQ, real renders",
         f"{took:.0f} s until all jobs had ended, {jobs / took:.2f} jobs and {len(wanted) / took:.1f} requests a second",
