@@ -41,11 +41,13 @@ HISTORIES ?=
 SECONDS ?=
 SEED ?= 0
 STRICT ?=
+FULL ?=
+JOBS ?=
 CONFIG ?= default
 GUIDED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup layers pdf up test test-unit prove simulate fuzz audit sbom lint openapi sam sam-test sizes deploy outputs tail destroy gallery screenshots bump bench clean check-pdf check-up check-python $(CHECKS)
+.PHONY: help setup layers pdf up test test-unit prove simulate faults load fuzz audit sbom lint openapi sam sam-test sizes deploy outputs tail destroy gallery screenshots bump bench clean check-pdf check-up check-python $(CHECKS)
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +88,13 @@ audit: $(HOME_DIR)/audit.stamp ## Look up all pinned packages in the advisory da
 
 sbom: layers ## List the contents of the layers with versions and licences in .urlshot/sbom.json (CycloneDX)
 	@$(BIN)/python -m infra.supply_chain sbom $(HOME_DIR)/sbom.json
+
+faults: setup $(HOME_DIR)/tests.stamp ## Break the running local stack at every stage of a job's life, in at most 30 minutes; SEED= replays a run, SECONDS= shortens it, FULL=1 runs every case
+	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.faults \
+		$(if $(filter-out 0,$(SEED)),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(FULL),--full)
+
+load: setup $(HOME_DIR)/tests.stamp ## Send JOBS= (1000) URLs and nine times as many repeats through the local stack; from 1000 on, writes docs/load.md
+	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.load $(if $(JOBS),--jobs $(JOBS)) --seed $(SEED)
 
 gallery: setup $(HOME_DIR)/tests.stamp ## Render the pages of tests/gallery into .urlshot/gallery for review; EARLIER=folder compares with an earlier run
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.gallery $(HOME_DIR)/gallery $(EARLIER)

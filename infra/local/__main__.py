@@ -13,7 +13,7 @@ from infra.local.cloudformation import DeploymentError
 from infra.local.console import Console
 from infra.local.functions.layers import MissingArtefact
 from infra.local.pdf import JobFailed, make_pdf
-from infra.local.settings import Settings
+from infra.local.settings import Settings, Via
 from infra.local.stack import Stack, StackFailed
 from infra.local.template.evaluator import TemplateError
 
@@ -46,6 +46,8 @@ async def _run(arguments: argparse.Namespace, console: Console) -> None:
         concurrency=arguments.concurrency,
         docker=getattr(arguments, "docker", False),
         keep_records=arguments.command == "up",
+        aws_via=Via.from_environment("URLSHOT_AWS_VIA"),
+        invoke_via=Via.from_environment("URLSHOT_INVOKE_VIA"),
     )
     if arguments.command == "pdf":
         await make_pdf(settings, arguments.url, arguments.out, console)

@@ -10,6 +10,29 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
+class Via:
+    """Names a proxy that functions use in place of a server. Tests inject faults there.
+
+    Attributes:
+        server: The port of the server on 127.0.0.1; 0 selects a free one.
+        proxy: The port of the proxy on 127.0.0.1; 0 for no proxy.
+    """
+
+    server: int = 0
+    proxy: int = 0
+
+    @classmethod
+    def from_environment(cls, name: str) -> "Via":
+        """Reads `server:proxy`, such as 20001:20002, from a variable; without it there is no proxy."""
+        server, _, proxy = os.environ.get(name, "0:0").partition(":")
+        return cls(int(server), int(proxy))
+
+    def for_functions(self, url: str) -> str:
+        """Returns the URL of the proxy, or the server's `url` if there is no proxy."""
+        return f"http://127.0.0.1:{self.proxy}" if self.proxy else url
+
+
+@dataclass(frozen=True)
 class Settings:
     """Holds the choices of a user.
 
@@ -22,6 +45,8 @@ class Settings:
         concurrency: The maximum number of instances of a function without reserved concurrency.
         docker: Whether containers of `sam local` can reach this stack over Docker's bridge.
         keep_records: Whether mails/ and logs/ remain after the end.
+        aws_via: A proxy between the functions and the AWS stand-in.
+        invoke_via: A proxy between the functions and the Invoke API.
         project: The folder of the repository.
         state: The folder for built layers and runs.
     """
@@ -34,6 +59,8 @@ class Settings:
     concurrency: int = 20
     docker: bool = False
     keep_records: bool = True
+    aws_via: Via = Via()
+    invoke_via: Via = Via()
     project: Path = PROJECT
     state: Path = PROJECT / ".urlshot"
 

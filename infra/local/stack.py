@@ -6,7 +6,7 @@ import os
 import secrets
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -113,10 +113,10 @@ class Stack:
 
         existing = ExistingBroker.from_environment()
         broker = existing or Rabbit(run.path / "rabbitmq", self.logs.only_file("rabbitmq"))
-        api_socket, invoke_socket = listen(settings.port), listen()
+        api_socket, invoke_socket = listen(settings.port), listen(settings.invoke_via.server)
         self._exit.callback(api_socket.close)
         self._exit.callback(invoke_socket.close)
-        moto = AwsProcess(run.path / "mails", self.logs.only_file("aws"))
+        moto = AwsProcess(run.path / "mails", self.logs.only_file("aws"), settings.aws_via.server)
         self._exit.callback(moto.close)
         invoke_url = f"http://127.0.0.1:{invoke_socket.getsockname()[1]}"
 
@@ -205,6 +205,11 @@ class Stack:
     def _lambdas(self, roots: Mapping[str, Path], endpoints: Endpoints, aws: AwsClient) -> Lambdas:
         settings, functions = self._settings, self.application.functions
         runtime = runtime_client(settings.state)
+        seen = replace(
+            endpoints,
+            aws=settings.aws_via.for_functions(endpoints.aws),
+            invoke=settings.invoke_via.for_functions(endpoints.invoke),
+        )
         launches = {
             name: launch(
                 function,
@@ -212,7 +217,7 @@ class Stack:
                 layers_dir=settings.layers,
                 runtime=runtime,
                 scratch=self.folder / "instances",
-                endpoints=endpoints,
+                endpoints=seen,
             )
             for name, function in functions.items()
         }

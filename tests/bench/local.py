@@ -102,6 +102,7 @@ class Ends:
     def __init__(self, url: str) -> None:
         self._changed = threading.Condition()
         self._found: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._first: dict[str, float] = {}
         self._closing = False
         self._connection = connect(url)
         channel = self._connection.channel()
@@ -116,6 +117,7 @@ class Ends:
         event = json.loads(message.body)
         with self._changed:
             self._found[event["id"]] = (time.time(), event)
+            self._first.setdefault(event["id"], time.time())
             self._changed.notify_all()
 
     def _drain(self) -> None:
@@ -126,6 +128,10 @@ class Ends:
                 continue
             except (OSError, amqp.exceptions.AMQPError):
                 return
+
+    def first(self, job_id: str) -> float | None:
+        """Returns when the first end of a job arrived, in seconds since the epoch; None if none has."""
+        return self._first.get(job_id)
 
     def wait(self, job_id: str) -> tuple[float, dict[str, Any]]:
         """Returns the time at which the job's end arrived, in seconds since the epoch, and its event."""

@@ -1,4 +1,4 @@
-"""Reads CPU seconds by kind of process from /proc."""
+"""Reads CPU seconds and memory by kind of process from /proc."""
 
 from __future__ import annotations
 
@@ -27,6 +27,20 @@ class Usage:
 def shown(used: list[tuple[str, float]]) -> str:
     """Formats the CPU seconds of each kind of process, and of all together."""
     return ", ".join([f"{kind} {seconds:.1f}" for kind, seconds in used] + [f"all {sum(one for _, one in used):.1f}"])
+
+
+def memory(stack: LocalStack) -> dict[str, tuple[int, float]]:
+    """Returns for each kind of process how many there are, and their memory in MB; shared memory counts in part."""
+    found: dict[str, tuple[int, float]] = {}
+    for pid, (kind, _) in _seconds(stack).items():
+        try:
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text("utf-8")
+        except OSError:
+            continue  # the process has ended
+        size = next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")) / 1024
+        count, total = found.get(kind, (0, 0.0))
+        found[kind] = count + 1, total + size
+    return found
 
 
 def _seconds(stack: LocalStack) -> dict[int, tuple[str, float]]:

@@ -18,8 +18,8 @@ _PROJECT = Path(__file__).resolve().parents[3]
 class AwsProcess:
     """Runs the AWS stand-in. Its address is known before it starts, because it inherits our listening socket."""
 
-    def __init__(self, mails: Path, listener: Callable[[str], None]) -> None:
-        self._socket = listen()
+    def __init__(self, mails: Path, listener: Callable[[str], None], port: int = 0) -> None:
+        self._socket = listen(port)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._mails = mails
         self._listener = listener

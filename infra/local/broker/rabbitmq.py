@@ -67,6 +67,8 @@ class Rabbit:
         self._epmd: Child | None = None
         self._node: Child | None = None
         self._ready: asyncio.Future[None] | None = None
+        self.environment: dict[str, str] = {}
+        """The environment of the node, which command line tools such as rabbitmqctl need too."""
 
     @property
     def amqp(self) -> str:
@@ -89,7 +91,6 @@ class Rabbit:
         Raises:
             BrokerError: The node does not start.
         """
-        self._ready = asyncio.get_running_loop().create_future()
         self.folder.mkdir(parents=True)
         for name in ("mnesia", "log"):
             (self.folder / name).mkdir()
@@ -102,7 +103,7 @@ class Rabbit:
         cookie.touch(mode=0o600)
         cookie.write_text(secrets.token_hex(20), "utf-8")
         cookie.chmod(0o400)  # Erlang refuses a cookie that others can read
-        environment = {
+        self.environment = {
             "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
             "HOME": str(self.folder),
             "LANG": "C.UTF-8",
@@ -123,11 +124,28 @@ class Rabbit:
             f" -rabbit quorum_tick_interval {self._tick}",
         }
         try:
-            self._epmd = await Child.start(["epmd"], environment=environment, listener=self._listener)
+            self._epmd = await Child.start(["epmd"], environment=self.environment, listener=self._listener)
             await self._epmd_answers(self._epmd)
+        except OSError as error:
+            raise BrokerError(f"RabbitMQ cannot be started: {error}") from error
+        await self._start_node()
+
+    async def kill_and_start(self) -> None:
+        """Kills the node, and starts it again with the data that it had on disk.
+
+        Raises:
+            BrokerError: The node does not start.
+        """
+        if self._node is not None:
+            await self._node.end()
+        await self._start_node()
+
+    async def _start_node(self) -> None:
+        self._ready = asyncio.get_running_loop().create_future()
+        try:
             self._node = await Child.start(
                 [SERVER, "-noinput"],
-                environment=environment,
+                environment=self.environment,
                 directory=self.folder,
                 listener=self._line,
                 subreaper=True,

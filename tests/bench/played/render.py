@@ -1,6 +1,7 @@
 """A simulated `render`: takes as long as the page's URL says, uploads a small PDF and reports it.
 
-`seconds=` in the query of the URL is the duration. With `limit=1` the job fails after it, with a time-out.
+`seconds=` in the query of the URL is the duration. With `limit=1` the job fails after it, with a time-out. With
+`fail=<code>` it fails with that error. Each claim has a PDF of its own, so that a test can tell them apart.
 """
 
 from __future__ import annotations
@@ -27,18 +28,20 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         phases["hand_over"] = (datetime.now(UTC) - job.handed_over_at).total_seconds() * 1000
     asked = parse_qs(urlsplit(job.url).query)
     time.sleep(float(asked["seconds"][0]))
-    if "limit" in asked:
-        error = failure("timeout", "The page was not ready in time.").public()
+    if "limit" in asked or "fail" in asked:
+        code = "timeout" if "limit" in asked else asked["fail"][0]
+        error = failure(code, "The page was not ready in time.").public()
         return RenderAnswer(id=job.id, generation=job.generation, error=error).model_dump(mode="json")
     assert job.upload is not None
-    etag = upload(job.upload, PDF, UPLOAD_SECONDS)
+    pdf = PDF + f"% {job.claim}\n".encode()
+    etag = upload(job.upload, pdf, UPLOAD_SECONDS)
     report = Report(
         final_url=job.url,
         status=200,
         title="",
         pages=1,
-        bytes=len(PDF),
-        sha256=hashlib.sha256(PDF).hexdigest(),
+        bytes=len(pdf),
+        sha256=hashlib.sha256(pdf).hexdigest(),
         phases=phases,
         network={},
         chromium="simulated",

@@ -1,0 +1,1 @@
+"""Files for the copy of the project that tests/faults/project.py makes."""
