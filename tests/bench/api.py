@@ -111,7 +111,10 @@ def _broker(folder: Path) -> Iterator[Rabbit]:
     try:
         wait(node.start(ADMIN.username, ADMIN.password))
         management = Management(node.console, ADMIN)
-        for call in describe(Wanted(RetryDelays=(5,), RenderTimeout=60, QueueLimit=10_000), Users(api=API, **OTHERS)):
+        for call in describe(
+            Wanted(RetryDelays=(5,), RenderTimeout=60, QueueLimit=10_000, BrokerConnections=1000),
+            Users(api=API, **OTHERS),
+        ):
             management.carry_out(call)
         yield node
     finally:
