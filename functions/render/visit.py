@@ -102,6 +102,8 @@ class Visit:
                     sorted(self.witness.documents),
                     opens=self._job.options.wait_until != "settled",  # else `press` has opened it
                 )
+                if self._job.options.wait_until != "settled":
+                    await settled.note_missing(content=found.text < _LITTLE_TEXT and not self._job.options.waits)
                 self.witness.broken_off()
                 self._check_parts()
             with self._budget.phase("print"):

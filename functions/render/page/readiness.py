@@ -108,6 +108,18 @@ class Readiness:
                     break
                 await asyncio.sleep(POLL_SECONDS)
 
+    async def note_missing(self, *, content: bool) -> None:
+        """Notes as late what is still to come, although the event of the page has come that the caller chose.
+
+        Args:
+            content: Whether the page may still lack its content.
+        """
+        state = await self._rest.ask()
+        if state.images:
+            self._note("images", 0.0, late=True)
+        if content and (state.pending or self._witness.busy()):
+            self._note("content", 0.0, late=True)
+
     async def selector(self, selector: str) -> None:
         """Waits until an element that matches the selector is visible.
 

@@ -130,11 +130,35 @@ WAITS = {
 def test_awaited_content_is_printed_and_its_wait_reported(render: Bench, site: Site, kind: str) -> None:
     script, options = WAITS[kind]
     url = site.page("/wait", f"<p id=p>page</p><script>{script}</script>")
-    assert "came" not in text_of(render(url, options={"wait_until": "load"}))
+    early = render(url, options={"wait_until": "load"})
+    assert "came" not in text_of(early)
+    assert early.report is not None
+    assert early.report.warnings[0].code == "not_settled"
     answer = render(url, options={**options, "wait_until": "load"})
     assert "came" in text_of(answer)
     assert answer.report is not None
+    assert answer.report.verdict == "complete"
     assert {wait.what: wait.timed_out for wait in answer.report.waited}[kind] is False
+
+
+@pytest.mark.parametrize(
+    ("body", "until", "warned"),
+    [
+        ("page", "load", False),
+        ("page", "domcontentloaded", False),
+        ("<script>document.title = 'done'</script>page", "load", False),
+        ("<img src=/hold>page", "domcontentloaded", True),
+        ("<img src=/hold loading=lazy style='position: absolute; top: 9000px'>page", "load", True),
+        ("<script>fetch('/hold').then(() => { document.body.append('came') })</script>Loading…", "load", True),
+        ("<script>fetch('/hold')</script>" + "<p>A page with enough text. " * 20, "load", False),
+        ("<script>setTimeout(() => { document.body.append('came') }, 900)</script>Loading…", "load", True),
+    ],
+)
+def test_page_printed_too_early_is_not_complete(render: Bench, site: Site, body: str, until: str, warned: bool) -> None:
+    report = render(site.page("/early", body), options={"wait_until": until}).report
+    assert report is not None
+    assert [one.code for one in report.warnings] == (["not_settled"] if warned else [])
+    assert report.verdict == ("degraded" if warned else "complete")
 
 
 @pytest.mark.parametrize("options", [{"wait_for": "#never"}, {"wait_expression": "window.never"}, {"delay": 20}])

@@ -289,6 +289,11 @@ class Options(BaseModel):
         """Whether a header or footer is printed."""
         return bool(self.header_template or self.footer_template or self.page_numbers)
 
+    @property
+    def waits(self) -> bool:
+        """Whether the caller says what to wait for besides an event of the page."""
+        return bool(self.wait_for or self.wait_expression or self.delay)
+
     def changed(self) -> dict[str, Any]:
         """Returns the options that differ from the defaults, as JSON values. They are part of the job's id."""
         return self.model_dump(mode="json", exclude_defaults=True)
