@@ -55,6 +55,7 @@ def test_renderer_reports_phases_and_prints_late_pages_when_settled(host: str) -
         assert answer["verdict"] == "complete"
 
 
+@pytest.mark.slow
 def test_cold_start_and_throughput_have_figures_for_every_tool(host: str) -> None:
     chosen = [named(host, name) for name in ("floor", "load", "settled")]
     with Field(chosen, print) as field:
