@@ -11,9 +11,9 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from functions.render.browser.browser import Browser
-from functions.render.browser.context import context_of
-from functions.render.browser.tab import Tab
+from functions.render.browser.context import settings_of
 from functions.render.budget import Budget
+from functions.render.devtools.page import Page
 from functions.render.network.ledger import Ledger
 from functions.render.page.tidy import Tidy
 from functions.render.page.tidy_lists import TidyLists
@@ -121,16 +121,17 @@ class Jobs:
 
     async def _visit(self, job: RenderJob, budget: Budget, ledger: Ledger) -> tuple[Printed, Witness]:
         """Opens and prints the page; afterwards the browser begins to close it, whatever happened."""
-        tab: Tab | None = None
+        page: Page | None = None
         healthy = False
         budget.for_page()  # raises if no time is left
         try:
             with budget.phase("start"):
                 try:
-                    tab = await asyncio.wait_for(self._browser.take(ledger, context_of(job)), budget.for_page())
+                    taking = self._browser.take(ledger, settings_of(job.options))
+                    page = await asyncio.wait_for(taking, budget.for_page())
                 except TimeoutError:
                     raise Transient("timeout", "The browser was not ready in time.") from None
-            visit = Visit(tab, job, ledger, budget, Tidy(tab.page, job.options, self._lists), self._egress)
+            visit = Visit(page, job, ledger, budget, Tidy(page, job.options, self._lists), self._egress)
             try:
                 printed = await self._first(visit, ledger, budget)
             except Rejected:
@@ -142,7 +143,7 @@ class Jobs:
             healthy = True
             return printed, visit.witness
         finally:
-            await self._browser.give_back(tab.page if tab is not None else None, healthy=healthy)
+            await self._browser.give_back(page, healthy=healthy)
             self._log_failures(ledger)
 
     async def _first(self, visit: Visit, ledger: Ledger, budget: Budget) -> Printed:

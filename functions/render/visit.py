@@ -8,12 +8,9 @@ import time
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from playwright.async_api import Error, Route
-from playwright.async_api import TimeoutError as PlaywrightTimeout
-
 from functions.render.browser.context import cookies_of
-from functions.render.browser.tab import Tab
 from functions.render.budget import Budget
+from functions.render.devtools.page import Page
 from functions.render.network.ledger import Ledger
 from functions.render.page.cut import count_lost, print_headers_once
 from functions.render.page.errors import first_line, meaning, network_error, proxy_failure
@@ -29,6 +26,7 @@ from functions.render.pdf.document import NotPdf
 from functions.render.pdf.ink import Ink, ink
 from functions.render.pdf.paper import fitted, print_page, ratio_of, window_of
 from functions.render.verdict import Seen
+from playwright_aws_lambda import DevToolsError
 from urlshot.core.egress import Egress
 from urlshot.core.errors import UrlshotError, failure
 from urlshot.core.options import Options
@@ -60,21 +58,18 @@ class Printed:
 class Visit:
     """The page of one job, in a fresh context of its own."""
 
-    def __init__(self, tab: Tab, job: RenderJob, ledger: Ledger, budget: Budget, tidy: Tidy, egress: Egress) -> None:
+    def __init__(self, page: Page, job: RenderJob, ledger: Ledger, budget: Budget, tidy: Tidy, egress: Egress) -> None:
         self._egress = egress
-        self._page = page = tab.page
-        self._session = tab.session
+        self._page = page
         self._job = job
         self._ledger = ledger
         self._budget = budget
         self._tidy = tidy
         self.witness = Witness(page, job.url, ledger)
-        self._gate = Gate(page, tab.session, tab.frame, job.url, job.private, job.limits.pdf_bytes)
-        self._loading = Loading(tab.session, tab.frame, self.witness.loading_ended)
-        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        """Done when the page has crashed or closed, after which calls of Playwright could wait for ever."""
-        page.on("crash", lambda _: self._end("The browser's tab crashed on this page."))
-        page.on("close", lambda _: self._end("The page closed itself."))
+        self._gate = Gate(page, job, tidy.blocker)
+        self._loading = Loading(page.session, page.main_frame.id, self.witness.loading_ended)
+        self.ended = page.ended
+        """Done when the page has crashed or closed."""
 
     async def print(self) -> Printed:
         """Opens the page, waits until it settles, and prints it; takes the PDF instead if the URL serves one.
@@ -96,7 +91,6 @@ class Visit:
                 await self._tidy.dress()
                 found = await look(
                     self._page,
-                    self._session,
                     self._job.url,
                     self._tidy.kept_away(),
                     sorted(self.witness.documents),
@@ -121,9 +115,9 @@ class Visit:
                         printed, _ = await self._checked(self._printed(again, settled, found), options)
         except NotPdf as error:
             raise failure("crash", internal=f"the PDF {error}") from error
-        except (PlaywrightTimeout, TimeoutError) as error:
+        except TimeoutError as error:
             raise failure("timeout", "The page was not ready in time.", internal=first_line(str(error))) from error
-        except Error as error:
+        except DevToolsError as error:
             raise meaning(error, self.witness, self._ledger) from error
         finally:
             self._gate.close()
@@ -133,14 +127,10 @@ class Visit:
         await self._gate.open()
         await self._tidy.prepare()
         if self._job.private.cookies:
-            await self._page.context.add_cookies(cookies_of(self._job))  # type: ignore[arg-type] # a TypedDict of these keys
-        if self._job.html is not None:
-            # The HTML replaces the page at the URL, so that relative links resolve against that URL.
-            # The first request is the one for the document, so the route answers only the first.
-            await self._page.route(lambda _: True, self._fulfil, times=1)
+            await self._page.set_cookies(cookies_of(self._job))
         try:
-            await self._page.goto(self._job.url, wait_until="commit", timeout=self._budget.for_page() * 1000)
-        except Error:
+            await self._page.goto(self._job.url, self._budget.for_page())
+        except DevToolsError:
             if not await self._served() and not await self._is_pdf_as_text():
                 raise
         self._check()
@@ -156,20 +146,15 @@ class Visit:
     async def _is_pdf_as_text(self) -> bool:
         """Opens the URL again if it served a PDF as text; returns whether the PDF was taken."""
         if self._gate.has_passed_text and await self._gate.looks_again():
-            with contextlib.suppress(Error):  # the gate takes the response, so the navigation fails
-                await self._page.goto(self.witness.asked, wait_until="commit", timeout=self._budget.for_page() * 1000)
+            with contextlib.suppress(DevToolsError):  # the gate takes the response, so the navigation fails
+                await self._page.goto(self.witness.asked, self._budget.for_page())
             return await self._served()
         return False
-
-    async def _fulfil(self, route: Route) -> None:
-        await route.fulfill(status=200, content_type="text/html; charset=utf-8", body=self._job.html or "")
 
     async def _settle(self) -> Readiness:
         options = self._job.options
         deadline = time.monotonic() + self._budget.for_settling()
-        readiness = Readiness(
-            self._page, self.witness, self._session, self._loading, deadline, scripts=options.javascript
-        )
+        readiness = Readiness(self._page, self.witness, self._loading, deadline, scripts=options.javascript)
         work = asyncio.create_task(self._come_to_rest(readiness))
         try:
             # If a script navigates to a PDF, the page that it leaves may never come to rest.
@@ -187,7 +172,7 @@ class Visit:
             async with readiness.wait("tidying"):
                 try:
                     await self._tidy.dress()
-                except Error as error:
+                except DevToolsError as error:
                     if not gone(error):
                         raise
         if options.wait_until == "settled":
@@ -224,7 +209,7 @@ class Visit:
             await asyncio.sleep(POLL_SECONDS)
             if not self.witness.busy() or time.monotonic() >= until:
                 break
-        with contextlib.suppress(Error):  # the first PDF is good if the page has gone meanwhile
+        with contextlib.suppress(DevToolsError):  # the first PDF is good if the page has gone meanwhile
             pdf = await print_page(self._page, options, title)
         return pdf
 
@@ -241,7 +226,7 @@ class Visit:
         counts_boxes = options.background and not options.css_page_size and not options.single_page
         ratio = ratio_of(options) if counts_boxes else None
         # The page has been printed, so a page that fails from here on does not fail the job.
-        with contextlib.suppress(Error, TimeoutError):
+        with contextlib.suppress(DevToolsError, TimeoutError):
             async with asyncio.timeout(min(_CUT_SECONDS, self._budget.for_page() / 2)):
                 window = None if options.css_page_size else window_of(options)
                 for_print = options.media == "print" and options.wait_until != "settled"
@@ -250,7 +235,7 @@ class Visit:
 
     async def _print_headers_once(self, options: Options, title: str) -> bytes | None:
         """Prints again, with fixed headers on the first sheet only; None if no header hid text, or the page fails."""
-        with contextlib.suppress(Error, TimeoutError):
+        with contextlib.suppress(DevToolsError, TimeoutError):
             if await print_headers_once(self._page, ratio_of(options)):
                 return await self._print_page(options, title)
         return None
@@ -325,10 +310,6 @@ class Visit:
         self._check_host(self.witness.asked)
         hops = tuple(self.witness.hops)
         return Printed(pdf, shown(self.witness.asked), self._gate.status, Seen(status=self._gate.status), hops)
-
-    def _end(self, why: str) -> None:
-        if not self.ended.done():
-            self.ended.set_result(why)
 
 
 def ended(visit: Visit) -> UrlshotError:

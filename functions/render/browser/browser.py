@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from playwright.async_api import Error, Page
-
-from functions.render.browser.tab import Tab, open_tab
+from functions.render.browser.context import DEFAULT
+from functions.render.devtools.page import Page, Settings
 from functions.render.network.ledger import Ledger
 from functions.render.network.proxy import EgressProxy
-from playwright_aws_lambda import Chromium, Layer, LayerError, launch_chromium
+from playwright_aws_lambda import Chromium, DevToolsError, Layer, LayerError, launch_chromium
 from urlshot.core.egress import Egress
 from urlshot.core.errors import Broken, Rejected, Transient
 from urlshot.network.dial import Resolver, resolve
@@ -31,13 +29,6 @@ after the first job, 63 MB after 100 and 72 MB after 500 (measured).
 """
 LIFE_BYTES = 600_000_000
 """Unshared memory of all browser processes, after the last page is closed, above which the browser is replaced."""
-
-_CONTEXT = {
-    "accept_downloads": False,
-    "service_workers": "block",  # a fresh context has none, and a new one would take effect too late for the print
-    "locale": "en-US",
-    "timezone_id": "UTC",  # the same page on every machine
-}
 
 _T = TypeVar("_T")
 
@@ -68,7 +59,7 @@ class Browser:
         self._on_death = on_death
         self._watch = watch
         self._chromium: Chromium | None = None
-        self._next: asyncio.Task[Tab] | None = None
+        self._next: asyncio.Task[Page] | None = None
         self._jobs = 0
         self.replaced = 0
         """How often a browser was replaced for its age or size; replacements after a bad page do not count."""
@@ -81,7 +72,7 @@ class Browser:
         """
         try:
             self._chromium = await launch_chromium(proxy=await self._proxy.start(), layer=self._layer)
-        except (Error, TimeoutError, LayerError) as error:
+        except (DevToolsError, TimeoutError, LayerError, OSError) as error:
             raise Broken(f"Chromium did not start: {error}") from error
         self._chromium.on_death = self._on_death
         self._prepare(restart=False)
@@ -93,13 +84,13 @@ class Browser:
             raise Broken("the browser has not been started")
         return self._chromium
 
-    async def take(self, ledger: Ledger, context: Mapping[str, Any] | None = None) -> Tab:
+    async def take(self, ledger: Ledger, settings: Settings = DEFAULT) -> Page:
         """Returns a page, and opens the proxy for it. The page of the job before is closed by then.
 
         Args:
             ledger: Counts the connections and bytes of the page.
-            context: Options for Playwright's `new_context`. With options, a new page is made for them, which takes a
-                little longer than to return the prepared page.
+            settings: The settings of the page. With others than `DEFAULT` a new page is made, which takes a little
+                longer than to return the prepared page.
 
         Raises:
             Rejected: `invalid_option`: Chromium does not know the timezone or locale.
@@ -108,15 +99,15 @@ class Browser:
         coming = self._next or self._prepare(restart=False)
         for _ in range(2):
             try:
-                tab = await asyncio.shield(coming)
-                if context:
-                    tab = await self._instead(tab, context)
-            except (Error, TimeoutError):
+                page = await asyncio.shield(coming)
+                if settings != DEFAULT:
+                    page = await self._instead(page, settings)
+            except (DevToolsError, TimeoutError):
                 coming = self._prepare(restart=True)
             else:
                 self._next = None
                 self._proxy.begin(ledger)
-                return tab
+                return page
         # A new browser did not help, so the driver or the machine is broken: the process must be replaced.
         self._on_death()
         raise Transient("crash", internal="no page could be made")
@@ -145,12 +136,12 @@ class Browser:
             await self._chromium.close()
         await self._proxy.close()
 
-    async def _renew(self, page: Page | None, *, healthy: bool) -> Tab:
+    async def _renew(self, page: Page | None, *, healthy: bool) -> Page:
         """Closes a page and returns the next one, in a new browser if this one is unhealthy or worn."""
         if healthy and page is not None:
             try:
-                await _within(CLOSE_SECONDS, page.context.close())
-            except (Error, TimeoutError):
+                await _within(CLOSE_SECONDS, page.close())
+            except (DevToolsError, TimeoutError):
                 healthy = False
         self._jobs += 1
         fresh = healthy and not self._is_worn()
@@ -162,10 +153,10 @@ class Browser:
     def _is_worn(self) -> bool:
         return self._jobs >= LIFE_JOBS or self.chromium.memory() > LIFE_BYTES
 
-    def _prepare(self, *, restart: bool) -> asyncio.Task[Tab]:
+    def _prepare(self, *, restart: bool) -> asyncio.Task[Page]:
         return self._begin(self._make(restart=restart))
 
-    def _begin(self, work: Coroutine[Any, Any, Tab]) -> asyncio.Task[Tab]:
+    def _begin(self, work: Coroutine[Any, Any, Page]) -> asyncio.Task[Page]:
         if self._next is not None:
             self._next.cancel()  # the restart kills a browser that is half launched
         self._next = asyncio.create_task(work)
@@ -173,39 +164,33 @@ class Browser:
         self._next.add_done_callback(lambda task: task.cancelled() or task.exception())
         return self._next
 
-    async def _make(self, *, restart: bool) -> Tab:
+    async def _make(self, *, restart: bool) -> Page:
         if restart:
             self.chromium.kill()
             await self.chromium.start()
-        return await self._tab({})
+        return await self._page(DEFAULT)
 
-    async def _instead(self, tab: Tab, options: Mapping[str, Any]) -> Tab:
-        """Closes the prepared page and returns a new one with these options.
+    async def _instead(self, page: Page, settings: Settings) -> Page:
+        """Closes the prepared page and returns a new one with these settings.
 
         Raises:
             Rejected: `invalid_option`: Chromium does not know the timezone or locale.
         """
-        await _within(CLOSE_SECONDS, tab.page.context.close())
+        await _within(CLOSE_SECONDS, page.close())
         try:
-            return await self._tab(options)
-        except Error as error:
+            return await self._page(settings)
+        except DevToolsError as error:
             if re.search(r"invalid (timezone|locale)", error.message, re.IGNORECASE):
                 raise Rejected("invalid_option", "The browser does not know this locale or timezone.") from error
             raise
 
-    async def _tab(self, options: Mapping[str, Any]) -> Tab:
-        async def opened() -> Tab:
-            context = await self.chromium.new_context(**{**_CONTEXT, **options})
-            tab = await open_tab(context, self._watch if options.get("java_script_enabled", True) else "")
-            context.on("page", _close_popup)
-            return tab
+    async def _page(self, settings: Settings) -> Page:
+        async def opened() -> Page:
+            page = Page(self.chromium, await self.chromium.new_page(), settings, (self._watch,) if self._watch else ())
+            await page.open()
+            return page
 
         return await _within(PREPARE_SECONDS, opened())
-
-
-async def _close_popup(page: Page) -> None:
-    with contextlib.suppress(Error):
-        await page.close()
 
 
 async def _within(seconds: float, work: Coroutine[Any, Any, _T]) -> _T:

@@ -1,33 +1,31 @@
-"""Turns the options and cookies of a job into settings of the browser context."""
+"""Turns the options and cookies of a job into settings of its page."""
 
 from __future__ import annotations
 
 from typing import Any
 from urllib.parse import urlsplit
 
+from functions.render.devtools.page import Settings
 from urlshot.core.options import Options
 from urlshot.core.render_contract import RenderJob
 
-_DEFAULT = Options()
+
+def settings_of(options: Options) -> Settings:
+    """Returns the settings of a page for these options."""
+    return Settings(
+        scripts=options.javascript,
+        user_agent=options.user_agent,
+        locale=options.locale,
+        timezone=options.timezone,
+        width=options.viewport.width,
+        height=options.viewport.height,
+        device_scale=options.device_scale,
+        color_scheme=options.color_scheme,
+    )
 
 
-def context_of(job: RenderJob) -> dict[str, Any]:
-    """Returns options for Playwright's `new_context`; empty if the prepared page fits the job."""
-    options, found = job.options, dict[str, Any]()
-    if not options.javascript:
-        found["java_script_enabled"] = False
-    if options.user_agent:
-        found["user_agent"] = options.user_agent
-    if options.locale != _DEFAULT.locale:
-        found["locale"] = options.locale
-    if options.timezone != _DEFAULT.timezone:
-        found["timezone_id"] = options.timezone
-    if (options.viewport, options.device_scale) != (_DEFAULT.viewport, _DEFAULT.device_scale):
-        found["viewport"] = options.viewport.model_dump()
-        found["device_scale_factor"] = options.device_scale
-    if options.color_scheme != _DEFAULT.color_scheme:
-        found["color_scheme"] = options.color_scheme
-    return found
+DEFAULT = settings_of(Options())
+"""The settings of the page that is prepared before its job is known."""
 
 
 def cookies_of(job: RenderJob) -> list[dict[str, Any]]:

@@ -1,25 +1,24 @@
 """Blocks the requests of a page that the caller does not want in the print.
 
-This is not a security boundary: `page.route()` misses the targets of redirects and WebSockets. The proxy enforces which
-addresses may be reached.
+This is not a security boundary: WebSockets are not asked about. The proxy enforces which addresses may be reached.
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 import ada_url
-from playwright.async_api import Error, Page, Request, Route
+
+from functions.render.devtools.page import Page
 
 KEPT = 1000
 """Most blocked requests that are kept; further ones are only counted."""
 
-_TYPES = {"image": "images", "imageset": "images", "font": "fonts", "media": "media", "texttrack": "media"}
-"""Playwright's resource types, and the values of the option `block` for them."""
+_TYPES = {"image": "images", "font": "fonts", "media": "media", "texttrack": "media"}
+"""Types of resources in DevTools, in lower case, and the values of the option `block` for them."""
 _THIRD_PARTIES: Final = ("ads", "trackers")
 
 
@@ -50,7 +49,7 @@ class Blocked:
 
 
 class Blocker:
-    """Decides about each request of one page."""
+    """Decides about each request of one page, except those for the document that is to be printed."""
 
     def __init__(self, page: Page, block: Iterable[str], lists: dict[str, HostList]) -> None:
         self._page = page
@@ -60,10 +59,6 @@ class Blocker:
         self.blocked: list[Blocked] = []
         """The first KEPT blocked requests."""
 
-    async def start(self) -> None:
-        """Starts to block; call it before the page is opened."""
-        await self._page.route("**/*", self._decide)
-
     def urls(self) -> list[str]:
         """Returns the URLs of the kept requests."""
         return [blocked.url for blocked in self.blocked]
@@ -72,40 +67,32 @@ class Blocker:
         """Returns the URLs of blocked ads and trackers, whose frames and images must leave no gaps."""
         return [blocked.url for blocked in self.blocked if blocked.reason in _THIRD_PARTIES]
 
-    async def _decide(self, route: Route, request: Request) -> None:
-        reason = self._reason(request)
-        with contextlib.suppress(Error):  # the page may have gone
-            if reason is None:
-                await route.fallback()  # to other handlers, or to the network
-                return
-            self.counts[reason] += 1
-            if len(self.blocked) < KEPT:
-                self.blocked.append(Blocked(request.url[:2048], reason))
-            await route.abort("blockedbyclient")
+    def blocks(self, url: str, kind: str) -> bool:
+        """Returns whether to block a request, and counts it if so.
 
-    def _reason(self, request: Request) -> str | None:
-        if self._is_page(request):
-            return None
-        kind = _TYPES.get(request.resource_type)
+        Args:
+            url: The request's URL.
+            kind: The type of the resource, in lower case.
+        """
+        reason = self._reason(url, kind)
+        if reason is None:
+            return False
+        self.counts[reason] += 1
+        if len(self.blocked) < KEPT:
+            self.blocked.append(Blocked(url[:2048], reason))
+        return True
+
+    def _reason(self, url: str, type_: str) -> str | None:
+        kind = _TYPES.get(type_)
         if kind in self._kinds:
             return kind
-        host = _host(request.url)
+        host = _host(url)
         for name, hosts in self._lists.items():
             found = hosts.match(host)
             # Resources of an advertiser's own site are not ads on that site.
             if found is not None and hosts.match(_host(self._page.url)) != found:
                 return name
         return None
-
-    @staticmethod
-    def _is_page(request: Request) -> bool:
-        """Returns whether the request is for the document that is to be printed."""
-        if not request.is_navigation_request():
-            return False
-        try:
-            return request.frame.parent_frame is None
-        except Error:  # the frame of a page's first request does not exist yet
-            return True
 
 
 def _host(url: str) -> str:

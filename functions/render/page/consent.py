@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 from typing import Any
 
-from playwright.async_api import Error, Frame, Page
-
+from functions.render.devtools.frames import Frame
+from functions.render.devtools.page import Page
 from functions.render.page.tidy_lists import TidyLists
+from playwright_aws_lambda import DevToolsError
 from urlshot.core.render_contract import ConsentOutcome
 
 OPEN_SECONDS = 1.2
@@ -48,6 +50,14 @@ _CONFIG = {
     ),  # the report shows the page's console, so autoconsent must not write there
 }
 _BINDING = "autoconsentSendMessage"
+_SENDER = f"""(() => {{
+  const send = window.{_BINDING}, text = JSON.stringify;
+  if (send) window.{_BINDING} = async message => send(text(message));
+}})();
+"""
+"""A binding of DevTools takes a text only."""
+MESSAGE_CHARACTERS = 1_000_000
+"""Longest message that is read."""
 
 
 class Consent:
@@ -57,6 +67,7 @@ class Consent:
         self._page = page
         self._lists = lists
         self._messages = 0
+        self._answers: set[asyncio.Task[None]] = set()
         self._documents = 0
         self._waited = 0.0
         self._found = ""
@@ -71,8 +82,8 @@ class Consent:
 
     async def start(self) -> None:
         """Adds the script to every document; call it before the page is opened."""
-        await self._page.expose_binding(_BINDING, self._receive)
-        await self._page.add_init_script(self._lists.consent_script)
+        await self._page.add_binding(_BINDING, self._received)
+        await self._page.add_script(_SENDER + self._lists.consent_script)
 
     async def wait(self) -> None:
         """Waits until the banner has been handled or none is there, for REJECT_SECONDS in all calls at most.
@@ -106,7 +117,16 @@ class Consent:
         timer = self._opening or self._look
         return self._open or timer is None or not timer.done()
 
-    async def _receive(self, source: dict[str, Any], message: Any) -> None:
+    def _received(self, frame: Frame, text: str) -> None:
+        try:
+            message = json.loads(text[:MESSAGE_CHARACTERS])
+        except ValueError:
+            message = None
+        task = asyncio.create_task(self._receive(frame, message))
+        self._answers.add(task)
+        task.add_done_callback(self._answers.discard)
+
+    async def _receive(self, frame: Frame, message: Any) -> None:
         """Handles one message; the page, too, can send messages of any content."""
         self._messages += 1
         if self._messages > MESSAGES or not isinstance(message, dict):
@@ -114,7 +134,7 @@ class Consent:
         match message:
             case {"type": "init"} if self._documents < FRAMES:
                 self._documents += 1
-                await self._answer(source["frame"])
+                await self._answer(frame)
             case {"type": "report", "mainFrame": True, "state": {"findCmpAttempts": 2}} if self._look is None:
                 self._look = asyncio.create_task(self._page_time(_REST))
             case {"type": "cmpDetected", "cmp": str(name)} if not self._open:
@@ -130,7 +150,7 @@ class Consent:
         self._changed.set()
 
     async def _page_time(self, seconds: float) -> None:
-        with contextlib.suppress(Error):  # the document has gone, and its banner with it
+        with contextlib.suppress(DevToolsError):  # the document has gone, and its banner with it
             await self._page.evaluate(_PAGE_TIME, seconds)
         self._changed.set()
 
@@ -140,8 +160,8 @@ class Consent:
             "config": _CONFIG,
             "rules": {
                 "autoconsent": [],
-                "compact": self._lists.consent_rules(frame.url[:2048], top=not frame.parent_frame),
+                "compact": self._lists.consent_rules(frame.url[:2048], top=frame.parent is None),
             },
         }
-        with contextlib.suppress(Error):  # the frame has gone, or the page has removed the function
+        with contextlib.suppress(DevToolsError):  # the frame has gone, or the page has removed the function
             await frame.evaluate("reply => { window.autoconsentReceiveMessage?.(reply) }", reply)

@@ -7,10 +7,11 @@ import math
 from collections.abc import Awaitable
 from functools import cache
 
-from playwright.async_api import Error, Page
-
+from functions.render.devtools.frames import Frame
+from functions.render.devtools.page import Page
 from functions.render.page.rest import FRAME_SECONDS, FRAMES
 from functions.render.page.scripts import gone, number, script
+from playwright_aws_lambda import DevToolsError
 
 SHRINK = 1.5
 """For a wide page Chromium makes the layout up to this factor wider than the sheet and scales it down (measured)."""
@@ -34,17 +35,16 @@ async def count_lost(page: Page, window: int | None, ratio: float | None, *, for
         ratio: Height of a sheet's content divided by its width; None to count no boxes.
         for_print: Whether to apply the print media first.
     """
-    size = page.viewport_size or {"width": 0, "height": 720}
-    changes: list[Awaitable[None]] = [page.emulate_media(media="print")] if for_print else []
-    if window not in {None, size["width"]}:
-        changes.append(page.set_viewport_size({"width": window or 0, "height": size["height"]}))
+    width, height = page.window
+    changes: list[Awaitable[None]] = [page.set_media("print")] if for_print else []
+    if window not in {None, width}:
+        changes.append(page.set_window(window or 0, height))
     await asyncio.gather(*changes)  # together, so that the browser lays the page out only once
     if window is None:
         return await _everywhere(page, 1_000_000, ratio)
     wide, cut, covered = await _counted(page, 1, ratio, window)
     if wide > window:  # the browser does the same when it prints
-        width = min(wide, math.floor(window * SHRINK))
-        await page.set_viewport_size({"width": width, "height": size["height"]})
+        await page.set_window(min(wide, math.floor(window * SHRINK)), height)
         return await _everywhere(page, 1, ratio)
     return cut + await _in_frames(page, 1), covered
 
@@ -62,10 +62,10 @@ async def fit_scale(page: Page, window: int, scale: float) -> float:
         window: Width of the sheet in CSS pixels at `scale`.
         scale: The scale that the caller asked for.
     """
-    height = page.viewport_size["height"] if page.viewport_size else 720
+    height = page.window[1]
     width = window
     for _ in range(3):
-        await page.set_viewport_size({"width": width, "height": height})
+        await page.set_window(width, height)
         wide = await _asked_width(page)
         if wide <= width:
             break
@@ -77,8 +77,8 @@ async def _asked_width(page: Page) -> int:
     try:
         found = await page.evaluate("() => (document.scrollingElement || document.documentElement).scrollWidth")
         return int(number(found))
-    except (Error, ValueError) as error:
-        if isinstance(error, Error) and gone(error):
+    except (DevToolsError, ValueError) as error:
+        if isinstance(error, DevToolsError) and gone(error):
             raise
         return 0
 
@@ -86,8 +86,8 @@ async def _asked_width(page: Page) -> int:
 async def _asked(page: Page, name: str, argument: object) -> int:
     try:
         return int(number(await page.evaluate(script(name), argument)))
-    except (Error, ValueError) as error:  # a page that has changed its own objects stays as it is
-        if isinstance(error, Error) and gone(error):
+    except (DevToolsError, ValueError) as error:  # a page that has changed its own objects stays as it is
+        if isinstance(error, DevToolsError) and gone(error):
             raise
         return 0
 
@@ -102,8 +102,8 @@ async def _counted(page: Page, sheet: int, ratio: float | None, window: int) -> 
     try:
         wide, cut, covered = await page.evaluate(_counting(), [sheet, ratio, window])
         return int(number(wide)), int(number(cut)), int(number(covered))
-    except (Error, TypeError, ValueError) as error:  # a page that has changed its own objects stays as it is
-        if isinstance(error, Error) and gone(error):
+    except (DevToolsError, TypeError, ValueError) as error:  # a page that has changed its own objects stays as it is
+        if isinstance(error, DevToolsError) and gone(error):
             raise
         return 0, 0, 0
 
@@ -121,11 +121,11 @@ def _counting() -> str:
 
 
 async def _in_frames(page: Page, sheet: int) -> int:
-    async def of_frame(index: int) -> int:
+    async def of_frame(frame: Frame) -> int:
         try:
             async with asyncio.timeout(FRAME_SECONDS):
-                return int(number(await page.frames[index].evaluate(script("cut"), sheet)))
-        except (Error, TimeoutError, ValueError, IndexError):
+                return int(number(await frame.evaluate(script("cut"), sheet)))
+        except (DevToolsError, TimeoutError, ValueError):
             return 0
 
-    return sum(await asyncio.gather(*(of_frame(index) for index in range(1, min(len(page.frames), FRAMES + 1)))))
+    return sum(await asyncio.gather(*(of_frame(frame) for frame in page.frames.others()[:FRAMES])))

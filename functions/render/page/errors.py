@@ -1,14 +1,13 @@
-"""Translates errors of Playwright and Chromium into errors of urlshot."""
+"""Translates errors of Chromium into errors of urlshot."""
 
 from __future__ import annotations
 
 import re
 
-from playwright.async_api import Error
-
 from functions.render.network.ledger import Ledger
 from functions.render.page.witness import Witness, endpoint
-from urlshot.core.errors import Rejected, Transient, UrlshotError, failure
+from playwright_aws_lambda import DevToolsError
+from urlshot.core.errors import Transient, UrlshotError, failure
 
 _NET_ERROR = re.compile(r"net::(ERR_[A-Z0-9_]+)")
 _NET_CODES = {
@@ -30,12 +29,10 @@ _NET_CODES = {
 }
 
 
-def meaning(error: Error, witness: Witness, ledger: Ledger) -> UrlshotError:
-    """Returns urlshot's error for an error of Playwright about the document that was requested last."""
+def meaning(error: DevToolsError, witness: Witness, ledger: Ledger) -> UrlshotError:
+    """Returns urlshot's error for an error of the browser about the document that was requested last."""
     if _NET_ERROR.search(error.message):
         return network_error(error.message, witness, ledger)
-    if "Download is starting" in error.message:
-        return Rejected("unsupported_content", "The URL leads to a download.", internal=first_line(error.message))
     return Transient("crash", internal=first_line(error.message))
 
 

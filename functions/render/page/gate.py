@@ -1,4 +1,4 @@
-"""Intercepts a page's documents: takes PDFs as they are, and sends a private job's headers to one origin only.
+"""Intercepts a page's requests: takes PDFs, blocks requests, and sends a private job's headers to one origin only.
 
 The gate works inside the browser's network stack (DevTools' Fetch domain). It reads a PDF from the response that the
 browser received, with the browser's cookies and through the egress proxy, and needs no second request.
@@ -13,11 +13,12 @@ import re
 from collections.abc import Coroutine
 from typing import Any
 
-from playwright.async_api import CDPSession, Error, Page
-
+from functions.render.devtools.page import Page
+from functions.render.page.blocking import Blocker
 from functions.render.page.witness import origin
+from playwright_aws_lambda import DevToolsError, Session
 from urlshot.core.errors import UrlshotError, failure
-from urlshot.core.private import Private
+from urlshot.core.render_contract import RenderJob
 
 _CHUNK = 1 << 20
 _MAGIC_WITHIN = 1024
@@ -27,8 +28,6 @@ _TAIL = 4096
 _SHOWN = ("text/", "image/", "audio/", "video/", "multipart/")
 """Media types, by prefix, that Chromium shows or plays. It downloads all others except those of `_SHOWN_TOO`."""
 _SHOWN_TOO = re.compile(r"|application/(?:.*[+])?(?:xml|json|(?:java|ecma)script)", re.IGNORECASE)
-_DOCUMENTS = {"urlPattern": "*", "resourceType": "Document", "requestStage": "Response"}
-"""The pattern that pauses the response of every document."""
 _IS_PDF_AS_TEXT = """() => {
   const first = document.body?.firstChild;
   const shown = document.contentType === "text/plain" || (first?.nodeType === Node.TEXT_NODE && !document.doctype);
@@ -37,27 +36,24 @@ _IS_PDF_AS_TEXT = """() => {
 
 
 class Gate:
-    """Inspects the response of each document, and each request if the job has private headers or a password."""
+    """Inspects the response of each document, and each request if the job asks for that."""
 
-    def __init__(self, page: Page, session: CDPSession, frame: str, url: str, private: Private, pdf_bytes: int) -> None:
+    def __init__(self, page: Page, job: RenderJob, blocker: Blocker | None) -> None:
         """Takes the page before it is opened.
 
         Args:
             page: The page.
-            session: A DevTools session of the page, which pauses the responses of documents.
-            frame: Id of the main frame.
-            url: The job's URL; only its origin receives the headers and the password of `private`.
-            private: Headers and password of the job.
-            pdf_bytes: Largest size of a PDF that is taken, in bytes.
+            job: The job. Only the origin of its URL receives its private headers and password.
+            blocker: Decides which requests are blocked; None to block none.
         """
         self._page = page
-        self._origin = origin(url)
-        self._headers = {name: value.get_secret_value() for name, value in private.headers.items()}
-        self._auth = private.basic_auth
+        self._blocker = blocker
+        self._html = job.html
+        self._origin = origin(job.url)
+        self._headers = {name: value.get_secret_value() for name, value in job.private.headers.items()}
+        self._auth = job.private.basic_auth
         self._asked: set[str] = set()
-        self._most = pdf_bytes
-        self._session = session
-        self._frame = frame
+        self._most = job.limits.pdf_bytes
         self._tasks: set[asyncio.Task[None]] = set()
         self.pdf: bytes | None = None
         """The PDF that the URL served; `status` is the HTTP status of its response."""
@@ -69,15 +65,11 @@ class Gate:
         self.served: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the URL, or a script of its page, led to a PDF or a download."""
 
-        session.on("Fetch.requestPaused", self._paused)
-        session.on("Fetch.authRequired", self._asked_for_password)
-
     async def open(self) -> None:
-        """Starts to intercept requests too, if the job has private headers or a password."""
-        if self._headers or self._auth is not None:
-            patterns = [_DOCUMENTS, {"urlPattern": "*", "requestStage": "Request"}]
-            values = {"patterns": patterns, "handleAuthRequests": self._auth is not None}
-            await self._session.send("Fetch.enable", values)
+        """Begins to intercept; requests only if the job has HTML, private headers or a password, or blocks requests."""
+        asks = self._auth is not None
+        requests = bool(self._headers) or self._html is not None or self._blocker is not None
+        await self._page.intercept(self._paused, requests=requests, asks=asks)
 
     async def looks_again(self) -> bool:
         """Returns whether the page may be a PDF that came as text or without a type; if so, inspects the next document.
@@ -99,27 +91,26 @@ class Gate:
         for task in self._tasks:
             task.cancel()
 
-    def _paused(self, event: dict[str, Any]) -> None:
-        self._start(self._handle(event))
-
-    def _asked_for_password(self, event: dict[str, Any]) -> None:
-        self._start(self._answer(event))
+    def _paused(self, session: Session, event: dict[str, Any]) -> None:
+        if "authChallenge" in event:
+            self._start(self._answer(session, event))
+        elif "responseStatusCode" not in event and "responseErrorReason" not in event:
+            self._request(session, event)
+        elif event.get("frameId") == self._page.main_frame.id and self._is_taken(event):
+            self._start(self._take(session, event))
+        else:
+            _continue(session, "Fetch.continueResponse", event)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+        async def attempt() -> None:
+            with contextlib.suppress(DevToolsError):  # the page may have gone, and its requests with it
+                await work
+
+        task = asyncio.create_task(attempt())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _handle(self, event: dict[str, Any]) -> None:
-        with contextlib.suppress(Error):  # the page may have gone, and its requests with it
-            if "responseStatusCode" not in event and "responseErrorReason" not in event:
-                await self._request(event)
-            elif event.get("frameId") == self._frame and self._is_taken(event):
-                await self._take(event)
-            else:
-                await self._send("Fetch.continueResponse", event)
-
-    async def _answer(self, event: dict[str, Any]) -> None:
+    async def _answer(self, session: Session, event: dict[str, Any]) -> None:
         """Gives the user name and the password to the origin of the job's URL, once per request."""
         challenge, request = event["authChallenge"], event["requestId"]
         answer: dict[str, str] = {"response": "CancelAuth"}
@@ -128,12 +119,29 @@ class Gate:
             self._asked.add(request)
             password = self._auth.password.get_secret_value()
             answer = {"response": "ProvideCredentials", "username": self._auth.username, "password": password}
-        with contextlib.suppress(Error):
-            await self._send("Fetch.continueWithAuth", event, authChallengeResponse=answer)
+        _continue(session, "Fetch.continueWithAuth", event, authChallengeResponse=answer)
 
-    async def _request(self, event: dict[str, Any]) -> None:
-        """Adds the private headers, or removes them after a redirect to another origin."""
-        request = event["request"]
+    def _request(self, session: Session, event: dict[str, Any]) -> None:
+        """Answers with the job's HTML, blocks the request, or lets it go on, with private headers if it may have them.
+
+        The HTML replaces the document at the URL, so that relative links resolve against that URL. It is the answer to
+        the first request, which is the one for the document.
+        """
+        request, kind = event["request"], event["resourceType"].lower()
+        is_page = kind == "document" and event.get("frameId") == self._page.main_frame.id
+        if self._html is not None and is_page:
+            html, self._html = self._html, None
+            body = base64.b64encode(html.encode()).decode()
+            headers = [{"name": "content-type", "value": "text/html; charset=utf-8"}]
+            _continue(session, "Fetch.fulfillRequest", event, responseCode=200, responseHeaders=headers, body=body)
+            return
+        if self._blocker is not None and not is_page and self._blocker.blocks(request["url"], kind):
+            _continue(session, "Fetch.failRequest", event, errorReason="BlockedByClient")
+            return
+        if not self._headers or session is not self._page.session:
+            _continue(session, "Fetch.continueRequest", event)
+            return
+        # After a redirect to another origin the headers are removed.
         before: dict[str, str] = request["headers"]
         if origin(request["url"]) == self._origin:
             after = {name: value for name, value in before.items() if name.lower() not in self._headers} | self._headers
@@ -141,9 +149,9 @@ class Gate:
             after = {name: value for name, value in before.items() if self._headers.get(name.lower()) != value}
         if after != before:
             headers = [{"name": name, "value": value} for name, value in after.items()]
-            await self._send("Fetch.continueRequest", event, headers=headers)
+            _continue(session, "Fetch.continueRequest", event, headers=headers)
             return
-        await self._send("Fetch.continueRequest", event)
+        _continue(session, "Fetch.continueRequest", event)
 
     def _is_taken(self, event: dict[str, Any]) -> bool:
         """Returns whether to read a response that may be a PDF; its first bytes then decide, not its type."""
@@ -156,20 +164,20 @@ class Gate:
         self.has_passed_text = kind in {"", "text/plain", "text/html"}
         return False
 
-    async def _take(self, event: dict[str, Any]) -> None:
+    async def _take(self, session: Session, event: dict[str, Any]) -> None:
         """Reads the response and ends its request, because the browser shows neither PDFs nor downloads.
 
         Sets `pdf`, or `error` if the URL leads to a download that is not a PDF.
         """
-        stream = (await self._send("Fetch.takeResponseBodyAsStream", event))["stream"]
+        stream = (await session.call("Fetch.takeResponseBodyAsStream", {"requestId": event["requestId"]}))["stream"]
         data = bytearray()
         while True:
-            part = await self._sent("IO.read", {"handle": stream, "size": _CHUNK})
+            part = await session.call("IO.read", {"handle": stream, "size": _CHUNK})
             data += base64.b64decode(part["data"]) if part.get("base64Encoded") else part["data"].encode("latin-1")
             if len(data) >= _MAGIC_WITHIN or part["eof"]:
                 if b"%PDF-" not in data[:_MAGIC_WITHIN]:
                     if self._page.url != "about:blank":  # a page that starts a download stays and is printed
-                        await self._send("Fetch.failRequest", event, errorReason="Aborted")
+                        _continue(session, "Fetch.failRequest", event, errorReason="Aborted")
                         return
                     self.error = failure("unsupported_content", "The URL leads to a download that is not a PDF.")
                 elif len(data) > self._most:
@@ -182,13 +190,12 @@ class Gate:
             self.pdf, self.status = bytes(data), event["responseStatusCode"]
         if not self.served.done():
             self.served.set_result(None)
-        await self._send("Fetch.failRequest", event, errorReason="Aborted")
+        _continue(session, "Fetch.failRequest", event, errorReason="Aborted")
 
-    async def _send(self, method: str, event: dict[str, Any], **extra: Any) -> dict[str, Any]:
-        return await self._sent(method, {"requestId": event["requestId"], **extra})
 
-    async def _sent(self, method: str, values: dict[str, Any]) -> dict[str, Any]:
-        return await self._session.send(method, values) or {}
+def _continue(session: Session, method: str, event: dict[str, Any], **extra: Any) -> None:
+    """Continues or ends a paused request, which may have gone meanwhile with its page."""
+    session.post(method, {"requestId": event["requestId"], **extra})
 
 
 def _is_download(headers: dict[str, str], kind: str) -> bool:

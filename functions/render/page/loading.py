@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from playwright.async_api import CDPSession
+from playwright_aws_lambda import Session
 
 REFRESH_SECONDS = 2.0
 """Longest delay of a refresh that is followed; a document with a later refresh is printed itself."""
@@ -20,7 +20,7 @@ _REFRESHES = {"metaTagRefresh", "httpHeaderRefresh"}
 class Loading:
     """Follows the main frame of one page."""
 
-    def __init__(self, session: CDPSession, frame: str, at_end: Callable[[], None]) -> None:
+    def __init__(self, session: Session, frame: str, at_end: Callable[[], None]) -> None:
         """Begins to follow the page; call it before the page is opened.
 
         Args:
@@ -30,7 +30,12 @@ class Loading:
         """
         self._at_end = at_end
         self._frame = frame
-        self._parsed = False
+        self.parsed = asyncio.Event()
+        """Set when the document has been read to its end."""
+        self.loaded = asyncio.Event()
+        """Set when the load event has come."""
+        self.documents = 0
+        """Number of documents so far."""
         self._url = ""
         self.refresh: float | None = None
         """Seconds from the load event to a refresh that leads elsewhere within REFRESH_SECONDS; None without one."""
@@ -40,7 +45,8 @@ class Loading:
         """Set while the frame loads nothing, whether or not the document was read to its end."""
         session.on("Page.frameStartedLoading", self._began)
         session.on("Page.frameNavigated", self._committed)
-        session.on("Page.domContentEventFired", self._was_parsed)
+        session.on("Page.domContentEventFired", lambda _: self.parsed.set())
+        session.on("Page.loadEventFired", lambda _: self.loaded.set())
         session.on("Page.frameStoppedLoading", self._stopped)
         session.on("Page.frameScheduledNavigation", self._scheduled)
         session.on("Page.frameClearedScheduledNavigation", self._cleared)
@@ -48,7 +54,7 @@ class Loading:
     @property
     def cut(self) -> bool:
         """Whether loading has ended before the document was read to its end."""
-        return self.ended.is_set() and not self._parsed
+        return self.ended.is_set() and not self.parsed.is_set()
 
     def _began(self, event: dict[str, Any]) -> None:
         if event["frameId"] == self._frame:
@@ -56,7 +62,9 @@ class Loading:
 
     def _committed(self, event: dict[str, Any]) -> None:
         if event["frame"]["id"] == self._frame:
-            self._parsed = False
+            self.documents += 1
+            self.parsed.clear()
+            self.loaded.clear()
             self._url = event["frame"]["url"]
             self._no_refresh()
 
@@ -75,9 +83,6 @@ class Loading:
     def _no_refresh(self) -> None:
         self.refresh = None
         self.refreshed.set()
-
-    def _was_parsed(self, _: dict[str, Any]) -> None:
-        self._parsed = True
 
     def _stopped(self, event: dict[str, Any]) -> None:
         if event["frameId"] == self._frame:

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.async_api import CDPSession, Error, Frame, Page
-
+from functions.render.devtools.frames import Frame
+from functions.render.devtools.page import Page
 from functions.render.page.cut import OPEN_PIXELS, open_shell
 from functions.render.page.rest import FRAME_SECONDS, FRAMES
-from functions.render.page.scripts import ask_page, gone, in_turn, number, script
+from functions.render.page.scripts import gone, in_turn, number, script
 from functions.render.page.witness import bare
+from playwright_aws_lambda import DevToolsError
 
 # Titles and traces of the well-known checks for humans. A title alone is enough. A trace counts only if the page has
 # little text (`_LITTLE_TEXT`), because a real page may have a captcha in a form.
@@ -74,7 +75,6 @@ class Look:
 
 async def look(
     page: Page,
-    session: CDPSession,
     asked: str,
     unwanted: Sequence[str] = (),
     documents: Sequence[str] = (),
@@ -87,25 +87,24 @@ async def look(
 
     Args:
         page: The page.
-        session: A DevTools session of the page.
         asked: The job's URL.
         unwanted: URLs that the caller had blocked; images at these URLs are not missing.
         documents: URLs that answered a frame with something that is not a page.
         opens: Whether to open an application shell first, as `open_shell` does.
 
     Raises:
-        Error: The page has gone.
+        DevToolsError: The page has gone.
     """
-    if opens and len(page.frames) > 1:  # it may change the sizes of frames
+    if opens and page.frames.others():  # it may change the sizes of frames
         await open_shell(page)
         opens = False
     question = [list(_TRACES), list(unwanted), list(documents)]
-    others = asyncio.gather(*(_look_at(frame, question) for frame in page.frames[1 : FRAMES + 1]))
+    others = asyncio.gather(*(_look_at(frame, question) for frame in page.frames.others()[:FRAMES]))
     try:
         text = _OPEN_AND_LOOK if opens else _LOOK
-        found = read(await ask_page(page, session, text, [0, question]), asked, page.url)
-    except (Error, TypeError, ValueError, KeyError) as error:
-        if isinstance(error, Error) and gone(error):
+        found = read(await page.evaluate(text, [0, question]), asked, page.url)
+    except (DevToolsError, TypeError, ValueError, KeyError) as error:
+        if isinstance(error, DevToolsError) and gone(error):
             raise
         return Look(text=1, media=True)
     finally:
@@ -117,7 +116,7 @@ async def _look_at(frame: Frame, question: list[list[str]]) -> Look | None:
     try:
         async with asyncio.timeout(FRAME_SECONDS):
             return read(await frame.evaluate(_LOOK, [0, question]), "", "")
-    except (Error, TimeoutError, TypeError, ValueError, KeyError):
+    except (DevToolsError, TimeoutError, TypeError, ValueError, KeyError):
         return None
 
 

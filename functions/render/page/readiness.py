@@ -11,16 +11,16 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from playwright.async_api import CDPSession, Error, Page, Response
-from playwright.async_api import TimeoutError as PlaywrightTimeout
-
+from functions.render.devtools.network import Response
+from functions.render.devtools.page import IDLE_SECONDS, Page
 from functions.render.page.loading import Loading
 from functions.render.page.press import press
 from functions.render.page.rest import POLL_SECONDS, Rest
-from functions.render.page.scripts import gone
+from functions.render.page.scripts import gone, script
 from functions.render.page.scroll import Scroll
 from functions.render.page.source import reach_closed_roots, read
 from functions.render.page.witness import Witness
+from playwright_aws_lambda import DevToolsError, Gone, Navigated
 from urlshot.core.errors import Rejected, failure
 from urlshot.core.render_contract import Wait
 
@@ -33,16 +33,13 @@ _WAITS = 20
 class Readiness:
     """Brings one page to rest, until `deadline` on the monotonic clock at the latest."""
 
-    def __init__(
-        self, page: Page, witness: Witness, session: CDPSession, loading: Loading, deadline: float, *, scripts: bool
-    ) -> None:
+    def __init__(self, page: Page, witness: Witness, loading: Loading, deadline: float, *, scripts: bool) -> None:
         self._page = page
-        self._session = session
         self._loading = loading
         self._witness = witness
         self._deadline = deadline
         self._scripts = scripts
-        self._rest = Rest(page, session, witness, scripts=scripts)
+        self._rest = Rest(page, witness, scripts=scripts)
         self.waited: list[Wait] = []
         self.breaks_off = False
         """Whether the document's source breaks off."""
@@ -64,7 +61,7 @@ class Readiness:
         try:
             async with asyncio.timeout(min(limit, self.left())):
                 yield
-        except (TimeoutError, PlaywrightTimeout):
+        except TimeoutError:
             late = True
         finally:
             self._note(what, time.monotonic() - began, late=late)
@@ -89,17 +86,23 @@ class Readiness:
         The wait for the first two also ends when the page has stopped loading without them.
         """
         async with self.wait(name):
-            came = asyncio.ensure_future(self._page.wait_for_load_state(name, timeout=0))  # type: ignore[arg-type] # one of the three
-            ended = asyncio.ensure_future(self._loading.ended.wait())
-            ends = {came} if name == "networkidle" else {came, ended}
+            event = self._loading.parsed if name == "domcontentloaded" else self._loading.loaded
+            ends = [asyncio.ensure_future(one.wait()) for one in (event, self._loading.ended)]
             try:
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-                if came.done():
-                    came.result()
             finally:
-                for task in (came, ended):
-                    task.cancel()
-                await asyncio.gather(came, ended, return_exceptions=True)
+                for end in ends:
+                    end.cancel()
+            if name == "networkidle":
+                await self._network_idle()
+
+    async def _network_idle(self) -> None:
+        """Waits until no request has been under way for IDLE_SECONDS."""
+        since = time.monotonic()
+        while time.monotonic() - since < IDLE_SECONDS:
+            await asyncio.sleep(POLL_SECONDS)
+            if not self._page.network.idle():
+                since = time.monotonic()
 
     async def fonts(self) -> None:
         async with self.wait("fonts"):
@@ -128,11 +131,24 @@ class Readiness:
         """
         try:
             async with self.wait("wait_for"):
-                await self._page.wait_for_selector(f"css={selector}", state="visible", timeout=0)
-        except Error as error:
+                while True:
+                    if await self._found(selector):
+                        break
+                    await asyncio.sleep(POLL_SECONDS)
+        except DevToolsError as error:
             if gone(error):
                 raise
             raise Rejected("invalid_option", "wait_for is not a CSS selector.", internal=error.message[:300]) from error
+
+    async def _found(self, selector: str) -> bool:
+        try:
+            return bool(await self._page.evaluate(script("visible"), selector))
+        except Navigated:
+            return False
+        except DevToolsError as error:
+            if "SyntaxError" in error.message:
+                raise
+            return False  # the page has changed its own objects
 
     async def expression(self, expression: str) -> None:
         """Waits until the caller's expression is true; an expression that raises counts as false.
@@ -146,9 +162,9 @@ class Readiness:
                 try:
                     if await self._page.evaluate(question):
                         break
-                except Error as error:
-                    if gone(error) and "navigat" not in error.message and "context was" not in error.message:
-                        raise
+                except Gone:
+                    raise
+                except DevToolsError as error:
                     if "SyntaxError" in error.message:
                         raise Rejected("invalid_option", "wait_expression is not a JavaScript expression.") from error
                 await asyncio.sleep(POLL_SECONDS)
@@ -165,22 +181,24 @@ class Readiness:
         """
         for _ in range(_FOLLOWED):
             await self.event("load")
+            document = self._loading.documents
             try:
                 await asyncio.gather(self._quiet("content"), self.look_into_source())
                 if await self._refresh():
                     continue
                 if self._closed:
-                    await reach_closed_roots(self._page, self._session)
+                    await reach_closed_roots(self._page)
                     await self._quiet("content")
                 await self._scroll()
-            except Error as error:
+            except Gone:
+                raise
+            except DevToolsError as error:
                 if not gone(error):
                     return  # the page has changed its own objects and cannot be polled
-                if "navigat" not in error.message and "context was destroyed" not in error.message:
-                    raise
                 await asyncio.sleep(POLL_SECONDS)  # the events of the new document are still to arrive
             else:
-                return
+                if self._loading.documents == document:
+                    return
         raise failure("too_many_redirects", f"The page led through {_FOLLOWED} pages in a row.")
 
     async def _refresh(self) -> bool:
@@ -214,11 +232,11 @@ class Readiness:
         """
         try:
             async with self.wait("print media", 2.0):
-                if window is not None and self._page.viewport_size is not None:
-                    await self._page.set_viewport_size({**self._page.viewport_size, "width": window})
-                await press(self._page, self._session, media, scripts=self._scripts)
+                if window is not None:
+                    await self._page.set_window(window, self._page.window[1])
+                await press(self._page, media, scripts=self._scripts)
             await self._quiet("print content", again=True)
-        except Error as error:
+        except DevToolsError as error:
             if gone(error):
                 raise
 
@@ -231,7 +249,7 @@ class Readiness:
 
     async def _scroll(self) -> None:
         """Scrolls once through a page that may load content when it comes into view, and back to the top."""
-        scroll = Scroll(self._page, self._session, self._rest)
+        scroll = Scroll(self._page, self._rest)
         if not self._scripts or not await scroll.is_lazy():
             return
         async with self.wait("scroll", scroll.seconds + 1):

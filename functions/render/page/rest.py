@@ -7,10 +7,11 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from playwright.async_api import CDPSession, Error, Frame, Page
-
-from functions.render.page.scripts import ask_page, gone, script
+from functions.render.devtools.frames import Frame
+from functions.render.devtools.page import Page
+from functions.render.page.scripts import gone, script
 from functions.render.page.witness import Witness
+from playwright_aws_lambda import DevToolsError
 
 QUIET_SECONDS = 0.25
 """Time without an end of a script's request after which the network counts as quiet."""
@@ -107,9 +108,8 @@ def together(page: State, frames: list[State]) -> State:
 class Rest:
     """Polls one page."""
 
-    def __init__(self, page: Page, session: CDPSession, witness: Witness, *, scripts: bool) -> None:
+    def __init__(self, page: Page, witness: Witness, *, scripts: bool) -> None:
         self._page = page
-        self._session = session
         self._witness = witness
         self._scripts = scripts
         self._mute: set[Frame] = set()
@@ -126,15 +126,15 @@ class Rest:
         """Polls the page and its frames.
 
         Raises:
-            Error: The page has gone.
+            DevToolsError: The page has gone.
         """
         silence = min(self._witness.silence() * 1000, 1e9)
         question = [silence, LIMITS]
-        others = [frame for frame in self._page.frames[1 : FRAMES + 1] if frame not in self._mute]
+        others = [frame for frame in self._page.frames.others()[:FRAMES] if frame not in self._mute]
         frames = asyncio.gather(*(self._ask_frame(frame, question) for frame in others)) if others else None
         try:
-            page = read(await ask_page(self._page, self._session, script("ask"), question))
-        except Error as error:
+            page = read(await self._page.evaluate(script("ask"), question))
+        except DevToolsError as error:
             if gone(error):
                 raise
             self._unknown = self._unknown or time.monotonic()
@@ -151,7 +151,7 @@ class Rest:
                 return read(await frame.evaluate(script("ask"), question))
         except TimeoutError:
             self._mute.add(frame)
-        except Error:  # the frame has gone or navigates; the network is busy with its next document
+        except DevToolsError:  # the frame has gone or navigates; the network is busy with its next document
             pass
         return State()
 

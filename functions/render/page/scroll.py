@@ -7,10 +7,10 @@ import time
 from functools import cache
 from typing import Any
 
-from playwright.async_api import CDPSession, Error, Page
-
+from functions.render.devtools.page import Page
 from functions.render.page.rest import POLL_SECONDS, Rest
 from functions.render.page.scripts import gone, number, script
+from playwright_aws_lambda import DevToolsError
 
 SCROLL_SECONDS = 6.0
 SCROLL_PIXELS = 30_000
@@ -27,9 +27,8 @@ class Scroll:
 
     seconds = SCROLL_SECONDS
 
-    def __init__(self, page: Page, session: CDPSession, rest: Rest) -> None:
+    def __init__(self, page: Page, rest: Rest) -> None:
         self._page = page
-        self._session = session
         self._rest = rest
         self._listens = False
         self._y = 0.0
@@ -101,7 +100,7 @@ class Scroll:
         """Returns the content heights of the largest scrolling boxes; later calls number the boxes in this order."""
         try:
             return _heights(await self._page.evaluate(script("boxes"), BOXES))
-        except Error as error:
+        except DevToolsError as error:
             if gone(error):
                 raise
             return []
@@ -115,7 +114,7 @@ class Scroll:
         One call for both: `getEventListeners` is a function that DevTools gives to the expressions of its users.
         """
         call = {"expression": _looking(), "includeCommandLineAPI": True, "returnByValue": True}
-        found = (await self._session.send("Runtime.evaluate", call))["result"].get("value")
+        found = (await self._page.session.call("Runtime.evaluate", call))["result"].get("value")
         try:
             boxes, listens = found
             return int(number(boxes)), bool(listens)

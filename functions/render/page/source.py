@@ -8,11 +8,12 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from playwright.async_api import CDPSession, Error, Page, Response
-
+from functions.render.devtools.network import BODY_BYTES, Response
+from functions.render.devtools.page import Page
 from functions.render.page.rest import FRAMES
+from playwright_aws_lambda import DevToolsError, Session
 
-MOST = 2_000_000
+MOST = BODY_BYTES
 """Largest source that is examined, in bytes."""
 
 SECONDS = 2.0
@@ -68,7 +69,7 @@ async def read(response: Response | None) -> Source:
     try:
         async with asyncio.timeout(SECONDS):
             source = await response.body()
-    except (Error, TimeoutError):
+    except (DevToolsError, TimeoutError):
         return Source()
     # Off the event loop, because the page decides how long the source is.
     return await asyncio.to_thread(_examine, source) if len(source) > _SHORT else _examine(source)
@@ -81,21 +82,17 @@ def _examine(source: bytes) -> Source:
     return Source(breaks_off=breaks_off(source), closed_roots=holds_closed_roots(source), may_be_pdf=may_be_pdf)
 
 
-async def reach_closed_roots(page: Page, session: CDPSession) -> None:
+async def reach_closed_roots(page: Page) -> None:
     """Gives the watch script (watch.js) of every document the closed shadow roots that the document declares."""
-    await _reach(session)
-    for frame in page.frames[1 : FRAMES + 1]:
-        try:
-            own = await page.context.new_cdp_session(frame)
-        except Error:  # the frame shares the page's process, so the page's session has reached it
-            continue
-        with contextlib.suppress(Error):
-            await _reach(own)
-            await own.detach()
+    own, *frames = page.processes()
+    await _reach(own)
+    for session in frames[:FRAMES]:
+        with contextlib.suppress(DevToolsError):
+            await _reach(session)
 
 
-async def _reach(session: CDPSession) -> None:
-    nodes = [(await session.send("DOM.getDocument", {"depth": -1, "pierce": True}))["root"]]
+async def _reach(session: Session) -> None:
+    nodes = [(await session.call("DOM.getDocument", {"depth": -1, "pierce": True}))["root"]]
     found: list[dict[str, Any]] = []
     while nodes and len(found) < _ROOTS:
         node = nodes.pop()
@@ -103,10 +100,10 @@ async def _reach(session: CDPSession) -> None:
         found += [root for root in roots if root.get("shadowRootType") == "closed"]
         nodes += [*node.get("children", []), *roots, *([node["contentDocument"]] if "contentDocument" in node else [])]
     for root in found:
-        held = await session.send("DOM.resolveNode", {"backendNodeId": root["backendNodeId"]})
+        held = await session.call("DOM.resolveNode", {"backendNodeId": root["backendNodeId"]})
         call = {"objectId": held["object"]["objectId"], "functionDeclaration": _REMEMBER}
-        await session.send("Runtime.callFunctionOn", call)
-    await session.send("DOM.disable")
+        await session.call("Runtime.callFunctionOn", call)
+    await session.call("DOM.disable")
 
 
 def holds_closed_roots(source: bytes) -> bool:

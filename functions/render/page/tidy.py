@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.async_api import Page
-
+from functions.render.devtools.page import Page
 from functions.render.page.blocking import Blocker
 from functions.render.page.consent import Consent
 from functions.render.page.tidy_lists import TidyLists
@@ -72,9 +71,7 @@ class Tidy:
         return self.blocker.urls() if self.blocker is not None else []
 
     async def prepare(self) -> None:
-        """Starts to block and to watch for banners; call it before the page is opened."""
-        if self.blocker is not None:
-            await self.blocker.start()
+        """Starts to watch for banners; call it before the page is opened."""
         if self.consent is not None:
             await self.consent.start()
 
@@ -86,7 +83,7 @@ class Tidy:
 
         Raises:
             Rejected: `invalid_option`: A value of `hide` is not a CSS selector.
-            Error: The page navigates, or has gone.
+            DevToolsError: The page navigates, or has gone.
         """
         if self.consent is not None:
             await self.consent.wait()

@@ -5,14 +5,15 @@ All lists have limits, so that a report stays small whatever the page does.
 
 from __future__ import annotations
 
-import contextlib
 import re
 import time
 from weakref import WeakSet
 
 import ada_url
-from playwright.async_api import ConsoleMessage, Error, Frame, Page, Request, Response
 
+from functions.render.devtools.frames import Frame
+from functions.render.devtools.network import Request, Response
+from functions.render.devtools.page import Page
 from functions.render.network.ledger import Endpoint, Ledger
 from urlshot.core.render_contract import MOST, Hop, Trouble
 
@@ -21,7 +22,7 @@ LONG_POLL_SECONDS = 4.0
 """A request that is under way for longer counts as a long poll, and the page may be at rest without its end."""
 
 _ENDLESS = {"eventsource", "websocket", "ping", "beacon", "media", "manifest", "texttrack", "cspviolationreport"}
-"""Types of requests, as Playwright names them, that may never end or do not change the print."""
+"""Types of requests that may never end or do not change the print."""
 _BY_SCRIPT = {"fetch", "xhr", "script"}
 _XSLT = re.compile("xml|xsl")
 _PARTS = {"document", "stylesheet", "script"}
@@ -78,13 +79,7 @@ class Witness:
         self._arriving: Response | None = None
         """The response of a navigation that the browser has not committed yet."""
         self._last_by_script = self._last = float("-inf")
-        page.on("request", self._on_request)
-        page.on("requestfinished", self._on_end)
-        page.on("requestfailed", self._on_failure)
-        page.on("response", self._on_response)
-        page.on("framenavigated", self._on_commit)
-        page.on("console", self._on_console)
-        page.on("pageerror", self._on_exception)
+        page.observe(self)
 
     def busy(self) -> int:
         """Returns the number of requests under way for which the renderer waits."""
@@ -102,8 +97,8 @@ class Witness:
             for request, began in self._in_flight.items()
             if now - began >= LONG_POLL_SECONDS and request not in self._responded
         ]
-        parts = any(request.resource_type in _PARTS for request in late)
-        answers = of_scripts and any(request.resource_type in {"fetch", "xhr"} for request in late)
+        parts = any(request.kind in _PARTS for request in late)
+        answers = of_scripts and any(request.kind in {"fetch", "xhr"} for request in late)
         return ("parts",) * parts + ("answers",) * answers
 
     def silence(self) -> float:
@@ -117,13 +112,13 @@ class Witness:
     def loading_ended(self) -> None:
         """Drops the page's document requests under way: the browser has given them up, because loading has ended."""
         for request in [request for request in self._in_flight if self._is_document(request)]:
-            self._on_end(request)
+            self.on_end(request)
 
     def broken_off(self) -> None:
         """Adds the bodies that the proxy saw break off. Call it when the page's requests have ended."""
         for url in sorted(self._ledger.cut):
             request = self._plain.pop(url, None)
-            if request is None or request.resource_type in _ENDLESS:
+            if request is None or request.kind in _ENDLESS:
                 continue
             if request in self._answered:
                 self.cut.add(bare(url))
@@ -131,13 +126,13 @@ class Witness:
                 self.passing = True
                 self._note("failed", self.failed, request, "the compressed body breaks off")
 
-    def _on_commit(self, frame: Frame) -> None:
+    def on_commit(self, frame: Frame) -> None:
         """Forgets the failures of the document before: the paper will not show that document."""
-        if frame != self._page.main_frame or self._arriving is None:
+        if frame is not self._page.main_frame or self._arriving is None:
             return
         if frame.url.partition("#")[0] != self._arriving.url.partition("#")[0]:
             return
-        self._plain = {url: request for url, request in self._plain.items() if request == self._arriving.request}
+        self._plain = {url: request for url, request in self._plain.items() if request is self._arriving.request}
         self._arriving = None
         self.cut.clear()
         for troubles in (self.failed, self.blocked, self.console):
@@ -145,29 +140,32 @@ class Witness:
         self.counts = dict.fromkeys(self.counts, 0)
         self.passing = False
 
-    def _on_request(self, request: Request) -> None:
+    def on_request(self, request: Request) -> None:
+        """Notes a request under way, unless it may never end."""
         if self._is_document(request):
             self.asked = request.url
-        if request.resource_type not in _ENDLESS and request.url.startswith("http"):
+        if request.kind not in _ENDLESS and request.url.startswith("http"):
             self.begun += 1
             self._in_flight[request] = time.monotonic()
 
-    def _on_end(self, request: Request) -> None:
+    def on_end(self, request: Request) -> None:
+        """Notes the end of a request."""
         began = self._in_flight.pop(request, None)
         if began is None:
             return
         self._last = time.monotonic()
-        if request.resource_type in _BY_SCRIPT:
+        if request.kind in _BY_SCRIPT:
             self._last_by_script = self._last
 
-    def _on_failure(self, request: Request) -> None:
-        self._on_end(request)
-        reason = request.failure or ""
+    def on_failure(self, request: Request) -> None:
+        """Notes a failed request, and that a document or style sheet has broken off."""
+        self.on_end(request)
+        reason = request.failure
         if _BROKE_OFF.search(reason) and request in self._answered and len(self.cut) < MOST:
             self.cut.add(bare(request.url))
         if self._is_document(request):
             self.failure = reason
-            if self._arriving is not None and self._arriving.request == request:
+            if self._arriving is not None and self._arriving.request is request:
                 self._arriving = None
             return
         # A request that the page aborted, or that the caller's block list stopped, is not a failure.
@@ -180,21 +178,22 @@ class Witness:
             self.passing = True
             self._note("failed", self.failed, request, found.reason if found else reason or "failed")
 
-    def _on_response(self, response: Response) -> None:
+    def on_response(self, response: Response) -> None:
+        """Notes the responses of documents, and statuses that mean a failure."""
         request = response.request
         self._responded.add(request)
         kind = response.headers.get("content-type", "text/html").strip().lower()
         # A fetch ends only when a script has read its body, which may never happen; watch.js notes such reads. The
         # browser reports no end of an XSLT style sheet, which it has read before the page appears.
-        if request.resource_type == "fetch" or (request.resource_type == "stylesheet" and _XSLT.search(kind)):
-            self._on_end(request)
-        if request.resource_type in {"document", "stylesheet"}:
+        if request.kind == "fetch" or (request.kind == "stylesheet" and _XSLT.search(kind)):
+            self.on_end(request)
+        if request.kind in {"document", "stylesheet"}:
             self._answered.add(request)
         if response.url.startswith("http:") and len(self._plain) < _PLAIN:
             self._plain[response.url.partition("#")[0]] = request
-        if request.is_navigation_request() and not kind.startswith(_PAGE_TYPES) and len(self.documents) < MOST:
+        if request.navigates and not kind.startswith(_PAGE_TYPES) and len(self.documents) < MOST:
             self.documents.add(request.url)
-        if request.is_navigation_request() and len(self.framed) < MOST:
+        if request.navigates and len(self.framed) < MOST:
             self.framed.append(response)
         if self._is_document(request):
             self.framed.clear()
@@ -214,13 +213,14 @@ class Witness:
     def _note(self, kind: str, troubles: list[Trouble], request: Request, reason: str) -> None:
         self.counts[kind] += 1
         if len(troubles) < MOST:
-            troubles.append(Trouble(url=bare(request.url), reason=reason[:200], kind=request.resource_type[:20]))
+            troubles.append(Trouble(url=bare(request.url), reason=reason[:200], kind=request.kind[:20]))
 
-    def _on_console(self, message: ConsoleMessage) -> None:
-        if message.type == "warning" and message.text.startswith(_BAD_FONT):
-            self._damaged(message.text.removeprefix(_BAD_FONT).strip())
-        if message.type == "error" and not message.text.startswith(_NOT_THE_PAGES):
-            self._complain(message.text)
+    def on_console(self, level: str, text: str) -> None:
+        """Notes errors, and the browser's message about a font that cannot be decoded."""
+        if level == "warning" and text.startswith(_BAD_FONT):
+            self._damaged(text.removeprefix(_BAD_FONT).strip())
+        if level == "error" and not text.startswith(_NOT_THE_PAGES):
+            self._complain(text)
 
     def _damaged(self, url: str) -> None:
         """Notes a font that cannot be decoded, unless its request is noted as failed already."""
@@ -229,8 +229,9 @@ class Witness:
             if len(self.failed) < MOST:
                 self.failed.append(Trouble(url=bare(url), reason="the font cannot be decoded", kind="font"))
 
-    def _on_exception(self, error: Error) -> None:
-        self._complain(f"Uncaught {error.message}")
+    def on_exception(self, text: str) -> None:
+        """Notes an exception that no script has caught."""
+        self._complain(f"Uncaught {text}")
 
     def _complain(self, text: str) -> None:
         self.counts["console"] += 1
@@ -238,9 +239,7 @@ class Witness:
             self.console.append(re.sub(r"\s+", " ", text[:CONSOLE_CHARACTERS]))
 
     def _is_document(self, request: Request) -> bool:
-        with contextlib.suppress(Error):  # a request without a frame is not for the page's document
-            return request.is_navigation_request() and request.frame == self._page.main_frame
-        return False
+        return request.navigates and request.frame is self._page.main_frame
 
 
 def may_pass(status: int) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from playwright.async_api import Error, Page
-
+from functions.render.devtools.page import Page
 from functions.render.page.cut import fit_scale
 from functions.render.pdf.metadata import with_metadata
 from functions.render.pdf.single_page import PX, one_page
+from playwright_aws_lambda import DevToolsError
 from urlshot.core.errors import Rejected
 from urlshot.core.options import Metadata, Options, millimetres
 
@@ -17,7 +17,7 @@ _SHORT_AND_LONG = {
     "A5": (5.83, 8.27), "A6": (4.13, 5.83), "Letter": (8.5, 11), "Legal": (8.5, 14), "Tabloid": (11, 17),
     "Ledger": (17, 11),
 }  # fmt: skip
-"""Width and height in inches, the same as in Playwright."""
+"""The shorter and the longer side in inches, rounded as in puppeteer and Playwright."""
 
 _NONE = "<span></span>"
 _PAGE_NUMBERS = (
@@ -44,16 +44,16 @@ async def print_page(page: Page, options: Options, title: str) -> bytes:
 
     Raises:
         Rejected: `invalid_option`: An option does not fit this page.
-        Error: Playwright could not print the page.
+        DevToolsError: The browser could not print the page.
     """
     if options.media == "screen" or options.single_page:
-        await page.emulate_media(media=options.media)
+        await page.set_media(options.media)
     try:
         if options.single_page:
             pdf = await one_page(page, options, width_of(options), window_of(options), arguments(options))
         else:
-            pdf = await page.pdf(**arguments(options))
-    except Error as error:
+            pdf = await page.print(arguments(options))
+    except DevToolsError as error:
         if "age range" in error.message:
             raise Rejected(
                 "invalid_option", f"page_ranges {options.page_ranges!r} names pages that the PDF does not have."
@@ -65,26 +65,33 @@ async def print_page(page: Page, options: Options, title: str) -> bytes:
 
 
 def arguments(options: Options) -> dict[str, Any]:
-    """Returns the arguments for Playwright's `page.pdf`."""
-    paper = {"width": options.width, "height": options.height} if options.height else {"format": options.format}
+    """Returns the parameters of DevTools' `Page.printToPDF`, with lengths in inches."""
+    width, height = _SHORT_AND_LONG[options.format]
+    if options.height:
+        width, height = millimetres(options.width) / 25.4, millimetres(options.height) / 25.4
+    margin = options.margin
     found: dict[str, Any] = {
-        **paper,
+        "paperWidth": width,
+        "paperHeight": height,
+        "marginTop": millimetres(margin.top) / 25.4,
+        "marginRight": millimetres(margin.right) / 25.4,
+        "marginBottom": millimetres(margin.bottom) / 25.4,
+        "marginLeft": millimetres(margin.left) / 25.4,
         "landscape": options.landscape,
-        "margin": options.margin.model_dump(),
-        "print_background": options.background,
+        "printBackground": options.background,
         "scale": options.scale,
-        "page_ranges": options.page_ranges,
-        "prefer_css_page_size": options.css_page_size,
-        "tagged": options.tagged,
-        "outline": options.outline,
+        "pageRanges": options.page_ranges,
+        "preferCSSPageSize": options.css_page_size,
+        "generateTaggedPDF": options.tagged,
+        "generateDocumentOutline": options.outline,
     }
     footer = _PAGE_NUMBERS if options.page_numbers else options.footer_template
     if footer or options.header_template:
         # For an empty template Chromium prints its own, with date and title.
         found |= {
-            "display_header_footer": True,
-            "header_template": options.header_template or _NONE,
-            "footer_template": footer or _NONE,
+            "displayHeaderFooter": True,
+            "headerTemplate": options.header_template or _NONE,
+            "footerTemplate": footer or _NONE,
         }
     return found
 

@@ -1,4 +1,4 @@
-"""Starts Playwright's driver and Chromium, and restarts Chromium."""
+"""Starts Chromium, restarts it, and makes blank pages in contexts of their own."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, BrowserContext, Error, Playwright, async_playwright
-
+from playwright_aws_lambda.devtools import Connection, DevToolsError, Gone, Session
 from playwright_aws_lambda.layer import Layer
 from playwright_aws_lambda.processes import (
     adopt_orphans,
@@ -23,16 +23,22 @@ from playwright_aws_lambda.processes import (
 )
 
 LAUNCH_SECONDS = 20.0
-"""Longest time for one launch, in either mode, until the browser is ready."""
-DRIVER_SECONDS = 1.0
-"""Longest wait for the driver to answer before a restart of the browser."""
+"""Longest time for one launch, in either mode, until a page answers."""
 REAP_SECONDS = 2.0
 """Longest wait for killed processes to end. Slower ones are reaped after the next launch."""
+_STDERR_BYTES = 2000
+"""Bytes of the browser's messages that are kept, for the error of a launch that fails."""
+_PAGES_ONLY = [{"type": "page"}, {"exclude": True}]
 
 
 def chromium_args() -> list[str]:
-    """Returns Chromium's switches for Lambda, in addition to Playwright's. Web security stays enabled."""
+    """Returns Chromium's switches for Lambda. Web security stays enabled."""
     return [
+        "--headless",
+        "--no-sandbox",  # Lambda allows no user namespaces; the function is the sandbox
+        "--no-startup-window",
+        "--no-first-run",
+        "--disable-dev-shm-usage",  # Lambda has no /dev/shm
         # Nothing bypasses the proxy: no UDP of QUIC or WebRTC, and no name lookups by Chromium.
         "--disable-quic",
         "--webrtc-ip-handling-policy=disable_non_proxied_udp",
@@ -41,22 +47,65 @@ def chromium_args() -> list[str]:
         "--dns-prefetch-disable",
         # No requests that the page did not make.
         "--no-pings",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-default-apps",
         "--disable-domain-reliability",
         "--disable-client-side-phishing-detection",
+        "--disable-extensions",
+        "--disable-sync",
+        "--metrics-recording-only",
+        "--disable-field-trial-config",
+        # A page is never in the background, where its timers would be slower and its frames would not be painted.
+        "--disable-background-timer-throttling",
+        "--disable-backgrounding-occluded-windows",
+        "--disable-renderer-backgrounding",
+        "--disable-ipc-flooding-protection",
+        "--disable-hang-monitor",
+        "--disable-back-forward-cache",
+        "--disable-popup-blocking",  # popups are closed as they come, and the page does not notice
+        "--disable-prompt-on-repost",
+        "--disable-breakpad",
+        # Pages stay on the scheme that was asked for, paint at once, and see storage as in a browser with cookies.
+        "--disable-features=HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,PaintHolding,ThirdPartyStoragePartitioning,"
+        "DestroyProfileOnBrowserClose,MediaRouter,OptimizationHints",
+        "--password-store=basic",
+        # The same look on every machine.
+        "--hide-scrollbars",
+        "--mute-audio",
+        "--force-color-profile=srgb",
+        "--font-render-hinting=none",
+        "--blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4",
         # There is no GPU, and the layer has no software renderer. A Chromium in single-process mode that looks for one
         # crashes (measured). So there is no WebGL either.
         "--disable-gpu",
         "--disable-software-rasterizer",
         "--disable-webgl",
-        "--font-render-hinting=none",
     ]
+
+
+@dataclass
+class Blank:
+    """A blank page that waits for its settings: it runs no script until `Runtime.runIfWaitingForDebugger`.
+
+    Attributes:
+        session: The page's DevTools session.
+        target: Chromium's id of the page.
+        context: Chromium's id of the page's context; empty in single-process mode.
+        on_close: Called when the page has closed, but not after `Chromium.dispose()`.
+    """
+
+    session: Session
+    target: str
+    context: str
+    on_close: Callable[[], None]
 
 
 class Chromium:
     """One running Chromium.
 
     Chromium runs as several processes if the machine allows it. Otherwise, which users report of Lambda, it runs in
-    single-process mode: then it allows only one context, so each `new_context()` starts a new process. A Python process
+    single-process mode: then it allows only one context, so each `new_page()` starts a new process. A Python process
     must have only one `Chromium`, because `kill()` kills every descendant that runs the binary.
 
     Attributes:
@@ -65,17 +114,25 @@ class Chromium:
         single_process: Whether Chromium runs in single-process mode.
     """
 
-    def __init__(self, playwright: Playwright, binary: Path, node: Path, layer: Layer, proxy: str | None) -> None:
-        self._playwright = playwright
-        self._node = node
+    def __init__(self, binary: Path, layer: Layer, proxy: str | None) -> None:
         self._layer = layer
         self._proxy = proxy
-        self._browser: Browser | None = None
+        self._connection: Connection | None = None
+        self._profiles: list[str] = []
+        """The folders of all browsers that have not been reaped."""
+        self._stderr = b""
+        self._launched = False
+        self._pages: dict[str, Blank] = {}
+        """The pages by their contexts."""
+        self._attached: dict[str, Session] = {}
+        """The sessions of new pages by their targets."""
+        self._spare: Blank | None = None
+        """The page that has proven the launch."""
+        self._proven = False
+        self._killed: list[int] = []
         self.binary = binary
         self.version = ""
         self.single_process = False
-        self._proven = False
-        self._killed: list[int] = []
         self.on_death: Callable[[], None] = lambda: None
         """Called when the browser ends by itself, but not after `kill()` or `close()`."""
 
@@ -93,102 +150,192 @@ class Chromium:
         """Launches Chromium, if possible as several processes, and reaps the processes of the previous browser.
 
         Raises:
-            playwright.async_api.Error, TimeoutError: Neither mode works.
+            DevToolsError, TimeoutError, OSError: Neither mode works.
         """
         try:
-            with _translated():
-                if self.version:  # not at the first launch, whose driver has nothing to do yet
-                    await self._renew_driver_if_behind()
-                await self._launch()
+            if not self.single_process:
+                try:
+                    await self._prove()
+                except (DevToolsError, TimeoutError):
+                    self.kill()
+                    if self._proven:  # this mode works on this machine, so the cause is another one
+                        raise
+                else:
+                    self._proven = True
+                    return
+            self.single_process = True
+            await self._prove()
         finally:
             await self._reap()
 
-    async def _launch(self) -> None:
-        if not self.single_process:
-            try:
-                async with asyncio.timeout(LAUNCH_SECONDS):
-                    await self._start_processes()
-            except (Error, TimeoutError):
-                self.kill()
-                if self._proven:  # this mode works on this machine, so the cause is another one
-                    raise
-            else:
-                self._proven = True
-                return
-        self.single_process = True
-        async with asyncio.timeout(LAUNCH_SECONDS):
-            context = await self.new_context()
-            await context.close()
-
-    async def _renew_driver_if_behind(self) -> None:
-        """Replaces a driver that does not answer soon.
-
-        The driver answers in order, after the events of the last page. A page can cause many thousands of them, such as
-        requests, and the next page would wait until all of them have been handled.
-        """
+    async def _prove(self) -> None:
+        """Launches the browser and makes a page. Only a page that answers proves that a renderer can start."""
         try:
-            async with asyncio.timeout(DRIVER_SECONDS):
-                context = await self._playwright.request.new_context()
-                await context.dispose()
-        except (Error, TimeoutError):
-            await self._stop_driver()
-            with _driver_environment(self._node, self._layer):
-                self._playwright = await async_playwright().start()
-
-    async def _stop_driver(self) -> None:
-        stopping = asyncio.create_task(self._playwright.stop())
-        await asyncio.sleep(0)  # until the stop is requested; otherwise the end of the driver would be an error
-        kill_browser(self._node)
-        with contextlib.suppress(Error, TimeoutError):
-            await asyncio.wait_for(stopping, 5)
-
-    async def _start_processes(self) -> None:
-        browser = await self._playwright.chromium.launch(**self._options([]))
-        # A launched browser may be unable to start a renderer. Only a page that answers proves that it can.
-        context = await browser.new_context()
-        page = await context.new_page()
-        await page.evaluate("1")
-        await context.close()
-        self._browser, self.version = browser, browser.version
-        browser.on("disconnected", self._disconnected)
-
-    async def new_context(self, **options: Any) -> BrowserContext:
-        """Makes a context that shares nothing with others; the options are those of Playwright's `new_context`."""
-        if self._browser is not None:
-            with _translated():
-                return await self._browser.new_context(**options)
-        # Unlike HOME, a profile must not outlive its context.
-        profile = tempfile.mkdtemp(prefix="profile-", dir=self._layer.workspace())
-        launch = self._options(["--single-process", "--no-zygote", "--in-process-gpu"])
-        try:
-            with _translated():
-                context = await self._playwright.chromium.launch_persistent_context(profile, **launch, **options)
-        except BaseException:  # including a cancellation
-            shutil.rmtree(profile, ignore_errors=True)
+            async with asyncio.timeout(LAUNCH_SECONDS):
+                if not self.single_process:
+                    await self._spawn([])
+                page = await self._make()
+                await page.session.call("Runtime.evaluate", {"expression": "1"})
+        except (DevToolsError, TimeoutError) as error:
+            if self._stderr:
+                raise DevToolsError(f"{error}: {self._stderr.decode(errors='replace')}") from error
             raise
-        context.on("close", lambda _: shutil.rmtree(profile, ignore_errors=True))
-        if not self.version and context.browser is not None:
-            self.version = context.browser.version
-        return context
+        self._spare, self._launched = page, True
 
-    def _options(self, extra: list[str]) -> dict[str, Any]:
-        return {
-            "executable_path": self.binary,
-            "headless": True,
-            "args": [*chromium_args(), *extra],
-            "env": self.environment(),
-            "proxy": {"server": self._proxy} if self._proxy else None,
-            "timeout": LAUNCH_SECONDS * 1000,
-            # This process handles signals itself.
-            "handle_sigint": False,
-            "handle_sigterm": False,
-            "handle_sighup": False,
-        }
+    async def new_page(self) -> Blank:
+        """Makes a blank page in a context that shares nothing with others.
 
-    def _disconnected(self, browser: Browser) -> None:
-        if browser is self._browser:
-            self._browser = None
+        Raises:
+            DevToolsError: The browser has ended, or cannot make the page.
+        """
+        spare, self._spare = self._spare, None
+        return spare or await self._make()
+
+    async def _make(self) -> Blank:
+        if self.single_process:
+            self.kill()
+            await self._reap()
+            await self._spawn(["--single-process", "--no-zygote", "--in-process-gpu"])
+        connection, context = self._connection, ""
+        if connection is None:
+            raise Gone("the browser has ended")
+        place: dict[str, Any] = {"url": "about:blank"}
+        if not self.single_process:
+            made = await connection.browser.call("Target.createBrowserContext", {"disposeOnDetach": True})
+            context = place["browserContextId"] = made["browserContextId"]
+        connection.browser.post(
+            "Browser.setDownloadBehavior", {"behavior": "deny", **({"browserContextId": context} if context else {})}
+        )
+        target = (await connection.browser.call("Target.createTarget", place))["targetId"]
+        blank = Blank(self._attached.pop(target), target, context, lambda: None)
+        self._pages[target] = blank
+        return blank
+
+    async def dispose(self, page: Blank) -> None:
+        """Closes a page with its context.
+
+        Raises:
+            DevToolsError: The browser has ended.
+        """
+        self._pages.pop(page.target, None)
+        if self.single_process:
+            self.kill()
+        elif self._connection is not None:
+            try:
+                call = self._connection.browser.call("Target.disposeBrowserContext", {"browserContextId": page.context})
+                await call
+            finally:
+                page.session.end("the page has closed")
+
+    async def _spawn(self, extra: list[str]) -> None:
+        """Starts the browser's process, and asks for its version.
+
+        Raises:
+            DevToolsError: The browser ends at once.
+        """
+        connection = Connection(lambda: self._ended(connection))
+        profile = tempfile.mkdtemp(prefix="profile-", dir=self._layer.workspace())
+        self._profiles.append(profile)
+        proxy = [f"--proxy-server={self._proxy}", "--proxy-bypass-list=<-loopback>"] if self._proxy else []
+        command = [
+            *(str(self.binary), *chromium_args(), *proxy, *extra),
+            *("--remote-debugging-pipe", f"--user-data-dir={profile}"),
+        ]
+        reading = self._run(command, connection)
+        self._listen(reading)
+        self._connection = connection
+        connection.start()
+        connection.browser.on("Target.attachedToTarget", self._on_attached)
+        connection.browser.on("Target.detachedFromTarget", self._on_detached)
+        attach = {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True, "filter": _PAGES_ONLY}
+        connection.browser.post("Target.setAutoAttach", attach)
+        self.version = (await connection.browser.call("Browser.getVersion"))["product"].partition("/")[2]
+
+    def _run(self, command: list[str], connection: Connection) -> int:
+        """Starts a process with the connection's pipes; returns the end of a pipe from which its messages come."""
+        reading, writing = os.pipe()
+        nothing = os.open(os.devnull, os.O_RDWR)
+        reads, writes = connection.theirs
+        try:
+            # The browser inherits no other file of this process, such as sockets that a library made inheritable.
+            inherited = [int(entry) for entry in os.listdir("/proc/self/fd") if int(entry) > 4]
+            os.posix_spawn(
+                self.binary,
+                command,
+                self.environment(),
+                file_actions=[
+                    *((os.POSIX_SPAWN_DUP2, nothing, end) for end in (0, 1)),
+                    *((os.POSIX_SPAWN_DUP2, ours, end) for ours, end in ((writing, 2), (reads, 3), (writes, 4))),
+                    *((os.POSIX_SPAWN_CLOSE, end) for end in inherited if _is_inheritable(end)),
+                ],
+                setsid=True,  # it does not receive the signals of a terminal
+            )
+        finally:
+            os.close(writing)
+            os.close(nothing)
+        return reading
+
+    def _listen(self, end: int) -> None:
+        """Keeps the last messages of the browser, so that its pipe never fills up."""
+        loop = asyncio.get_running_loop()
+        os.set_blocking(end, False)
+
+        def readable() -> None:
+            try:
+                data = os.read(end, 1 << 16)
+            except BlockingIOError:
+                return
+            if data:
+                self._stderr = (self._stderr + data)[-_STDERR_BYTES:]
+            else:
+                loop.remove_reader(end)
+                os.close(end)
+
+        self._stderr = b""
+        loop.add_reader(end, readable)
+
+    def _on_attached(self, event: dict[str, Any]) -> None:
+        info = event["targetInfo"]
+        connection = self._connection
+        if connection is None:
+            return
+        context = "" if self.single_process else info.get("browserContextId", "")
+        if any(page.context == context for page in self._pages.values()):
+            # A popup waits for its settings as well, and its opener, which may share its process, waits with it.
+            popup = connection.session(event["sessionId"])
+            popup.post("Emulation.setScriptExecutionDisabled", {"value": True})
+            popup.post("Runtime.runIfWaitingForDebugger")
+            connection.browser.post("Target.closeTarget", {"targetId": info["targetId"]})
+        else:
+            self._attached[info["targetId"]] = connection.session(event["sessionId"])
+
+    def _on_detached(self, event: dict[str, Any]) -> None:
+        if self._connection is not None:
+            self._connection.forget(event["sessionId"], "the page has closed")
+        for page in list(self._pages.values()):
+            if page.session.id == event["sessionId"]:
+                del self._pages[page.target]
+                page.on_close()
+
+    def _ended(self, connection: Connection) -> None:
+        """Reports the end of a browser. In single-process mode that is the end of its page only."""
+        if connection is not self._connection:
+            return
+        pages, dead = list(self._pages.values()), self._launched and not self.single_process
+        self._forget()
+        for page in pages:
+            page.on_close()
+        if dead:
             self.on_death()
+
+    def _forget(self) -> None:
+        """Closes the connection, and forgets all pages."""
+        connection, self._connection = self._connection, None
+        self._pages.clear()
+        self._attached.clear()
+        self._spare, self._launched = None, False
+        if connection is not None:
+            connection.close()
 
     def processes(self) -> list[int]:
         """Returns the ids of the browser's processes."""
@@ -200,24 +347,25 @@ class Chromium:
 
     def kill(self) -> None:
         """Kills the browser immediately, even if it is busy; `start()` launches a new one."""
-        self._browser = None
+        self._forget()
         self._killed += kill_browser(self.binary)
 
     async def _reap(self) -> None:
+        """Reaps the processes of earlier browsers, and deletes their profiles."""
         killed, self._killed = self._killed, []
-        await asyncio.to_thread(reap_orphans, self.binary, killed, REAP_SECONDS)
+        profiles = self._profiles[: None if self._connection is None else -1]
+        self._profiles = self._profiles[len(profiles) :]
+        if profiles:
+            await asyncio.to_thread(_clean_up, self.binary, killed, profiles)
 
     async def close(self) -> None:
-        """Kills the browser and stops the driver."""
+        """Kills the browser."""
         self.kill()
-        await self._stop_driver()
         await self._reap()
 
 
 async def launch_chromium(*, proxy: str | None = None, layer: Layer | None = None) -> Chromium:
-    """Launches the layer's Chromium, ready for `new_context()`.
-
-    Playwright's driver starts while Chromium is still being inflated. Nothing else may change `os.environ` meanwhile.
+    """Launches the layer's Chromium, ready for `new_page()`.
 
     Args:
         proxy: The proxy for every connection, including those to loopback addresses.
@@ -225,43 +373,23 @@ async def launch_chromium(*, proxy: str | None = None, layer: Layer | None = Non
 
     Raises:
         LayerError: There is no usable layer.
-        playwright.async_api.Error, TimeoutError: The driver or the browser did not start.
+        DevToolsError, TimeoutError, OSError: The browser did not start.
     """
     layer = layer or Layer.here()
-    binary = asyncio.create_task(asyncio.to_thread(layer.inflate, "chromium"))
-    try:
-        node = await asyncio.to_thread(layer.inflate, "node")
-        adopt_orphans()
-        with _driver_environment(node, layer):
-            playwright = await async_playwright().start()
-        chromium = Chromium(playwright, await binary, node, layer, proxy)
-    finally:
-        await asyncio.gather(binary, return_exceptions=True)
+    binary = await asyncio.to_thread(layer.inflate, "chromium")
+    adopt_orphans()
+    chromium = Chromium(binary, layer, proxy)
     await chromium.start()
     return chromium
 
 
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    """Translates an AttributeError inside Playwright into a Playwright `Error`.
-
-    If a browser is killed during its launch, its context has no browser type yet. The close listener of Playwright 1.65
-    then fails with an AttributeError, which Playwright raises at the next call, possibly that of the next launch.
-    """
-    try:
-        yield
-    except AttributeError as error:
-        raise Error(f"a browser was killed during its launch: {error}") from error
+def _clean_up(binary: Path, killed: list[int], profiles: list[str]) -> None:
+    reap_orphans(binary, killed, REAP_SECONDS)
+    for profile in profiles:
+        shutil.rmtree(profile, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def _driver_environment(node: Path, layer: Layer) -> Iterator[None]:
-    """Reduces `os.environ` to three variables while the driver starts: the driver copies it, with all secrets."""
-    kept = dict(os.environ)
-    os.environ.clear()
-    os.environ.update(PLAYWRIGHT_NODEJS_PATH=str(node), HOME=str(layer.workspace() / "home"), TMPDIR=str(layer.scratch))
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(kept)
+def _is_inheritable(end: int) -> bool:
+    with contextlib.suppress(OSError):  # it was closed meanwhile
+        return os.get_inheritable(end)
+    return False

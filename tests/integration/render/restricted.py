@@ -48,23 +48,28 @@ async def main(mode: str, root: str, scratch: str) -> None:
         warm.kill()
         warm.single_process = single
         await warm.start()
-        await (await warm.new_context()).close()
+        await warm.dispose(await warm.new_page())
         await warm.close()
     restrict(Path(scratch))
     if mode == "single":  # as if the launch with several processes failed
 
-        async def fails(self: Chromium) -> None:
-            raise TimeoutError
+        spawn = Chromium._spawn
 
-        Chromium._start_processes = fails  # type: ignore[method-assign]
+        async def fails(self: Chromium, extra: list[str]) -> None:
+            if not extra:
+                raise TimeoutError
+            await spawn(self, extra)
+
+        Chromium._spawn = fails  # type: ignore[method-assign]
     chromium = await launch_chromium(layer=Layer(Path(root), Path(scratch)))
     sizes = []
     for number in range(3):
-        context = await chromium.new_context()
-        page = await context.new_page()
-        await page.set_content(f"<h1>page {number}</h1>" + "<p>" + "text " * 5000)
-        sizes.append(len(await page.pdf()))
-        await context.close()
+        page = await chromium.new_page()
+        page.session.post("Runtime.runIfWaitingForDebugger")
+        html = f"<h1>page {number}</h1>" + "<p>" + "text " * 5000
+        await page.session.call("Page.setDocumentContent", {"frameId": page.target, "html": html})
+        sizes.append(len((await page.session.call("Page.printToPDF"))["data"]))
+        await chromium.dispose(page)
     status = Path(f"/proc/{chromium.processes()[0]}/status").read_text() if chromium.processes() else ""
     await chromium.close()
     found = {line.partition(":")[0]: line.partition(":")[2].split() for line in status.splitlines()}

@@ -57,29 +57,6 @@ def test_page_finds_no_data_of_the_page_before(render: Bench, site: Site, allow:
     assert not [headers for path, headers in site.hits if path == "/keep" and "Cookie" in headers]
 
 
-def test_driver_that_is_behind_is_replaced_with_the_browser(
-    render: Bench, site: Site, layer: Layer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A page can leave so many events in the driver that its answers to the next job come late."""
-    node = layer.inflate("node")
-    url = site.page("/p", "page")
-    assert "page" in text_of(render(url))
-    wait_for_next_page(render)
-    [before] = browser_processes(node)
-    monkeypatch.setattr(rules, "LIFE_JOBS", 1)
-    assert "page" in text_of(render(url))  # its browser is replaced, and its driver answers
-    assert "page" in text_of(render(url))
-    wait_for_next_page(render)
-    assert browser_processes(node) == [before]
-    monkeypatch.setattr(launch, "DRIVER_SECONDS", 0)
-    for _ in range(2):
-        assert "page" in text_of(render(url))
-    wait_for_next_page(render)
-    [after] = browser_processes(node)
-    assert after != before
-    assert render.deaths == []
-
-
 def test_old_browser_is_replaced_between_jobs(render: Bench, site: Site, layer: Layer, short_lived: None) -> None:
     url = site.page("/p", "page")
     browser = render.renderer.browser

@@ -1,0 +1,332 @@
+"""One page: its settings, its navigation, and the print."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from functions.render.devtools.frames import Frame, Frames, exception_text
+from functions.render.devtools.network import Network, Observer
+from playwright_aws_lambda import Blank, Chromium, DevToolsError, Session
+
+DOCUMENTS = {"urlPattern": "*", "resourceType": "Document", "requestStage": "Response"}
+"""The pattern of DevTools' Fetch domain that pauses the response of every document."""
+REQUESTS = {"urlPattern": "*", "requestStage": "Request"}
+"""The pattern that pauses every request."""
+IDLE_SECONDS = 0.5
+"""Time without a request under way after which the network counts as idle."""
+_FONTS = {
+    "standard": "Times New Roman", "fixed": "Monospace", "serif": "Times New Roman", "sansSerif": "Arial",
+    "cursive": "Comic Sans MS", "fantasy": "Impact",
+}  # fmt: skip
+"""The families that the browser takes for the generic ones; fonts.conf maps them to the layer's fonts."""
+_NO_WORKER = "if (self.ServiceWorkerContainer) ServiceWorkerContainer.prototype.register = async () => {};"
+"""A fresh context has no service worker, and a new one would take effect too late for the print."""
+
+Paused = Callable[[Session, dict[str, Any]], None]
+"""Handles an event of the Fetch domain."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of a page.
+
+    Attributes:
+        scripts: Whether the page may run scripts.
+        user_agent: The value of the header `User-Agent`; empty for the browser's own.
+        locale: The language of the page, such as `en-US`.
+        timezone: The name of the timezone, such as `UTC`.
+        width: The width of the window in CSS pixels.
+        height: Its height.
+        device_scale: The number of device pixels in a CSS pixel.
+        color_scheme: `light` or `dark`.
+    """
+
+    scripts: bool = True
+    user_agent: str = ""
+    locale: str = "en-US"
+    timezone: str = "UTC"
+    width: int = 1280
+    height: int = 720
+    device_scale: float = 1
+    color_scheme: str = "light"
+
+
+class Page:
+    """A page in a context of its own.
+
+    Attributes:
+        session: The session of the page's process, which also sends the events of the domain Page.
+        frames: The page's frames.
+        window: Width and height of the window in CSS pixels.
+        ended: Done when the page has crashed or closed; the result says which.
+    """
+
+    def __init__(self, chromium: Chromium, blank: Blank, settings: Settings, scripts: tuple[str, ...]) -> None:
+        self._chromium = chromium
+        self._blank = blank
+        self._settings = settings
+        self._scripts = list(scripts)
+        self._media = ""
+        self._children: dict[str, tuple[Session, str]] = {}
+        """The sessions of frames and workers, with their type, by their ids."""
+        self._tasks: set[asyncio.Future[None]] = set()
+        self._fetch: dict[str, Any] | None = None
+        self._paused: Paused | None = None
+        self._bindings: dict[str, Callable[[Frame, str], None]] = {}
+        self._loaders: set[str] = set()
+        self._committed = asyncio.Event()
+        self.session = blank.session
+        self.window = settings.width, settings.height
+        self.frames = Frames(self.session, blank.target, self._on_commit)  # the main frame has the id of the page
+        self.network = Network(self.frames)
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        blank.on_close = lambda: self._end("The page closed itself.")
+
+    async def open(self) -> None:
+        """Applies the settings, and lets the page run.
+
+        Raises:
+            DevToolsError: The browser refuses a setting, such as an unknown timezone.
+        """
+        session, settings = self.session, self._settings
+        session.on("Inspector.targetCrashed", lambda _: self._crash())
+        session.on("Page.javascriptDialogOpening", self._dismiss)
+        self._watch(session)
+        calls = [
+            session.call("Emulation.setFocusEmulationEnabled", {"enabled": True}),
+            session.call("Page.setFontFamilies", {"fontFamilies": _FONTS}),
+            session.call("Emulation.setTimezoneOverride", {"timezoneId": settings.timezone}),
+            session.call("Emulation.setLocaleOverride", {"locale": settings.locale}),
+            self._set_metrics(),
+        ]
+        self._fetch = {"patterns": [DOCUMENTS]}
+        session.post("Fetch.enable", self._fetch)
+        if not settings.scripts:
+            session.post("Emulation.setScriptExecutionDisabled", {"value": True})
+        calls.append(session.call("Runtime.runIfWaitingForDebugger"))
+        await asyncio.gather(*calls)
+
+    @property
+    def main_frame(self) -> Frame:
+        return self.frames.main
+
+    @property
+    def url(self) -> str:
+        """The URL of the page's document."""
+        return self.frames.main.url
+
+    def observe(self, observer: Observer) -> None:
+        """Sends all further events to `observer`."""
+        self.network.observer = observer
+
+    async def goto(self, url: str, seconds: float) -> None:
+        """Opens a URL, and returns when its document is in the page.
+
+        Raises:
+            DevToolsError: The document did not come; the message has Chromium's reason, such as
+                `net::ERR_CONNECTION_REFUSED`.
+            TimeoutError: It did not come within `seconds`.
+        """
+        async with asyncio.timeout(seconds):
+            found = await self.session.call("Page.navigate", {"url": url})
+            if found.get("isDownload"):
+                raise DevToolsError("net::ERR_ABORTED: the URL leads to a download")
+            if found.get("errorText"):
+                raise DevToolsError(f"{found['errorText']} at {url}")
+            while found["loaderId"] not in self._loaders:
+                self._committed.clear()
+                await self._committed.wait()
+
+    async def evaluate(self, function: str, argument: Any = None) -> Any:
+        """Calls a function in the page's document; see `Frame.evaluate`."""
+        return await self.frames.main.evaluate(function, argument)
+
+    async def set_window(self, width: int, height: int) -> None:
+        """Sets the size of the window in CSS pixels."""
+        if self.window != (width, height):
+            self.window = width, height
+            await self._set_metrics()
+
+    async def set_media(self, media: str) -> None:
+        """Sets the CSS media type, `print` or `screen`."""
+        if self._media != media:
+            self._media = media
+            for session, kind in list(self._children.values()):
+                if kind == "iframe":
+                    session.post("Emulation.setEmulatedMedia", self._emulated())
+            await self.session.call("Emulation.setEmulatedMedia", self._emulated())
+
+    async def set_cookies(self, cookies: list[dict[str, Any]]) -> None:
+        """Adds cookies to the page's context."""
+        await self.session.call("Network.setCookies", {"cookies": cookies})
+
+    async def print(self, paper: dict[str, Any]) -> bytes:
+        """Prints the page and returns the PDF; `paper` has the parameters of DevTools' `Page.printToPDF`."""
+        return base64.b64decode((await self.session.call("Page.printToPDF", paper))["data"])
+
+    async def intercept(self, paused: Paused, *, requests: bool = False, asks: bool = False) -> None:
+        """Calls `paused` for each paused response of a document, and for each request if `requests` is set.
+
+        Args:
+            paused: Handles the events `Fetch.requestPaused` and `Fetch.authRequired`.
+            requests: Whether to pause the requests too, those of frames and workers included.
+            asks: Whether to pause requests for which the server asks for a password.
+        """
+        self._paused = paused
+        for name in ("Fetch.requestPaused", "Fetch.authRequired"):
+            self.session.on(name, partial(paused, self.session))
+        if requests or asks:
+            self._fetch = {"patterns": [DOCUMENTS, REQUESTS], "handleAuthRequests": asks}
+            await self.session.call("Fetch.enable", self._fetch)
+
+    async def add_script(self, script: str) -> None:
+        """Runs a script in every further document, before the document's own scripts."""
+        self._scripts.append(script)
+        await self.session.call("Page.addScriptToEvaluateOnNewDocument", {"source": script})
+
+    async def add_binding(self, name: str, called: Callable[[Frame, str], None]) -> None:
+        """Gives the page a function that sends a text to `called`, which also gets the frame."""
+        self._bindings[name] = called
+        await self.session.call("Runtime.addBinding", {"name": name})
+
+    def processes(self) -> list[Session]:
+        """Returns the sessions of the page's process, and of each process that has frames of the page."""
+        return [self.session, *(session for session, kind in self._children.values() if kind == "iframe")]
+
+    async def close(self) -> None:
+        """Closes the page with its context.
+
+        Raises:
+            DevToolsError: The browser has ended.
+        """
+        await self._chromium.dispose(self._blank)
+
+    # ---- what every session of the page gets ------------------------------------------------------------------------
+
+    def _watch(self, session: Session) -> None:
+        """Follows the frames in a process, and applies the settings that count there."""
+        self.frames.watch(session)
+        session.on("Target.attachedToTarget", partial(self._attached, session))
+        session.on("Target.detachedFromTarget", self._detached)
+        session.on("Runtime.consoleAPICalled", self._said)
+        session.on("Runtime.exceptionThrown", self._thrown)
+        session.on("Log.entryAdded", self._logged)
+        session.on("Runtime.bindingCalled", partial(self._called, session))
+        session.post("Page.enable")
+        session.post("Runtime.enable")
+        session.post("Log.enable")
+        self.network.watch(session)
+        session.post("Target.setAutoAttach", {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True})
+        self._set_agent(session)
+        session.post("Emulation.setEmulatedMedia", self._emulated())
+        for name in self._bindings:
+            session.post("Runtime.addBinding", {"name": name})
+        for script in (_NO_WORKER, *self._scripts) if self._settings.scripts else ():
+            session.post("Page.addScriptToEvaluateOnNewDocument", {"source": script})
+
+    def _attached(self, parent: Session, event: dict[str, Any]) -> None:
+        """Prepares a frame that has a process of its own, or a worker; both wait for that."""
+        info, kind = event["targetInfo"], event["targetInfo"]["type"]
+        if kind not in {"iframe", "worker"}:
+            parent.post("Target.detachFromTarget", {"sessionId": event["sessionId"]})
+            return
+        session = parent.child(event["sessionId"])
+        self._children[session.id] = session, kind
+        if kind == "iframe":
+            self.frames.moved_out(info["targetId"], info.get("parentFrameId", ""), session)
+            self._watch(session)
+            task = asyncio.ensure_future(self._take_frames(session))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        else:
+            self.network.watch(session)
+            self._set_agent(session)
+            session.on("Target.attachedToTarget", partial(self._attached, session))
+            session.on("Target.detachedFromTarget", self._detached)
+            session.on("Runtime.consoleAPICalled", self._said)
+            session.on("Runtime.exceptionThrown", self._thrown)
+            session.post("Runtime.enable")
+            session.post("Target.setAutoAttach", {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True})
+        if self._paused is not None and self._fetch is not None and REQUESTS in self._fetch["patterns"]:
+            for name in ("Fetch.requestPaused", "Fetch.authRequired"):
+                session.on(name, partial(self._paused, session))
+            session.post("Fetch.enable", {"patterns": [REQUESTS]})
+        session.post("Runtime.runIfWaitingForDebugger")
+
+    def _detached(self, event: dict[str, Any]) -> None:
+        child = self._children.pop(event["sessionId"], None)
+        if child is not None:
+            child[0].end("the frame has gone")
+            self.frames.ended(child[0])
+            self.network.forget(child[0])
+
+    async def _take_frames(self, session: Session) -> None:
+        try:
+            self.frames.take(session, (await session.call("Page.getFrameTree"))["frameTree"])
+        except DevToolsError:  # the frame has gone
+            return
+
+    def _set_agent(self, session: Session) -> None:
+        agent = {"userAgent": self._settings.user_agent, "acceptLanguage": self._settings.locale}
+        session.post("Emulation.setUserAgentOverride", agent)
+
+    def _emulated(self) -> dict[str, Any]:
+        features = {
+            "prefers-color-scheme": self._settings.color_scheme, "prefers-reduced-motion": "no-preference",
+            "forced-colors": "none", "prefers-contrast": "no-preference",
+        }  # fmt: skip
+        return {"media": self._media, "features": [{"name": name, "value": value} for name, value in features.items()]}
+
+    def _set_metrics(self) -> asyncio.Future[Any]:
+        width, height = self.window
+        metrics = {
+            "width": width, "height": height, "screenWidth": width, "screenHeight": height, "mobile": False,
+            "deviceScaleFactor": self._settings.device_scale,
+            "screenOrientation": {"angle": 0, "type": "landscapePrimary"},
+        }  # fmt: skip
+        return self.session.call("Emulation.setDeviceMetricsOverride", metrics)
+
+    # ---- events -----------------------------------------------------------------------------------------------------
+
+    def _on_commit(self, frame: Frame) -> None:
+        if frame is self.frames.main:
+            self._loaders.add(frame.loader)
+            self._committed.set()
+        if self.network.observer is not None:
+            self.network.observer.on_commit(frame)
+
+    def _said(self, event: dict[str, Any]) -> None:
+        if self.network.observer is not None:
+            words = (str(each.get("value", each.get("description", ""))) for each in event["args"])
+            self.network.observer.on_console(event["type"], " ".join(words))
+
+    def _logged(self, event: dict[str, Any]) -> None:
+        entry = event["entry"]
+        if self.network.observer is not None and entry["source"] != "worker":
+            self.network.observer.on_console(entry["level"], entry["text"])
+
+    def _thrown(self, event: dict[str, Any]) -> None:
+        if self.network.observer is not None:
+            self.network.observer.on_exception(exception_text(event["exceptionDetails"]))
+
+    def _called(self, session: Session, event: dict[str, Any]) -> None:
+        frame = self.frames.at(session, event["executionContextId"])
+        called = self._bindings.get(event["name"])
+        if frame is not None and called is not None:
+            called(frame, event["payload"])
+
+    def _dismiss(self, event: dict[str, Any]) -> None:
+        self.session.post("Page.handleJavaScriptDialog", {"accept": event["type"] == "beforeunload"})
+
+    def _crash(self) -> None:
+        self.session.end("the page has crashed")
+        self._end("The browser's tab crashed on this page.")
+
+    def _end(self, why: str) -> None:
+        if not self.ended.done():
+            self.ended.set_result(why)
