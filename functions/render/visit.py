@@ -202,7 +202,11 @@ class Visit:
         """
         begun = self.witness.begun
         pdf = await print_page(self._page, options, title)
-        if self.witness.begun == begun or options.wait_until != "settled":
+        if options.wait_until != "settled":
+            return pdf
+        with contextlib.suppress(DevToolsError):  # the PDF is good if the page has gone meanwhile
+            await self._page.catch_up()
+        if self.witness.begun == begun:
             return pdf
         until = time.monotonic() + min(_SHEET_SECONDS, self._budget.for_page() / 2)
         while True:

@@ -57,9 +57,19 @@ class Frame:
 class Frames:
     """All frames of one page, the main frame first."""
 
-    def __init__(self, session: Session, main: str, on_commit: Callable[[Frame], None]) -> None:
-        """Takes the page's session, the id of its main frame, and a function that gets each frame's next document."""
+    def __init__(
+        self, session: Session, main: str, on_commit: Callable[[Frame], None], on_removal: Callable[[Frame], None]
+    ) -> None:
+        """Takes the page before it is opened.
+
+        Args:
+            session: The page's session.
+            main: Chromium's id of the main frame.
+            on_commit: Called when another document is in a frame.
+            on_removal: Called when a frame has gone.
+        """
         self._on_commit = on_commit
+        self._on_removal = on_removal
         self.main = Frame(main, None, session)
         self.main.url = "about:blank"
         self._frames = {main: self.main}
@@ -142,7 +152,8 @@ class Frames:
             self._remove(frame)
 
     def _remove(self, frame: Frame) -> None:
-        self._frames.pop(frame.id, None)
+        if self._frames.pop(frame.id, None) is not None:
+            self._on_removal(frame)
         for child in [child for child in self.others() if child.parent is frame]:
             self._remove(child)
 

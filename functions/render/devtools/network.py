@@ -25,6 +25,7 @@ class Request:
         kind: The type of the resource, in lower case, such as `document`, `stylesheet`, `fetch` or `xhr`.
         navigates: Whether the response becomes the document of a frame.
         frame: The frame, if it is known.
+        loader: Chromium's id of the load of the document that the request is for.
         failure: Chromium's reason, such as `net::ERR_ABORTED`; empty unless the request failed.
     """
 
@@ -34,6 +35,7 @@ class Request:
     kind: str
     navigates: bool
     frame: Frame | None
+    loader: str
     failure: str = ""
 
 
@@ -100,7 +102,24 @@ class Network:
 
     def forget(self, session: Session) -> None:
         """Ends the requests under way of a session that has gone."""
-        for request in [request for request in self._under_way.values() if request.session is session]:
+        self._abort([request for request in self._under_way.values() if request.session is session])
+
+    def committed(self, frame: Frame) -> None:
+        """Ends the requests of a frame's earlier documents, about whose end the browser is silent."""
+        self._abort(
+            [
+                request
+                for request in self._under_way.values()
+                if request.frame is frame and request.loader != frame.loader and not request.navigates
+            ]
+        )
+
+    def removed(self, frame: Frame) -> None:
+        """Ends the requests of a frame that has gone."""
+        self._abort([request for request in self._under_way.values() if request.frame is frame])
+
+    def _abort(self, requests: list[Request]) -> None:
+        for request in requests:
             self._failed({"requestId": request.id, "errorText": "net::ERR_ABORTED"})
 
     def idle(self) -> bool:
@@ -119,7 +138,8 @@ class Network:
                 self.observer.on_end(before)
         kind = event.get("type", "Other").lower()
         navigates = kind == "document" and number == event["loaderId"]
-        request = Request(number, session, url, kind, navigates, self._frames.get(event.get("frameId", "")))
+        frame = self._frames.get(event.get("frameId", ""))
+        request = Request(number, session, url, kind, navigates, frame, event["loaderId"])
         self._under_way[number] = request
         self.observer.on_request(request)
 

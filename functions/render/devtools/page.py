@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,8 @@ REQUESTS = {"urlPattern": "*", "requestStage": "Request"}
 """The pattern that pauses every request."""
 IDLE_SECONDS = 0.5
 """Time without a request under way after which the network counts as idle."""
+RESIZE_SECONDS = 1.0
+"""Longest wait for a page to take another size of its window."""
 _FONTS = {
     "standard": "Times New Roman", "fixed": "Monospace", "serif": "Times New Roman", "sansSerif": "Arial",
     "cursive": "Comic Sans MS", "fantasy": "Impact",
@@ -80,9 +83,11 @@ class Page:
         self._bindings: dict[str, Callable[[Frame, str], None]] = {}
         self._loaders: set[str] = set()
         self._committed = asyncio.Event()
+        self._resized = asyncio.Event()
         self.session = blank.session
         self.window = settings.width, settings.height
-        self.frames = Frames(self.session, blank.target, self._on_commit)  # the main frame has the id of the page
+        # The main frame has the id of the page.
+        self.frames = Frames(self.session, blank.target, self._on_commit, lambda frame: self.network.removed(frame))
         self.network = Network(self.frames)
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         blank.on_close = lambda: self._end("The page closed itself.")
@@ -94,6 +99,7 @@ class Page:
             DevToolsError: The browser refuses a setting, such as an unknown timezone.
         """
         session, settings = self.session, self._settings
+        session.on("Page.frameResized", lambda _: self._resized.set())
         session.on("Inspector.targetCrashed", lambda _: self._crash())
         session.on("Page.javascriptDialogOpening", self._dismiss)
         self._watch(session)
@@ -147,10 +153,14 @@ class Page:
         return await self.frames.main.evaluate(function, argument)
 
     async def set_window(self, width: int, height: int) -> None:
-        """Sets the size of the window in CSS pixels."""
-        if self.window != (width, height):
-            self.window = width, height
-            await self._set_metrics()
+        """Sets the size of the window in CSS pixels, and returns when the page has taken it."""
+        if self.window == (width, height):
+            return
+        self.window = width, height
+        self._resized.clear()
+        await self._set_metrics()
+        with contextlib.suppress(TimeoutError):  # a page that is busy takes the size later
+            await asyncio.wait_for(self._resized.wait(), RESIZE_SECONDS)
 
     async def set_media(self, media: str) -> None:
         """Sets the CSS media type, `print` or `screen`."""
@@ -193,6 +203,10 @@ class Page:
         """Gives the page a function that sends a text to `called`, which also gets the frame."""
         self._bindings[name] = called
         await self.session.call("Runtime.addBinding", {"name": name})
+
+    async def catch_up(self) -> None:
+        """Returns when all events have come that the page's process has sent so far: a print may overtake them."""
+        await self.session.call("Runtime.evaluate", {"expression": "0"})
 
     def processes(self) -> list[Session]:
         """Returns the sessions of the page's process, and of each process that has frames of the page."""
@@ -294,6 +308,7 @@ class Page:
     # ---- events -----------------------------------------------------------------------------------------------------
 
     def _on_commit(self, frame: Frame) -> None:
+        self.network.committed(frame)
         if frame is self.frames.main:
             self._loaders.add(frame.loader)
             self._committed.set()

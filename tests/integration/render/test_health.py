@@ -12,8 +12,7 @@ import pytest
 
 from functions.render.browser import browser as rules
 from infra.local.host.processes import become_subreaper
-from playwright_aws_lambda import Layer, launch
-from playwright_aws_lambda.processes import browser_processes
+from playwright_aws_lambda import Layer
 
 from .conftest import Bench, Site, _bench, relaunch, text_of, wait_for_next_page
 from .processes import RUNNING, descendants
