@@ -124,7 +124,7 @@ class Visit:
         return printed
 
     async def _open(self) -> None:
-        await self._gate.open()
+        self._gate.open()
         await self._tidy.prepare()
         if self._job.private.cookies:
             await self._page.set_cookies(cookies_of(self._job))

@@ -29,6 +29,8 @@ after the first job, 63 MB after 100 and 72 MB after 500 (measured).
 """
 LIFE_BYTES = 600_000_000
 """Unshared memory of all browser processes, after the last page is closed, above which the browser is replaced."""
+_NO_WORKER = "if (self.ServiceWorkerContainer) ServiceWorkerContainer.prototype.register = async () => {};"
+"""A fresh context has no service worker, and a new one would take effect too late for the print."""
 
 _T = TypeVar("_T")
 
@@ -186,7 +188,7 @@ class Browser:
 
     async def _page(self, settings: Settings) -> Page:
         async def opened() -> Page:
-            page = Page(self.chromium, await self.chromium.new_page(), settings, (self._watch,) if self._watch else ())
+            page = Page(self.chromium, await self.chromium.new_page(), settings, (_NO_WORKER, self._watch))
             await page.open()
             return page
 

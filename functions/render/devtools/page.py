@@ -27,8 +27,6 @@ _FONTS = {
     "cursive": "Comic Sans MS", "fantasy": "Impact",
 }  # fmt: skip
 """The families that the browser takes for the generic ones; fonts.conf maps them to the layer's fonts."""
-_NO_WORKER = "if (self.ServiceWorkerContainer) ServiceWorkerContainer.prototype.register = async () => {};"
-"""A fresh context has no service worker, and a new one would take effect too late for the print."""
 
 Paused = Callable[[Session, dict[str, Any]], None]
 """Handles an event of the Fetch domain."""
@@ -78,8 +76,8 @@ class Page:
         self._children: dict[str, tuple[Session, str]] = {}
         """The sessions of frames and workers, with their type, by their ids."""
         self._tasks: set[asyncio.Future[None]] = set()
-        self._fetch: dict[str, Any] | None = None
         self._paused: Paused | None = None
+        self._requests = False
         self._bindings: dict[str, Callable[[Frame, str], None]] = {}
         self._loaders: set[str] = set()
         self._committed = asyncio.Event()
@@ -110,8 +108,6 @@ class Page:
             session.call("Emulation.setLocaleOverride", {"locale": settings.locale}),
             self._set_metrics(),
         ]
-        self._fetch = {"patterns": [DOCUMENTS]}
-        session.post("Fetch.enable", self._fetch)
         if not settings.scripts:
             session.post("Emulation.setScriptExecutionDisabled", {"value": True})
         calls.append(session.call("Runtime.runIfWaitingForDebugger"))
@@ -179,7 +175,7 @@ class Page:
         """Prints the page and returns the PDF; `paper` has the parameters of DevTools' `Page.printToPDF`."""
         return base64.b64decode((await self.session.call("Page.printToPDF", paper))["data"])
 
-    async def intercept(self, paused: Paused, *, requests: bool = False, asks: bool = False) -> None:
+    def intercept(self, paused: Paused, *, requests: bool = False, asks: bool = False) -> None:
         """Calls `paused` for each paused response of a document, and for each request if `requests` is set.
 
         Args:
@@ -187,12 +183,11 @@ class Page:
             requests: Whether to pause the requests too, those of frames and workers included.
             asks: Whether to pause requests for which the server asks for a password.
         """
-        self._paused = paused
+        self._paused, self._requests = paused, requests or asks
         for name in ("Fetch.requestPaused", "Fetch.authRequired"):
             self.session.on(name, partial(paused, self.session))
-        if requests or asks:
-            self._fetch = {"patterns": [DOCUMENTS, REQUESTS], "handleAuthRequests": asks}
-            await self.session.call("Fetch.enable", self._fetch)
+        patterns = [DOCUMENTS, REQUESTS] if self._requests else [DOCUMENTS]
+        self.session.post("Fetch.enable", {"patterns": patterns, "handleAuthRequests": asks})
 
     async def add_script(self, script: str) -> None:
         """Runs a script in every further document, before the document's own scripts."""
@@ -240,7 +235,7 @@ class Page:
         session.post("Emulation.setEmulatedMedia", self._emulated())
         for name in self._bindings:
             session.post("Runtime.addBinding", {"name": name})
-        for script in (_NO_WORKER, *self._scripts) if self._settings.scripts else ():
+        for script in self._scripts if self._settings.scripts else ():
             session.post("Page.addScriptToEvaluateOnNewDocument", {"source": script})
 
     def _attached(self, parent: Session, event: dict[str, Any]) -> None:
@@ -266,7 +261,7 @@ class Page:
             session.on("Runtime.exceptionThrown", self._thrown)
             session.post("Runtime.enable")
             session.post("Target.setAutoAttach", {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True})
-        if self._paused is not None and self._fetch is not None and REQUESTS in self._fetch["patterns"]:
+        if self._paused is not None and self._requests:
             for name in ("Fetch.requestPaused", "Fetch.authRequired"):
                 session.on(name, partial(self._paused, session))
             session.post("Fetch.enable", {"patterns": [REQUESTS]})

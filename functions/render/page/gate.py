@@ -65,11 +65,11 @@ class Gate:
         self.served: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the URL, or a script of its page, led to a PDF or a download."""
 
-    async def open(self) -> None:
+    def open(self) -> None:
         """Begins to intercept; requests only if the job has HTML, private headers or a password, or blocks requests."""
         asks = self._auth is not None
         requests = bool(self._headers) or self._html is not None or self._blocker is not None
-        await self._page.intercept(self._paused, requests=requests, asks=asks)
+        self._page.intercept(self._paused, requests=requests, asks=asks)
 
     async def looks_again(self) -> bool:
         """Returns whether the page may be a PDF that came as text or without a type; if so, inspects the next document.

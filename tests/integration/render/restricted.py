@@ -52,7 +52,6 @@ async def main(mode: str, root: str, scratch: str) -> None:
         await warm.close()
     restrict(Path(scratch))
     if mode == "single":  # as if the launch with several processes failed
-
         spawn = Chromium._spawn
 
         async def fails(self: Chromium, extra: list[str]) -> None:
