@@ -153,7 +153,7 @@ sam-test: sam $(HOME_DIR)/tests.stamp ## Test the built functions in Lambda's im
 sizes: sam ## Build for Lambda, and check that each function with its layers is within Lambda's size limit
 	@$(BIN)/python -m infra.local.functions.sizes
 
-bump: $(BIN)/python ## Show the newest browser and Playwright; TAKE=1 updates to them and compares the gallery
+bump: $(BIN)/python ## Show the newest browser; TAKE=1 updates to it and compares the gallery
 ifeq ($(TAKE),)
 	@$(BIN)/python layers/chromium/bump.py
 else

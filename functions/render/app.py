@@ -9,13 +9,19 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from pydantic import ValidationError
+from playwright_aws_lambda import Layer
 
-from functions.render.renderer import Renderer
-from urlshot.adapters.logs import logger
-from urlshot.core.errors import Broken
-from urlshot.core.options import invalid
-from urlshot.core.render_contract import RenderJob
+ON_LAMBDA = "AWS_LAMBDA_RUNTIME_API" in os.environ
+if ON_LAMBDA:
+    Layer.here().inflate_ahead()  # while the other modules are imported
+
+from pydantic import ValidationError  # noqa: E402
+
+from functions.render.renderer import Renderer  # noqa: E402
+from urlshot.adapters.logs import logger  # noqa: E402
+from urlshot.core.errors import Broken  # noqa: E402
+from urlshot.core.options import invalid  # noqa: E402
+from urlshot.core.render_contract import RenderJob  # noqa: E402
 
 log = logger()
 _renderer: Renderer | None = None
@@ -49,5 +55,5 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return renderer.render(job, remaining).model_dump(mode="json", exclude_none=True)
 
 
-if "AWS_LAMBDA_RUNTIME_API" in os.environ:
+if ON_LAMBDA:
     bootstrap()

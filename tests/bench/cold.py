@@ -30,7 +30,7 @@ PHASES = """
 import asyncio, time
 from playwright_aws_lambda import Layer, launch_chromium
 layer = Layer.here()
-began = time.perf_counter(); layer.inflate("chromium")
+began = time.perf_counter(); layer.inflate()
 inflated = time.perf_counter()
 async def launch():
     chromium = await launch_chromium(layer=layer)

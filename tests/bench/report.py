@@ -202,7 +202,7 @@ def _cold_part(results: Results) -> str:
         "![The time from a new process to its first PDF, with its stages](bench-cold.svg)",
         prose(
             f"{_dated(results, 'cold')} From a new process with an empty temporary folder to the first PDF of the"
-            " table, in turns. The files are in the machine's page cache. Playwright and the floor start from urlshot's"
+            " table, in turns. The files are in the machine's page cache. Playwright and the floor start urlshot's"
             " layer. They show what its parts cost, and are no peers here. The columns are the milliseconds until the"
             " code is imported, the browser is inflated, the tool is ready, and the PDF is there."
         ),

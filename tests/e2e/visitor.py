@@ -34,7 +34,7 @@ def open_browser() -> Iterator[Browser]:
     }
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=layer.inflate("chromium"), env={**environment})
+        browser = playwright.chromium.launch(executable_path=layer.inflate(), env={**environment})
         yield browser
         browser.close()
 

@@ -17,7 +17,7 @@ _SHORT_AND_LONG = {
     "A5": (5.83, 8.27), "A6": (4.13, 5.83), "Letter": (8.5, 11), "Legal": (8.5, 14), "Tabloid": (11, 17),
     "Ledger": (17, 11),
 }  # fmt: skip
-"""The shorter and the longer side in inches, rounded as in puppeteer and Playwright."""
+"""The shorter and the longer side in inches, rounded as print dialogs of browsers do."""
 
 _NONE = "<span></span>"
 _PAGE_NUMBERS = (

@@ -376,7 +376,7 @@ async def launch_chromium(*, proxy: str | None = None, layer: Layer | None = Non
         DevToolsError, TimeoutError, OSError: The browser did not start.
     """
     layer = layer or Layer.here()
-    binary = await asyncio.to_thread(layer.inflate, "chromium")
+    binary = await asyncio.to_thread(layer.inflate)
     adopt_orphans()
     chromium = Chromium(binary, layer, proxy)
     await chromium.start()

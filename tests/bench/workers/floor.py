@@ -30,7 +30,7 @@ class Floor:
 
     def __init__(self) -> None:
         layer = Layer.here()
-        binary = layer.inflate("chromium")
+        binary = layer.inflate()
         talk.mark("inflated")
         home = tempfile.mkdtemp(prefix="floor-")
         environment = {

@@ -18,7 +18,7 @@ class Plain:
 
     def __init__(self) -> None:
         layer = Layer.here()
-        binary = layer.inflate("chromium")
+        binary = layer.inflate()
         environment = {
             "LD_LIBRARY_PATH": str(layer.libraries), "FONTCONFIG_PATH": str(layer.files),
             "HOME": str(layer.workspace()), "TMPDIR": str(layer.scratch),

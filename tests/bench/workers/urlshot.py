@@ -7,8 +7,11 @@ from tests.bench.workers.protocol import Conversation
 talk = Conversation()  # before the imports, which are a part of the cold start
 
 import base64  # noqa: E402
+import os  # noqa: E402
 import sys  # noqa: E402
 from typing import Any  # noqa: E402
+
+os.environ["AWS_LAMBDA_RUNTIME_API"] = "none"  # so that the import starts the browser, as on Lambda
 
 from functions.render import app  # noqa: E402
 
@@ -17,7 +20,6 @@ class Urlshot:
     """Calls the handler of `render`, as Lambda does."""
 
     def __init__(self) -> None:
-        app.bootstrap()
         self.versions = {"python": sys.version.split()[0]}
 
     def print(self, url: str, wait: str) -> tuple[bytes, dict[str, Any]]:
@@ -39,7 +41,6 @@ class Urlshot:
         """Nothing is left to do."""
 
 
-talk.mark("imported")
 urlshot = Urlshot()
 talk.mark("started")
 talk.serve(urlshot)

@@ -109,7 +109,7 @@ def unfolded(root: Path, folder: Path) -> list[Any]:
     """Unpacks the layer once for each browser, because a renderer owns all processes that run its binary's path."""
     from playwright_aws_lambda import Layer
 
-    binary = Layer.at(root).inflate("chromium")
+    binary = Layer.at(root).inflate()
     layers = [Layer(root, folder / str(number)) for number in range(PARALLEL_PAGES)]
     for layer in layers:
         os.link(binary, layer.workspace() / binary.name)

@@ -134,7 +134,7 @@ def test_example_event_renders_and_no_secret_reaches_a_child(
             environments[pid] = Path(f"/proc/{pid}/environ").read_bytes()
             assert SECRET.encode() not in environments[pid]
             assert b"AWS_" not in environments[pid]
-    binary = layer.inflate("chromium")
+    binary = layer.inflate()
     browser = min(pid for pid in environments if os.readlink(f"/proc/{pid}/exe") == str(binary))
     names = {entry.partition(b"=")[0].decode() for entry in environments[browser].split(b"\0") if entry}
     assert names == {"LD_LIBRARY_PATH", "FONTCONFIG_PATH", "HOME", "TMPDIR"}
@@ -150,7 +150,7 @@ def test_example_event_renders_and_no_secret_reaches_a_child(
 
 def test_dead_browser_ends_the_process(runtime: Runtime, event: dict[str, Any], layer: Layer, tmp_path: Path) -> None:
     assert runtime.invoke(event)[0] == "response"
-    binary = str(layer.inflate("chromium"))
+    binary = str(layer.inflate())
     browser = min(pid for pid in runtime.children() if _program(pid) == binary)
     os.kill(browser, signal.SIGKILL)
     assert runtime.process.wait(30) == 70
@@ -173,7 +173,7 @@ def test_browser_ends_with_a_killed_function(runtime: Runtime, event: dict[str, 
 @pytest.mark.timeout(120)
 def test_frozen_function_keeps_its_browser(runtime: Runtime, event: dict[str, Any], layer: Layer) -> None:
     """Lambda freezes all processes at the answer, while the page is closed and the next one is prepared."""
-    binary = str(layer.inflate("chromium"))
+    binary = str(layer.inflate())
     assert runtime.invoke(event)[0] == "response"
     browser = min(pid for pid in runtime.children() if _program(pid) == binary)
     for _ in range(2):

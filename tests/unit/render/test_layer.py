@@ -29,42 +29,42 @@ def layer(tmp_path: Path) -> Layer:
 
 
 def test_binary_is_inflated_once_and_executable(layer: Layer) -> None:
-    place = layer.inflate("chromium")
+    place = layer.inflate()
     assert place.read_bytes() == CONTENT
     assert stat.S_IMODE(place.stat().st_mode) == 0o700
     written = place.stat().st_mtime_ns
-    assert layer.inflate("chromium").stat().st_mtime_ns == written
+    assert layer.inflate().stat().st_mtime_ns == written
 
 
 def test_incomplete_binary_is_inflated_again(layer: Layer) -> None:
-    place = layer.inflate("chromium")
+    place = layer.inflate()
     place.write_bytes(b"half")
-    assert layer.inflate("chromium").read_bytes() == CONTENT
+    assert layer.inflate().read_bytes() == CONTENT
 
 
 def test_damaged_layer_leaves_no_files(layer: Layer) -> None:
     packed = layer.files / "chromium.zst"
     packed.write_bytes(zstandard.compress(CONTENT[:-1]))
     with pytest.raises(LayerError):
-        layer.inflate("chromium")
+        layer.inflate()
     assert [file for file in layer.workspace().iterdir() if file.is_file()] == []
 
 
 def test_error_for_a_missing_layer_names_the_build_command(tmp_path: Path) -> None:
     with pytest.raises(LayerError, match="make layers"):
-        Layer.at(tmp_path).inflate("chromium")
+        Layer.at(tmp_path).inflate()
 
 
 def test_workspace_that_others_may_write_to_is_refused(layer: Layer) -> None:
     layer.workspace().chmod(0o777)
     with pytest.raises(LayerError, match="only this user"):
-        layer.inflate("chromium")
+        layer.inflate()
 
 
 def test_workspace_that_is_a_link_is_refused(layer: Layer, tmp_path: Path) -> None:
     (layer.scratch / f"playwright-aws-lambda-{os.geteuid()}").symlink_to(tmp_path)
     with pytest.raises(LayerError):
-        layer.inflate("chromium")
+        layer.inflate()
 
 
 def test_font_is_added_by_path_and_by_content(layer: Layer, tmp_path: Path) -> None:

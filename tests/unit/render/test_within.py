@@ -6,9 +6,9 @@ import asyncio
 import time
 
 import pytest
-from playwright.async_api import Error
 
 from functions.render.browser.browser import _within
+from playwright_aws_lambda import Gone
 
 
 async def frozen(seconds: float) -> str:
@@ -54,7 +54,7 @@ def test_work_that_takes_too_long_is_cancelled() -> None:
 
 def test_error_of_the_work_is_raised() -> None:
     async def fails() -> None:
-        raise Error("Target page, context or browser has been closed")
+        raise Gone("the page has closed")
 
-    with pytest.raises(Error, match="has been closed"):
+    with pytest.raises(Gone, match="has closed"):
         asyncio.run(_within(1.0, fails()))

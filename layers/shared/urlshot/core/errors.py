@@ -5,7 +5,7 @@
     ├── Transient   a temporary fault: the same request or message may succeed later
     └── Broken      urlshot is at fault: the function fails, an alarm fires, and the caller sees no details
 
-Each adapter translates its vendor's errors into these. No error of botocore, amqp or Playwright leaves its adapter.
+Each adapter translates its vendor's errors into these. No error of botocore, amqp or Chromium leaves its adapter.
 """
 
 from __future__ import annotations
