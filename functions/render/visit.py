@@ -12,7 +12,7 @@ from functions.render.browser.context import cookies_of
 from functions.render.budget import Budget
 from functions.render.devtools.page import Page
 from functions.render.network.ledger import Ledger
-from functions.render.page.cut import count_lost, print_headers_once
+from functions.render.page.cut import count_lost, is_plain, print_headers_once
 from functions.render.page.errors import first_line, meaning, network_error, proxy_failure
 from functions.render.page.gate import Gate
 from functions.render.page.loading import Loading
@@ -36,6 +36,8 @@ _SHEET_SECONDS = 5.0
 """Longest wait for resources that the browser requests while it prints."""
 _CUT_SECONDS = 3.0
 """Longest search for content that is cut off."""
+_SAME_SCALE = 1e-4
+"""Largest difference of two scales that are the same; content that is 3 pixels too wide makes a larger one."""
 _LITTLE_TEXT = 200
 """A page with fewer characters may still lack its content."""
 
@@ -220,9 +222,20 @@ class Visit:
     async def _checked(self, printed: Printed, options: Options) -> tuple[Printed, int]:
         """Adds what the PDF shows and what it lacks; also returns the number of fixed boxes that hide text."""
         paper = asyncio.create_task(asyncio.to_thread(ink, printed.pdf))  # while the browser counts
-        cut, covered = await self._count_lost(options)
+        cut, covered = (0, 0) if await self._loses_nothing(options, paper) else await self._count_lost(options)
         seen = replace(printed.seen, cut=cut, covered=covered)
         return replace(printed, seen=seen, paper=await paper), covered
+
+    async def _loses_nothing(self, options: Options, paper: asyncio.Task[Ink]) -> bool:
+        """Returns whether a look at style sheets and paper shows that nothing can be cut off or hidden.
+
+        It saves to lay the page out again as wide as the sheet, which takes as long as a third of the print.
+        """
+        with contextlib.suppress(DevToolsError, TimeoutError):
+            async with asyncio.timeout(min(_CUT_SECONDS, self._budget.for_page() / 2)):
+                if not options.single_page and await is_plain(self._page):
+                    return abs((await asyncio.shield(paper)).scale - options.scale) < _SAME_SCALE
+        return False
 
     async def _count_lost(self, options: Options) -> tuple[int, int]:
         """Returns how many places are cut off, and how many fixed boxes hide text."""

@@ -18,6 +18,11 @@ DOCUMENTS = {"urlPattern": "*", "resourceType": "Document", "requestStage": "Res
 """The pattern of DevTools' Fetch domain that pauses the response of every document."""
 REQUESTS = {"urlPattern": "*", "requestStage": "Request"}
 """The pattern that pauses every request."""
+_CHILDREN = {
+    "autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True,
+    "filter": [{"type": "iframe"}, {"type": "worker"}, {"exclude": True}],
+}  # fmt: skip
+"""Frames with a process of their own, and workers, wait until they are prepared."""
 IDLE_SECONDS = 0.5
 """Time without a request under way after which the network counts as idle."""
 RESIZE_SECONDS = 1.0
@@ -230,7 +235,7 @@ class Page:
         session.post("Runtime.enable")
         session.post("Log.enable")
         self.network.watch(session)
-        session.post("Target.setAutoAttach", {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True})
+        session.post("Target.setAutoAttach", _CHILDREN)
         self._set_agent(session)
         session.post("Emulation.setEmulatedMedia", self._emulated())
         for name in self._bindings:
@@ -260,7 +265,7 @@ class Page:
             session.on("Runtime.consoleAPICalled", self._said)
             session.on("Runtime.exceptionThrown", self._thrown)
             session.post("Runtime.enable")
-            session.post("Target.setAutoAttach", {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True})
+            session.post("Target.setAutoAttach", _CHILDREN)
         if self._paused is not None and self._requests:
             for name in ("Fetch.requestPaused", "Fetch.authRequired"):
                 session.on(name, partial(self._paused, session))

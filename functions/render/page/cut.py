@@ -49,6 +49,18 @@ async def count_lost(page: Page, window: int | None, ratio: float | None, *, for
     return cut + await _in_frames(page, 1), covered
 
 
+async def is_plain(page: Page) -> bool:
+    """Returns whether no box of the page can cut off or hide content; only the edge of the sheet can."""
+    if page.frames.others():
+        return False
+    try:
+        return await page.evaluate(script("plain")) is True
+    except DevToolsError as error:
+        if gone(error):
+            raise
+        return False  # the page has changed its own objects
+
+
 async def print_headers_once(page: Page, ratio: float) -> int:
     """Keeps fixed headers that hide text on the first sheet; returns their number. Call it after `count_lost`."""
     return await _asked(page, "covered", [ratio, True])

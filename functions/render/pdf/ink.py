@@ -35,6 +35,9 @@ _SHOWN = re.compile(
     rb"(?:/ActualText ?(?:<([0-9A-Fa-f]*)>|\(((?:[^()\\]|\\.)*)\)) ?>> ?BDC)"
     rb"|<([0-9A-Fa-f]+)> Tj|(\bEMC\b)|(/X\d+ Do\b)|(?:^|\s)(f\*?|S|B\*?|sh)(?=\s)"
 )
+_SCALE = re.compile(rb"\n([\d.]+) 0 0 \1 [\d.]+ [\d.]+ cm\n")
+"""The first matrix with equal scales in a page content: that of the page's content. Skia prints at 300 dots an inch."""
+_DOTS = 300 / 96
 _LENGTH = re.compile(rb"/Length (\d{1,10})\b")
 
 
@@ -46,6 +49,8 @@ class Ink:
     images: int = 0
     shapes: int = 0
     missing: Counter[str] = field(default_factory=Counter)
+    scale: float = 0.0
+    """The scale at which the browser printed; below that of the options if the content is wider than the sheet."""
 
     @property
     def nearly_none(self) -> bool:
@@ -77,6 +82,8 @@ def ink(pdf: bytes) -> Ink:
             continue
         left -= len(content)
         if b"begincmap" not in content[:200]:
+            if not found.scale and (scaled := _SCALE.search(content, 0, 300)) is not None:
+                found.scale = float(scaled[1]) / _DOTS
             _count(content, found)
     return found
 
