@@ -178,12 +178,15 @@ class Connection:
         if session:
             message["sessionId"] = session
         self._unwritten.append(json.dumps(message).encode() + b"\0")
-        if len(self._unwritten) == 1:
-            self._writable()
+        if len(self._unwritten) == 1 and not self._write():
+            asyncio.get_running_loop().add_writer(self._out, self._writable)
 
     def _writable(self) -> None:
-        """Writes until the pipe is full, and continues when the browser has read some of it."""
-        loop = asyncio.get_running_loop()
+        if self._write():
+            asyncio.get_running_loop().remove_writer(self._out)
+
+    def _write(self) -> bool:
+        """Writes until the pipe is full; returns whether everything is written."""
         try:
             while self._unwritten:
                 data = self._unwritten[0]
@@ -192,12 +195,11 @@ class Connection:
                     self._unwritten.popleft()
                 else:
                     self._unwritten[0] = data[written:]
-            loop.remove_writer(self._out)
         except BlockingIOError:
-            loop.add_writer(self._out, self._writable)
+            return False
         except BrokenPipeError:  # the end of the other pipe reports it
             self._unwritten.clear()
-            loop.remove_writer(self._out)
+        return True
 
     def _readable(self) -> None:
         try:

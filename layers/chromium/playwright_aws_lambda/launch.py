@@ -17,6 +17,7 @@ from playwright_aws_lambda.layer import Layer
 from playwright_aws_lambda.processes import (
     adopt_orphans,
     browser_processes,
+    descendants,
     kill_browser,
     private_bytes,
     reap_orphans,
@@ -122,6 +123,7 @@ class Chromium:
         """The folders of all browsers that have not been reaped."""
         self._stderr = b""
         self._launched = False
+        self._pid = 0
         self._pages: dict[str, Blank] = {}
         """The pages by their contexts."""
         self._attached: dict[str, Session] = {}
@@ -259,7 +261,7 @@ class Chromium:
         try:
             # The browser inherits no other file of this process, such as sockets that a library made inheritable.
             inherited = [int(entry) for entry in os.listdir("/proc/self/fd") if int(entry) > 4]
-            os.posix_spawn(
+            self._pid = os.posix_spawn(
                 self.binary,
                 command,
                 self.environment(),
@@ -343,7 +345,8 @@ class Chromium:
 
     def memory(self) -> int:
         """Returns the private memory of all the browser's processes in bytes, without shared pages."""
-        return sum(map(private_bytes, self.processes()))
+        family = descendants(self._pid)
+        return sum(map(private_bytes, family if len(family) > 1 else self.processes()))
 
     def kill(self) -> None:
         """Kills the browser immediately, even if it is busy; `start()` launches a new one."""
