@@ -220,7 +220,7 @@ layers: $(LAYERS)/SharedLayer.stamp
 		ARTIFACTS_DIR=$(abspath $(LAYERS))/ChromiumLayer LOCAL_PYTHON=$(abspath $(BIN))/python && \
 	echo "$$sources" > $(LAYERS)/sources.sha256
 
-$(LAYERS)/SharedLayer.stamp: layers/shared/requirements.txt layers/shared/Makefile $(BIN)/python
+$(LAYERS)/SharedLayer.stamp: layers/shared/requirements.txt layers/shared/Makefile layers/shared/trim.py $(BIN)/python
 	@echo "Building the shared layer"
 	@$(MAKE) -C layers/shared build-SharedLayer \
 		ARTIFACTS_DIR=$(abspath $(LAYERS))/SharedLayer LOCAL_PYTHON=$(abspath $(BIN))/python

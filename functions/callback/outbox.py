@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ConfigDict
 
-from urlshot.adapters.aws import with_debug_lines
+from urlshot.adapters import aws
 from urlshot.core.errors import Broken, Transient
 from urlshot.core.events import Detail
 from urlshot.core.subscriptions import Subscriber
@@ -38,9 +36,8 @@ class Outbox:
     """
 
     def __init__(self, url: str, client: SQSClient | None = None) -> None:
-        config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
         self._url = url
-        self._sqs: SQSClient = client or with_debug_lines(boto3.client("sqs", config=config))
+        self._sqs: SQSClient = client or aws.client("sqs")
 
     def put(self, delivery: Delivery) -> None:
         """Queues the callback to one subscriber."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
 
-from urlshot.adapters.aws import with_debug_lines
+from urlshot.adapters.aws import client
 from urlshot.adapters.logs import logger
 from urlshot.core.errors import Broken, Transient
 from urlshot.core.render_contract import RenderJob
@@ -24,14 +22,8 @@ def lambda_client(pool: int) -> LambdaClient:
 
     The client does not repeat a request, because a repetition could start a second render.
     """
-    config = Config(
-        connect_timeout=2,
-        read_timeout=5,
-        retries={"total_max_attempts": 1},
-        max_pool_connections=pool,
-        tcp_keepalive=True,
-    )
-    return with_debug_lines(boto3.client("lambda", config=config))
+    made: LambdaClient = client("lambda", retries={"total_max_attempts": 1}, max_pool_connections=pool)
+    return made
 
 
 class Renderer:

@@ -6,12 +6,10 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.config import Config
 
 from functions.mail.text import Mail, compose
-from urlshot.adapters.aws import with_debug_lines
+from urlshot.adapters.aws import client
 from urlshot.adapters.claims import Claims
 from urlshot.adapters.logs import logger
 from urlshot.adapters.s3 import s3_client
@@ -124,11 +122,11 @@ def bootstrap() -> Mailer:
     """Makes the mailer once per process."""
     settings = MailSettings.read(os.environ)
     # One attempt: SES accepts no idempotency token, so a retry after a lost answer would send the mail twice.
-    config = Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 1})
+    ses: SESV2Client = client("sesv2", connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 1})
     s3 = s3_client()
     return Mailer(
         settings,
-        with_debug_lines(boto3.client("sesv2", config=config)),
+        ses,
         Claims(settings.bucket, s3),
         SubscriptionStore(settings.bucket, s3),
         FileLinks(link_key(settings.link_secret)),

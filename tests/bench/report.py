@@ -244,7 +244,7 @@ def _api_part(results: Results) -> str:
             " two conditional PUTs and a publish."
         ),
         table(("", "`api`", "its calls made bare"), rows),
-        prose(f"A new process: {start}."),
+        prose(f"A new process: {start}. Lambda's init phase, which has a whole CPU, imports and bootstraps."),
     )
 
 
