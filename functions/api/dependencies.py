@@ -70,9 +70,9 @@ class Dependencies:
 def bootstrap() -> Dependencies:
     """Makes the objects once per process.
 
-    It also does work that the first request would do otherwise, because Lambda's init phase has a whole CPU: it resolves
-    the endpoint of the bucket, makes the client of Secrets Manager, and builds the model of the records. It opens no
-    connection.
+    It also does work that the first request would do otherwise, because Lambda's init phase has a whole CPU. It
+    resolves the bucket's endpoint, makes the client of Secrets Manager, and builds the model of the records. It opens
+    no connection.
     """
     settings = ApiSettings.read(os.environ)
     s3 = s3_client()
