@@ -62,20 +62,16 @@ def end_to_end(most: int, say: Say) -> dict[str, Any]:
         with running(PROJECT, site, Renders=RENDERS) as stack:
             warm(stack, site)
             idle = _idle(stack, site)
-        took = idle["POST to done"]
-        say(
-            f"end to end: POST to done on the idle stack: median {statistics.median(took):.0f} ms, worst {max(took):.0f}"
-        )
+        middle, worst = statistics.median(idle["POST to done"]), max(idle["POST to done"])
+        say(f"end to end: POST to done on the idle stack: median {middle:.0f} ms, worst {worst:.0f} ms")
         with simulated_project() as project, running(project, site, Renders=SLOTS, RenderConcurrency=SLOTS) as stack:
             warm_simulated(stack, site, SLOTS)
             _jobs(stack, site, WARM_UP)  # starts the instances of all functions
             found = {}
             for size in sizes(most):
-                found[str(size)] = _jobs(stack, site, size)
-                spent = sorted(found[str(size)]["cpu_ms"].items(), key=lambda one: -one[1])
-                say(
-                    f"end to end: {size} jobs, {found[str(size)]['per_second']} a second; ms of CPU a job: {shown(spent)}"
-                )
+                one = found[str(size)] = _jobs(stack, site, size)
+                spent = shown(list(one["cpu_ms"].items()))
+                say(f"end to end: {size} jobs, {one['per_second']} a second; ms of CPU a job: {spent}")
     finally:
         site.close()
     return {"stages_ms": idle, "jobs": found}
