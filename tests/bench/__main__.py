@@ -1,6 +1,6 @@
 """`python -m tests.bench PART...` measures the parts and writes docs/bench.json, docs/bench.md and the plots.
 
-Parts: warm, cold, throughput, api, end_to_end, handover. Without a part all are measured, the hand-over last.
+Parts: warm, cold, throughput, api, cost, end_to_end, handover. Without a part all are measured, the hand-over last.
 `container` times cold starts in Lambda's image, and `documents` writes the documents again from docs/bench.json. With
 `--quick` a few rounds are made of everything but the parts that run the local stack, and no document is changed.
 `--jobs N` sets the largest number of jobs of `end_to_end`.
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.local.settings import PROJECT
+from tests.bench import cost
 from tests.bench.api import api
 from tests.bench.cold_peers import BESIDE, cold
 from tests.bench.cold_peers import TOOLS as COLD_TOOLS
@@ -33,13 +34,13 @@ from tests.bench.tools import LOGS, Failed, tools
 from tests.bench.warm import Field, Rounds, warm
 
 JSON = PROJECT / "docs" / "bench.json"
-PARTS = ("warm", "cold", "throughput", "api", "end_to_end", "handover")
+PARTS = ("warm", "cold", "throughput", "api", "cost", "end_to_end", "handover")
 ON_STACK = {"end_to_end", "handover"}
 """The parts that run the local stack; each is saved when it is measured."""
 QUICK_PAGES = ("small", "table", "charts", "fonts", "cjk", "print", "app")
 EMPTY: dict[str, Any] = {
     "machine": {}, "versions": {}, "dates": {}, "pages": {}, "tools": {}, "warm": {}, "cold": {}, "throughput": {},
-    "api": {}, "end_to_end": {}, "handover": {}, "sizes": {},
+    "api": {}, "cost": {}, "end_to_end": {}, "handover": {}, "sizes": {},
 }  # fmt: skip
 
 
@@ -51,7 +52,7 @@ def say(text: str) -> None:
 def measure(parts: Sequence[str], results: dict[str, Any], *, quick: bool) -> None:
     """Measures all parts that do not run the local stack, and puts them into the results."""
     pages: Sequence[Page] = [page for page in PAGES if not quick or page.name in QUICK_PAGES]
-    if set(parts) & {"warm", "cold", "throughput"}:
+    if set(parts) & {"warm", "cold", "throughput", "cost"}:
         with serving() as host:
             everything = tools(host)
             with Field(everything, say) as field:
@@ -68,6 +69,9 @@ def measure(parts: Sequence[str], results: dict[str, Any], *, quick: bool) -> No
             if "throughput" in parts:
                 sizes, rounds, seconds = ((1, 2), 1, 2.5) if quick else ((1, 2, 4), 3, 5.0)
                 results["throughput"] = throughput(everything, host, say, sizes, rounds, seconds)
+            if "cost" in parts:
+                counts = cost.Rounds(1, 1) if quick else cost.Rounds(5, 3)
+                results["cost"] = cost.cost(everything, pages, host, say, counts) or results["cost"]
     if "api" in parts:
         results["api"] = api(*((20, 1) if quick else (150, 5)), say)
     results["dates"] |= dict.fromkeys([part for part in parts if part not in ON_STACK], _now())

@@ -15,11 +15,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlencode, urlsplit
 
+from urlshot.core.events import pdf_key
+
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
-_NO_KEY = "key"
+_KEY = pdf_key("any")
 
 
 class Signer:
@@ -28,8 +30,8 @@ class Signer:
     def __init__(self, s3: S3Client, bucket: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._clock = clock
         self._region = s3.meta.region_name
-        signed = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": _NO_KEY})
-        self._base = signed.partition("?")[0].removesuffix(_NO_KEY)
+        signed = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": _KEY})
+        self._base = signed.partition("?")[0].removesuffix(_KEY)
         parts = urlsplit(self._base)
         self._host, self._path = parts.netloc, parts.path
         # A client has no public way to its credentials, which may be renewed.
