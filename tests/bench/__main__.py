@@ -1,6 +1,6 @@
-"""`python -m tests.bench PART...` measures the parts and writes docs/bench.json, docs/bench.md and the plots.
+"""`python -m tests.bench PART...` measures the parts and writes docs/bench.json, the documents and the plots.
 
-Parts: warm, cold, throughput, api, cost, end_to_end, handover. Without a part all are measured, the hand-over last.
+Parts: warm, cold, throughput, api, cost, end_to_end, handover, scale. Without a part all are measured, in this order.
 `container` times cold starts in Lambda's image, and `documents` writes the documents again from docs/bench.json. With
 `--quick` a few rounds are made of everything but the parts that run the local stack, and no document is changed.
 `--jobs N` sets the largest number of jobs of `end_to_end`.
@@ -34,13 +34,13 @@ from tests.bench.tools import LOGS, Failed, tools
 from tests.bench.warm import Field, Rounds, warm
 
 JSON = PROJECT / "docs" / "bench.json"
-PARTS = ("warm", "cold", "throughput", "api", "cost", "end_to_end", "handover")
-ON_STACK = {"end_to_end", "handover"}
+PARTS = ("warm", "cold", "throughput", "api", "cost", "end_to_end", "handover", "scale")
+ON_STACK = {"end_to_end", "handover", "scale"}
 """The parts that run the local stack; each is saved when it is measured."""
 QUICK_PAGES = ("small", "table", "charts", "fonts", "cjk", "print", "app")
 EMPTY: dict[str, Any] = {
     "machine": {}, "versions": {}, "dates": {}, "pages": {}, "tools": {}, "warm": {}, "cold": {}, "throughput": {},
-    "api": {}, "cost": {}, "end_to_end": {}, "handover": {}, "sizes": {},
+    "api": {}, "cost": {}, "end_to_end": {}, "handover": {}, "scale": {}, "sizes": {},
 }  # fmt: skip
 
 
@@ -78,16 +78,23 @@ def measure(parts: Sequence[str], results: dict[str, Any], *, quick: bool) -> No
 
 
 def measure_on_stack(parts: Sequence[str], results: dict[str, Any], jobs: int) -> None:
-    """Measures the parts that run the local stack, and saves the results after each."""
+    """Measures the parts that run the local stack, and saves the results after each and after each number of jobs."""
     if "end_to_end" in parts:
-        results["end_to_end"] = end_to_end(jobs, say)
-        results["dates"]["end_to_end"] = _now()
-        save(results)
+        for found in end_to_end(jobs, say):
+            results["end_to_end"] = found
+            results["dates"]["end_to_end"] = _now()
+            save(results)
     if "handover" in parts:
         from tests.bench.handover import handover
 
         results["handover"] = handover()
         results["dates"]["handover"] = _now()
+        save(results)
+    if "scale" in parts:
+        from tests.bench.scale import scale
+
+        results["scale"] = scale(results, say)
+        results["dates"]["scale"] = _now()
         save(results)
 
 

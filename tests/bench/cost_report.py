@@ -60,8 +60,8 @@ def cost_part(results: Results) -> str:
         ),
         prose(
             f"{best:,} MB cost least; of sizes whose prices differ by less than 1 %, the larger one counts. The"
-            f" processes need {most:,} MB at most. The other functions and services cost the same at each size of `render`;"
-            " [Deploying](deploy.md) has them."
+            f" processes need {most:,} MB at most. The other functions and services cost the same at each size of"
+            " `render`; [Deploying](deploy.md) has them."
         ),
         table(("page, ms", *(f"{int(memory):,} MB" for memory in sizes), "memory, MB"), page_rows(results)),
     )  # fmt: skip

@@ -8,13 +8,16 @@ fast as the API accepts them, on one stack, so queue and bucket hold ever more.
 from __future__ import annotations
 
 import math
+import os
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 from infra.local.settings import PROJECT
 from tests.bench.handover import RENDERS, stages, warm
@@ -33,6 +36,7 @@ WARM_UP = 100
 SECONDS_A_JOB = 1.0
 """The longest time that a job may take on average; generous, because the machine may be busy."""
 COUNTED = {"dispatch": "DispatchFunction", "settle": "SettleFunction"}
+TRIES = 10
 LOGGED = "OK - The PDF has been generated"
 Say = Callable[[str], None]
 
@@ -46,35 +50,37 @@ def sizes(most: int) -> list[int]:
     return [*found, most]
 
 
-def end_to_end(most: int, say: Say) -> dict[str, Any]:
+def end_to_end(most: int, say: Say) -> Iterator[dict[str, Any]]:
     """Measures both.
 
     Args:
         most: The largest number of jobs, at least 1.
         say: Prints a line.
 
-    Returns:
-        `stages_ms`: for each stage of a request on the idle stack, the milliseconds of all samples. `jobs`: for each
-        number of jobs what `_jobs` returns.
+    Yields:
+        After each number of jobs, what is known: `stages_ms`: for each stage of a request on the idle stack, the
+        milliseconds of all samples, with the machine's `idle_load`. `jobs`: for each number of jobs what `_jobs`
+        returns.
     """
     site = Site()
     try:
         with running(PROJECT, site, Renders=RENDERS) as stack:
             warm(stack, site)
             idle = _idle(stack, site)
+            load = round(os.getloadavg()[0], 1)
         middle, worst = statistics.median(idle["POST to done"]), max(idle["POST to done"])
         say(f"end to end: POST to done on the idle stack: median {middle:.0f} ms, worst {worst:.0f} ms")
         with simulated_project() as project, running(project, site, Renders=SLOTS, RenderConcurrency=SLOTS) as stack:
             warm_simulated(stack, site, SLOTS)
             _jobs(stack, site, WARM_UP)  # starts the instances of all functions
-            found = {}
+            found: dict[str, Any] = {}
             for size in sizes(most):
                 one = found[str(size)] = _jobs(stack, site, size)
                 spent = shown(list(one["cpu_ms"].items()))
                 say(f"end to end: {size} jobs, {one['per_second']} a second; ms of CPU a job: {spent}")
+                yield {"stages_ms": idle, "idle_load": load, "jobs": found}
     finally:
         site.close()
-    return {"stages_ms": idle, "jobs": found}
 
 
 def _idle(stack: LocalStack, site: Site) -> dict[str, list[float]]:
@@ -92,7 +98,7 @@ def _jobs(stack: LocalStack, site: Site, size: int) -> dict[str, Any]:
     Returns:
         `per_second`: jobs that ended per second. `cpu_ms`: milliseconds of processor time for each job by kind of
         process, the largest first, until `log` has reported the last. `calls`: calls to AWS for each job, by function
-        and kind.
+        and kind. `load`: the machine's load at the end.
     """
     rounds = math.ceil(WARM_UP / size)
     earlier = {name: calls(stack, function) for name, function in COUNTED.items()}
@@ -100,7 +106,7 @@ def _jobs(stack: LocalStack, site: Site, size: int) -> dict[str, Any]:
     for number in range(1, rounds + 1):
         began = time.monotonic()
         with ThreadPoolExecutor(CLIENTS) as clients:
-            ids = list(clients.map(stack.post, [page(site, 0.0) for _ in range(size)]))
+            ids = list(clients.map(partial(_request, stack), [page(site, 0.0) for _ in range(size)]))
         stack.ends.wait_all(ids, 60 + SECONDS_A_JOB * size)
         took += time.monotonic() - began
         stack.await_log("LogFunction", LOGGED, logged + number * size, 60 + SECONDS_A_JOB * size)
@@ -110,7 +116,20 @@ def _jobs(stack: LocalStack, site: Site, size: int) -> dict[str, Any]:
         "per_second": round(jobs / took, 1),
         "cpu_ms": {kind: round(seconds * 1000 / jobs, 2) for kind, seconds in used},
         "calls": {name: _each(counted, jobs) for name, counted in made.items()},
+        "load": round(os.getloadavg()[0], 1),
     }
+
+
+def _request(stack: LocalStack, url: str) -> str:
+    """Requests a PDF and returns the id of the job; a busy service's answer 503 says when to try again."""
+    for _ in range(TRIES):
+        try:
+            return stack.post(url)
+        except HTTPError as error:
+            if error.code != 503:
+                raise
+            time.sleep(float(error.headers["Retry-After"]))
+    raise SystemExit(f"the API answered 503 {TRIES} times")
 
 
 def _logged(stack: LocalStack) -> int:

@@ -30,13 +30,15 @@ def job_rows(jobs: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     last = jobs[max(jobs, key=int)]["cpu_ms"]
     kinds = [kind for kind, took in sorted(last.items(), key=lambda one: -one[1]) if took >= _LEAST_MS]
     kinds = [*(kind for kind in kinds if kind != _MOTO), *(kind for kind in kinds if kind == _MOTO)]
-    head = ["jobs", "a second", *(_TITLES.get(kind, f"`{kind}`") for kind in kinds), "all without moto", "all"]
+    head = ["jobs", "load", "a second", *(_TITLES.get(kind, f"`{kind}`") for kind in kinds), "all without moto", "all"]
     rows = []
     for size, one in jobs.items():
         spent = one["cpu_ms"]
         whole = sum(spent.values())
         figures = [*(spent.get(kind, 0.0) for kind in kinds), whole - spent.get(_MOTO, 0.0), whole]
-        rows.append([f"{int(size):,}", f"{one['per_second']:g}", *(f"{took:.1f}" for took in figures)])
+        rows.append(
+            [f"{int(size):,}", f"{one['load']:g}", f"{one['per_second']:g}", *(f"{took:.1f}" for took in figures)]
+        )
     return head, rows
 
 
@@ -59,7 +61,8 @@ def end_to_end_part(results: Results) -> str:
         "## End to end",
         prose(
             f"{dated(results, 'end_to_end')} On the local stack, with moto for AWS and a real RabbitMQ. A small page,"
-            f" really rendered, one request after another, {len(found['stages_ms']['POST to done'])} in all:"
+            f" really rendered, one request after another, {len(found['stages_ms']['POST to done'])} in all, with a"
+            f" machine's load of {found['idle_load']:g} meanwhile:"
         ),
         table(("stage, ms", "p50", "p95"), stage_rows(found["stages_ms"])),
         prose(

@@ -25,7 +25,7 @@ class System:
         slots: The pages that are rendered at a time; the parameter Renders.
         hand_over: The time for which the mapping is busy with a job.
         around: The time for which a slot is held before and after the render: claim, hand-over, settling.
-        between: The time until a slot that was given back is taken again, if jobs wait.
+        between: The time until a slot that was given back can be taken again.
         delivery: The time from the request to the hand-over of a job that does not wait.
     """
 
@@ -56,7 +56,7 @@ class Pages:
 
 
 def waits(system: System, arrivals: Sequence[float], seconds: Sequence[float]) -> list[float]:
-    """Returns for each job the time from its request to the start of its render's slot.
+    """Returns for each job the time from its request until it has a slot.
 
     Args:
         system: The deployment.
@@ -67,9 +67,7 @@ def waits(system: System, arrivals: Sequence[float], seconds: Sequence[float]) -
     mapping = -math.inf
     found = []
     for arrival, page in zip(arrivals, seconds, strict=True):
-        due = max(arrival + system.delivery, mapping + system.hand_over)
-        first = free[0]
-        start = due if first <= due else first + system.between
+        start = max(arrival + system.delivery, mapping + system.hand_over, free[0] + system.between)
         mapping = start
         heapq.heapreplace(free, start + system.around + page)
         found.append(start - arrival)

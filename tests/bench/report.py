@@ -1,4 +1,4 @@
-"""Writes docs/bench.md and the plots from the results of docs/bench.json."""
+"""Writes docs/bench.md, docs/scale.md and the plots from the results of docs/bench.json."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tests.bench.figures import FLOOR, NAMES, OURS, SETTLED, Results, best_peer,
 from tests.bench.handover_report import handover_part
 from tests.bench.markdown import UNMEASURED, blocks, dated, prose, spread, table
 from tests.bench.plots import cold_plot, warm_plot
+from tests.bench.scale_report import write_scale
 
 DOCUMENT = PROJECT / "docs" / "bench.md"
 WARM_PLOT, COLD_PLOT = PROJECT / "docs" / "bench-warm.svg", PROJECT / "docs" / "bench-cold.svg"
@@ -37,10 +38,11 @@ MEANINGS = {
 
 
 def write_documents(results: Results) -> None:
-    """Writes the document and the plots."""
+    """Writes the documents and the plots."""
     DOCUMENT.write_text(document(results), "utf-8")
     WARM_PLOT.write_text(warm_plot(results), "utf-8")
     COLD_PLOT.write_text(cold_plot(results), "utf-8")
+    write_scale(results)
 
 
 def as_json(results: Results) -> str:
