@@ -68,8 +68,9 @@ def end_to_end_part(results: Results) -> str:
         prose(
             "Milliseconds of processor time for a job. Renders are simulated and take no time. All jobs of a row are"
             " requested with `POST`, by four clients, as fast as the API accepts them. The rows run on one stack, from"
-            " the smallest to the largest, so the bucket holds ever more objects. moto walks through all of them for"
-            " each list of the slots, which S3 does not. `make bench PARTS=end_to_end JOBS=10000` sets the last row."
+            " the smallest to the largest, so the bucket holds ever more objects. moto has no indexes: it walks through"
+            " all objects for a list of the slots or subscribers, and through all waiting messages of a queue for each"
+            " receive, so its time grows. S3 and SQS do not. `make bench PARTS=end_to_end JOBS=10000` adds a row."
         ),
         table(head, rows),
         table(("function", "calls to AWS for a job, last row"), calls_rows(found["jobs"])),

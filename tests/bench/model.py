@@ -113,15 +113,24 @@ def simulated_waits(system: System, pages: Pages, rate: float, count: int, seed:
     return found[count // 10 :]
 
 
-def least_slots(system: System, pages: Pages, rate: float, p95: float, count: int) -> int:
+def least_slots(system: System, pages: Pages, rate: float, p95: float, most_used: float, count: int) -> int:
     """Returns the smallest number of slots with which 95 % of the jobs wait at most `p95`.
 
     The search doubles the number, then halves the interval; more slots never make a job wait longer.
+
+    Args:
+        system: The deployment; its own number of slots does not matter.
+        pages: The times of pages.
+        rate: Requests per second.
+        p95: Seconds.
+        most_used: The highest utilisation. Many slots wait little even if nearly all are in use, but then any burst
+            makes a long queue.
+        count: The number of jobs to simulate.
     """
 
     def enough(slots: int) -> bool:
         tried = System(slots, system.hand_over, system.around, system.between, system.delivery)
-        if utilisation(tried, pages, rate) >= 1:
+        if utilisation(tried, pages, rate) > most_used:
             return False
         return percentile(simulated_waits(tried, pages, rate, count), 0.95) <= p95
 

@@ -25,6 +25,8 @@ PER_HOUR = (100, 1_000, 10_000, 100_000)
 SLOW_SHARES = (0.0, 0.01, 0.02, 0.05)
 P95_SECONDS = 1.0
 """The wait for a slot that 95 % of the jobs may not exceed."""
+MOST_USED = 0.85
+"""The highest utilisation of the slots, so that a burst does not make a long queue."""
 SIMULATED_JOBS = 20_000
 WEB_SECONDS = 3.0
 """The time of a page of the web, as in the prices of docs/deploy.md; an assumption."""
@@ -61,7 +63,7 @@ def plans(results: dict[str, Any]) -> list[dict[str, Any]]:
         for per_hour in PER_HOUR if seconds else ():
             for share in SLOW_SHARES:
                 pages, rate = Pages(seconds, share), per_hour / 3600
-                slots = least_slots(system, pages, rate, P95_SECONDS, SIMULATED_JOBS)
+                slots = least_slots(system, pages, rate, P95_SECONDS, MOST_USED, SIMULATED_JOBS)
                 chosen = replace(system, slots=slots)
                 took = simulated_waits(chosen, pages, rate, SIMULATED_JOBS)
                 found.append({

@@ -9,7 +9,7 @@ from infra.local.settings import PROJECT
 from tests.bench.figures import Results
 from tests.bench.markdown import UNMEASURED, blocks, dated, prose, table
 from tests.bench.plots import curve_plot
-from tests.bench.scale import AROUND, HANDED_OVER_PER_SECOND, P95_SECONDS, PER_HOUR, SLOW_SHARES, WEB_SECONDS
+from tests.bench.scale import AROUND, HANDED_OVER_PER_SECOND, MOST_USED, P95_SECONDS, PER_HOUR, SLOW_SHARES, WEB_SECONDS
 
 DOCUMENT, PLOT = PROJECT / "docs" / "scale.md", PROJECT / "docs" / "scale.svg"
 PAGES = {"bench": "pages of the benchmark", "web": f"pages of {WEB_SECONDS:g} s"}
@@ -123,11 +123,12 @@ def document(results: Results) -> str:
         ),
         "## What to set",
         prose(
-            f"Parameters of `template.yaml` for pages of {WEB_SECONDS:g} s, of which {SIZED_FOR:.0%} take 30 s, so that"
-            f" 95 % of the jobs get a slot within {P95_SECONDS:g} s. Jobs arrive at random times; for bursts, take the"
-            " rate of the busiest minute. A full slot delays a job and loses none. 0 reserves no concurrency. The last"
-            " column is the number of concurrent executions that Lambda must allow, with those of `api` and the"
-            " consumers; a new account has 10. QuotaLimit counts the requests of one API key in a month."
+            f"Parameters of `template.yaml` for pages of {WEB_SECONDS:g} s, of which {SIZED_FOR:.0%} take 30 s. 95 % of"
+            f" the jobs get a slot within {P95_SECONDS:g} s, and {MOST_USED:.0%} of the slots are in use on average at"
+            " most. Jobs arrive at random times; for bursts, take the rate of the busiest minute. If all slots are in"
+            " use, jobs wait in the queue and none is lost. 0 reserves no concurrency. The last column is the number of"
+            " concurrent executions that Lambda must allow, with those of `api` and the consumers; a new account has"
+            " 10. RateLimit, BurstLimit and QuotaLimit count for each API key, so set them for your largest client."
         ),
         table(
             (

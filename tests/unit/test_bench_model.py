@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import random
 import statistics
 
@@ -107,12 +106,14 @@ def test_percentile_has_its_share_of_the_values_below_it(values: list[float], sh
 
 
 @pytest.mark.parametrize("share", [0.0, 0.05])
-def test_least_slots_are_enough_and_one_less_are_not(share: float) -> None:
-    pages, rate = Pages((0.3, 0.5), share), 2.0
-    slots = least_slots(System(1), pages, rate, 1.0, 4000)
-    assert percentile(simulated_waits(System(slots), pages, rate, 4000), 0.95) <= 1.0
-    fewer = System(slots - 1) if slots > 1 else None
-    assert fewer is None or (
-        utilisation(fewer, pages, rate) >= 1 or percentile(simulated_waits(fewer, pages, rate, 4000), 0.95) > 1.0
-    )
-    assert slots >= math.ceil(rate * pages.mean)
+@pytest.mark.parametrize("most_used", [0.5, 0.99])
+def test_least_slots_are_enough_and_one_less_are_not(share: float, most_used: float) -> None:
+    pages, rate = Pages((0.3, 0.5), share), 6.0
+
+    def enough(slots: int) -> bool:
+        found = percentile(simulated_waits(System(slots), pages, rate, 4000), 0.95)
+        return found <= 1.0 and utilisation(System(slots), pages, rate) <= most_used
+
+    slots = least_slots(System(1), pages, rate, 1.0, most_used, 4000)
+    assert enough(slots)
+    assert not enough(slots - 1)
