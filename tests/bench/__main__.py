@@ -93,9 +93,10 @@ def measure_on_stack(parts: Sequence[str], results: dict[str, Any], jobs: int) -
     if "scale" in parts:
         from tests.bench.scale import scale
 
-        results["scale"] = scale(results, say)
-        results["dates"]["scale"] = _now()
-        save(results)
+        for found in scale(results, say):
+            results["scale"] = found
+            results["dates"]["scale"] = _now()
+            save(results)
 
 
 def main(arguments: Sequence[str]) -> None:

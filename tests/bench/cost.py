@@ -7,6 +7,7 @@ The upload to S3 is not timed. Prices are in USD, x86, US East (N. Virginia), th
 from __future__ import annotations
 
 import math
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -82,9 +83,10 @@ def cost(tools: Iterable[Tool], pages: Sequence[Page], host: str, say: Say, roun
     """Measures all sizes in turns.
 
     Returns:
-        `sizes`: for each memory size its `cpus`, `ms` for each page, and `cold_ms`. `memory_mb`: for each page the
-        memory of all processes of `render` while it prints, in proportion where they share it. `prices`. Empty if this
-        machine has no control groups.
+        `sizes`: for each memory size its `cpus`, `ms` for each page, `cold_ms`, and `processor_ms`, the mean processor
+        time of a job with the preparation for the next one. `load`: the machine's load at the end. `memory_mb`: for
+        each page the memory of all processes of `render` while it prints, in proportion where they share it.
+        `prices`. Empty if this machine has no control groups.
     """
     if not cpu.available():
         say(f"cost: left out: it needs root and {cpu.GROUPS}")
@@ -101,20 +103,24 @@ def cost(tools: Iterable[Tool], pages: Sequence[Page], host: str, say: Say, roun
             workers[memory] = stack.enter_context(started(tool, within))
             workers[memory].ready()
         for number in range(rounds.warm + 1):
+            if number == 1:
+                before = {memory: worker.tree.seconds() for memory, worker in workers.items()}
             for page in pages:
                 for memory, worker in workers.items():
                     answer, _ = worker.print_page(f"http://{host}/{page.name}", tool.wait)
                     if number:
                         sizes[str(memory)]["ms"].setdefault(page.name, []).append(round(answer["ms"], 1))
                     time.sleep(PAUSE)
-        for memory in SIZES:
+        for memory, worker in workers.items():
+            used_ms = 1000 * (worker.tree.seconds() - before[memory]) / (rounds.warm * len(pages))
+            sizes[str(memory)]["processor_ms"] = round(used_ms, 1)
             took = job_ms(sizes[str(memory)]["ms"])
             price = 1000 * dollars(memory, took)
-            say(f"cost: {memory} MB: {took:.0f} ms a job, {price:.4f} USD for a thousand")
+            say(f"cost: {memory} MB: {took:.0f} ms a job, {used_ms:.0f} of the processor; {price:.4f} USD for 1,000")
         largest = workers[SIZES[-1]]
         used = {}
         for page in pages:
             with Peak([largest.tree], shared=True) as peak:
                 largest.print_page(f"http://{host}/{page.name}", tool.wait)
             used[page.name] = round(peak.bytes / 2**20)
-    return {"sizes": sizes, "memory_mb": used, "prices": PRICES}
+    return {"sizes": sizes, "memory_mb": used, "prices": PRICES, "load": round(os.getloadavg()[0], 1)}

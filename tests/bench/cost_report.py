@@ -16,8 +16,8 @@ def size_rows(sizes: dict[str, Any]) -> list[list[str]]:
     for name, one in sizes.items():
         memory, took, cold = int(name), job_ms(one["ms"]), statistics.median(one["cold_ms"])
         rows.append([
-            f"{memory:,}", f"{one['cpus']:.2f}", f"{took:,.0f}", f"{1000 * gb_seconds(memory, took):,.0f}",
-            f"{1000 * dollars(memory, took):.4f}", spread(one["cold_ms"]), f"{1000 * dollars(memory, cold):.4f}",
+            f"{memory:,}", f"{one['cpus']:.2f}", f"{took:,.0f}", f"{one['processor_ms']:,.0f}",
+            f"{1000 * gb_seconds(memory, took):,.0f}", f"{1000 * dollars(memory, took):.4f}", spread(one["cold_ms"]), f"{1000 * dollars(memory, cold):.4f}",
         ])  # fmt: skip
     return rows
 
@@ -47,14 +47,15 @@ def cost_part(results: Results) -> str:
         prose(
             f"{dated(results, 'cost')} `render` in a control group with the share of a CPU that Lambda gives for its"
             " memory: 1,769 MB are one vCPU. A job is the mean over the pages below, `settled`, from the job to the PDF"
-            " in the answer; the upload to S3 is not in it. A cold start ends with the first PDF of the table. Prices:"
+            f" in the answer; the upload to S3 is not in it. The machine's load was {found['load']:g}. A cold start"
+            " ends with the first PDF of the table. Prices:"
             f" {prices['gb_second']:.10f} USD for a GB-second and {prices['request'] * 1e6:.2f} for a million requests,"
             f" x86, {prices['region']}, as of {prices['date']} ({prices['source']})."
         ),
         table(
             (
-                "MB", "CPUs", "ms for a job", "GB-seconds for 1,000", "USD for 1,000", "cold start, ms",
-                "USD for 1,000 cold starts",
+                "MB", "CPUs", "ms for a job", "of processor time", "GB-seconds for 1,000", "USD for 1,000",
+                "cold start, ms", "USD for 1,000 cold starts",
             ),
             size_rows(sizes),
         ),

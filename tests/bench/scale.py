@@ -10,7 +10,7 @@ import os
 import random
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -87,9 +87,15 @@ def curves(results: dict[str, Any], slots: int = 16) -> dict[str, list[tuple[flo
     return found
 
 
-def scale(results: dict[str, Any], say: Say) -> dict[str, Any]:
-    """Measures the local stack beside the model, and computes the plans and the curves."""
-    checks = []
+def scale(results: dict[str, Any], say: Say) -> Iterator[dict[str, Any]]:
+    """Computes the plans and the curves, then measures the local stack beside the model.
+
+    Yields:
+        `plans`, `curves` and the `checks` that are known, first without any and then after each.
+    """
+    found: dict[str, Any] = {"plans": plans(results), "curves": curves(results), "checks": []}
+    say("scale: the plans are computed")
+    yield found
     site = Site()
     try:
         with simulated_project() as project:
@@ -99,11 +105,11 @@ def scale(results: dict[str, Any], say: Say) -> dict[str, Any]:
                     system = calibrated(stack, site, slots)
                     say(f"scale: {asdict(system)}")
                     for used, share in [(used, share) for count, used, share in CHECKED if count == slots]:
-                        checks.append(check(stack, site, system, used, share))
-                        say(f"scale: {checks[-1]}")
+                        found["checks"].append(check(stack, site, system, used, share))
+                        say(f"scale: {found['checks'][-1]}")
+                        yield found
     finally:
         site.close()
-    return {"checks": checks, "plans": plans(results), "curves": curves(results)}
 
 
 def calibrated(stack: LocalStack, site: Site, slots: int) -> System:

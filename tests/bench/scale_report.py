@@ -15,8 +15,10 @@ DOCUMENT, PLOT = PROJECT / "docs" / "scale.md", PROJECT / "docs" / "scale.svg"
 PAGES = {"bench": "pages of the benchmark", "web": f"pages of {WEB_SECONDS:g} s"}
 SIZED_FOR = 0.05
 """The share of slow pages for which the parameters are chosen."""
-_CALLS_OF_SETTLE = 0.2
-"""Seconds of a call of `settle` on Lambda, as docs/deploy.md computes it."""
+CHECK_HEAD = (
+    "slots", "utilisation", "slow", "jobs an hour", "p50 predicted", "p50 measured", "p95 predicted", "p95 measured",
+    "machine's load",
+)  # fmt: skip
 _QUOTA = 1000
 
 
@@ -171,13 +173,7 @@ def document(results: Results) -> str:
             " and slow ones of 30 s. The stack's own times around a render were measured first. Model and stack get the"
             " same times of requests and pages. Waits for a slot in seconds:"
         ),
-        table(
-            (
-                "slots", "utilisation", "slow", "jobs an hour", "p50 predicted", "p50 measured", "p95 predicted",
-                "p95 measured", "machine's load",
-            ),
-            check_rows(found["checks"]),
-        ),
+        table(CHECK_HEAD, check_rows(found["checks"])) if found["checks"] else UNMEASURED,
         prose(
             "All processes of the local stack share this machine's CPUs, so a busy machine adds to the measured waits."
         ),

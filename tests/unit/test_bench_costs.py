@@ -25,7 +25,8 @@ DATES = {"cost": "2026-01-02T03:04+00:00", "end_to_end": "2026-01-02T03:04+00:00
 
 
 def size(cpus: float, *times: float) -> dict[str, Any]:
-    return {"cpus": cpus, "ms": {"small": list(times), "table": [3 * took for took in times]}, "cold_ms": [900, 1000]}
+    pages = {"small": list(times), "table": [3 * took for took in times]}
+    return {"cpus": cpus, "ms": pages, "cold_ms": [900, 1000], "processor_ms": 150}
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def results() -> dict[str, Any]:
         "end_to_end": {"stages_ms": {"POST to done": [100.0, 200.0, 300.0]}, "idle_load": 0.5, "jobs": jobs},
         "cost": {
             "sizes": {"1024": size(0.58, 400, 410), "1769": size(1.0, 230), "2048": size(1.16, 200)},
-            "memory_mb": {"small": 300, "table": 410},
+            "memory_mb": {"small": 300, "table": 410}, "load": 1,
             "prices": {"gb_second": 0.0000166667, "request": 2e-7, "region": "R", "date": "D", "source": "S"},
         },
         "scale": {"plans": plans, "checks": [check], "curves": {"0": [(0.5, 0.1), (0.9, 20.0)]}},
@@ -106,7 +107,7 @@ def test_stage_rows_have_median_and_p95(results: dict[str, Any]) -> None:
 def test_rows_of_the_cost_have_every_size_and_page(results: dict[str, Any]) -> None:
     rows = size_rows(results["cost"]["sizes"])
     assert [row[0] for row in rows] == ["1,024", "1,769", "2,048"]
-    assert rows[2][2:4] == ["400", "800"]
+    assert rows[2][2:5] == ["400", "150", "800"]
     assert page_rows(results)[0] == ["small page", "405", "230", "200", "300"]
 
 
