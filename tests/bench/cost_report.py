@@ -16,8 +16,14 @@ def size_rows(sizes: dict[str, Any]) -> list[list[str]]:
     for name, one in sizes.items():
         memory, took, cold = int(name), job_ms(one["ms"]), statistics.median(one["cold_ms"])
         rows.append([
-            f"{memory:,}", f"{one['cpus']:.2f}", f"{took:,.0f}", f"{one['processor_ms']:,.0f}",
-            f"{1000 * gb_seconds(memory, took):,.0f}", f"{1000 * dollars(memory, took):.4f}", spread(one["cold_ms"]), f"{1000 * dollars(memory, cold):.4f}",
+            f"{memory:,}",
+            f"{one['cpus']:.2f}",
+            f"{took:,.0f}",
+            f"{one['processor_ms']:,.0f}",
+            f"{1000 * gb_seconds(memory, took):,.0f}",
+            f"{1000 * dollars(memory, took):.4f}",
+            spread(one["cold_ms"]),
+            f"{1000 * dollars(memory, cold):.4f}",
         ])  # fmt: skip
     return rows
 
