@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
+from tests.bench.figures import SETTLED
 from tests.bench.local import LocalStack, Site, running
 from tests.bench.model import Pages, System, arrivals, least_slots, percentile, simulated_waits, utilisation, waits
 from tests.bench.project import simulated_project
@@ -42,10 +43,10 @@ END_SECONDS = 600.0
 Say = Callable[[str], None]
 
 
-def bench_pages(results: dict[str, Any], memory: str = "2048") -> tuple[float, ...]:
-    """Returns the seconds of the benchmark's pages at a memory size; empty if they were not measured."""
-    found = results["cost"].get("sizes", {}).get(memory, {}).get("ms", {})
-    return tuple(statistics.median(took) / 1000 for took in found.values())
+def bench_pages(results: dict[str, Any]) -> tuple[float, ...]:
+    """Returns the median seconds of each of the benchmark's pages, `settled`; empty if they were not measured."""
+    cells = (tools.get(SETTLED) for tools in results["warm"].values())
+    return tuple(statistics.median(cell["ms"]) / 1000 for cell in cells if cell and cell["ms"])
 
 
 def deployed(results: dict[str, Any]) -> System:

@@ -48,6 +48,10 @@ def results() -> dict[str, Any]:
     return {
         "dates": DATES,
         "pages": {"small": {"title": "small page"}},
+        "warm": {
+            "small": {"settled": {"ms": [100, 200, 900]}},
+            "table": {"settled": {"ms": [600]}, "floor": {"ms": [9]}},
+        },
         "handover": {"handing_over": {"per_second": 96.0}},
         "end_to_end": {"stages_ms": {"POST to done": [100.0, 200.0, 300.0]}, "idle_load": 0.5, "jobs": jobs},
         "cost": {
