@@ -222,6 +222,7 @@ layers: $(LAYERS)/SharedLayer.stamp
 
 $(LAYERS)/SharedLayer.stamp: layers/shared/requirements.txt layers/shared/Makefile layers/shared/trim.py $(BIN)/python
 	@echo "Building the shared layer"
+	@rm -rf $(LAYERS)/SharedLayer
 	@$(MAKE) -C layers/shared build-SharedLayer \
 		ARTIFACTS_DIR=$(abspath $(LAYERS))/SharedLayer LOCAL_PYTHON=$(abspath $(BIN))/python
 	@touch $@

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
+from tests.bench.cost import cpus_of
 from tests.bench.figures import SETTLED
 from tests.bench.local import LocalStack, Site, running
 from tests.bench.model import Pages, System, arrivals, least_slots, percentile, simulated_waits, utilisation, waits
@@ -31,8 +32,10 @@ MOST_USED = 0.85
 SIMULATED_JOBS = 20_000
 WEB_SECONDS = 3.0
 """The time of a page of the web, as in the prices of docs/deploy.md; an assumption."""
-HANDED_OVER_PER_SECOND = 96.0
-"""If the hand-over was not measured: jobs that one mapping hands over per second (docs/bench.md)."""
+HANDED_OVER_PER_SECOND, DISPATCH_MS = 96.0, 7.3
+"""If the hand-over was not measured: jobs that one mapping hands over per second, and the processor time of each."""
+DISPATCH_MB = 1024
+"""MemorySize of `dispatch` in template.yaml."""
 AROUND = 0.2
 """If the stack was not measured: the seconds for which a slot is held besides the render; an assumption for AWS."""
 CHECKED = ((4, 0.5, 0.0), (4, 0.8, 0.0), (4, 0.8, 0.05), (8, 0.8, 0.05))
@@ -49,10 +52,17 @@ def bench_pages(results: dict[str, Any]) -> tuple[float, ...]:
     return tuple(statistics.median(cell["ms"]) / 1000 for cell in cells if cell and cell["ms"])
 
 
+def hand_over_rate(results: dict[str, Any]) -> tuple[float, float]:
+    """Returns the jobs per second that one mapping hands over: as measured, and on the CPU share of `dispatch`."""
+    found = results["handover"].get("handing_over", {})
+    measured = found.get("per_second", HANDED_OVER_PER_SECOND)
+    processor_ms = found.get("cpu_ms", {}).get("dispatch", DISPATCH_MS)
+    return measured, min(measured, 1000 * cpus_of(DISPATCH_MB) / processor_ms)
+
+
 def deployed(results: dict[str, Any]) -> System:
     """Returns the model of a deployment with one slot, with the measured times of the hand-over."""
-    rate = results["handover"].get("handing_over", {}).get("per_second", HANDED_OVER_PER_SECOND)
-    return System(1, hand_over=1 / rate, around=AROUND)
+    return System(1, hand_over=1 / hand_over_rate(results)[1], around=AROUND)
 
 
 def plans(results: dict[str, Any]) -> list[dict[str, Any]]:
@@ -92,11 +102,13 @@ def scale(results: dict[str, Any], say: Say) -> Iterator[dict[str, Any]]:
     """Computes the plans and the curves, then measures the local stack beside the model.
 
     Yields:
-        `plans`, `curves` and the `checks` that are known, first without any and then after each.
+        `plans`, `curves` and `checks`: first with the checks of an earlier run, then with those of this one.
     """
-    found: dict[str, Any] = {"plans": plans(results), "curves": curves(results), "checks": []}
+    known = results["scale"].get("checks", [])
+    found: dict[str, Any] = {"plans": plans(results), "curves": curves(results), "checks": known}
     say("scale: the plans are computed")
     yield found
+    found["checks"] = []
     site = Site()
     try:
         with simulated_project() as project:

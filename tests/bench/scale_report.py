@@ -9,7 +9,7 @@ from infra.local.settings import PROJECT
 from tests.bench.figures import Results
 from tests.bench.markdown import UNMEASURED, blocks, dated, prose, table
 from tests.bench.plots import curve_plot
-from tests.bench.scale import AROUND, HANDED_OVER_PER_SECOND, MOST_USED, P95_SECONDS, PER_HOUR, SLOW_SHARES, WEB_SECONDS
+from tests.bench.scale import AROUND, MOST_USED, P95_SECONDS, PER_HOUR, SLOW_SHARES, WEB_SECONDS, hand_over_rate
 
 DOCUMENT, PLOT = PROJECT / "docs" / "scale.md", PROJECT / "docs" / "scale.svg"
 PAGES = {"bench": "pages of the benchmark", "web": f"pages of {WEB_SECONDS:g} s"}
@@ -68,7 +68,7 @@ def parameter_rows(plans: list[dict[str, Any]]) -> list[list[str]]:
         reserved = (renders, settling) if renders > 10 else (0, 0)
         rows.append([
             f"{per_hour:,}", f"{renders}", f"{reserved[0]}", f"{reserved[1]}",
-            "50" if rate > 1 else "10", f"{max(100_000, 10 * per_hour):,}", f"{per_second}, {2 * per_second}",
+            "10", f"{max(100_000, 10 * per_hour):,}", f"{per_second}, {2 * per_second}",
             "mq.m7g.large, 1,500" if large else "mq.m7g.medium, 100",
             f"{busy:,}" + (f", above the default {_QUOTA:,}" if busy > _QUOTA else ""),
         ])  # fmt: skip
@@ -89,17 +89,18 @@ def check_rows(checks: list[dict[str, Any]]) -> list[list[str]]:
 
 def limit_rows(results: Results) -> list[list[str]]:
     """Returns a row for each limit: what it limits, and how many jobs an hour it allows."""
-    rate = results["handover"].get("handing_over", {}).get("per_second", HANDED_OVER_PER_SECOND)
+    measured, rate = hand_over_rate(results)
     slow = 0.95 * WEB_SECONDS + 0.05 * 30 + AROUND
     limits = [
-        ("`dispatch`: one mapping hands over one batch at a time", f"{rate:.0f} jobs a second, measured here", rate,
-         "Lambda runs one batch at a time for each RabbitMQ queue; only AWS Support can raise that. Bulk jobs have a"
-         " mapping of their own"),
+        ("`dispatch`: one mapping hands over one batch at a time",
+         f"{measured:.0f} jobs a second, measured here; {rate:.0f} on its share of a CPU on Lambda", rate,
+         "Lambda runs one batch at a time for each RabbitMQ queue; only AWS Support can raise that. More MemorySize of"
+         " `dispatch` gives it more CPU. Bulk jobs have a mapping of their own"),
         ("Lambda: concurrent executions of the account", f"{_QUOTA:,} by default", 0.8 * _QUOTA / slow,
          f"a slot is held for {slow:.2f} s on average; 80 % of the quota for `render`. A quota can be raised, Renders"
          " to 1,000 only"),
-        ("EventBridge: deliveries to targets", "18,750 a second in us-east-1, 1,100 in small regions", 1_100 / 4,
-         "each end goes to four targets; beyond the quota deliveries are late, not lost. Here: a small region"),
+        ("EventBridge: deliveries to targets", "18,750 a second in us-east-1, 750 in the smallest regions", 750 / 4,
+         "each end goes to four targets; beyond the quota deliveries are late, not lost. Here: a smallest one"),
         ("EventBridge: PutEvents", "10,000 a second in us-east-1", 10_000, "one event for each end"),
         ("S3: writes below one prefix", "3,500 a second", 3_500 / 5,
          "five writes below `job/` for each job. The ids are random, so S3 can divide the prefix further"),
@@ -151,7 +152,7 @@ def document(results: Results) -> str:
         table(("pages", "PDFs an hour", *(f"{share:.0%} slow" for share in SLOW_SHARES)), plan_rows(plans)),
         "![The wait at each utilisation, for 0 to 5 % slow pages](scale.svg)",
         prose(
-            "Slow pages cost more slots than their share suggests: 5 % pages of 30 s add half of the time of the others"
+            "Waits below 0.01 s are drawn at 0.01 s. Slow pages cost more slots than their share suggests: 5 % pages of 30 s add half of the time of the others"
             " to the mean, and the wait grows with the variance. Bulk jobs leave a quarter of Renders to single"
             " requests, so for them count three quarters of the slots."
         ),
