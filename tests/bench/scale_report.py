@@ -152,9 +152,9 @@ def document(results: Results) -> str:
         table(("pages", "PDFs an hour", *(f"{share:.0%} slow" for share in SLOW_SHARES)), plan_rows(plans)),
         "![The wait at each utilisation, for 0 to 5 % slow pages](scale.svg)",
         prose(
-            "Waits below 0.01 s are drawn at 0.01 s. Slow pages cost more slots than their share suggests: 5 % pages of 30 s add half of the time of the others"
-            " to the mean, and the wait grows with the variance. Bulk jobs leave a quarter of Renders to single"
-            " requests, so for them count three quarters of the slots."
+            "Waits below 0.01 s are drawn at 0.01 s. Slow pages cost more slots than their share suggests: 5 % pages of"
+            " 30 s add half of the time of the others to the mean, and the wait grows with the variance. Bulk jobs"
+            " leave a quarter of Renders to single requests, so for them count three quarters of the slots."
         ),
         "## Where it ends",
         prose("The limits in the order in which a deployment meets them; jobs an hour that each allows:"),
