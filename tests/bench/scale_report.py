@@ -100,7 +100,8 @@ def limit_rows(results: Results) -> list[list[str]]:
          f"a slot is held for {slow:.2f} s on average; 80 % of the quota for `render`. A quota can be raised, Renders"
          " to 1,000 only"),
         ("EventBridge: deliveries to targets", "18,750 a second in us-east-1, 750 in the smallest regions", 750 / 4,
-         "each end goes to four targets; beyond the quota deliveries are late, not lost. The jobs are those of the smallest regions"),
+         "each end goes to four targets; beyond the quota deliveries are late, not lost. The jobs are those of the"
+         " smallest regions"),
         ("EventBridge: PutEvents", "10,000 a second in us-east-1", 10_000, "one event for each end"),
         ("S3: writes below one prefix", "3,500 a second", 3_500 / 5,
          "five writes below `job/` for each job. The ids are random, so S3 can divide the prefix further"),
