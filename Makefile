@@ -102,10 +102,10 @@ gallery: setup $(HOME_DIR)/tests.stamp ## Render the pages of tests/gallery into
 screenshots: setup $(HOME_DIR)/tests.stamp ## Take the screenshots in docs/ again, in Debian's chromium
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.e2e.screenshots docs
 
-bench: setup $(HOME_DIR)/tests.stamp $(if $(HANDOVER)$(COLD)$(filter documents,$(PARTS)),,$(HOME_DIR)/peers.stamp) ## Measure urlshot beside its peers and write docs/bench.md; QUICK=1: in three minutes, without documents; PARTS='warm cold throughput api handover': only some; HANDOVER=1: only the hand-over; COLD=1: cold starts in Lambda's image, with Docker
+bench: setup $(HOME_DIR)/tests.stamp $(if $(HANDOVER)$(COLD)$(filter documents,$(PARTS)),,$(HOME_DIR)/peers.stamp) ## Measure urlshot beside its peers and write docs/bench.md; QUICK=1: in three minutes, without documents; PARTS='warm cold throughput api cost end_to_end handover scale': only some; JOBS=10000: the most jobs of end_to_end; HANDOVER=1: only the hand-over; COLD=1: cold starts in Lambda's image, with Docker
 	@$(if $(COLD),$(MAKE) sam)
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.bench \
-		$(if $(COLD),container,$(if $(HANDOVER),handover,$(PARTS))) $(if $(QUICK),--quick)
+		$(if $(COLD),container,$(if $(HANDOVER),handover,$(PARTS))) $(if $(QUICK),--quick) $(if $(JOBS),--jobs $(JOBS))
 
 lint: $(HOME_DIR)/tests.stamp $(HOME_DIR)/sam.stamp $(HOME_DIR)/checkov.stamp ## Check style, types, import rules and templates
 	@printf '%s\n' $(CHECKS) | xargs -n 1 -P 2 $(MAKE)
@@ -220,8 +220,9 @@ layers: $(LAYERS)/SharedLayer.stamp
 		ARTIFACTS_DIR=$(abspath $(LAYERS))/ChromiumLayer LOCAL_PYTHON=$(abspath $(BIN))/python && \
 	echo "$$sources" > $(LAYERS)/sources.sha256
 
-$(LAYERS)/SharedLayer.stamp: layers/shared/requirements.txt layers/shared/Makefile $(BIN)/python
+$(LAYERS)/SharedLayer.stamp: layers/shared/requirements.txt layers/shared/Makefile layers/shared/trim.py $(BIN)/python
 	@echo "Building the shared layer"
+	@rm -rf $(LAYERS)/SharedLayer
 	@$(MAKE) -C layers/shared build-SharedLayer \
 		ARTIFACTS_DIR=$(abspath $(LAYERS))/SharedLayer LOCAL_PYTHON=$(abspath $(BIN))/python
 	@touch $@

@@ -14,11 +14,12 @@ from functions.api.waiting import SLOT_LEASE, Waiting
 from urlshot.adapters.broker import Publisher
 from urlshot.adapters.bus import Bus
 from urlshot.adapters.s3 import s3_client
-from urlshot.adapters.secrets import link_key, read_credentials, read_text
+from urlshot.adapters.secrets import link_key, read_credentials, read_text, secrets_client
 from urlshot.adapters.slots import Slots
 from urlshot.adapters.store import Store
 from urlshot.adapters.subscription_store import SubscriptionStore
 from urlshot.core.links import FileLinks
+from urlshot.core.records import Record
 from urlshot.core.settings import EgressSettings
 from urlshot.core.subscription_rules import CallbackHosts, NotifyAllow
 from urlshot.core.webhooks import WebhookKeys
@@ -67,12 +68,20 @@ class Dependencies:
 
 @cache
 def bootstrap() -> Dependencies:
-    """Makes the parts once per process."""
+    """Makes the objects once per process.
+
+    It also does work that the first request would do otherwise, because Lambda's init phase has a whole CPU. It
+    resolves the bucket's endpoint, makes the client of Secrets Manager, and builds the model of the records. It opens
+    no connection.
+    """
     settings = ApiSettings.read(os.environ)
     s3 = s3_client()
     store = Store(settings.bucket, s3)
     publisher = Publisher(settings.broker_url, lambda: read_credentials(settings.broker_secret))
     links = FileLinks(link_key(settings.link_secret))
+    store.link_origin()
+    secrets_client()
+    Record.model_rebuild()
     return Dependencies(
         settings=settings,
         store=store,

@@ -1,12 +1,14 @@
-"""`python -m tests.bench PART...` measures the parts and writes docs/bench.json, docs/bench.md and the plots.
+"""`python -m tests.bench PART...` measures the parts and writes docs/bench.json, the documents and the plots.
 
-Parts: warm, cold, throughput, api, handover. Without a part all are measured, the hand-over last. `container` times
-cold starts in Lambda's image, and `documents` writes the documents again from docs/bench.json. With `--quick` a few
-rounds are made of everything but the hand-over, and no document is changed.
+Parts: warm, cold, throughput, api, cost, end_to_end, handover, scale. Without a part all are measured, in this order.
+`container` times cold starts in Lambda's image, and `documents` writes the documents again from docs/bench.json. With
+`--quick` a few rounds are made of everything but the parts that run the local stack, and no document is changed.
+`--jobs N` sets the largest number of jobs of `end_to_end`.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -17,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from infra.local.settings import PROJECT
+from tests.bench import cost
 from tests.bench.api import api
 from tests.bench.cold_peers import BESIDE, cold
 from tests.bench.cold_peers import TOOLS as COLD_TOOLS
+from tests.bench.end_to_end import MOST_JOBS, end_to_end
 from tests.bench.figures import line, ratios
 from tests.bench.machine import machine, sizes, versions
 from tests.bench.pages import PAGES, Page
@@ -30,11 +34,13 @@ from tests.bench.tools import LOGS, Failed, tools
 from tests.bench.warm import Field, Rounds, warm
 
 JSON = PROJECT / "docs" / "bench.json"
-PARTS = ("warm", "cold", "throughput", "api", "handover")
+PARTS = ("warm", "cold", "throughput", "api", "cost", "end_to_end", "handover", "scale")
+ON_STACK = {"end_to_end", "handover", "scale"}
+"""The parts that run the local stack; each is saved when it is measured."""
 QUICK_PAGES = ("small", "table", "charts", "fonts", "cjk", "print", "app")
 EMPTY: dict[str, Any] = {
     "machine": {}, "versions": {}, "dates": {}, "pages": {}, "tools": {}, "warm": {}, "cold": {}, "throughput": {},
-    "api": {}, "handover": {}, "sizes": {},
+    "api": {}, "cost": {}, "end_to_end": {}, "handover": {}, "scale": {}, "sizes": {},
 }  # fmt: skip
 
 
@@ -44,9 +50,9 @@ def say(text: str) -> None:
 
 
 def measure(parts: Sequence[str], results: dict[str, Any], *, quick: bool) -> None:
-    """Measures all parts but the hand-over, and puts them into the results."""
+    """Measures all parts that do not run the local stack, and puts them into the results."""
     pages: Sequence[Page] = [page for page in PAGES if not quick or page.name in QUICK_PAGES]
-    if set(parts) & {"warm", "cold", "throughput"}:
+    if set(parts) & {"warm", "cold", "throughput", "cost"}:
         with serving() as host:
             everything = tools(host)
             with Field(everything, say) as field:
@@ -63,16 +69,44 @@ def measure(parts: Sequence[str], results: dict[str, Any], *, quick: bool) -> No
             if "throughput" in parts:
                 sizes, rounds, seconds = ((1, 2), 1, 2.5) if quick else ((1, 2, 4), 3, 5.0)
                 results["throughput"] = throughput(everything, host, say, sizes, rounds, seconds)
+            if "cost" in parts:
+                counts = cost.Rounds(1, 1) if quick else cost.Rounds(5, 3)
+                results["cost"] = cost.cost(everything, pages, host, say, counts) or results["cost"]
     if "api" in parts:
         results["api"] = api(*((20, 1) if quick else (150, 5)), say)
-    done = [part for part in parts if part != "handover"]
-    results["dates"] |= dict.fromkeys(done, datetime.now(UTC).isoformat(timespec="minutes"))
+    results["dates"] |= dict.fromkeys([part for part in parts if part not in ON_STACK], _now())
+
+
+def measure_on_stack(parts: Sequence[str], results: dict[str, Any], jobs: int) -> None:
+    """Measures the parts that run the local stack, and saves the results after each and after each number of jobs."""
+    if "end_to_end" in parts:
+        for found in end_to_end(jobs, say):
+            results["end_to_end"] = found
+            results["dates"]["end_to_end"] = _now()
+            save(results)
+    if "handover" in parts:
+        from tests.bench.handover import handover
+
+        results["handover"] = handover()
+        results["dates"]["handover"] = _now()
+        save(results)
+    if "scale" in parts:
+        from tests.bench.scale import scale
+
+        for found in scale(results, say):
+            results["scale"] = found
+            results["dates"]["scale"] = _now()
+            save(results)
 
 
 def main(arguments: Sequence[str]) -> None:
     """Measures what the arguments name."""
-    quick = "--quick" in arguments
-    chosen = [argument for argument in arguments if argument != "--quick"]
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", choices=[*PARTS, "container", "documents", []])
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--jobs", type=int, default=MOST_JOBS)
+    asked = parser.parse_args(arguments)
+    chosen, quick = list(asked.parts), bool(asked.quick)
     if chosen == ["container"]:
         from tests.bench.cold import cold as container
 
@@ -83,11 +117,9 @@ def main(arguments: Sequence[str]) -> None:
     if chosen == ["documents"]:
         write_documents(results)
         return
-    parts = chosen or [part for part in PARTS if not (quick and part == "handover")]
-    if set(parts) - set(PARTS):
-        sys.exit((__doc__ or "").strip())
+    parts = chosen or [part for part in PARTS if not (quick and part in ON_STACK)]
     began = time.monotonic()
-    if set(parts) != {"handover"}:
+    if set(parts) - ON_STACK:
         results |= {"machine": machine(), "versions": versions(), "sizes": sizes() or results["sizes"]}
         try:
             measure(parts, results, quick=quick)
@@ -95,18 +127,17 @@ def main(arguments: Sequence[str]) -> None:
             sys.exit(f"{error}; the logs of the tools are in {LOGS.relative_to(PROJECT)}")
         say(f"measured in {time.monotonic() - began:.0f} s")
         if not quick:
-            save(results)  # before the hand-over, which takes another ten minutes
-    if "handover" in parts:
-        from tests.bench.handover import handover
-
-        results["handover"] = handover()
-        results["dates"]["handover"] = datetime.now(UTC).isoformat(timespec="minutes")
+            save(results)  # before the parts that run the local stack, which take another ten minutes each
     if quick:
         place = PROJECT / ".urlshot" / "bench" / "quick.json"
         place.write_text(as_json(results), "utf-8")
-    elif "handover" in parts:
-        save(results)
+    else:
+        measure_on_stack(parts, results, asked.jobs)
     print(line(ratios(results)), flush=True)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="minutes")
 
 
 def save(results: dict[str, Any]) -> None:

@@ -27,7 +27,7 @@ def cold(field: Field, tools: Sequence[Tool], host: str, say: Say, rounds: int, 
     results: dict[str, Any] = {}
     for tool in tuple(chosen):  # reads all files into the page cache
         try:
-            first_pdf(tool, host, available)
+            first_pdf(tool, host, pinned(available))
         except Failed as error:
             say(f"cold: {tool.name} is left out: {error}")
             chosen.remove(tool)
@@ -37,7 +37,7 @@ def cold(field: Field, tools: Sequence[Tool], host: str, say: Say, rounds: int, 
         runs = results.setdefault(str(count), {tool.name: {"ms": [], "marks": {}} for tool in chosen})
         for number in range(rounds):
             for tool in chosen:
-                total, marks = first_pdf(tool, host, available[-count:])
+                total, marks = first_pdf(tool, host, pinned(available[-count:]))
                 runs[tool.name]["ms"].append(round(total, 1))
                 for name, took in marks.items():
                     runs[tool.name]["marks"].setdefault(name, []).append(round(took, 1))
@@ -46,14 +46,19 @@ def cold(field: Field, tools: Sequence[Tool], host: str, say: Say, rounds: int, 
     return results
 
 
-def first_pdf(tool: Tool, host: str, cpus: Sequence[int]) -> tuple[float, dict[str, float]]:
+def pinned(cpus: Sequence[int]) -> tuple[str, ...]:
+    """Returns the beginning of a command that may use these CPUs only."""
+    return ("taskset", "--cpu-list", ",".join(map(str, cpus)))
+
+
+def first_pdf(tool: Tool, host: str, within: Sequence[str]) -> tuple[float, dict[str, float]]:
     """Returns the milliseconds from the start of the process to its first PDF, and to each mark of its start.
 
     Raises:
         Failed: The tool does not start, or its PDF is not complete.
     """
     page = BY_NAME[COLD]
-    with started(tool, cpus) as worker:
+    with started(tool, within) as worker:
         ready = worker.ready()
         answer, pdf = worker.print_page(f"http://{host}/{page.name}", tool.wait)
         waited = answer["at"] - answer["ms"] / 1000 - ready["ready"]  # for the job, by way of the benchmark

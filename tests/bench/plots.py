@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from tests.bench.figures import COLD_PEERS, OURS, SETTLED, Results, warm_ms
 
@@ -15,6 +15,7 @@ COLOURS = {
 }  # fmt: skip
 STAGES = {"imported": "#ced4da", "inflated": "#a5b4c4", "started": "#748ffc", "first PDF": "#d6336c"}
 """The stages of a cold start in their order, each with the colour of the time until it ends."""
+CURVES = ("#2b8a3e", "#1971c2", "#e8890c", "#d6336c")
 WIDTH, LEFT, RIGHT, ROW = 860, 220, 30, 30
 _FONT = "font-family='system-ui, sans-serif'"
 
@@ -82,6 +83,36 @@ def cold_plot(results: Results) -> str:
         if number + 1 < len(bars) and bars[number + 1][0] != cpus:
             y += 10
     return _svg(y + 16, found)
+
+
+def curve_plot(title: str, curves: Mapping[str, Sequence[tuple[float, float]]]) -> str:
+    """Draws curves of shares from 0 to 1 against seconds, which are on a logarithmic scale from 0.01 s."""
+    if not curves:
+        return _svg(60, [_text(20, 36, "Not measured yet.")])
+    points = [point for curve in curves.values() for point in curve]
+    left, right, top, bottom = 70, WIDTH - RIGHT, 90, 380
+    start, low = min(x for x, _ in points), -2.0
+    high = max(low + 1, math.log10(max(y for _, y in points)) + 0.05)
+
+    def across(x: float) -> float:
+        return left + (right - left) * (x - start) / (1 - start)
+
+    def up(y: float) -> float:
+        return bottom - (bottom - top) * (math.log10(max(y, 10**low)) - low) / (high - low)
+
+    found = [_text(20, 26, title, size=16, weight=600)]
+    found += _legend(zip(curves, CURVES, strict=False), 50)
+    for tick in (0.01, 0.1, 1, 10, 100, 1000):
+        if math.log10(tick) <= high:
+            found.append(_line(left, up(tick), right, up(tick), "#e3e6ea"))
+            found.append(_text(left - 10, up(tick) + 4, f"{tick:g}", anchor="end", fill="#666"))
+    for tenth in range(math.ceil(start * 10), 11):
+        found.append(_text(across(tenth / 10), bottom + 20, f"{tenth * 10} %", anchor="middle", fill="#666"))
+    for curve, colour in zip(curves.values(), CURVES, strict=False):
+        path = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in curve)
+        found.append(f"<polyline points='{path}' fill='none' stroke='{colour}' stroke-width='2.5'/>")
+        found += [_dot(across(x), up(y), 2.5, colour) for x, y in curve]
+    return _svg(bottom + 40, found)
 
 
 def ticks(low: float, high: float) -> list[int]:

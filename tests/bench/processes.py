@@ -83,6 +83,15 @@ class Tree:
                 total += (int(resident) - int(shared)) * _PAGE
         return total
 
+    def proportional_bytes(self) -> int:
+        """Returns their resident memory; a page that several processes share counts in part for each (PSS)."""
+        total = 0
+        for pid in self.pids():
+            with contextlib.suppress(OSError):
+                lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+                total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024
+        return total
+
     def members(self) -> dict[int, int]:
         """Returns the ids of all of them, each with the time when the process started."""
         processes = table()
@@ -99,13 +108,17 @@ def kill(members: dict[int, int]) -> None:
 
 
 class Peak:
-    """Samples the memory of several trees in a thread, and keeps the largest sum in bytes."""
+    """Samples the memory of several trees in a thread, and keeps the largest sum in bytes.
+
+    Shared pages do not count, or with `shared` in proportion.
+    """
 
     SECONDS = 0.1
     """Time between two samples."""
 
-    def __init__(self, trees: list[Tree]) -> None:
+    def __init__(self, trees: list[Tree], *, shared: bool = False) -> None:
         self._trees = trees
+        self._read = Tree.proportional_bytes if shared else Tree.private_bytes
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
         self.bytes = 0
@@ -120,5 +133,5 @@ class Peak:
 
     def _sample(self) -> None:
         while not self._stop.is_set():
-            self.bytes = max(self.bytes, sum(tree.private_bytes() for tree in self._trees))
+            self.bytes = max(self.bytes, sum(self._read(tree) for tree in self._trees))
             self._stop.wait(self.SECONDS)

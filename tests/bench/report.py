@@ -1,25 +1,26 @@
-"""Writes docs/bench.md and the plots from the results of docs/bench.json."""
+"""Writes docs/bench.md, docs/scale.md and the plots from the results of docs/bench.json."""
 
 from __future__ import annotations
 
 import json
 import re
 import statistics
-import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from infra.local.settings import PROJECT
-from tests.bench.figures import FLOOR, NAMES, OURS, SETTLED, Results, best_peer, quartiles, ratios, warm_ms
+from tests.bench.cost_report import cost_part
+from tests.bench.end_to_end_report import end_to_end_part
+from tests.bench.figures import FLOOR, NAMES, OURS, SETTLED, Results, best_peer, ratios, warm_ms
 from tests.bench.handover_report import handover_part
+from tests.bench.markdown import UNMEASURED, blocks, dated, prose, spread, table
 from tests.bench.plots import cold_plot, warm_plot
+from tests.bench.scale_report import write_scale
 
 DOCUMENT = PROJECT / "docs" / "bench.md"
 WARM_PLOT, COLD_PLOT = PROJECT / "docs" / "bench-warm.svg", PROJECT / "docs" / "bench-cold.svg"
 MARK = "†"
 """Marks a time whose PDF lacks something."""
-WIDTH = 120
-UNMEASURED = "Not measured yet."
 LACKS = 60
 """Longest text about what a PDF lacks, in characters."""
 MEANINGS = {
@@ -37,10 +38,11 @@ MEANINGS = {
 
 
 def write_documents(results: Results) -> None:
-    """Writes the document and the plots."""
+    """Writes the documents and the plots."""
     DOCUMENT.write_text(document(results), "utf-8")
     WARM_PLOT.write_text(warm_plot(results), "utf-8")
     COLD_PLOT.write_text(cold_plot(results), "utf-8")
+    write_scale(results)
 
 
 def as_json(results: Results) -> str:
@@ -51,32 +53,11 @@ def as_json(results: Results) -> str:
 
 def document(results: Results) -> str:
     """Returns docs/bench.md."""
-    parts = (_head, _warm_part, _cold_part, _throughput_part, _api_part, handover_part, _sizes_part, _versions_part)
+    parts = (
+        _head, _warm_part, _cold_part, _throughput_part, _api_part, end_to_end_part, handover_part, cost_part,
+        _sizes_part, _versions_part,
+    )  # fmt: skip
     return blocks(*(part(results) for part in parts)) + "\n"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Returns a Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def blocks(*parts: str) -> str:
-    """Returns parts of a document, separated by empty lines."""
-    return "\n\n".join(parts)
-
-
-def prose(text: str) -> str:
-    """Returns a paragraph, wrapped at the width of the documents."""
-    return textwrap.fill(" ".join(text.split()), WIDTH, break_long_words=False, break_on_hyphens=False)
-
-
-def spread(values: Sequence[float], digits: int = 0) -> str:
-    """Returns the median with the quartiles, if there are several values: `203 (198–210)`."""
-    low, middle, high = quartiles(values)
-    if len(values) == 1:
-        return f"{middle:,.{digits}f}"
-    return f"{middle:,.{digits}f} ({low:,.{digits}f}–{high:,.{digits}f})"
 
 
 def warm_rows(results: Results) -> list[list[str]]:
@@ -159,7 +140,7 @@ def _warm_part(results: Results) -> str:
         "## Warm: from the job to the PDF",
         "![The time for each page and tool, on a logarithmic scale](bench-warm.svg)",
         prose(
-            f"{_dated(results, 'warm')} Each tool is warm, in a process of its own, and the order changes in every"
+            f"{dated(results, 'warm')} Each tool is warm, in a process of its own, and the order changes in every"
             " round. The pages come from a server on the same machine, which forbids caching. All tools print A4 with"
             " backgrounds, at the load event or when they do by default. urlshot loads pages through its egress proxy,"
             f" checks the PDF, and returns it with its report; {unexplained(results):.0%} of its time with `load` lies"
@@ -201,7 +182,7 @@ def _cold_part(results: Results) -> str:
         "## Cold start",
         "![The time from a new process to its first PDF, with its stages](bench-cold.svg)",
         prose(
-            f"{_dated(results, 'cold')} From a new process with an empty temporary folder to the first PDF of the"
+            f"{dated(results, 'cold')} From a new process with an empty temporary folder to the first PDF of the"
             " table, in turns. The files are in the machine's page cache. Playwright and the floor start urlshot's"
             " layer. They show what its parts cost, and are no peers here. The columns are the milliseconds until the"
             " code is imported, the browser is inflated, the tool is ready, and the PDF is there."
@@ -223,7 +204,7 @@ def _throughput_part(results: Results) -> str:
     return blocks(
         "## Side by side",
         prose(
-            f"{_dated(results, 'throughput')} Each job has a process and a browser of its own. The processes print four"
+            f"{dated(results, 'throughput')} Each job has a process and a browser of its own. The processes print four"
             " of the pages in turn, without pauses. The memory is private and resident, at its largest."
         ),
         table(("jobs", "tool", "PDFs per second", "per second of processor time", "MB for each job"), rows),
@@ -239,12 +220,12 @@ def _api_part(results: Results) -> str:
     return blocks(
         "## `api`",
         prose(
-            f"{_dated(results, 'api')} The handler beside the same calls of S3 and the same confirmed publish, made"
+            f"{dated(results, 'api')} The handler beside the same calls of S3 and the same confirmed publish, made"
             " bare, in turns in one process, with moto and a real RabbitMQ. A hit takes one HEAD. A miss takes a HEAD,"
             " two conditional PUTs and a publish."
         ),
         table(("", "`api`", "its calls made bare"), rows),
-        prose(f"A new process: {start}."),
+        prose(f"A new process: {start}. Lambda's init phase, which has a whole CPU, imports and bootstraps."),
     )
 
 
@@ -269,11 +250,6 @@ def _versions_part(results: Results) -> str:
     rows = [[name, version] for name, version in found.items()]
     rows += [[f"browser of {name}", version] for name, version in browsers.items()]
     return blocks("## Versions", table(("what", "version"), rows))
-
-
-def _dated(results: Results, part: str) -> str:
-    date = results["dates"].get(part, "")
-    return f"Measured on {date[:10]}." if date else ""
 
 
 def _ratio(value: float | None) -> str:

@@ -131,17 +131,16 @@ def environment_of(tool: Tool, scratch: Path) -> dict[str, str]:
 class Worker:
     """A tool that stays warm, in a process of its own."""
 
-    def __init__(self, tool: Tool, scratch: Path, cpus: Sequence[int] = ()) -> None:
-        """Starts the process and does not wait for it; with `cpus` it may use these only."""
+    def __init__(self, tool: Tool, scratch: Path, within: Sequence[str] = ()) -> None:
+        """Starts the process and does not wait for it; `within` is a command that runs another one, such as taskset."""
         LOGS.mkdir(parents=True, exist_ok=True)
         self.tool = tool
         self.begun = time.monotonic()
         self._file = scratch / "page.pdf"
         self._log = LOGS / f"{tool.name}.log"
-        pinned = ("taskset", "--cpu-list", ",".join(map(str, cpus))) if cpus else ()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [*pinned, *tool.worker], cwd=PROJECT, env=environment_of(tool, scratch), start_new_session=True,
+                [*within, *tool.worker], cwd=PROJECT, env=environment_of(tool, scratch), start_new_session=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
             )  # fmt: skip
         self._read = b""
@@ -214,10 +213,10 @@ class Worker:
 
 
 @contextlib.contextmanager
-def started(tool: Tool, cpus: Sequence[int] = ()) -> Iterator[Worker]:
+def started(tool: Tool, within: Sequence[str] = ()) -> Iterator[Worker]:
     """Starts a worker with an empty temporary folder of its own, and ends it."""
     with scratch_folder() as scratch:
-        worker = Worker(tool, scratch, cpus)
+        worker = Worker(tool, scratch, within)
         try:
             yield worker
         finally:

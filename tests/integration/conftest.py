@@ -11,6 +11,7 @@ import threading
 import uuid
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,11 @@ def delays_of(queue: str) -> list[str]:
 @pytest.fixture(scope="session")
 def guard() -> Guard:
     """Refuses every AWS call of a function's code that its role does not allow, in all integration tests."""
+    return _guard()
+
+
+@cache  # tests/conformance imports the fixture, and boto3 cannot be set up twice for one session
+def _guard() -> Guard:
     boto3.setup_default_session(botocore_session=aws_session())  # so that all clients come from the guarded session
     guard = Guard(deployment())
     guard.watch(boto3.DEFAULT_SESSION.events)

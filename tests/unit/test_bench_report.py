@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.local.settings import PROJECT
-from tests.bench import report
+from tests.bench import report, scale_report
 from tests.bench.figures import NAMES, best_peer, line, quartiles, ratios
 from tests.bench.handover import fastest
 from tests.bench.handover_report import rows, stages
@@ -69,7 +69,7 @@ def results() -> dict[str, Any]:
                   "load": {"per_second": [19], "per_core_second": [7], "bytes_per_job": [200_000_000]}},
         },
         "api": {"hit": {"api": [2], "floor": [1]}, "miss": {"api": [3], "floor": [2]}, "start": {"import": [300]}},
-        "handover": {},
+        "handover": {}, "end_to_end": {}, "cost": {}, "scale": {},
         "sizes": {"A layer": 1234},
     }  # fmt: skip
 
@@ -134,6 +134,8 @@ def test_documents_are_those_of_their_figures() -> None:
     assert report.DOCUMENT.read_text("utf-8") == report.document(found), "run `make bench PARTS=documents`"
     assert report.WARM_PLOT.read_text("utf-8") == warm_plot(found)
     assert report.COLD_PLOT.read_text("utf-8") == cold_plot(found)
+    assert scale_report.DOCUMENT.read_text("utf-8") == scale_report.document(found)
+    assert scale_report.PLOT.read_text("utf-8") == scale_report.plot(found)
     assert found["line"] == ratios(found)
     assert text == report.as_json(found)
 
@@ -178,7 +180,7 @@ def test_document_names_missing_and_failing_tools(results: dict[str, Any]) -> No
 
 def test_document_of_no_figures_says_so(results: dict[str, Any]) -> None:
     empty = results | {part: {} for part in ("warm", "cold", "throughput", "api", "handover")}
-    assert report.document(empty).count("Not measured yet.") == 5
+    assert report.document(empty).count("Not measured yet.") == 7
     assert "Not measured yet." in warm_plot(empty) and "Not measured yet." in cold_plot(empty)
 
 

@@ -1,7 +1,10 @@
 """Makes clients of AWS services from a session of botocore, without boto3.
 
-boto3 makes its clients from the same kind of session, but importing it also imports the S3 transfer manager. Nothing
-here uses that, and it takes 35 of the 270 ms of processor time that an S3 client takes at a cold start (measured).
+boto3 makes its clients from the same kind of session, but importing it also imports the S3 transfer manager, which
+nothing here uses.
+
+By default, botocore builds the User-Agent header again for each request, and parses dates with dateutil. A fixed header
+and a parser for HTTP dates save a seventh of the processor time of a HEAD (measured).
 """
 
 from __future__ import annotations
@@ -9,15 +12,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any, TypeVar, cast
 
+import botocore
 import botocore.session
 from botocore.config import Config
+from botocore.utils import parse_timestamp
 
 from urlshot.adapters.logs import logger
 
 log = logger()
+_USER_AGENT = f"urlshot botocore/{botocore.__version__}"
 Client = TypeVar("Client")
 
 _lock = threading.Lock()  # sessions are not thread-safe (botocore's documentation)
@@ -25,7 +33,17 @@ _lock = threading.Lock()  # sessions are not thread-safe (botocore's documentati
 
 @cache
 def _session() -> botocore.session.Session:
-    return botocore.session.get_session()
+    session = botocore.session.get_session()
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_timestamp)
+    return session
+
+
+def _timestamp(value: Any) -> datetime:
+    """Parses a time in an answer: an HTTP date (RFC 9110, section 5.6.7), or any other form that botocore knows."""
+    if isinstance(value, str) and value.endswith(" GMT"):
+        return parsedate_to_datetime(value)
+    parsed: datetime = parse_timestamp(value)
+    return parsed
 
 
 def client(service: str, **config: Any) -> Any:
@@ -40,6 +58,7 @@ def client(service: str, **config: Any) -> Any:
         "read_timeout": 5,
         "retries": {"mode": "standard", "total_max_attempts": 3},
         "tcp_keepalive": True,
+        "user_agent": _USER_AGENT,
     }
     with _lock:
         return with_debug_lines(_session().create_client(service, config=Config(**{**waits, **config})))

@@ -26,7 +26,8 @@ class Credentials:
 
 
 @cache
-def _client() -> SecretsManagerClient:
+def secrets_client() -> SecretsManagerClient:
+    """Makes the client once per process."""
     made: SecretsManagerClient = client("secretsmanager")
     return made
 
@@ -43,7 +44,7 @@ def read_text(arn: str, unavailable: str = "storage_unavailable") -> str:
         Broken: The secret does not exist, or the function may not read it.
     """
     try:
-        return _client().get_secret_value(SecretId=arn)["SecretString"]
+        return secrets_client().get_secret_value(SecretId=arn)["SecretString"]
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500 or "Throttl" in code:

@@ -10,12 +10,14 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
+from urlshot.adapters.presign import Signer
 from urlshot.adapters.s3 import Conflict, Gone, delete_if, put_if, s3_errors, status_of
 from urlshot.core.errors import Broken
 from urlshot.core.events import pdf_key
@@ -221,16 +223,16 @@ class Store:
             head: Whether the link is for HEAD instead of GET; the signature includes the method.
             save: Whether a browser saves the PDF instead of showing it.
         """
-        return self._s3.generate_presigned_url(
-            "head_object" if head else "get_object",
-            Params={
-                "Bucket": self.bucket,
-                "Key": pdf_key(job_id),
-                "ResponseContentDisposition": f'{"attachment" if save else "inline"}; filename="{file_name}"',
-                "ResponseContentType": "application/pdf",
-            },
-            ExpiresIn=seconds,
-        )
+        query = {
+            "response-content-disposition": f'{"attachment" if save else "inline"}; filename="{file_name}"',
+            "response-content-type": "application/pdf",
+        }
+        return self._signer.link("HEAD" if head else "GET", pdf_key(job_id), query, seconds)
+
+    @cached_property
+    def _signer(self) -> Signer:
+        """The signer, made at the first link: most functions sign none."""
+        return Signer(self._s3, self.bucket)
 
     def link_origin(self) -> str:
         """Returns the origin of all signed links: scheme, host and port."""
