@@ -18,7 +18,7 @@ SERVICES = ("events", "lambda", "s3", "secretsmanager", "sesv2", "sqs", "sts")
 """The services of the functions; botocore itself may call STS for credentials."""
 _PREFIXES = {"sesv2": "email"}
 """Names in endpoints.json that differ from the service's folder."""
-_UNUSED = ("examples-1.json", "paginators-1.json", "paginators-1.sdk-extras.json", "waiters-2.json")
+_UNUSED = "examples-1.json"
 
 
 def trim(packages: Path) -> None:
@@ -29,8 +29,7 @@ def trim(packages: Path) -> None:
             shutil.rmtree(folder)
     for name in SERVICES:
         for version in (data / name).iterdir():
-            for file in _UNUSED:
-                (version / file).unlink(missing_ok=True)
+            (version / _UNUSED).unlink(missing_ok=True)
             for packed in version.glob("*.json.gz"):
                 model = json.loads(gzip.decompress(packed.read_bytes()))
                 packed.with_suffix("").write_text(_compact(_undocumented(model)), "utf-8")

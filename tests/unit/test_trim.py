@@ -52,6 +52,9 @@ def test_trimmed_client_equals_the_whole_one(name: str, region: str, trimmed: Pa
     ours, whole = client(name, region, trimmed), client(name, region)
     assert ours.meta.endpoint_url == whole.meta.endpoint_url
     assert ours.meta.config.signature_version == whole.meta.config.signature_version
+    assert ours.waiter_names == whole.waiter_names
+    for method in ours.meta.method_to_api_mapping:
+        assert ours.can_paginate(method) == whole.can_paginate(method)
     model, full = ours.meta.service_model, whole.meta.service_model
     assert model.operation_names == full.operation_names
     for operation in model.operation_names:
