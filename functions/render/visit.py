@@ -91,15 +91,19 @@ class Visit:
                     return self._as_it_is(self._gate.pdf or b"")
                 self._check()
                 await self._tidy.dress()
-                found = await look(
+                by_event = self._job.options.wait_until != "settled"
+                looking = look(
                     self._page,
                     self._job.url,
                     self._tidy.kept_away(),
                     sorted(self.witness.documents),
-                    opens=self._job.options.wait_until != "settled",  # else `press` has opened it
+                    opens=by_event,  # else `press` has opened it
                 )
-                if self._job.options.wait_until != "settled":
-                    await settled.note_missing(content=found.text < _LITTLE_TEXT and not self._job.options.waits)
+                if by_event:
+                    found, state = await asyncio.gather(looking, settled.state())
+                    settled.note_missing(state, content=found.text < _LITTLE_TEXT and not self._job.options.waits)
+                else:
+                    found = await looking
                 self.witness.broken_off()
                 self._check_parts()
             with self._budget.phase("print"):

@@ -15,7 +15,7 @@ from functions.render.devtools.network import Response
 from functions.render.devtools.page import IDLE_SECONDS, Page
 from functions.render.page.loading import Loading
 from functions.render.page.press import press
-from functions.render.page.rest import POLL_SECONDS, Rest
+from functions.render.page.rest import POLL_SECONDS, Rest, State
 from functions.render.page.scripts import gone, script
 from functions.render.page.scroll import Scroll
 from functions.render.page.source import reach_closed_roots, read
@@ -111,13 +111,21 @@ class Readiness:
                     break
                 await asyncio.sleep(POLL_SECONDS)
 
-    async def note_missing(self, *, content: bool) -> None:
+    async def state(self) -> State:
+        """Asks the page for its state.
+
+        Raises:
+            DevToolsError: The page has gone.
+        """
+        return await self._rest.ask()
+
+    def note_missing(self, state: State, *, content: bool) -> None:
         """Notes as late what is still to come, although the event of the page has come that the caller chose.
 
         Args:
+            state: The state of the page.
             content: Whether the page may still lack its content.
         """
-        state = await self._rest.ask()
         if state.images:
             self._note("images", 0.0, late=True)
         if content and (state.pending or self._witness.busy()):
