@@ -135,9 +135,13 @@ class Runner:
             time.sleep(0.2)
         return False
 
+    def find(self, port: int) -> int | None:
+        """Returns the function's process that has a connection with this local port."""
+        return self._stand.run(self._stand.find(port))
+
     def hurt(self, fault: str, port: int) -> None:
         """Injects a fault into the render that has a connection with this local port."""
-        pid = self._stand.run(self._stand.find(port))
+        pid = self.find(port)
         if pid is None:
             return
         self._armory.note("page", fault, f"pid {pid}")
