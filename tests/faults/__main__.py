@@ -24,6 +24,7 @@ from tests.faults.load import Background, Load
 from tests.faults.pages import FaultyPages
 from tests.faults.project import LEASE, faults_project
 from tests.faults.runner import Runner, heal
+from tests.faults.small_disk import own_mounts
 from tests.faults.stand import Stand, running_stand
 from tests.faults.witnesses import BusWitness, CallbackWitness, QueueWitness
 
@@ -152,6 +153,8 @@ def run(seed: int, seconds: float, cases: list[Case], jobs: int) -> int:
     armory, books, total = Armory(), Books(), len(cases)
     with faults_project() as project, everything(project, armory, books, seed) as (stand, runner, load):
         say(f"the stack is up; seed {seed}, {total} cases, a lease of {LEASE} s")
+        if not stand.disk.mounted:
+            say(f"no disk is made full, because no file system can be mounted here: {stand.disk.reason}")
         warm(load)
         background = Background(load, RATE, MOST_OPEN)
         lanes = Lanes(runner, cases, time.monotonic() + seconds, jobs)
@@ -186,6 +189,7 @@ def main() -> int:
     parser.add_argument("--full", action="store_true", help="the whole product of the cases, in any time")
     parser.add_argument("--only", default="", help="run only cases whose text contains this")
     asked = parser.parse_args()
+    own_mounts()
     cases = whole_product() if asked.full else pairwise(whole_product(), asked.seed)
     cases = [case for case in in_order(cases, asked.seed) if asked.only in str(case)]
     default = float("inf") if asked.full else (MINUTES - 5) * 60.0
