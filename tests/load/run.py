@@ -117,13 +117,14 @@ def send_all(load: Load, wanted: list[tuple[str, bool]], measured: Measured, sta
 
 
 def renders(stack: LocalStack) -> Counter[str]:
-    """Returns how often each job was handed over to `render`, by its id."""
-    return Counter(line["job_id"] for line in stack.log_lines("DispatchFunction", "job: handed over"))
+    """Returns how often `render` printed or failed to print the page of each job, by the job's id."""
+    lines = [line for what in ("rendered", "not rendered") for line in stack.log_lines("RenderFunction", what)]
+    return Counter(line["job_id"] for line in lines)
 
 
-def check_renders(handed: Counter[str], good: set[str]) -> list[Violation]:
+def check_renders(made: Counter[str], good: set[str]) -> list[Violation]:
     """Checks that each good page was rendered once, however often it was requested."""
-    return [Violation("renders", f"{one} was rendered {handed[one]} times") for one in sorted(good) if handed[one] != 1]
+    return [Violation("renders", f"{one} was rendered {made[one]} times") for one in sorted(good) if made[one] != 1]
 
 
 @dataclass
@@ -177,13 +178,14 @@ def measure(jobs: int, seed: int) -> Result:
         left = audit.wait(END_SECONDS, say)
         violations, ambiguous = audit.check(Armory())
         good = {job_id(url, {}) for url, first in wanted if first and "/page/" in url}
-        handed = renders(stack)
-        violations += check_renders(handed, good)
+        made = renders(stack)
+        handed = len(stack.log_lines("DispatchFunction", "job: handed over"))
+        violations += check_renders(made, good)
         bus.close()
         queue.close()
     site.close()
     once = sum(site.hits[url.removeprefix(f"http://{site.host}")] == 1 for url, first in wanted if first)
-    others = sum(handed.values()) - sum(handed[one] for one in good)
+    others = made.total() - sum(made[one] for one in good)
     statuses = Counter(status for _, _, status in measured.accepted)
     final = final_line(books, violations, ambiguous)
     lines = [
@@ -192,8 +194,8 @@ def measure(jobs: int, seed: int) -> Result:
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.0f} at the end; {RENDERS} slots, {CLIENTS} clients, at most"
         f" {MOST_OPEN} open jobs; moto for AWS, a real RabbitMQ, real renders",
         f"{took:.0f} s until all jobs had ended, {jobs / took:.2f} jobs and {len(wanted) / took:.1f} requests a second",
-        f"{sum(handed[one] for one in good)} renders of {len(good)} good pages, {others} of the others, which are tried"
-        f" again; {once} pages were loaded exactly once",
+        f"{sum(made[one] for one in good)} renders of {len(good)} good pages, {others} of the others, which are tried"
+        f" again; {handed} hand-overs; {once} pages were loaded exactly once",
         "answers: "
         + ", ".join(f"{count} x {status or 'none'}" for status, count in sorted(statuses.items()))
         + "; a repeat of a page that failed less than a minute ago gets that failure, 502 or 504",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from typing import Any
 
 from playwright.async_api import Error, Page
@@ -18,6 +20,10 @@ _SHORT_AND_LONG = {
     "Ledger": (17, 11),
 }  # fmt: skip
 """Width and height in inches, the same as in Playwright."""
+
+_LINK, _STYLE = re.compile("<link", re.IGNORECASE), re.compile("<style", re.IGNORECASE)
+_LOADS = re.compile(r"@import|@font-face|\\|&", re.IGNORECASE)
+"""Rules that can load a file, and escapes in which they may be hidden."""
 
 _NONE = "<span></span>"
 _PAGE_NUMBERS = (
@@ -48,6 +54,7 @@ async def print_page(page: Page, options: Options, title: str) -> bytes:
     """
     if options.media == "screen" or options.single_page:
         await page.emulate_media(media=options.media)
+    await _check_templates(page, options)
     try:
         if options.single_page:
             pdf = await one_page(page, options, width_of(options), window_of(options), arguments(options))
@@ -62,6 +69,37 @@ async def print_page(page: Page, options: Options, title: str) -> bytes:
             raise Rejected("invalid_option", "margin and scale leave no room on the paper.") from error
         raise
     return pdf if options.metadata == Metadata() else with_metadata(pdf, options.metadata, title)
+
+
+async def _check_templates(page: Page, options: Options) -> None:
+    """Prints an empty page with the templates if they could need a style sheet or a font from outside.
+
+    Chromium's process for the page crashes if they do (measured with 147: `@import`, `<link rel=stylesheet>`,
+    `@font-face`), and nothing tells that crash from one by the page itself. It only drops images, frames and scripts.
+
+    Raises:
+        Rejected: `invalid_option`: The empty page cannot be printed.
+    """
+    templates = options.header_template + options.footer_template
+    if not (_LINK.search(templates) or (_STYLE.search(templates) and _LOADS.search(templates))):
+        return
+    browser = page.context.browser
+    if browser is None:  # a single process, which a crash would end
+        return
+    context = await browser.new_context()  # the job's own context closes every other page
+    try:
+        empty = await context.new_page()
+        await empty.pdf(**arguments(options.model_copy(update={"page_ranges": ""})))
+    except Error as error:
+        if "Printing failed" in error.message:
+            raise Rejected(
+                "invalid_option",
+                "header_template or footer_template needs a style sheet or a font from outside. Use data: URLs.",
+            ) from error
+        raise
+    finally:
+        with suppress(Error):
+            await context.close()
 
 
 def arguments(options: Options) -> dict[str, Any]:
