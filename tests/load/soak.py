@@ -103,8 +103,8 @@ def report(minutes: float, sent: int, found: list[Growth], line: str) -> str:
     """Returns the section of a soak."""
     lines = [
         f"{minutes:g} minutes, {sent:,} requests, {NEW_A_SECOND:g} new pages a second and {REPEATS} repeats of each",
-        "The first third of the run is the start-up. The table has the medians of the second and of the last third: of"
-        " one process of each kind, and of the broker.",
+        "The first third of the run is the start-up. The table has the medians of the second and of the last third; MB,"
+        " files and processes are those of one instance of a function",
         f"{' and '.join(STORES)} is not judged, because the AWS stand-in keeps the bucket in memory",
         f"`{line} grown={sum(one.grew for one in found)}`",
     ]
