@@ -60,6 +60,7 @@ def main() -> int:
         right = said(more, asked.seed) and right
         write(more, asked.write)
         write_section("Cost of a job", compared(result, more))
+        FILE.with_name("load-times.svg").write_text(plot(more), "utf-8")
     return 0 if right else 1
 
 

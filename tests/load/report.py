@@ -79,7 +79,8 @@ def compared(few: Result, many: Result) -> str:
         for kind in kinds(many)
         if kind in ends[0] and ends[1][kind][1] >= 20
     ]
-    return "\n".join([*bullets(lines), "", *table(["", f"{few.jobs:,} jobs", f"{many.jobs:,} jobs", "ratio"], rows)])
+    text = [*bullets(lines), "", *table(["", f"{few.jobs:,} jobs", f"{many.jobs:,} jobs", "ratio"], rows)]
+    return "\n".join([*text, "", "![Latency and memory over the larger run](load-times.svg)"])
 
 
 def _cpu(result: Result) -> float:

@@ -40,7 +40,7 @@ def test_comparison_shows_the_cost_of_a_job_and_its_growth() -> None:
     assert "`JOBS=300: accepted=300`" in text
     assert "| CPU seconds a job, render | 2 | 3 | 1.50 |" in text
     assert "| first request to the end of the job, seconds, p95 | 2 | 3 | 1.50 |" in text
-    assert "| jobs a second | 1 | 3 | 3.00 |" in text
+    assert "| jobs a second | 1 | 3 | 3.00 |" in text and "load-times.svg" in text
 
 
 def test_report_of_a_soak_names_what_grew() -> None:
