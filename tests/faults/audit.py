@@ -137,6 +137,8 @@ def shown(violations: list[Violation], armory: Armory) -> str:
     if violations:
         lines.append("faults:")
         lines += [f"    {one.at:.1f} {one.stage}: {one.fault}: {one.what}" for one in armory.injected[-200:]]
+        lines.append("processes that were killed or stopped:")
+        lines += [f"    {one.at:.1f} {one.pid}" for one in armory.hurt]
     return "\n".join(lines)
 
 

@@ -98,5 +98,9 @@ def check_callbacks(posts: list[Post], faults: Iterable[Injected], hurt: Iterabl
                 if any(first.at - CALLBACK_TIMEOUT <= at <= second.at for at in ours):
                     ambiguous += 1
                 else:
-                    found.append(Violation("doubled callback", f"{path} was posted again after it was answered"))
+                    text = (
+                        f"{path} of {first.job} was posted at {first.at:.1f} by process {first.pid} and answered with"
+                    )
+                    text += f" {first.answered}, and again at {second.at:.1f} by process {second.pid}"
+                    found.append(Violation("doubled callback", text))
     return found, ambiguous
