@@ -10,6 +10,7 @@ import multiprocessing
 import random
 import secrets
 import statistics
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from typing import Any
 
 import amqp
 
-from infra.local.broker.rabbitmq import Rabbit, with_credentials
+from infra.local.broker.rabbitmq import SERVER, Rabbit, with_credentials
 from tests.bench.local import connect
 from tests.load.document import bullets, table, write_section
 from urlshot.adapters.broker import Publisher
@@ -32,6 +33,7 @@ SECONDS, ROUNDS = 10.0, 3
 OUTSTANDING = 100
 """How many publishes may wait for their confirms at the same time, and how many messages a consumer may hold."""
 END_SECONDS = 120.0
+MEMORY = "4GB"
 USER = "bench"
 Send = Callable[[bytes], None]
 
@@ -153,7 +155,7 @@ def measure(url: str, queue: str, publisher: Plain | Ours, seed: int) -> Rate:
 
 def rounds(url: str, password: str, seed: int) -> dict[str, list[Rate]]:
     """Measures each publisher in turn, `ROUNDS` times."""
-    address = with_credentials(url, USER, password) + "/"
+    address = with_credentials(url, USER, password)
     queue = "super_bus"
     connection = connect(address)
     connection.channel().queue_declare(queue, durable=True, auto_delete=False, arguments={"x-queue-type": "quorum"})
@@ -170,6 +172,17 @@ def rounds(url: str, password: str, seed: int) -> dict[str, list[Rate]]:
             print(f"{name}: {rate.messages / rate.published:.0f} messages/s", flush=True)
             found[name].append(rate)
     return found
+
+
+def _allow_memory(rabbit: Rabbit) -> None:
+    """Raises the memory at which the node blocks publishers.
+
+    Quorum queues keep up to 512 MB of messages in the log in memory, acknowledged ones too. That is the local stack's
+    limit, so large messages would block all publishers for good.
+    """
+    ctl = [SERVER.with_name("rabbitmqctl"), "-n", rabbit.environment["RABBITMQ_NODENAME"], "--quiet"]
+    limit = ["set_vm_memory_high_watermark", "absolute", MEMORY]
+    subprocess.run([*ctl, *limit], env=rabbit.environment, cwd=rabbit.folder, check=True, timeout=END_SECONDS)
 
 
 def report(found: dict[str, list[Rate]]) -> str:
@@ -202,6 +215,7 @@ def benchmark(seed: int) -> int:
             password = secrets.token_hex(16)
             await rabbit.start(USER, password)
             try:
+                await asyncio.to_thread(_allow_memory, rabbit)
                 return await asyncio.to_thread(rounds, rabbit.amqp, password, seed)
             finally:
                 await rabbit.stop()
