@@ -60,6 +60,7 @@ def compared(few: Result, many: Result) -> str:
     lines = [
         "The same load twice, each time in a new stack; what a job costs, and whether it costs more among more jobs"
     ]
+    lines.append("CPU seconds leave out processes that ended meanwhile, such as those of Chromium's pages")
     lines += [f"`JOBS={one.jobs}: {one.final}`" for one in (few, many)]
     rows = [
         _row("jobs a second", few.jobs / few.seconds, many.jobs / many.seconds),
@@ -88,4 +89,5 @@ def _cpu(result: Result) -> float:
 
 
 def _row(name: str, few: float, many: float) -> list[str]:
-    return [name, f"{few:.3g}", f"{many:.3g}", f"{many / few:.2f}" if few else "–"]
+    shown = [f"{one:,.0f}" if one >= 100 else f"{one:.3g}" for one in (few, many)]
+    return [name, *shown, f"{many / few:.2f}" if few else "–"]
