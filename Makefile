@@ -43,6 +43,9 @@ SEED ?= 0
 STRICT ?=
 FULL ?=
 JOBS ?=
+TIMES ?=
+SOAK ?=
+BROKER ?=
 CONFIG ?= default
 GUIDED ?=
 
@@ -93,8 +96,9 @@ faults: setup $(HOME_DIR)/tests.stamp ## Break the running local stack at every 
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.faults \
 		$(if $(filter-out 0,$(SEED)),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(FULL),--full)
 
-load: setup $(HOME_DIR)/tests.stamp ## Send JOBS= (1000) URLs and nine times as many repeats through the local stack; from 1000 on, writes docs/load.md
-	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.load $(if $(JOBS),--jobs $(JOBS)) --seed $(SEED)
+load: setup $(HOME_DIR)/tests.stamp ## Send JOBS= (1000) URLs and nine times as many repeats through the local stack; TIMES=3: then three times as many; SOAK=20: evenly for so many minutes, in which nothing may grow; BROKER=1: the broker alone; writes docs/load.md
+	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.load $(if $(JOBS),--jobs $(JOBS)) \
+		$(if $(TIMES),--times $(TIMES)) $(if $(SOAK),--soak $(SOAK)) $(if $(BROKER),--broker) --seed $(SEED)
 
 gallery: setup $(HOME_DIR)/tests.stamp ## Render the pages of tests/gallery into .urlshot/gallery for review; EARLIER=folder compares with an earlier run
 	@PYTHONPATH=.:layers/shared:layers/chromium $(BIN)/python -m tests.gallery $(HOME_DIR)/gallery $(EARLIER)

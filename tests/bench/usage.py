@@ -43,6 +43,11 @@ def memory(stack: LocalStack) -> dict[str, tuple[int, float]]:
     return found
 
 
+def kinds(stack: LocalStack) -> dict[int, str]:
+    """Returns the kind of each process of the stack, by process id."""
+    return {pid: kind for pid, (kind, _) in _seconds(stack).items()}
+
+
 def _seconds(stack: LocalStack) -> dict[int, tuple[str, float]]:
     """Returns the kind and the CPU seconds of the stack's process and of each process below it, by process id."""
     functions = {one["pid"]: str(one["function"]).removesuffix("Function").lower() for one in stack.instances()}

@@ -19,11 +19,12 @@ from tests.certificates import certificate
 from tests.faults.armory import Armory
 from tests.faults.audit import Audit, final_line, shown
 from tests.faults.books import Books
-from tests.faults.cases import ALONE, Case, pairwise, whole_product
+from tests.faults.cases import ALONE, Case, in_order, pairwise, whole_product
 from tests.faults.load import Background, Load
 from tests.faults.pages import FaultyPages
 from tests.faults.project import LEASE, faults_project
 from tests.faults.runner import Runner, heal
+from tests.faults.small_disk import own_mounts
 from tests.faults.stand import Stand, running_stand
 from tests.faults.witnesses import BusWitness, CallbackWitness, QueueWitness
 
@@ -114,9 +115,9 @@ def everything(project: Path, armory: Armory, books: Books, seed: int) -> Iterat
     with ExitStack() as exits:
         folder = Path(exits.enter_context(tempfile.TemporaryDirectory()))
         pem = certificate(folder, "localhost")
-        hooks = CallbackWitness(pem, books)
-        exits.callback(hooks.close)
         runners: list[Runner] = []
+        hooks = CallbackWitness(pem, books, lambda port: runners[0].find(port))
+        exits.callback(hooks.close)
         pages = FaultyPages(lambda fault, port: runners[0].hurt(fault, port))
         exits.callback(pages.close)
         allow = [pages.host, hooks.host, hooks.url.removeprefix("https://")]
@@ -152,6 +153,8 @@ def run(seed: int, seconds: float, cases: list[Case], jobs: int) -> int:
     armory, books, total = Armory(), Books(), len(cases)
     with faults_project() as project, everything(project, armory, books, seed) as (stand, runner, load):
         say(f"the stack is up; seed {seed}, {total} cases, a lease of {LEASE} s")
+        if not stand.disk.mounted:
+            say(f"no disk is made full, because no file system can be mounted here: {stand.disk.reason}")
         warm(load)
         background = Background(load, RATE, MOST_OPEN)
         lanes = Lanes(runner, cases, time.monotonic() + seconds, jobs)
@@ -186,9 +189,9 @@ def main() -> int:
     parser.add_argument("--full", action="store_true", help="the whole product of the cases, in any time")
     parser.add_argument("--only", default="", help="run only cases whose text contains this")
     asked = parser.parse_args()
+    own_mounts()
     cases = whole_product() if asked.full else pairwise(whole_product(), asked.seed)
-    random.Random(asked.seed).shuffle(cases)
-    cases = [case for case in cases if asked.only in str(case)]
+    cases = [case for case in in_order(cases, asked.seed) if asked.only in str(case)]
     default = float("inf") if asked.full else (MINUTES - 5) * 60.0
     return run(asked.seed, asked.seconds or default, cases, 0 if asked.seconds or asked.only else JOBS)
 

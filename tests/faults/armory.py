@@ -11,6 +11,10 @@ BURST_SECONDS = 3.0
 FREEZE_SECONDS = 7.0
 """How long a process is stopped, and how long a hanging server does not answer: longer than any client waits (5 s)."""
 
+MINUTES = "frozen for minutes"
+MINUTES_SECONDS = 135.0
+"""Longer than two heartbeats of the broker (60 s each), and than the timeout of every function but `topology`."""
+
 
 @dataclass
 class Armed:
@@ -31,8 +35,21 @@ class Injected:
 
     at: float
     stage: str
+    """The stage of the case."""
     fault: str
     what: str
+    place: str = ""
+    """The stage of the request; not that of the case if the fault hits a whole service."""
+    job: str = ""
+    """The id of the job that the request is about, if it names one."""
+
+
+@dataclass(frozen=True)
+class Hurt:
+    """A process of a function that was killed or stopped; `at` is in seconds since the epoch."""
+
+    at: float
+    pid: int
 
 
 class Armory:
@@ -42,6 +59,7 @@ class Armory:
         self._lock = threading.Lock()
         self._armed: list[Armed] = []
         self.injected: list[Injected] = []
+        self.hurt: list[Hurt] = []
 
     def arm(self, stage: str, fault: str, span: str = ONCE) -> Armed:
         """Lets a fault hit the next thing at a stage, or with `BURST` all things from the first on, for a while."""
@@ -56,8 +74,14 @@ class Armory:
             if armed in self._armed:
                 self._armed.remove(armed)
 
-    def draw(self, stages: tuple[str, ...], what: str) -> str | None:
-        """Returns the fault that hits a thing at these stages, if there is one; `what` describes the thing."""
+    def draw(self, stages: tuple[str, ...], what: str, job: str = "") -> str | None:
+        """Returns the fault that hits a request or publish, if there is one.
+
+        Args:
+            stages: Its stage, and then the names of the service to which it goes.
+            what: Describes it.
+            job: The id of the job that it is about, if it names one.
+        """
         with self._lock:
             for armed in self._armed:
                 if armed.stage not in stages:
@@ -69,7 +93,7 @@ class Armory:
                 if armed.span == ONCE or now > armed.first + BURST_SECONDS:
                     armed.over = True
                     self._armed.remove(armed)
-                self.injected.append(Injected(now, armed.stage, armed.fault, what))
+                self.injected.append(Injected(now, armed.stage, armed.fault, what, stages[0], job))
                 return armed.fault
         return None
 
@@ -78,7 +102,7 @@ class Armory:
         with self._lock:
             self.injected.append(Injected(time.time(), stage, fault, what))
 
-    def between(self, stages: tuple[str, ...], begin: float, end: float) -> list[Injected]:
-        """Returns the faults at these stages between two times, in seconds since the epoch."""
+    def note_hurt(self, pid: int) -> None:
+        """Notes that a process of a function is killed or stopped now."""
         with self._lock:
-            return [one for one in self.injected if one.stage in stages and begin <= one.at <= end]
+            self.hurt.append(Hurt(time.time(), pid))

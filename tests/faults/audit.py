@@ -16,7 +16,8 @@ import amqp
 
 from tests.bench.local import connect
 from tests.faults.armory import Armory
-from tests.faults.books import CALLBACK_STAGES, MAIL_STAGES, Books, check_bucket, check_callbacks, check_mails
+from tests.faults.books import Books, check_bucket
+from tests.faults.effects import check_callbacks, check_mails
 from tests.faults.load import SECRET
 from tests.faults.stand import Running
 from tests.faults.witnesses import OWN_QUEUES
@@ -99,12 +100,10 @@ class Audit:
         ]
         with self._books.lock:
             posts, subscribed = list(self._books.posts), set(self._books.subscribed)
-        hidden = [one.at for one in armory.between(CALLBACK_STAGES, 0.0, time.time())]
-        doubled, ambiguous = check_callbacks(posts, hidden)
+        doubled, ambiguous = check_callbacks(posts, armory.injected, armory.hurt)
         found += doubled
         mails = [(file.stat().st_mtime, file.read_text()) for file in Path(self._stand.ready["mails"]).glob("*.eml")]
-        hidden = [one.at for one in armory.between(MAIL_STAGES, 0.0, time.time())]
-        doubled, again = check_mails(mails, self._books.events_of_jobs(), hidden)
+        doubled, again = check_mails(mails, self._books.events_of_jobs(), armory.injected)
         found += doubled
         ambiguous += again
         answered = {post.path for post in posts if post.answered}
@@ -138,6 +137,8 @@ def shown(violations: list[Violation], armory: Armory) -> str:
     if violations:
         lines.append("faults:")
         lines += [f"    {one.at:.1f} {one.stage}: {one.fault}: {one.what}" for one in armory.injected[-200:]]
+        lines.append("processes that were killed or stopped:")
+        lines += [f"    {one.at:.1f} {one.pid}" for one in armory.hurt]
     return "\n".join(lines)
 
 

@@ -7,9 +7,7 @@ callback. A life is one generation of one job.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
-import re
 import threading
 import time
 from collections import Counter, defaultdict
@@ -17,17 +15,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.faults.effects import CLOCKS, Post
 from tests.simulation.books import Violation
 
 ENDS = ("done", "failed")
-CLOCKS = 1.0
-"""Seconds by which two processes may note a different time for the same moment."""
-
-CALLBACK_STAGES = ("callback.claimed", "callback.noted", "callback.hidden", "unsubscribed", "secret", "aws")
-"""Stages whose faults can hide that a callback was answered."""
-
-MAIL_STAGES = ("mail", "callback.claimed", "callback.noted", "subscribers", "unsubscribed", "secret", "aws")
-"""Stages whose faults can hide that a mail was sent. Claims of mails and of callbacks look the same."""
+RENEWED = {"answers_until"}
+"""The time of the announcement, which is another one when an end is announced again."""
 
 
 @dataclass
@@ -59,16 +52,6 @@ class Promise:
     id: str = ""
     url: str = ""
     """For jobs whose id is not known, such as private messages."""
-
-
-@dataclass(frozen=True)
-class Post:
-    """A callback as it was received, and how it was answered: a status, or 0 for none."""
-
-    at: float
-    path: str
-    webhook_id: str
-    answered: int
 
 
 class Books:
@@ -200,9 +183,10 @@ class Books:
             name, _, state = key.rpartition(":")
             if found and not found[0][1]["cached"]:
                 ends[name].add(state)
-            said = {json.dumps({**detail, "phases": None}, sort_keys=True) for _, detail in found}
-            if len(said) > 1:
-                yield Violation("two events", f"the events of {key} differ")
+            first = found[0][1] if found else {}
+            differ = {name for _, detail in found for name in detail if detail[name] != first.get(name)}
+            if differ - RENEWED:
+                yield Violation("two events", f"the events of {key} differ in {', '.join(sorted(differ))}")
         for name, states in ends.items():
             if len(states) > 1:
                 yield Violation("two ends", f"{name} was announced as {' and '.join(sorted(states))}")
@@ -256,57 +240,3 @@ def check_bucket(s3: Any, bucket: str) -> Iterator[Violation]:
             yield Violation("wrong PDF", f"{key}: the PDF has other bytes than the report says")
     for job_id in pdfs:
         yield Violation("stray PDF", f"pdf/{job_id}.pdf belongs to no record")
-
-
-def check_mails(
-    mails: list[tuple[float, str]], events: Counter[str], hidden: list[float]
-) -> tuple[list[Violation], int]:
-    """Checks that there are no more mails about a job than events.
-
-    Args:
-        mails: When each mail was written, and its text, which has the address of its job.
-        events: How many events with different keys each job had.
-        hidden: When faults hit the function that mails, so that it may not know that it sent a mail.
-
-    Returns:
-        The violations, and how many mails came again because an answer was lost.
-    """
-    found, ambiguous = [], 0
-    by_id: dict[str, list[float]] = defaultdict(list)
-    for at, text in mails:
-        if (job := re.search(r"(?m)^Job:\s.*/pdf/(\w+)$", text)) is not None:
-            by_id[job[1]].append(at)
-    for job_id, times in by_id.items():
-        if (more := len(times) - events[job_id]) <= 0:
-            continue
-        if any(min(times) - CLOCKS <= at <= max(times) + CLOCKS for at in hidden):
-            ambiguous += more
-        else:
-            found.append(Violation("doubled mail", f"{len(times)} mails for {events[job_id]} events of {job_id}"))
-    return found, ambiguous
-
-
-def check_callbacks(posts: list[Post], hidden: list[float]) -> tuple[list[Violation], int]:
-    """Checks that each callback was answered once.
-
-    Args:
-        posts: All callbacks that were received.
-        hidden: When faults hit the function that posts, so that it may not know of an answer.
-
-    Returns:
-        The violations, and how many callbacks came again because their answer was lost.
-    """
-    found, ambiguous = [], 0
-    by_id: dict[tuple[str, str], list[Post]] = defaultdict(list)
-    for post in sorted(posts, key=lambda one: one.at):
-        by_id[post.path, post.webhook_id].append(post)
-    for (path, _), same in by_id.items():
-        for first, second in itertools.pairwise(same):
-            if first.answered == 0:
-                ambiguous += 1
-            elif first.answered < 300:
-                if any(first.at - CLOCKS <= at <= second.at + CLOCKS for at in hidden):
-                    ambiguous += 1
-                else:
-                    found.append(Violation("doubled callback", f"{path} was posted again after it was answered"))
-    return found, ambiguous

@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 
-from tests.faults.armory import BURST, ONCE
+from tests.faults.armory import BURST, MINUTES, ONCE
 from tests.faults.http_proxy import HTTP_FAULTS, ONLY
 from tests.faults.pages import PAGE_FAULTS
 from tests.faults.stages import AMQP_STAGES, AWS_STAGES
@@ -18,6 +18,15 @@ WHOLE_AWS_FAULTS = ("500", "503 slow down", "403", "hang", "late", "cut before",
 MESSAGE_FAULTS = ("twice", "ten times", "out of order", "old version", "poison", "near the limit")
 POLLED = ("delivered", "acknowledged")
 """Stages on the connection of Lambda's mapping, which is no process of a function."""
+FROZEN_FOR_MINUTES = {
+    "sent": "single",
+    "parked": "bulk",
+    "told": "single",
+    "callback.noted": "callback",
+    "mail.noted": "single",
+}
+"""Where a function is stopped for longer than two heartbeats of the broker, and by which kind of job. The queue of bulk
+jobs has a dispatcher of its own, so that the other jobs go on."""
 ALONE = ("broker", "aws")
 """Stages whose faults hit everything, so that no other case runs at the same time."""
 _CANDIDATES = 40
@@ -45,9 +54,17 @@ def whole_product() -> list[Case]:
         found += [Case(stage, *rest) for rest in itertools.product(faults, kinds, (ONCE, BURST))]
     found += [Case("broker", *rest) for rest in itertools.product(BROKER_FAULTS, ("single", "bulk", "bare"), (BURST,))]
     found += [Case("aws", *rest) for rest in itertools.product(WHOLE_AWS_FAULTS, ("single", "bulk", "bare"), (BURST,))]
+    found += [Case(stage, MINUTES, kind, ONCE) for stage, kind in FROZEN_FOR_MINUTES.items()]
     found += [Case("page", fault, "real", ONCE) for fault in PAGE_FAULTS]
     found += [Case("message", *rest) for rest in itertools.product(MESSAGE_FAULTS, ("single", "bulk"), (ONCE,))]
     return found
+
+
+def in_order(cases: Iterable[Case], seed: int) -> list[Case]:
+    """Returns the cases in random order, but first the ones that take minutes to end; equal seeds, equal lists."""
+    drawn = list(cases)
+    random.Random(seed).shuffle(drawn)
+    return sorted(drawn, key=lambda case: case.fault != MINUTES)
 
 
 def pairs(case: Case) -> set[tuple[int, str, int, str]]:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from tests.faults.armory import FREEZE_SECONDS, Armory
+from tests.faults.armory import FREEZE_SECONDS, MINUTES, MINUTES_SECONDS, Armory
 from tests.faults.owners import Stopped, kill
-from tests.faults.stages import Request, stage_of
+from tests.faults.stages import Request, job_of, stage_of
 
 HTTP_FAULTS = (
     "500",
@@ -114,7 +114,8 @@ class HttpProxy:
     async def _serve(self, request: Request, writer: asyncio.StreamWriter) -> bool:
         """Serves one request, and says whether the connection is kept."""
         stage = stage_of(request)
-        fault = self._armory.draw((stage, "aws"), f"{request.method} {request.key or request.path}"[:160])
+        what = f"{request.method} {request.key or request.path}"[:160]
+        fault = self._armory.draw((stage, "aws"), what, job_of(request))
         if fault is None:
             await _answer(writer, request, await self._forward(request))
             return True
@@ -135,11 +136,13 @@ class HttpProxy:
             if fault == "killed after":
                 await self._forward(request)
             if (pid := await self._find(port)) is not None:
+                self._armory.note_hurt(pid)
                 kill(pid)
             return False
-        if fault in ("frozen before", "frozen after", "frozen past its timeout"):
+        if fault in ("frozen before", "frozen after", "frozen past its timeout", MINUTES):
             answer = await self._forward(request) if fault == "frozen after" else None
-            await self._freeze(port, TIMEOUT_SECONDS if "timeout" in fault else FREEZE_SECONDS)
+            long = {"frozen past its timeout": TIMEOUT_SECONDS, MINUTES: MINUTES_SECONDS}
+            await self._freeze(port, long.get(fault, FREEZE_SECONDS))
             await _answer(writer, request, answer or await self._forward(request))
             return True
         answer = await self._forward(request)
@@ -153,6 +156,7 @@ class HttpProxy:
         pid = await self._find(port)
         if pid is None:
             return
+        self._armory.note_hurt(pid)
         stopped = await asyncio.to_thread(Stopped, pid)
         try:
             await asyncio.sleep(seconds)

@@ -14,6 +14,7 @@ PAGE_FAULTS = (
     "render frozen",
     "render frozen past its timeout",
     "disk full",
+    "file limit",
     "memory",
     "loop",
     "never",

@@ -135,10 +135,16 @@ class Runner:
             time.sleep(0.2)
         return False
 
+    def find(self, port: int) -> int | None:
+        """Returns the function's process that has a connection with this local port."""
+        return self._stand.run(self._stand.find(port))
+
     def hurt(self, fault: str, port: int) -> None:
         """Injects a fault into the render that has a connection with this local port."""
-        pid = self._stand.run(self._stand.find(port))
+        pid = self.find(port)
         if pid is None:
+            return
+        if fault == "disk full" and not self._stand.disk.mounted:
             return
         self._armory.note("page", fault, f"pid {pid}")
         browsers = [one for one in descendants(pid) if _is_browser(one)]
@@ -154,6 +160,9 @@ class Runner:
                 for one in browsers[:1]:
                     self._stop(one, TIMEOUT_SECONDS)
             case "disk full":
+                if self._stand.disk.fill():
+                    threading.Timer(FREEZE_SECONDS, self._stand.disk.free).start()
+            case "file limit":
                 everything = (pid, *descendants(pid))
                 _limit_files(everything, 0)
                 threading.Timer(FREEZE_SECONDS, _limit_files, (everything, resource.RLIM_INFINITY)).start()
@@ -240,14 +249,15 @@ class Runner:
 
 
 def heal(stand: Stand) -> None:
-    """Ends the faults that last: alarms and slow connections."""
+    """Ends the faults that last: alarms, slow connections and a full disk."""
     stand.call(stand.tcp.slow_all, 0.0)
+    stand.disk.free()
     with suppress(subprocess.SubprocessError):
         stand.ctl(*_WATERMARK)
 
 
 def _limit_files(pids: tuple[int, ...], size: int) -> None:
-    """Lets no file of these processes become larger than `size`: with 0, all writes fail as if the disk were full."""
+    """Lets no file of these processes become larger than `size` bytes; with 0, all writes to files fail."""
     for pid in pids:
         with suppress(OSError):
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))

@@ -57,10 +57,33 @@ def stage_of(request: Request) -> str:
         prefix = re.search(r"prefix=(\w+)", request.path)
         kind = f"list {prefix[1] if prefix else ''}"
     if kind == "claim" and request.method == "PUT":
-        return "callback.noted" if b'"COMPLETED"' in request.body else "callback.claimed"
+        consumer = request.key.split("/")[1]
+        return f"{consumer}.noted" if _claim(request).get("sent") else f"{consumer}.claimed"
     return _OF_KEYS.get((request.method, kind), "other")
 
 
+def job_of(request: Request) -> str:
+    """Returns the id of the job that a request of a consumer of the bus is about; empty if it names none."""
+    if request.path.startswith("/v2/email/outbound"):
+        found = _JOB_IN_MAIL.search(request.body)
+        return found[1].decode() if found else ""
+    if request.key.startswith("claim/"):
+        name = request.key.rpartition("/")[2].removesuffix(".json")
+        event_key = str(_claim(request).get("event") or name.replace("-", ":"))
+        return event_key.partition(":")[0]
+    return ""
+
+
+def _claim(request: Request) -> dict[str, Any]:
+    """Returns the claim that a request writes; empty if it writes none."""
+    try:
+        found = json.loads(request.body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+_JOB_IN_MAIL = re.compile(rb"Job:\s.*?/pdf/(\w+)")
 _OF_TARGETS = {
     "GetSecretValue": "secret",
     "PutEvents": "bus",
@@ -131,6 +154,8 @@ AWS_STAGES: dict[str, tuple[str, ...]] = {
     "subscribed": ("callback",),
     "subscribers": ("callback",),
     "callback.queued": ("callback",),
+    "mail.claimed": ("single", "bulk"),
+    "mail.noted": ("single", "bare"),
     "callback.claimed": ("callback",),
     "callback.noted": ("callback",),
     "callback.hidden": ("unanswered",),

@@ -27,6 +27,7 @@ from tests.faults.armory import Armory
 from tests.faults.books import Books
 from tests.faults.http_proxy import HttpProxy
 from tests.faults.owners import kill, owner
+from tests.faults.small_disk import SmallDisk
 from tests.faults.stages import Request
 from tests.faults.tcp_proxy import TcpProxy
 
@@ -67,6 +68,9 @@ class Stand(Running):
         armory: Draws the faults of the proxies.
         books: Get what the services have done.
     """
+
+    disk: SmallDisk
+    """Holds the temporary folders of the functions, from when the stack is ready."""
 
     def __init__(self, folder: Path, armory: Armory, books: Books) -> None:
         self.armory = armory
@@ -216,12 +220,15 @@ def running_stand(
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise SystemExit("the stack did not start:\n" + output.read_text()[-3000:])
                 time.sleep(0.1)
-            stand.ready = json.loads(ready.read_text("utf-8"))
-            stand.ready["output"] = str(output)
+            found = {**json.loads(ready.read_text("utf-8")), "output": str(output)}
+            stand.disk = SmallDisk(Path(found["logs"]).parent / "instances")
+            stand.ready = found
             yield stand
             if process.poll() is not None:
                 raise SystemExit("the stack ended by itself:\n" + output.read_text()[-3000:])
         finally:
+            if stand.ready:
+                stand.disk.close()
             process.terminate()
             try:
                 process.wait(STOP_SECONDS)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from tests.faults.armory import FREEZE_SECONDS, Armory
+from tests.faults.armory import FREEZE_SECONDS, MINUTES, MINUTES_SECONDS, Armory
 from tests.faults.owners import Stopped, kill
 from tests.faults.stages import stages_received, stages_sent
 
@@ -162,7 +162,7 @@ class TcpProxy:
                 await self._kill(connection)
                 return True
             case "frozen before":
-                await self._freeze(connection)
+                await self._freeze(connection, FREEZE_SECONDS)
                 return False
             case _:
                 connection.on_answer = fault
@@ -176,18 +176,20 @@ class TcpProxy:
         if fault == "killed after":
             await self._kill(connection)
             return True
-        await self._freeze(connection)
+        await self._freeze(connection, MINUTES_SECONDS if fault == MINUTES else FREEZE_SECONDS)
         return False
 
     async def _kill(self, connection: _Connection) -> None:
         if (pid := await self._find(connection.port)) is not None:
+            self._armory.note_hurt(pid)
             kill(pid)
         connection.abort()
 
-    async def _freeze(self, connection: _Connection) -> None:
+    async def _freeze(self, connection: _Connection, seconds: float) -> None:
         if (pid := await self._find(connection.port)) is not None:
+            self._armory.note_hurt(pid)
             stopped = await asyncio.to_thread(Stopped, pid)
             try:
-                await asyncio.sleep(FREEZE_SECONDS)
+                await asyncio.sleep(seconds)
             finally:
                 stopped.go()

@@ -7,8 +7,11 @@ import json
 import amqp
 import pytest
 
-from tests.faults.cases import pairs, pairwise, whole_product
-from tests.faults.stages import AMQP_STAGES, AWS_STAGES, Request, stage_of, stages_received, stages_sent
+from tests.faults.armory import MINUTES
+from tests.faults.cases import FROZEN_FOR_MINUTES, in_order, pairs, pairwise, whole_product
+from tests.faults.stages import AMQP_STAGES, AWS_STAGES, Request, job_of, stage_of, stages_received, stages_sent
+from urlshot.adapters.claims import Answers, Claim
+from urlshot.core.records import now
 
 
 def test_sample_has_all_pairs_of_the_whole_product() -> None:
@@ -19,8 +22,27 @@ def test_sample_has_all_pairs_of_the_whole_product() -> None:
     assert sample == pairwise(product, 7) and sample != pairwise(product, 8)
 
 
+def test_each_sample_begins_with_a_function_that_is_stopped_for_minutes() -> None:
+    drawn = in_order(pairwise(whole_product(), 7), 7)
+    assert [case.stage for case in drawn if case.fault == MINUTES] == [case.stage for case in drawn[:5]]
+    assert {case.stage for case in drawn[:5]} == set(FROZEN_FOR_MINUTES)
+    assert drawn == in_order(pairwise(whole_product(), 7), 7) != in_order(pairwise(whole_product(), 8), 8)
+
+
 def put(key: str, body: object) -> Request:
     return Request("PUT", f"/bucket/{key}", {}, json.dumps(body).encode())
+
+
+def written(key: str, value: Claim | Answers) -> Request:
+    """Returns the write of a claim, as `urlshot.adapters.claims` makes it."""
+    return Request("PUT", f"/bucket/claim/{key}.json", {}, value.model_dump_json().encode())
+
+
+JOB = "a" * 40
+EVENT = f"{JOB}:generation:done"
+MAIL = Request(
+    "POST", "/v2/email/outbound-emails", {}, json.dumps({"Text": f"x\nJob:   http://a/pdf/{JOB}\n"}).encode()
+)
 
 
 @pytest.mark.parametrize(
@@ -45,13 +67,32 @@ def put(key: str, body: object) -> Request:
         (Request("POST", "/2015-03-31/functions/RenderFunction/invocations", {}, b""), "invoke"),
         (Request("POST", "/", {"x-amz-target": "AWSEvents.PutEvents"}, b""), "bus"),
         (Request("POST", "/", {"x-amz-target": "secretsmanager.GetSecretValue"}, b""), "secret"),
-        (put("claim/callback/1.json", {"status": "INPROGRESS"}), "callback.claimed"),
-        (put("claim/callback/1.json", {"status": "COMPLETED"}), "callback.noted"),
+        (written("callback/h/name", Claim(event=EVENT, until=now())), "callback.claimed"),
+        (written("callback/h/name", Claim(event=EVENT, sent=True)), "callback.noted"),
+        (written(f"callback/h/{EVENT.replace(':', '-')}", Answers(subscriptions=("s",))), "callback.claimed"),
+        (written(f"mail/operator/{EVENT.replace(':', '-')}", Claim(event=EVENT, until=now())), "mail.claimed"),
+        (written(f"mail/operator/{EVENT.replace(':', '-')}", Claim(event=EVENT, sent=True)), "mail.noted"),
+        (MAIL, "mail"),
     ],
 )
 def test_request_is_recognised_as_its_stage(request_: Request, stage: str) -> None:
     assert stage_of(request_) == stage
     assert stage in AWS_STAGES
+
+
+@pytest.mark.parametrize(
+    ("request_", "job"),
+    [
+        (written("callback/h/name", Claim(event=EVENT, sent=True)), JOB),
+        (written(f"callback/h/{EVENT.replace(':', '-')}", Answers(subscriptions=("s",))), JOB),
+        (written(f"mail/operator/{EVENT.replace(':', '-')}", Claim(event=EVENT)), JOB),
+        (MAIL, JOB),
+        (put("slot/1", {}), ""),
+        (Request("PUT", "/bucket/claim/callback/h/name.json", {}, b"[1]"), "name"),
+    ],
+)
+def test_request_of_a_consumer_names_its_job(request_: Request, job: str) -> None:
+    assert job_of(request_) == job
 
 
 def published(exchange: str, key: str) -> bytes:

@@ -7,6 +7,7 @@ import ssl
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from typing import Any
 import amqp
 
 from tests.bench.local import connect
-from tests.faults.books import Books, Post
+from tests.faults.books import Books
+from tests.faults.effects import Post
 from tests.faults.stand import Running
 from urlshot.core.messages import COMPLETED, EXCHANGE, FAILED, START, START_BULK
 
@@ -134,9 +136,14 @@ class CallbackWitness:
 
     `/ok/` answers 204. `/lost/` reads the first POST and breaks the connection without an answer. `/error/` answers the
     first POST with 500, and `/slow/` takes three seconds.
+
+    Args:
+        certificate: The file with its certificate and key.
+        books: Get the callbacks.
+        find: Returns the function's process that has the local port of a connection.
     """
 
-    def __init__(self, certificate: Path, books: Books) -> None:
+    def __init__(self, certificate: Path, books: Books, find: Callable[[int], int | None]) -> None:
         seen: set[str] = set()
         lock = threading.Lock()
 
@@ -144,7 +151,8 @@ class CallbackWitness:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                self.rfile.read(int(self.headers["Content-Length"]))
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                pid = find(int(self.client_address[1]))
                 with lock:
                     first = self.path not in seen
                     seen.add(self.path)
@@ -156,7 +164,8 @@ class CallbackWitness:
                 elif first and self.path.startswith("/error/"):
                     status = 500
                 with books.lock:
-                    books.posts.append(Post(time.time(), self.path, self.headers["webhook-id"], status))
+                    job = body["data"]["id"]
+                    books.posts.append(Post(time.time(), self.path, self.headers["webhook-id"], status, job, pid))
                 self.close_connection = True
                 if status:
                     self.send_response(status)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -211,6 +211,26 @@ class Page:
     def processes(self) -> list[Session]:
         """Returns the sessions of the page's process, and of each process that has frames of the page."""
         return [self.session, *(session for session, kind in self._children.values() if kind == "iframe")]
+
+    @property
+    def can_open_others(self) -> bool:
+        """Whether the browser can have another page at the same time."""
+        return not self._chromium.single_process
+
+    @contextlib.asynccontextmanager
+    async def beside(self) -> AsyncIterator[Page]:
+        """Opens a blank page in another context, and closes it at the end.
+
+        Raises:
+            DevToolsError: The browser cannot open it.
+        """
+        page = Page(self._chromium, await self._chromium.new_page(), self._settings, ())
+        try:
+            await page.open()
+            yield page
+        finally:
+            with contextlib.suppress(DevToolsError):
+                await page.close()
 
     async def close(self) -> None:
         """Closes the page with its context.

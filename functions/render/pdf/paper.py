@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from functions.render.devtools.page import Page
@@ -18,6 +19,10 @@ _SHORT_AND_LONG = {
     "Ledger": (17, 11),
 }  # fmt: skip
 """The shorter and the longer side in inches, rounded as print dialogs of browsers do."""
+
+_LINK, _STYLE = re.compile("<link", re.IGNORECASE), re.compile("<style", re.IGNORECASE)
+_LOADS = re.compile(r"@import|@font-face|\\|&", re.IGNORECASE)
+"""Rules that can load a file, and escapes in which they may be hidden."""
 
 _NONE = "<span></span>"
 _PAGE_NUMBERS = (
@@ -48,6 +53,7 @@ async def print_page(page: Page, options: Options, title: str) -> bytes:
     """
     if options.media == "screen" or options.single_page:
         await page.set_media(options.media)
+    await _check_templates(page, options)
     try:
         if options.single_page:
             pdf = await one_page(page, options, width_of(options), window_of(options), arguments(options))
@@ -62,6 +68,30 @@ async def print_page(page: Page, options: Options, title: str) -> bytes:
             raise Rejected("invalid_option", "margin and scale leave no room on the paper.") from error
         raise
     return pdf if options.metadata == Metadata() else with_metadata(pdf, options.metadata, title)
+
+
+async def _check_templates(page: Page, options: Options) -> None:
+    """Prints an empty page with the templates if they could need a style sheet or a font from outside.
+
+    Chromium's process for the page crashes if they do (measured with 147: `@import`, `<link rel=stylesheet>`,
+    `@font-face`), and nothing tells that crash from one by the page itself. It only drops images, frames and scripts.
+
+    Raises:
+        Rejected: `invalid_option`: The empty page cannot be printed.
+    """
+    templates = options.header_template + options.footer_template
+    if not (_LINK.search(templates) or (_STYLE.search(templates) and _LOADS.search(templates))):
+        return
+    if not page.can_open_others:  # a single process, which a crash would end
+        return
+    async with page.beside() as empty:
+        try:
+            await empty.print(arguments(options.model_copy(update={"page_ranges": ""})))
+        except DevToolsError as error:
+            raise Rejected(
+                "invalid_option",
+                "header_template or footer_template needs a style sheet or a font from outside. Use data: URLs.",
+            ) from error
 
 
 def arguments(options: Options) -> dict[str, Any]:

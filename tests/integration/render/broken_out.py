@@ -9,20 +9,25 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import io
+import itertools
 import json
 import os
 import re
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from .restricted import restrict
 
 _ATTACH, _DETACH, _SET_DUMPABLE = 16, 17, 4  # <sys/ptrace.h>, <linux/prctl.h>
 _LARGEST = 64 << 20
-"""Bytes of the largest piece of memory that is read; larger ones are space that nothing uses yet."""
+"""Bytes of the largest file that is read."""
+_PAGE, _PIECE = os.sysconf("SC_PAGE_SIZE"), 1 << 24
+_SECONDS = 120.0
+"""How long reading the memory of one process may take."""
 _SECTIONS = ("environ", "cmdline", "auxv", "maps")
 PAGE = "<title>t</title><h1>printed</h1><script>setInterval(() => fetch('/x').catch(() => 0), 50)</script>"
 
@@ -63,16 +68,43 @@ def links(pid: int) -> bytes:
 
 
 def memory(pid: int) -> Iterator[bytes]:
-    """Yields the writable memory of a process, in pieces."""
-    spans = re.findall(r"^([0-9a-f]+)-([0-9a-f]+) rw", section(pid, "maps").decode(), re.MULTILINE)
-    with open(f"/proc/{pid}/mem", "rb", 0) as file:
-        for start, end in ((int(start, 16), int(end, 16)) for start, end in spans):
-            if end - start > _LARGEST:
-                continue
-            for at in range(start, end, 1 << 24):
+    """Yields the writable memory of a process, in pieces.
+
+    Only pages that are in memory or swapped out are read, as its page map says (proc_pid_pagemap(5)). A browser
+    reserves hundreds of gigabytes that it never touches.
+
+    Raises:
+        OSError: The process may not be read.
+        RuntimeError: It took too long.
+    """
+    until = time.monotonic() + _SECONDS
+    spans = re.findall(
+        r"^([0-9a-f]+)-([0-9a-f]+) rw\S+ \S+ \S+ \S+ *(.*)$", section(pid, "maps").decode(), re.MULTILINE
+    )
+    with open(f"/proc/{pid}/mem", "rb", 0) as file, open(f"/proc/{pid}/pagemap", "rb", 0) as pages:
+        for first, last, path in spans:
+            if path.startswith("/dev/") and not path.startswith("/dev/shm/"):  # noqa: S108
+                continue  # a device, whose memory may block
+            for start, end in _present(pages, int(first, 16), int(last, 16)):
+                if time.monotonic() > until:
+                    raise RuntimeError(f"the memory of process {pid} was not read within {_SECONDS:g} s")
                 with contextlib.suppress(OSError, ValueError, OverflowError):  # a piece may be gone, or not readable
-                    file.seek(at)
-                    yield file.read(min(end - at, 1 << 24))
+                    file.seek(start)
+                    yield file.read(end - start)
+
+
+def _present(pages: BinaryIO, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yields the parts of a mapping that are in memory or swapped out, each of at most `_PIECE` bytes."""
+    for at in range(start, end, _PIECE):
+        pages.seek(at // _PAGE * 8)
+        flags = pages.read((min(end, at + _PIECE) - at) // _PAGE * 8)
+        used = [flag >> 6 != 0 for flag in flags[7::8]]  # bits 63 and 62 of each entry
+        number = 0
+        for there, group in itertools.groupby(used):
+            count = len(list(group))
+            if there:
+                yield at + number * _PAGE, at + (number + count) * _PAGE
+            number += count
 
 
 def elsewhere(root: int, folders: list[str], needles: list[str]) -> dict[str, Any]:

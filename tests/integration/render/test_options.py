@@ -94,6 +94,31 @@ def test_headers_footers_and_page_numbers_are_printed(render: Bench, site: Site)
     assert "FOOT 2" in text
 
 
+_OUTSIDE = {
+    "import": "<style>@import url(http://10.0.0.1:9/x.css)</style>x",
+    "style sheet": "<link rel=stylesheet href=http://10.0.0.1:9/x.css>x",
+    "font": "<style>@font-face { font-family: f; src: url(http://10.0.0.1:9/f) } b { font-family: f }</style><b>x</b>",
+}
+
+
+@pytest.mark.parametrize("kind", _OUTSIDE)
+@pytest.mark.parametrize("option", ["header_template", "footer_template"])
+def test_template_with_a_file_from_outside_is_refused(render: Bench, site: Site, kind: str, option: str) -> None:
+    answer = render(site.page("/page", "text"), options={option: _OUTSIDE[kind], "margin": "20mm"})
+    assert answer.error is not None
+    assert (answer.error["code"], answer.error["retryable"]) == ("invalid_option", False)
+    assert "template" in answer.error["detail"]
+
+
+def test_template_with_data_urls_is_printed(render: Bench, site: Site) -> None:
+    pixel = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="
+    header = f"<style>@import url(data:text/css,b{{color:red}})</style><b>HEAD</b><img src='{pixel}'>"
+    outside = header + "<img src=http://10.0.0.1:9/x><iframe src=http://10.0.0.1:9/></iframe>"
+    for template in (header, outside):
+        answer = render(site.page("/page", "text"), options={"header_template": template, "margin": "20mm"})
+        assert "text" in text_of(answer)
+
+
 def test_tags_and_bookmarks_are_added_on_request(render: Bench, site: Site) -> None:
     url = site.page("/tags", "<html lang=en><h1>First</h1><p>text<h2>Second</h2>")
     plain = read_pdf(render(url))
