@@ -11,7 +11,6 @@ Source: Invoke in the Lambda API reference; "How Lambda handles errors and retri
 from __future__ import annotations
 
 import hashlib
-import json
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
+from pydantic_core import from_json
 
 from tests.simulation.kernel import EPOCH, Kernel
 from tests.simulation.s3 import SimulatedS3, refusal
@@ -27,6 +27,7 @@ from urlshot.core.lease import EVENT_AGE_SECONDS
 INVOKE_FAULTS = ("dies", "dies after", "throttled", "broken", "answer lost", "no connection", "refused", "slow")
 
 OUTCOMES = ("done", "failed", "failed for good", "crash", "time-out", "internal", "nothing uploaded")
+CHANGED_WEIGHTS = (0.1,)
 OUTCOME_WEIGHTS = (0.10, 0.05, 0.05, 0.04, 0.02, 0.01)
 DESTINATION = ("called", "called twice", "called late", "not called")
 DESTINATION_WEIGHTS = (0.04, 0.04, 0.04)
@@ -95,10 +96,10 @@ class SimulatedLambda:
         if len(Payload) > EVENT_LIMIT:
             raise refusal("Invoke", "RequestTooLargeException", 413)
         try:
-            job = json.loads(Payload)
+            job = from_json(Payload)
         except ValueError:
             raise refusal("Invoke", "InvalidRequestContentException", 400) from None
-        _, fault = self._kernel.enter(f"invoke render {job['claim']}", INVOKE_FAULTS)
+        _, fault = self._kernel.enter("invoke render", INVOKE_FAULTS, job["claim"])
         match fault:
             case "throttled":
                 raise refusal("Invoke", "TooManyRequestsException", 429)
@@ -159,7 +160,7 @@ class SimulatedLambda:
         self._watch("end", claim)
         match outcome:
             case "done":
-                answer = self._upload(job, job["id"] if self._same_bytes else f"{claim}, run {number}")
+                answer = self._upload(job, self._content(event, number))
             case "nothing uploaded":
                 answer = self._report(job, b"never stored", '"none"')
             case "failed":
@@ -174,6 +175,13 @@ class SimulatedLambda:
                 self._end_event(event, "RetriesExhausted", failed, error="Unhandled")
                 return
         self._end_event(event, "Success", answer)
+
+    def _content(self, event: Event, number: int) -> str:
+        """Returns the PDF of a run. If PDFs are equal, the URL serves another one at rare times."""
+        if not self._same_bytes:
+            return f"{event.job['claim']}, run {number}"
+        changed = self._kernel.decisions.choose(f"{event.name}/changed", CHANGED_WEIGHTS)
+        return event.job["id"] + (f" as {event.name} found it" if changed else "")
 
     def _upload(self, job: dict[str, Any], content: str) -> dict[str, Any]:
         fields, body = job["upload"]["fields"], content.encode()

@@ -123,6 +123,20 @@ TRACES = {
         "a PDF that the delete of an equal one removed is not restored",
         History(EQUAL, (request(0.0),), {**LATE_STRAY, "settle 3/latency/4": 8000}),
     ),
+    "a slow delete takes an equal PDF, and a second run has replaced its upload": (
+        "a PDF is restored from any upload",
+        History(
+            EQUAL,
+            (request(0.0),),
+            {
+                **LATE_STRAY,
+                "settle 3/latency/4": 8000,
+                "render 2/start/0": TWICE,
+                "render 2b/took/latency/0": 28_000,
+                "render 2b/changed/0": 1,
+            },
+        ),
+    ),
     "a slow delete takes the equal PDF of the next claim before its end, and its function dies": (
         "the last message of a job does not restore its PDF",
         History(EQUAL, (request(0.0),), {**LATE_STRAY, "settle 3/latency/4": 520, "settle 3/fault/4": DIES_AFTER}),

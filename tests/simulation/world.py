@@ -35,7 +35,7 @@ from urlshot.core.errors import Broken, Rejected, UrlshotError
 from urlshot.core.identity import job_id
 from urlshot.core.lease import SETTLE_SECONDS, lease_seconds
 from urlshot.core.messages import QUEUES, BareMessage, Priority
-from urlshot.core.options import Options
+from urlshot.core.options import DEFAULTS
 from urlshot.core.records import Bounds
 from urlshot.lifecycle import accept, announce, parking
 from urlshot.lifecycle.accept import Outcome, Request
@@ -43,6 +43,7 @@ from urlshot.lifecycle.accept import Outcome, Request
 BUCKET = "bucket"
 URLS = tuple(f"https://example.com/{name}" for name in "abcd")
 IDS = {url: job_id(url, {}) for url in URLS}
+EGRESS = Egress()
 API_SECONDS, DISPATCH_SECONDS, SETTLE_TIMEOUT = 30, 100, SETTLE_SECONDS - 5
 """The time-outs of the functions in seconds. A frozen function ends at its time-out."""
 
@@ -139,7 +140,7 @@ class World:
             render_timeout=90,
             clock=clock,
         )
-        messages = bare.BareMessages(the_store, self.acceptor, announcer, Egress(), 3600, clock)
+        messages = bare.BareMessages(the_store, self.acceptor, announcer, EGRESS, 3600, clock)
         self.dispatcher = dispatch_app.Dispatcher(places, messages, hand_over, announcer, the_parking, setting.batch)
         self.settler = settle_module.Settler(the_store, places, announcer, the_parking, setting.max_attempts, clock)
         self.deps: Any = SimpleNamespace(
@@ -211,7 +212,7 @@ class World:
         request = Request(
             IDS[operation.url],
             operation.url,
-            Options(),
+            DEFAULTS,
             operation.max_age,
             self.kernel.clock(),
             correlation_id=name,
