@@ -6,6 +6,8 @@ import random
 
 STEP = 0.01
 """The latency for decision 0, in seconds."""
+LEAST = 0.15
+"""The least probability of a fault while a history has too few of them."""
 
 
 class Decisions:
@@ -26,7 +28,14 @@ class Decisions:
         """The probability of a fault at one call."""
         self.freezes = 0.0
         self.calm = False
+        self.least = 0
+        """The number of faults until which a fault has at least the probability `LEAST`, after the first calls."""
+        self.quiet = 0
+        """The number of these first calls."""
         self.injected = 0
+        """The number of faults at calls."""
+        self.disturbed = 0
+        """The number of other faults: functions that freeze, crash or run twice, and events that come twice or late."""
 
     def latency(self, name: str) -> float:
         """Returns the seconds that a call takes: mostly milliseconds, sometimes seconds, rarely minutes."""
@@ -36,6 +45,7 @@ class Decisions:
                 code = int(chance * 80)
             elif self.freezes and self.rng.random() < self.freezes:
                 code = int(1000 + chance * 34_000)
+                self.disturbed += 1
             elif chance < 0.85:
                 code = int(chance * 80)
             elif chance < 0.99:
@@ -52,7 +62,12 @@ class Decisions:
         """Returns one of `kinds`, or an empty string for no fault."""
         if self.given is None:
             code = 0
-            if self.faults and self.rng.random() < self.faults:
+            chance = self.faults
+            if self.injected + self.disturbed < self.least and chance < LEAST:
+                self.quiet -= 1
+                if self.quiet < 0:
+                    chance = LEAST
+            if self.rng.random() < chance:
                 code = 1 + int(self.rng.random() * len(kinds))
                 self.injected += 1
             if self._record:
@@ -62,8 +77,11 @@ class Decisions:
             self.injected += code > 0
         return kinds[code - 1] if 0 < code <= len(kinds) else ""
 
-    def choose(self, name: str, weights: tuple[float, ...]) -> int:
-        """Returns the index of an outcome; `weights` are the probabilities from index 1 on, and 0 has the rest."""
+    def choose(self, name: str, weights: tuple[float, ...], harmless: int = 0) -> int:
+        """Returns the index of an outcome; `weights` are the probabilities from index 1 on, and 0 has the rest.
+
+        An index above `harmless` counts as a fault.
+        """
         if self.given is not None:
             return 0 if self.calm else self._take(name)
         code, chance = 0, self.rng.random()
@@ -73,6 +91,7 @@ class Decisions:
                     code = index
                     break
                 chance -= weight
+        self.disturbed += code > harmless
         if self._record:
             self._note(name, code)
         return code

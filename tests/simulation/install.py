@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import sys
 from collections.abc import Callable, Coroutine, Iterator
@@ -103,6 +104,20 @@ def _consumers() -> Iterator[None]:
         worker = lambda: (_kernel().current().process.state["worker"], Threads(_kernel))  # noqa: E731
         stack.enter_context(patch.object(callback_app, "bootstrap", worker))
         yield
+
+
+@contextmanager
+def collecting() -> Iterator[None]:
+    """Leaves the garbage of histories, and never looks at the objects of the modules; `gc.collect` collects it."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+        gc.collect()
 
 
 @contextmanager

@@ -263,7 +263,7 @@ class Kernel:
         thread: Any = getcurrent()
         name, decisions = thread.process.name, self.decisions
         self.sleep(decisions.latency(name))
-        fault = decisions.fault(name, faults) if decisions.faults or decisions.given is not None else ""
+        fault = decisions.fault(name, faults) if not decisions.calm or decisions.given is not None else ""
         if self.trace is not None:
             self.say(name, f"{what} {about}".rstrip() + (f"  <{fault}>" if fault else ""))
         if fault == "dies":

@@ -27,8 +27,10 @@ from urlshot.core.lease import EVENT_AGE_SECONDS
 INVOKE_FAULTS = ("dies", "dies after", "throttled", "broken", "answer lost", "no connection", "refused", "slow")
 
 OUTCOMES = ("done", "failed", "failed for good", "crash", "time-out", "internal", "nothing uploaded")
-CHANGED_WEIGHTS = (0.1,)
 OUTCOME_WEIGHTS = (0.10, 0.05, 0.05, 0.04, 0.02, 0.01)
+FAILURES = 2
+"""The first outcomes after `done` are failures of the page, and no faults."""
+CHANGED_WEIGHTS = (0.1,)
 DESTINATION = ("called", "called twice", "called late", "not called")
 DESTINATION_WEIGHTS = (0.04, 0.04, 0.04)
 START = ("immediately", "late", "too old", "twice", "twice, the second late")
@@ -150,7 +152,7 @@ class SimulatedLambda:
         kernel.say(name, f"begins {claim}")
         self._watch("begin", claim)
         limit = min(RENDER_SECONDS, left - 4)
-        outcome = OUTCOMES[decisions.choose(f"{name}/outcome", OUTCOME_WEIGHTS)]
+        outcome = OUTCOMES[decisions.choose(f"{name}/outcome", OUTCOME_WEIGHTS, FAILURES)]
         took = limit if outcome == "time-out" else min(1 + decisions.latency(f"{name}/took"), limit)
         kernel.after(took, lambda: self._end(event, number, outcome))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 from collections.abc import Iterator
 
@@ -9,13 +10,15 @@ import pytest
 
 from tests.simulation import history
 from tests.simulation.history import Result
-from tests.simulation.install import installed
+from tests.simulation.install import collecting, installed
 from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.test_traces import TRACES
 
 pytestmark = pytest.mark.timeout(600)  # for a busy machine
 
 HISTORIES = 2_000
+PARTS = 4
+"""`make test` runs this number of parts of `HISTORIES` histories each, on several cores."""
 WITHIN = 20_000
 """The number of histories within which each mutant must be found."""
 QUICK = 500
@@ -30,12 +33,19 @@ def simulation() -> Iterator[None]:
 
 
 def first_wrong(histories: int, first: int = FIRST_SEED) -> Result | None:
-    results = (history.run(seed) for seed in range(first, first + histories))
-    return next((result for result in results if result.violations), None)
+    with collecting():
+        for seed in range(first, first + histories):
+            result = history.run(seed)
+            if result.violations:
+                return result
+            if seed % 100 == 0:
+                gc.collect()
+    return None
 
 
-def test_no_history_loses_or_doubles_anything() -> None:
-    wrong = first_wrong(HISTORIES, 0)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_no_history_loses_or_doubles_anything(part: int) -> None:
+    wrong = first_wrong(HISTORIES, part * HISTORIES)
     if wrong is not None:
         kind = wrong.violations[0].kind
         pytest.fail(f"seed {wrong.seed}: {kind}\n{history.story(history.shrink(history.record(wrong.seed), kind))}")
@@ -45,6 +55,9 @@ def test_sample_of_histories_reaches_every_outcome() -> None:
     counts = sum((history.run(seed).counts for seed in range(200)), start=type(history.run(0).counts)())
     assert min(counts[name] for name in ("accepted", "done", "failed", "gone", "faults", "ambiguous")) > 5
     assert counts["accepted"] == counts["done"] + counts["failed"] + counts["gone"]
+    assert counts["requests"] >= history.REQUESTS * 200
+    assert counts["calls"] >= history.FAULTS * 200
+    assert counts["full"] > 150
 
 
 def test_seed_always_gives_the_same_history() -> None:

@@ -85,6 +85,10 @@ class Setting:
     """Whether the operator gets a mail about each event."""
     faults: float = 0.0
     """The probability of a fault at each call."""
+    least: int = 0
+    """The number of faults that the history has if it has enough calls."""
+    quiet: int = 0
+    """The number of calls after which faults become more frequent until there are enough of them."""
     freezes: float = 0.0
     """The probability that a call takes as long as if the function were frozen: 1 to 35 s."""
     deliveries: int = DELIVERY_LIMIT
@@ -155,6 +159,7 @@ class World:
         """Runs the history to its end, and returns the violations."""
         kernel, decisions = self.kernel, self.decisions
         decisions.faults, decisions.freezes = self.setting.faults, self.setting.freezes
+        decisions.least, decisions.quiet = self.setting.least, self.setting.quiet
         for number, operation in enumerate(self.operations, 1):
             kernel.after(operation.at, lambda number=number, operation=operation: self._begin(number, operation))
         try:
