@@ -8,6 +8,8 @@ STEP = 0.01
 """The latency for decision 0, in seconds."""
 LEAST = 0.15
 """The least probability of a fault while a history has too few of them."""
+WEAK, SLOW = 0.3, 0.25
+"""The probabilities that a call of a weak function fails, and that a call of a slow one takes 1 to 35 s."""
 
 
 class Decisions:
@@ -27,6 +29,8 @@ class Decisions:
         self.faults = 0.0
         """The probability of a fault at one call."""
         self.freezes = 0.0
+        self.weak = self.slow = ""
+        """The functions whose calls often fail, and take as long as if they were frozen; empty for none."""
         self.calm = False
         self.least = 0
         """The number of faults until which a fault has at least the probability `LEAST`, after the first calls."""
@@ -43,7 +47,9 @@ class Decisions:
             chance = self.rng.random()
             if self.calm:
                 code = int(chance * 80)
-            elif self.freezes and self.rng.random() < self.freezes:
+            elif (freezes := SLOW if self.slow and name.startswith(self.slow) else self.freezes) and (
+                self.rng.random() < freezes
+            ):
                 code = int(1000 + chance * 34_000)
                 self.disturbed += 1
             elif chance < 0.85:
@@ -62,7 +68,7 @@ class Decisions:
         """Returns one of `kinds`, or an empty string for no fault."""
         if self.given is None:
             code = 0
-            chance = self.faults
+            chance = WEAK if self.weak and name.startswith(self.weak) else self.faults
             if self.injected + self.disturbed < self.least and chance < LEAST:
                 self.quiet -= 1
                 if self.quiet < 0:

@@ -11,7 +11,8 @@ from functions.topology.description import DELIVERY_LIMIT
 from tests.simulation.books import Violation
 from tests.simulation.decisions import Decisions
 from tests.simulation.outside import CALLBACKS, MAILS
-from tests.simulation.world import URLS, Operation, Setting, World
+from tests.simulation.setting import URLS, Operation, Setting
+from tests.simulation.world import World
 
 
 @dataclass(frozen=True)
@@ -53,23 +54,30 @@ MIXES = (
 )
 """The weights of the kinds of requests. Each history draws one of these mixes."""
 
+WEAK = ("", "", "", "", "request", "dispatch", "settle", "settle", "delete", "mail", "callback")
+"""Each history draws a function whose calls often fail, and one whose calls often take long. Empty is none."""
+
 
 def plan(seed: int) -> tuple[Setting, list[Operation]]:
     """Returns the deployment and the operations of a seed."""
     rng = random.Random(seed)
     full = rng.randrange(SMALL) > 0
+    weak, slow = rng.choice(WEAK), rng.choice(WEAK)
+    waiting = rng.random() < 0.05
     setting = Setting(
         renders=rng.choice((1, 1, 2, 3)),
         batch=rng.choice((1, 2, 4)),
         max_attempts=rng.choice((1, 2, 2, 3)),
         max_job_age=rng.choice((86_400, 86_400, 86_400, 900)),
-        same_bytes=rng.random() < 0.1,
+        same_bytes=rng.random() < (0.4 if slow == "settle" else 0.1),
         operator=rng.random() < 0.25,
         faults=rng.choice((0.01, 0.03, 0.06, 0.12) if full else (0.0, 0.01, 0.03, 0.06)),
         least=FAULTS if full else 0,
         quiet=rng.choice((0, 10, 20, 40, 80)),
         freezes=rng.choice((0.0, 0.0, 0.01, 0.05)),
-        heal_at=rng.choice((120.0, 400.0, 900.0)),
+        weak=weak if full else "",
+        slow=slow if full else "",
+        heal_at=5000.0 if waiting else rng.choice((120.0, 400.0, 900.0)),
         deliveries=rng.choice((DELIVERY_LIMIT, DELIVERY_LIMIT, DELIVERY_LIMIT, 1)),
     )
     urls = URLS[: rng.choice((1, 1, 1, 2, 3))]
@@ -78,12 +86,12 @@ def plan(seed: int) -> tuple[Setting, list[Operation]]:
     telling = rng.choice((0.0, 0.2, 0.4, 0.6))
     mix = rng.choice((MIXES[0], *MIXES))
     number = rng.randrange(REQUESTS, REQUESTS + 3) if full else rng.randrange(2, REQUESTS)
-    last = (
-        rng.randrange(1, 4) if later else 0
-    )  # after the messages of all these jobs have returned from the delay queues
+    last = rng.randrange(1, 4) if later else 0  # after the messages of these jobs have returned from the delay queues
     operations = [_operation(rng, mix, urls, telling, horizon) for _ in range(number - last)]
     operations += [_operation(rng, mix, urls, telling, 20.0, setting.heal_at - 30.0) for _ in range(last)]
-    if rng.random() < 0.3:
+    if waiting:  # the first jobs wait in their queue for more than an hour, and requests take them over
+        operations += [Operation(0.01, "down", seconds=4500), Operation(horizon / 2, "jump", seconds=3700)]
+    elif rng.random() < 0.3:
         operations += [_disturbance(rng, horizon) for _ in range(rng.randrange(1, 4))]
     return setting, sorted(operations, key=lambda one: one.at)
 

@@ -21,7 +21,8 @@ from functions.dispatch import app as dispatch_app
 from functions.dispatch import bare, handover, invoke, pool
 from functions.mail import app as mail_app
 from functions.settle import settle as settle_module
-from tests.simulation.kernel import Kernel, Killed, Lock, Threads
+from tests.simulation.kernel import Kernel, Killed
+from tests.simulation.threads import Lock, Threads
 from urlshot.adapters import claims, slots, store, subscription_store
 from urlshot.core import records, subscriptions
 from urlshot.core.errors import Broken, UrlshotError

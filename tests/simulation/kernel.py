@@ -7,7 +7,7 @@ determine the interleaving. So a history is a function of its decisions, and can
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from typing import Any, NoReturn
@@ -131,7 +131,7 @@ class Kernel:
             self._alive.discard(process)
 
         self._alive.add(process)
-        self._thread(process, body)
+        self.start(process, body)
         return process
 
     def _end(self, process: Process, error: BaseException | None, result: Any) -> None:
@@ -282,7 +282,7 @@ class Kernel:
         self.kill(process, "killed")
         raise Killed
 
-    def _thread(self, process: Process, body: Callable[[], None]) -> Thread:
+    def start(self, process: Process, body: Callable[[], None]) -> Thread:
         idle = _idle[self._main]
         thread = idle.pop() if idle else Thread(_work, self._main)
         thread.process, thread.work, thread.begun = process, body, False
@@ -290,61 +290,3 @@ class Kernel:
         process.threads.append(thread)
         self.wake(thread)
         return thread
-
-
-class Threads:
-    """Replaces ThreadPoolExecutor: each item runs in a thread of the calling process."""
-
-    def __init__(self, kernel: Callable[[], Kernel]) -> None:
-        self._kernel = kernel
-
-    def map(self, call: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        kernel, items = self._kernel(), list(items)
-        if len(items) < 2:
-            return [call(item) for item in items]
-        caller = kernel.current()
-        results: list[Any] = [None] * len(items)
-        left = len(items)
-
-        def body(index: int) -> None:
-            nonlocal left
-            try:
-                results[index] = call(items[index])
-            except Killed:
-                kernel.kill(caller.process, "killed")
-                return
-            left -= 1
-            if left == 0:
-                kernel.wake(caller)
-
-        for index in range(len(items)):
-            kernel._thread(caller.process, lambda index=index: body(index))
-        kernel.wait()
-        return results
-
-
-class Lock:
-    """Replaces threading.Lock between the threads of one process."""
-
-    def __init__(self, kernel: Callable[[], Kernel]) -> None:
-        self._kernel = kernel
-        self._held = False
-
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        kernel = self._kernel()
-        until = kernel.now + timeout if timeout >= 0 else float("inf")
-        while self._held:
-            if not blocking or kernel.now >= until:
-                return False
-            kernel.sleep(min(0.25, max(until - kernel.now, STEP)))
-        self._held = True
-        return True
-
-    def release(self) -> None:
-        self._held = False
-
-    def __enter__(self) -> bool:
-        return self.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self.release()

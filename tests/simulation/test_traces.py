@@ -11,7 +11,7 @@ from tests.simulation.history import History
 from tests.simulation.install import installed
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.outside import MAILS
-from tests.simulation.world import Operation, Setting
+from tests.simulation.setting import Operation, Setting
 
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
 DIES, DIES_AFTER, CONFLICT = 1, 2, 7
