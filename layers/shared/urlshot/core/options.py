@@ -315,7 +315,7 @@ JobOptions = Annotated[
     PlainSerializer(Options.changed, return_type=dict[str, Any]),
 ]
 """The options in records and messages, which contain only those that differ from the defaults. Most jobs have none, and
-to check all defaults takes four times as long as to parse the rest of a record."""
+checking all defaults takes several times as long as parsing the rest of a record."""
 
 
 def parse_options(value: object) -> Options:
