@@ -11,7 +11,6 @@ Source: Invoke in the Lambda API reference; "How Lambda handles errors and retri
 from __future__ import annotations
 
 import hashlib
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -123,7 +122,7 @@ class SimulatedLambda:
         """Accepts an event and returns the id of its request, which all its runs have."""
         self._invoked += 1
         name = f"render {self._invoked}"
-        event = Event(name, str(uuid.UUID(int=self._invoked)), job)
+        event = Event(name, f"00000000-0000-0000-0000-{self._invoked:012x}", job)
         decisions = self._kernel.decisions
         how = START[decisions.choose(f"{name}/start", START_WEIGHTS)]
         prompt = decisions.latency(f"{name}/wait")
