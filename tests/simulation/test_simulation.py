@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.simulation import history
+from tests.simulation.__main__ import CHUNK, run_chunk
 from tests.simulation.history import Result
 from tests.simulation.install import collecting, installed
 from tests.simulation.mutants import MUTANTS, Mutant
@@ -94,6 +95,15 @@ QUICKLY_FOUND = {
 def test_gross_mistake_is_found_quickly(mutant: Mutant) -> None:
     with mutant.applied():
         assert first_wrong(QUICK) is not None
+
+
+def test_seed_of_wrong_history_is_printed_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with QUICKLY_FOUND["the message is parked and postponed"].applied():
+        counts, wrong = run_chunk(FIRST_SEED)
+    assert counts["histories"] == CHUNK
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == len(wrong) > 0
+    assert f"WRONG: seed {wrong[0][0]}: multiplied" in printed[0]
 
 
 BY_TRACE = {
