@@ -47,9 +47,7 @@ class Decisions:
             chance = self.rng.random()
             if self.calm:
                 code = int(chance * 80)
-            elif (freezes := SLOW if self.slow and name.startswith(self.slow) else self.freezes) and (
-                self.rng.random() < freezes
-            ):
+            elif (freezes := self._freezes(name)) and self.rng.random() < freezes:
                 code = int(1000 + chance * 34_000)
                 self.disturbed += 1
             elif chance < 0.85:
@@ -64,16 +62,24 @@ class Decisions:
             code = self._take(f"{name}/latency")
         return code / 1000 if code else STEP
 
+    def _freezes(self, name: str) -> float:
+        """Returns the probability that the next call of a process takes as long as if the function were frozen."""
+        return SLOW if self.slow and name.startswith(self.slow) else self.freezes
+
+    def _fails(self, name: str) -> float:
+        """Returns the probability that the next call of a process fails."""
+        chance = WEAK if self.weak and name.startswith(self.weak) else self.faults
+        if self.injected + self.disturbed < self.least and chance < LEAST:
+            self.quiet -= 1
+            if self.quiet < 0:
+                return LEAST
+        return chance
+
     def fault(self, name: str, kinds: tuple[str, ...]) -> str:
         """Returns one of `kinds`, or an empty string for no fault."""
         if self.given is None:
             code = 0
-            chance = WEAK if self.weak and name.startswith(self.weak) else self.faults
-            if self.injected + self.disturbed < self.least and chance < LEAST:
-                self.quiet -= 1
-                if self.quiet < 0:
-                    chance = LEAST
-            if self.rng.random() < chance:
+            if self.rng.random() < self._fails(name):
                 code = 1 + int(self.rng.random() * len(kinds))
                 self.injected += 1
             if self._record:
