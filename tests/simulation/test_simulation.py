@@ -15,10 +15,10 @@ from tests.simulation.install import collecting, installed
 from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.test_traces import TRACES
 
-pytestmark = pytest.mark.timeout(600)  # for a busy machine
+pytestmark = pytest.mark.timeout(1800)  # for a busy machine
 
-HISTORIES = 2_000
-PARTS = 4
+HISTORIES = 1_000
+PARTS = 8
 """`make test` runs this number of parts of `HISTORIES` histories each, on all cores: about 20 s on two idle ones."""
 WITHIN = 20_000
 """The number of histories within which each mutant must be found."""
