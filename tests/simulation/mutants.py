@@ -147,6 +147,13 @@ MUTANTS = (
         "withdrawal.restore(self._store, record)",
         "pass",
     ),
+    Mutant(
+        "the PDF of a generation that was taken over stays",
+        withdrawal,
+        "clear",
+        "if pdf.generation != record.generation:",
+        "if pdf.generation != record.generation: return\n        if False:",
+    ),
     Mutant("a stray PDF stays", withdrawal, "withdraw", "store.delete_pdf(job_id, pdf.etag)", "pass"),
     Mutant(
         "the PDF of a failed job stays",

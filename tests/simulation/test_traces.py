@@ -123,6 +123,21 @@ TRACES = {
         "a PDF that the delete of an equal one removed is not restored",
         History(EQUAL, (request(0.0),), {**LATE_STRAY, "settle 3/latency/4": 8000}),
     ),
+    "settle dies after it published the PDF, the job is taken over, and fails": (
+        "the PDF of a generation that was taken over stays",
+        History(
+            replace(ONCE, batch=1, deliveries=1),
+            (Operation(0.0, "request", max_age=0, priority="bulk"), request(314.9)),
+            {
+                "settle 1/fault/4": DIES,
+                "settle 2/fault/0": DIES,
+                "settle 3/latency/4": 57_300,
+                "request 2/fault/4": DIES,
+                "dispatch normal 1/fault/1": DIES,
+                "dispatch normal 2/fault/1": DIES,
+            },
+        ),
+    ),
     "a slow delete takes an equal PDF, and a second run has replaced its upload": (
         "a PDF is restored from any upload",
         History(

@@ -32,6 +32,24 @@ def withdraw(store: Store, job_id: str, *, generation: str, claim: str | None = 
     check(store, job_id)  # also if there is no PDF: an earlier call may have died after its delete
 
 
+def clear(store: Store, record: Record) -> None:
+    """Deletes the published PDF of a job that failed, unless it is that of the last generation that was done.
+
+    It may belong to a generation that was taken over after `settle` published its PDF and before it wrote the end.
+
+    Raises:
+        Transient, Broken: Storage does not answer; the call can be repeated.
+    """
+    pdf = store.head_pdf(record.id)
+    if pdf is not None:
+        if pdf.generation != record.generation:
+            found = store.read(record.id)  # after HEAD: the PDF may belong to a generation newer than `record`
+            if not is_stray(found[0] if found is not None else None, pdf.generation):
+                return
+        store.delete_pdf(record.id, pdf.etag)
+    check(store, record.id)
+
+
 def check(store: Store, job_id: str) -> None:
     """Reads the record after a delete, and restores the PDF if the job is done without it.
 
