@@ -38,9 +38,8 @@ class Outbox:
     """
 
     def __init__(self, url: str, client: SQSClient | None = None) -> None:
-        config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
         self._url = url
-        self._sqs: SQSClient = client or with_debug_lines(boto3.client("sqs", config=config))
+        self._sqs: SQSClient = client or _sqs_client()
 
     def put(self, delivery: Delivery) -> None:
         """Queues the callback to one subscriber."""
@@ -51,6 +50,11 @@ class Outbox:
         """Hides a received message, so that it comes again after `seconds`, at most 12 hours."""
         with _sqs_errors("hide"):
             self._sqs.change_message_visibility(QueueUrl=self._url, ReceiptHandle=receipt, VisibilityTimeout=seconds)
+
+
+def _sqs_client() -> SQSClient:
+    config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+    return with_debug_lines(boto3.client("sqs", config=config))
 
 
 @contextmanager

@@ -133,7 +133,7 @@ class Settler:
             # ends the job; otherwise the parked message comes back.
             log.warning("job: another run has replaced the upload", extra={"job_id": record.id, "claim": record.claim})
             return Settled(DROPPED)
-        done = records.done(record, report, self._clock(), self._parking.lease)
+        done = records.done(record, report, self._clock(), self._parking.lease, invocation.etag)
         return self._announce(invocation, done, self._store.change(done, etag))
 
     def _fail_or_retry(self, invocation: Invocation, record: Record, etag: str, error: UrlshotError) -> Settled:

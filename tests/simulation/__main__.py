@@ -14,24 +14,30 @@ from collections.abc import Iterator
 
 from tests.simulation import history
 from tests.simulation.books import Violation
-from tests.simulation.install import installed
+from tests.simulation.install import collecting, installed
 
 CHUNK = 100
 SHOWN = 3
 """The number of failed histories that are shrunk and printed."""
+PROGRESS_SECONDS = 10
+PRINTED = (
+    "histories", "full", "requests", "faults", "accepted", "done", "failed", "gone", "lost", "doubled", "ambiguous",
+    "unrestorable",
+)  # fmt: skip
 
 
 def run_chunk(first: int) -> tuple[Counter[str], list[tuple[int, list[Violation]]]]:
     """Runs CHUNK histories from the seed `first` on; returns their counts, and the seeds with violations."""
     counts: Counter[str] = Counter()
     wrong = []
-    gc.disable()  # a history leaves reference cycles, which are collected once for each chunk
     with installed():
         for seed in range(first, first + CHUNK):
             result = history.run(seed)
             counts.update(result.counts)
             if result.violations:
                 wrong.append((seed, result.violations))
+                kinds = ", ".join(sorted({one.kind for one in result.violations}))
+                print(f"WRONG: seed {seed}: {kinds}: {result.violations[0].text}", flush=True)
     gc.collect()
     return counts, wrong
 
@@ -56,15 +62,16 @@ def main() -> int:
     parser.add_argument("--histories", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
     asked = parser.parse_args()
     began = time.monotonic()
     histories = asked.histories or (0 if asked.seconds else 20_000)
     starts = chunks(asked.seed, histories, began + asked.seconds if asked.seconds else 0)
-    cores = os.cpu_count() or 1
+    cores = asked.cores
     total: Counter[str] = Counter()
     wrong: list[tuple[int, list[Violation]]] = []
     said = began
-    with multiprocessing.get_context("fork").Pool(cores, maxtasksperchild=200) as workers:
+    with collecting(), multiprocessing.get_context("fork").Pool(cores, maxtasksperchild=200) as workers:
         # At most one chunk for each core runs, so that the run can end soon after its time is over.
         under_way = [workers.apply_async(run_chunk, (start,)) for start in itertools.islice(starts, cores)]
         while under_way:
@@ -72,22 +79,23 @@ def main() -> int:
             under_way += [workers.apply_async(run_chunk, (start,)) for start in itertools.islice(starts, 1)]
             total.update(counts)
             wrong += found
-            if time.monotonic() - said >= 10:
+            if time.monotonic() - said >= PROGRESS_SECONDS:
                 said = time.monotonic()
                 rate = total["histories"] / (said - began)
                 print(f"{total['histories']:,} histories, {rate:.0f} a second, {len(wrong)} wrong", flush=True)
     for seed, violations in wrong[:SHOWN]:
         show(seed, violations)
     seconds = time.monotonic() - began
+    each = {name: f"{total[name] / total['histories']:.1f}" for name in ("requests", "faults", "calls")}
     print(
         f"\nseeds {asked.seed} to {asked.seed + total['histories'] - 1}, {seconds:.0f} s, "
-        f"{total['histories'] / seconds:.0f} histories a second; a history on average: "
-        f"{total['requests'] / total['histories']:.1f} operations, {total['faults'] / total['histories']:.1f} faults"
+        f"{total['histories'] / seconds:.0f} histories a second; a history on average: {each['requests']} requests, "
+        f"{each['faults']} faults ({each['calls']} of them at calls); {total['full']} histories have at least "
+        f"{history.REQUESTS} requests and {history.FAULTS} faults"
     )
     if wrong:
         print("wrong seeds:", *(seed for seed, _ in wrong[:50]))
-    names = ("histories", "accepted", "done", "failed", "gone", "lost", "doubled", "ambiguous")
-    print(" ".join(f"{name}={total[name]}" for name in names))
+    print(" ".join(f"{name}={total[name]}" for name in PRINTED))
     return 1 if wrong else 0
 
 

@@ -7,12 +7,13 @@ product's code they know the form of records and events only.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+
+from pydantic_core import from_json
 
 from tests.simulation.deliveries import Deliveries
 from tests.simulation.s3 import Object
@@ -78,6 +79,8 @@ class Books:
     deliveries: Deliveries = field(default_factory=lambda: Deliveries(frozenset()))
     """The books about the mails and callbacks that subscribers get."""
     found: list[Violation] = field(default_factory=list)
+    unrestorable: int = 0
+    """PDFs that a slow delete of an equal one removed after a second run had replaced their upload."""
     _withdrawn: dict[str, tuple[str, str]] = field(default_factory=dict)
     """The generation of the last deleted PDF of each id, and the process that deleted it."""
     settling: dict[str, tuple[dict[str, Any], timedelta]] = field(default_factory=dict)
@@ -109,7 +112,7 @@ class Books:
                 before.deleted = True
                 self._kept.pop(before.id, None)
             return
-        record = json.loads(new.body)
+        record = from_json(new.body)
         life = self._last[key] = self._life(record)
         self._kept[life.id] = (
             life.generation if record["state"] == "done" else (record.get("last_good") or {}).get("generation")
@@ -179,7 +182,7 @@ class Books:
             left: The number of messages in all queues except the dead one.
             operator: Whether the operator wants a mail about each event.
         """
-        records = {key[4:-5]: json.loads(one.body) for key, one in objects.items() if key.startswith("job/")}
+        records = {key[4:-5]: from_json(one.body) for key, one in objects.items() if key.startswith("job/")}
         if left:
             self.violation("restless", f"{left} messages are left")
         announced = {detail["event_key"] for _, detail in self.events}
@@ -250,6 +253,10 @@ class Books:
                 continue
             life = self.lives[job_id, record["generation"]]
             generation, who = self._withdrawn.get(job_id, ("", "nobody"))
+            upload = objects.get(f"upload/{job_id}/{record['claim']}.pdf") if self.same_bytes else None
+            if upload is not None and hashlib.sha256(upload.body).hexdigest() != record["report"]["sha256"]:
+                self.unrestorable += 1
+                continue
             if generation != life.generation or who not in self.half_deleted:
                 yield Violation("no PDF", f"{life.name} is done and has no PDF; {who} deleted that of {generation}")
 
@@ -285,6 +292,7 @@ class Books:
                 counts["accepted"] += 1
                 counts[ended or ("gone" if life.deleted or life.taken_over else "open")] += 1
         counts.update(self.deliveries.counts)
+        counts["unrestorable"] = self.unrestorable
         counts["lost"] = sum(one.lost for one in self.found)
         counts["doubled"] = len(self.found) - counts["lost"]
         return counts

@@ -107,7 +107,7 @@ class SimulatedBroker:
         headers: dict[str, str] | None = None,
         mandatory: bool = True,
     ) -> None:
-        name, fault = self._kernel.enter(f"publish {key} {self._shown(body)}", FAULTS)
+        name, fault = self._kernel.enter(f"publish {key}", FAULTS, self._shown(body))
         if fault == "refused":
             raise Transient("queue_unavailable", internal="refused")
         self.parked[name] += key in self._delays and fault != "confirm lost"

@@ -6,10 +6,11 @@ for `callback` come through an SQS queue. The settings are those of infra/consum
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
+
+from pydantic_core import from_json
 
 from functions.callback import app as callback_app
 from functions.callback.outbox import Outbox
@@ -134,14 +135,14 @@ class Consumers:
     def settle(self, record: dict[str, Any], context: Any) -> bool:
         """Handles one message with the real worker, and notes what it sent."""
         thread = self._kernel.current()
-        thread.event, thread.sent = json.loads(record["body"]).get("event", {}), []
+        thread.event, thread.sent = from_json(record["body"]).get("event", {}), []
         done = self._worker.settle(record, context)
         if done:
             self._deliveries.handled(thread)
         return done
 
     def _bury_callback(self, body: str, began: float) -> None:
-        message = json.loads(body)
+        message = from_json(body)
         if "detail" in message:
             self._deliveries.given_up(began, "callback", message["detail"])
         else:

@@ -6,6 +6,10 @@ import random
 
 STEP = 0.01
 """The latency for decision 0, in seconds."""
+LEAST = 0.15
+"""The least probability of a fault while a history has too few of them."""
+WEAK, SLOW = 0.3, 0.25
+"""The probabilities that a call of a weak function fails, and that a call of a slow one takes 1 to 35 s."""
 
 
 class Decisions:
@@ -25,8 +29,17 @@ class Decisions:
         self.faults = 0.0
         """The probability of a fault at one call."""
         self.freezes = 0.0
+        self.weak = self.slow = ""
+        """The functions whose calls often fail, and take as long as if they were frozen; empty for none."""
         self.calm = False
+        self.least = 0
+        """The number of faults until which a fault has at least the probability `LEAST`, after the first calls."""
+        self.quiet = 0
+        """The number of these first calls."""
         self.injected = 0
+        """The number of faults at calls."""
+        self.disturbed = 0
+        """The number of other faults: functions that freeze, crash or run twice, and events that come twice or late."""
 
     def latency(self, name: str) -> float:
         """Returns the seconds that a call takes: mostly milliseconds, sometimes seconds, rarely minutes."""
@@ -34,8 +47,9 @@ class Decisions:
             chance = self.rng.random()
             if self.calm:
                 code = int(chance * 80)
-            elif self.freezes and self.rng.random() < self.freezes:
+            elif (freezes := self._freezes(name)) and self.rng.random() < freezes:
                 code = int(1000 + chance * 34_000)
+                self.disturbed += 1
             elif chance < 0.85:
                 code = int(chance * 80)
             elif chance < 0.99:
@@ -48,11 +62,24 @@ class Decisions:
             code = self._take(f"{name}/latency")
         return code / 1000 if code else STEP
 
+    def _freezes(self, name: str) -> float:
+        """Returns the probability that the next call of a process takes as long as if the function were frozen."""
+        return SLOW if self.slow and name.startswith(self.slow) else self.freezes
+
+    def _fails(self, name: str) -> float:
+        """Returns the probability that the next call of a process fails."""
+        chance = WEAK if self.weak and name.startswith(self.weak) else self.faults
+        if self.injected + self.disturbed < self.least and chance < LEAST:
+            self.quiet -= 1
+            if self.quiet < 0:
+                return LEAST
+        return chance
+
     def fault(self, name: str, kinds: tuple[str, ...]) -> str:
         """Returns one of `kinds`, or an empty string for no fault."""
         if self.given is None:
             code = 0
-            if self.faults and self.rng.random() < self.faults:
+            if self.rng.random() < self._fails(name):
                 code = 1 + int(self.rng.random() * len(kinds))
                 self.injected += 1
             if self._record:
@@ -62,8 +89,11 @@ class Decisions:
             self.injected += code > 0
         return kinds[code - 1] if 0 < code <= len(kinds) else ""
 
-    def choose(self, name: str, weights: tuple[float, ...]) -> int:
-        """Returns the index of an outcome; `weights` are the probabilities from index 1 on, and 0 has the rest."""
+    def choose(self, name: str, weights: tuple[float, ...], harmless: int = 0) -> int:
+        """Returns the index of an outcome; `weights` are the probabilities from index 1 on, and 0 has the rest.
+
+        An index above `harmless` counts as a fault.
+        """
         if self.given is not None:
             return 0 if self.calm else self._take(name)
         code, chance = 0, self.rng.random()
@@ -73,6 +103,7 @@ class Decisions:
                     code = index
                     break
                 chance -= weight
+        self.disturbed += code > harmless
         if self._record:
             self._note(name, code)
         return code

@@ -7,12 +7,13 @@ subscriptions that it names, or, if it is the event of an end, those from before
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from pydantic_core import from_json
 
 from tests.simulation.kernel import Process, Thread
 from urlshot.core.records import CLOCKS
@@ -119,7 +120,7 @@ class Deliveries:
     @staticmethod
     def claim_written(thread: Thread, body: bytes) -> None:
         """Notes that a consumer has stored that it sent its last delivery, or that it has claimed another one."""
-        claim = json.loads(body)
+        claim = from_json(body)
         if claim.get("sent"):
             if thread.last is not None and claim["event"] == thread.event["event_key"]:
                 thread.last.noted = True

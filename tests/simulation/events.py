@@ -5,9 +5,10 @@ Source: EventBridge user guide, "Event delivery levels" and "Retrying event deli
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from pydantic_core import from_json
 
 from tests.simulation.books import Books
 from tests.simulation.kernel import Kernel
@@ -33,8 +34,8 @@ class SimulatedEvents:
         self._accepted = 0
 
     def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
-        details = [(one["Detail"], json.loads(one["Detail"])) for one in Entries]
-        _, fault = self._kernel.enter(f"PutEvents {[detail['event_key'] for _, detail in details]}", FAULTS)
+        details = [(one["Detail"], from_json(one["Detail"])) for one in Entries]
+        _, fault = self._kernel.enter("PutEvents", FAULTS, [detail["event_key"] for _, detail in details])
         if fault == "unavailable":
             raise refusal("PutEvents", "InternalException", 500)
         if fault == "left out":

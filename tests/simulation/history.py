@@ -11,7 +11,8 @@ from functions.topology.description import DELIVERY_LIMIT
 from tests.simulation.books import Violation
 from tests.simulation.decisions import Decisions
 from tests.simulation.outside import CALLBACKS, MAILS
-from tests.simulation.world import URLS, Operation, Setting, World
+from tests.simulation.setting import URLS, Operation, Setting
+from tests.simulation.world import World
 
 
 @dataclass(frozen=True)
@@ -29,48 +30,79 @@ class History:
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a history. `counts` has the counts of the books, and `histories`, `requests`, `faults`, `steps`."""
+    """The result of a history.
+
+    `counts` has the counts of the books, and `histories`, `full` (histories with at least REQUESTS and FAULTS),
+    `requests`, `faults`, `calls` (the faults at calls), and `steps`.
+    """
 
     seed: int
     violations: list[Violation]
     counts: Counter[str]
 
 
+REQUESTS, FAULTS = 10, 5
+"""The least numbers of requests and faults of a full history."""
+SMALL = 16
+"""One of so many histories is a small one: it may have fewer requests, and few faults or none."""
+
 MIXES = (
-    {"request": 68, "bare": 12, "delete": 13, "down": 4, "jump": 3},
+    {"request": 80, "bare": 10, "delete": 10},
     {"request": 60, "delete": 40},
-    {"request": 50, "bare": 10, "delete": 10, "down": 20, "jump": 10},
+    {"request": 70, "bare": 15, "delete": 15},
     {"request": 80, "bare": 20},
 )
-"""The weights of the kinds of operations. Each history draws one of these mixes."""
+"""The weights of the kinds of requests. Each history draws one of these mixes."""
+
+WEAK = ("", "", "", "", "request", "dispatch", "settle", "settle", "delete", "mail", "callback")
+"""Each history draws a function whose calls often fail, and one whose calls often take long. Empty is none."""
 
 
 def plan(seed: int) -> tuple[Setting, list[Operation]]:
     """Returns the deployment and the operations of a seed."""
-    rng = random.Random(f"plan {seed}")
+    rng = random.Random(seed)
+    full = rng.randrange(SMALL) > 0
+    slow, weak = rng.choice(WEAK), rng.choice(WEAK)
+    waiting = rng.random() < 0.05
+    if rng.random() < 0.5:  # some mistakes show only if the same function is weak and slow, or if a takeover fails
+        weak = "request" if waiting else slow
     setting = Setting(
         renders=rng.choice((1, 1, 2, 3)),
         batch=rng.choice((1, 2, 4)),
         max_attempts=rng.choice((1, 2, 2, 3)),
         max_job_age=rng.choice((86_400, 86_400, 86_400, 900)),
-        same_bytes=rng.random() < 0.1,
+        same_bytes=rng.random() < (0.4 if slow == "settle" else 0.1),
         operator=rng.random() < 0.25,
-        faults=rng.choice((0.0, 0.01, 0.03, 0.06, 0.12)),
+        faults=rng.choice((0.01, 0.03, 0.06, 0.12) if full else (0.0, 0.01, 0.03, 0.06)),
+        least=FAULTS if full else 0,
+        quiet=rng.choice((0, 10, 20, 40, 80)),
         freezes=rng.choice((0.0, 0.0, 0.01, 0.05)),
-        heal_at=rng.choice((120.0, 400.0, 900.0)),
-        deliveries=random.Random(f"deliveries {seed}").choice((DELIVERY_LIMIT, DELIVERY_LIMIT, DELIVERY_LIMIT, 1)),
+        weak=weak if full else "",
+        slow=slow if full else "",
+        heal_at=5000.0 if waiting else rng.choice((120.0, 400.0, 900.0)),
+        deliveries=rng.choice((DELIVERY_LIMIT, DELIVERY_LIMIT, DELIVERY_LIMIT, 1)),
     )
     urls = URLS[: rng.choice((1, 1, 1, 2, 3))]
     horizon = rng.choice((1.0, 5.0, 5.0, 30.0, setting.heal_at))
     later = rng.random() < 0.3
     telling = rng.choice((0.0, 0.2, 0.4, 0.6))
     mix = rng.choice((MIXES[0], *MIXES))
-    operations = [_operation(rng, mix, urls, telling, horizon) for _ in range(rng.randrange(2, 12))]
-    if later:  # after the messages of all these jobs have returned from the delay queues
-        operations += [
-            _operation(rng, mix, urls, telling, 20.0, setting.heal_at - 30.0) for _ in range(rng.randrange(1, 4))
-        ]
+    number = rng.randrange(REQUESTS, REQUESTS + 3) if full else rng.randrange(2, REQUESTS)
+    last = rng.randrange(1, 4) if later else 0  # after the messages of these jobs have returned from the delay queues
+    operations = [_operation(rng, mix, urls, telling, horizon) for _ in range(number - last)]
+    operations += [_operation(rng, mix, urls, telling, 20.0, setting.heal_at - 30.0) for _ in range(last)]
+    if waiting:  # the first jobs wait in their queue for more than an hour, and requests take them over
+        operations += [Operation(0.01, "down", seconds=4500), Operation(horizon / 2, "jump", seconds=3700)]
+    elif rng.random() < 0.3:
+        operations += [_disturbance(rng, horizon) for _ in range(rng.randrange(1, 4))]
     return setting, sorted(operations, key=lambda one: one.at)
+
+
+def _disturbance(rng: random.Random, horizon: float) -> Operation:
+    at = round(rng.random() * horizon, 2)
+    if rng.random() < 0.6:
+        return Operation(at, "down", seconds=rng.choice((10, 100, 400, 600)))
+    return Operation(at, "jump", seconds=rng.choice((1, 30, 200, 500)))
 
 
 def _operation(
@@ -85,12 +117,8 @@ def _operation(
             return Operation(at, what, url, rng.choice((0, 5, 3600)), priority, tell=tell)
         case "bare":
             return Operation(at, what, url, priority=rng.choice(("normal", "bulk")))
-        case "delete":
-            return Operation(at, what, url)
-        case "down":
-            return Operation(at, what, seconds=rng.choice((10, 100, 400, 600)))
         case _:
-            return Operation(at, what, seconds=rng.choice((1, 30, 200, 500)))
+            return Operation(at, what, url)
 
 
 def run(seed: int) -> Result:
@@ -99,7 +127,11 @@ def run(seed: int) -> Result:
     world = World(setting, operations, Decisions(seed))
     violations = world.run()
     counts = world.books.counts()
-    counts.update(histories=1, requests=len(operations), faults=world.decisions.injected, steps=world.kernel.steps)
+    requests = sum(one.what in ("request", "bare", "delete") for one in operations)
+    calls = world.decisions.injected
+    faults = calls + world.decisions.disturbed + len(operations) - requests
+    full = requests >= REQUESTS and faults >= FAULTS
+    counts.update(histories=1, full=full, requests=requests, faults=faults, calls=calls, steps=world.kernel.steps)
     return Result(seed, violations, counts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import sys
 from collections.abc import Callable, Coroutine, Iterator
@@ -20,8 +21,9 @@ from functions.dispatch import app as dispatch_app
 from functions.dispatch import bare, handover, invoke, pool
 from functions.mail import app as mail_app
 from functions.settle import settle as settle_module
-from tests.simulation.kernel import Kernel, Killed, Lock, Threads
-from urlshot.adapters import claims, slots, store
+from tests.simulation.kernel import Kernel, Killed
+from tests.simulation.threads import Lock, Threads
+from urlshot.adapters import claims, slots, store, subscription_store
 from urlshot.core import records, subscriptions
 from urlshot.core.errors import Broken, UrlshotError
 from urlshot.lifecycle import accept, announce
@@ -53,13 +55,15 @@ def _nonce(_: int) -> str:
     return f"{Active.tokens:016x}"
 
 
-class _Silent:
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return nothing
-
-
 def nothing(*_: object, **__: object) -> None:
     return None
+
+
+class _Silent:
+    """A log that writes nothing."""
+
+    debug = info = warning = error = exception = staticmethod(nothing)
+    thread_safe_append_keys = thread_safe_clear_keys = staticmethod(nothing)
 
 
 def judge(name: str, error: BaseException | None) -> None:
@@ -104,6 +108,39 @@ def _consumers() -> Iterator[None]:
 
 
 @contextmanager
+def collecting() -> Iterator[None]:
+    """Leaves the garbage of histories, and never looks at the objects of the modules; `gc.collect` collects it."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+        gc.collect()
+
+
+@contextmanager
+def _caches() -> Iterator[None]:
+    """Caches what parses. A cache is safe because equal texts give equal, frozen values."""
+    with ExitStack() as stack:
+        for owner, name, what in (
+            (store, "Record", SimpleNamespace(model_validate_json=_cached(records.Record.model_validate_json))),
+            (work, "_MESSAGE", SimpleNamespace(validate_json=_cached(work._MESSAGE.validate_json))),
+            (dispatch_app, "parse_message", _cached(dispatch_app.parse_message)),
+            (bare, "target", _cached(bare.target)),
+            (subscription_store.Subscription, "parse", _cached(subscriptions.Subscription.parse)),
+        ):
+            stack.enter_context(patch.object(owner, name, what))
+        yield
+
+
+def _cached(parse: Callable[..., Any]) -> Callable[..., Any]:
+    return lru_cache(512)(parse)
+
+
+@contextmanager
 def installed() -> Iterator[None]:
     """Patches the product's modules while the context is open."""
     time = SimpleNamespace(sleep=lambda seconds: _kernel().sleep(seconds), monotonic=lambda: _kernel().now)
@@ -126,8 +163,5 @@ def installed() -> Iterator[None]:
         stack.enter_context(patch.object(accept.records, "new_claim", _token("c")))
         stack.enter_context(patch.object(slots, "secrets", SimpleNamespace(token_hex=_token("holder"))))
         stack.enter_context(patch("urlshot.core.events.new_generation", _token("e")))
-        # Parsing takes most of the time of a history. A cache is safe because equal bytes give equal, frozen values.
-        read = SimpleNamespace(model_validate_json=lru_cache(4096)(records.Record.model_validate_json))
-        stack.enter_context(patch.object(store, "Record", read))
-        stack.enter_context(patch.object(dispatch_app, "parse_message", lru_cache(4096)(dispatch_app.parse_message)))
+        stack.enter_context(_caches())
         yield

@@ -6,7 +6,8 @@ determine the interleaving. So a history is a function of its decisions, and can
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from typing import Any, NoReturn
@@ -23,16 +24,37 @@ class Killed(BaseException):
 
 
 class Thread(greenlet):
-    """A thread of a process."""
+    """A thread of a process. After its end it runs as a thread of another one, because a new greenlet costs time."""
 
     process: Process
+    work: Callable[[], None]
+    begun: bool
+    """Whether the work has begun, and has not ended."""
     token: int
+    """The number of the entry of the queue that wakes the thread; 0 if none does."""
     event: dict[str, Any]
     """The detail of the event that a consumer handles in this thread."""
     sent: list[Any]
     """The deliveries about this event that the thread has made."""
     last: Any
     """The newest of them, if it is for the newest claim."""
+
+
+_idle: defaultdict[greenlet, list[Thread]] = defaultdict(list)
+"""The threads that have no work, by the greenlet that runs the kernel."""
+
+
+def _work() -> NoReturn:
+    """Runs the work of the current thread, and waits for the next one."""
+    thread: Any = getcurrent()
+    main = thread.parent
+    while True:
+        thread.begun = True
+        thread.work()
+        thread.begun, thread.token = False, 0
+        thread.process.threads.remove(thread)
+        _idle[main].append(thread)
+        main.switch()
 
 
 class Process:
@@ -60,12 +82,19 @@ class Kernel:
         self.steps = 0
         self.trace: list[str] | None = [] if tracing else None
         self._seq = 0
+        self._until = float("inf")
+        self._most = 0
+        """The time and the number of steps at which `run` stops."""
         self._queue: list[tuple[float, int, Thread | Callable[[], None]]] = []
         self._main = getcurrent()
+        self._read = 0.0, EPOCH
+        """The last time that `clock` returned."""
         self._alive: set[Process] = set()
 
     def clock(self) -> datetime:
-        return EPOCH + timedelta(seconds=self.now)
+        if self._read[0] != self.now:
+            self._read = self.now, EPOCH + timedelta(seconds=self.now)
+        return self._read[1]
 
     def say(self, who: str, what: str) -> None:
         if self.trace is not None:
@@ -102,7 +131,7 @@ class Kernel:
             self._alive.discard(process)
 
         self._alive.add(process)
-        self._thread(process, body)
+        self.start(process, body)
         return process
 
     def _end(self, process: Process, error: BaseException | None, result: Any) -> None:
@@ -126,31 +155,36 @@ class Kernel:
         process.ended(Killed(why), None)
 
     def _reap(self, process: Process) -> None:
-        for thread in process.threads:
-            if not thread.dead:
-                if thread:
-                    thread.throw(Killed)
-                else:
-                    thread.token = 0  # it has not started
+        for thread in list(process.threads):
+            if thread.begun:
+                thread.throw(Killed)
+            else:
+                thread.token = 0
+                process.threads.remove(thread)
+                _idle[self._main].append(thread)
 
     def run(self, until: float = float("inf"), steps: int = 100_000) -> bool:
         """Runs until the queue is empty or the time is `until`; returns False if `steps` steps did not suffice."""
         queue = self._queue
+        self._until, self._most = until, steps
         while queue and queue[0][0] <= until:
             if self.steps >= steps:
                 return False
             self.steps += 1
             time, seq, what = heappop(queue)
-            if isinstance(what, Thread):
-                if what.token != seq or what.dead:
+            if what.__class__ is Thread:
+                if what.token != seq:
                     continue
-                self.now = max(self.now, time)
-                if self.now > what.process.deadline and not what.process.dead:
-                    self.kill(what.process, "timed out")
+                if time > self.now:
+                    self.now = time
+                process = what.process
+                if self.now > process.deadline and "dead" not in process.state:
+                    self.kill(process, "timed out")
                     continue
                 what.switch()
             else:
-                self.now = max(self.now, time)
+                if time > self.now:
+                    self.now = time
                 what()
         if until != float("inf"):
             self.now = max(self.now, until)
@@ -169,23 +203,47 @@ class Kernel:
         return thread.process.name if isinstance(thread, Thread) else ""
 
     def sleep(self, seconds: float) -> None:
-        thread = self.current()
-        process = thread.process
+        thread: Any = getcurrent()
+        process: Process = thread.process
         if "dead" in process.state:
             raise Killed
         self._seq += 1
+        wake, queue = self.now + seconds, self._queue
+        if wake <= process.deadline and wake <= self._until and self.steps < self._most:
+            if not queue or wake < queue[0][0]:
+                # This thread is the next one, so no switch is needed.
+                self.steps += 1
+                self.now = wake
+                return
+        else:
+            wake = min(wake, process.deadline + STEP)
         thread.token = self._seq
-        wake = self.now + seconds
-        heappush(self._queue, (min(wake, process.deadline + STEP), self._seq, thread))
-        self._main.switch()
+        heappush(queue, (wake, self._seq, thread))
+        self._switch()
         if "dead" in process.state:
             raise Killed
+
+    def _switch(self) -> None:
+        """Switches to the thread that is due next; to `run` if something else is due, or nothing is."""
+        queue = self._queue
+        if queue and self.steps < self._most:
+            time, seq, what = queue[0]
+            if what.__class__ is Thread and what.token == seq and time <= self._until:
+                process = what.process
+                if max(time, self.now) <= process.deadline:
+                    heappop(queue)
+                    self.steps += 1
+                    if time > self.now:
+                        self.now = time
+                    what.switch()
+                    return
+        self._main.switch()
 
     def wait(self) -> None:
         """Suspends the current thread until another thread wakes it."""
         thread = self.current()
         thread.token = 0
-        self._main.switch()
+        self._switch()
         if "dead" in thread.process.state:
             raise Killed
 
@@ -194,21 +252,23 @@ class Kernel:
         thread.token = self._seq
         heappush(self._queue, (self.now, self._seq, thread))
 
-    def enter(self, what: str, faults: tuple[str, ...] = ()) -> tuple[str, str]:
+    def enter(self, what: str, faults: tuple[str, ...] = (), about: object = "") -> tuple[str, str]:
         """Yields before a call takes effect, and returns the name of the process and the fault of the call.
+
+        `what` and `about` are only for the trace.
 
         Raises:
             Killed: The fault is `dies`, or the process died meanwhile. The call has no effect.
         """
-        process = self.current().process
-        decisions = self.decisions
-        self.sleep(decisions.latency(process.name))
-        fault = decisions.fault(process.name, faults) if decisions.faults or decisions.given is not None else ""
+        thread: Any = getcurrent()
+        name, decisions = thread.process.name, self.decisions
+        self.sleep(decisions.latency(name))
+        fault = decisions.fault(name, faults) if not decisions.calm or decisions.given is not None else ""
         if self.trace is not None:
-            self.say(process.name, what + (f"  <{fault}>" if fault else ""))
+            self.say(name, f"{what} {about}".rstrip() + (f"  <{fault}>" if fault else ""))
         if fault == "dies":
-            self._die(process)
-        return process.name, fault
+            self._die(thread.process)
+        return name, fault
 
     def leave(self, fault: str) -> None:
         """Applies the faults that come after the effect of a call: `dies after` and `slow`."""
@@ -222,67 +282,11 @@ class Kernel:
         self.kill(process, "killed")
         raise Killed
 
-    def _thread(self, process: Process, body: Callable[[], None]) -> Thread:
-        thread = Thread(body, self._main)
-        thread.process, thread.event, thread.sent, thread.last = process, {}, [], None
+    def start(self, process: Process, body: Callable[[], None]) -> Thread:
+        idle = _idle[self._main]
+        thread = idle.pop() if idle else Thread(_work, self._main)
+        thread.process, thread.work, thread.begun = process, body, False
+        thread.event, thread.sent, thread.last = {}, [], None
         process.threads.append(thread)
         self.wake(thread)
         return thread
-
-
-class Threads:
-    """Replaces ThreadPoolExecutor: each item runs in a thread of the calling process."""
-
-    def __init__(self, kernel: Callable[[], Kernel]) -> None:
-        self._kernel = kernel
-
-    def map(self, call: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        kernel, items = self._kernel(), list(items)
-        if len(items) < 2:
-            return [call(item) for item in items]
-        caller = kernel.current()
-        results: list[Any] = [None] * len(items)
-        left = len(items)
-
-        def body(index: int) -> None:
-            nonlocal left
-            try:
-                results[index] = call(items[index])
-            except Killed:
-                kernel.kill(caller.process, "killed")
-                return
-            left -= 1
-            if left == 0:
-                kernel.wake(caller)
-
-        for index in range(len(items)):
-            kernel._thread(caller.process, lambda index=index: body(index))
-        kernel.wait()
-        return results
-
-
-class Lock:
-    """Replaces threading.Lock between the threads of one process."""
-
-    def __init__(self, kernel: Callable[[], Kernel]) -> None:
-        self._kernel = kernel
-        self._held = False
-
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        kernel = self._kernel()
-        until = kernel.now + timeout if timeout >= 0 else float("inf")
-        while self._held:
-            if not blocking or kernel.now >= until:
-                return False
-            kernel.sleep(min(0.25, max(until - kernel.now, STEP)))
-        self._held = True
-        return True
-
-    def release(self) -> None:
-        self._held = False
-
-    def __enter__(self) -> bool:
-        return self.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self.release()

@@ -11,14 +11,13 @@ Source: Invoke in the Lambda API reference; "How Lambda handles errors and retri
 from __future__ import annotations
 
 import hashlib
-import json
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
+from pydantic_core import from_json
 
 from tests.simulation.kernel import EPOCH, Kernel
 from tests.simulation.s3 import SimulatedS3, refusal
@@ -28,6 +27,9 @@ INVOKE_FAULTS = ("dies", "dies after", "throttled", "broken", "answer lost", "no
 
 OUTCOMES = ("done", "failed", "failed for good", "crash", "time-out", "internal", "nothing uploaded")
 OUTCOME_WEIGHTS = (0.10, 0.05, 0.05, 0.04, 0.02, 0.01)
+FAILURES = 2
+"""The first outcomes after `done` are failures of the page, and no faults."""
+CHANGED_WEIGHTS = (0.1,)
 DESTINATION = ("called", "called twice", "called late", "not called")
 DESTINATION_WEIGHTS = (0.04, 0.04, 0.04)
 START = ("immediately", "late", "too old", "twice", "twice, the second late")
@@ -95,10 +97,10 @@ class SimulatedLambda:
         if len(Payload) > EVENT_LIMIT:
             raise refusal("Invoke", "RequestTooLargeException", 413)
         try:
-            job = json.loads(Payload)
+            job = from_json(Payload)
         except ValueError:
             raise refusal("Invoke", "InvalidRequestContentException", 400) from None
-        _, fault = self._kernel.enter(f"invoke render {job['claim']}", INVOKE_FAULTS)
+        _, fault = self._kernel.enter("invoke render", INVOKE_FAULTS, job["claim"])
         match fault:
             case "throttled":
                 raise refusal("Invoke", "TooManyRequestsException", 429)
@@ -120,7 +122,7 @@ class SimulatedLambda:
         """Accepts an event and returns the id of its request, which all its runs have."""
         self._invoked += 1
         name = f"render {self._invoked}"
-        event = Event(name, str(uuid.UUID(int=self._invoked)), job)
+        event = Event(name, f"00000000-0000-0000-0000-{self._invoked:012x}", job)
         decisions = self._kernel.decisions
         how = START[decisions.choose(f"{name}/start", START_WEIGHTS)]
         prompt = decisions.latency(f"{name}/wait")
@@ -149,7 +151,7 @@ class SimulatedLambda:
         kernel.say(name, f"begins {claim}")
         self._watch("begin", claim)
         limit = min(RENDER_SECONDS, left - 4)
-        outcome = OUTCOMES[decisions.choose(f"{name}/outcome", OUTCOME_WEIGHTS)]
+        outcome = OUTCOMES[decisions.choose(f"{name}/outcome", OUTCOME_WEIGHTS, FAILURES)]
         took = limit if outcome == "time-out" else min(1 + decisions.latency(f"{name}/took"), limit)
         kernel.after(took, lambda: self._end(event, number, outcome))
 
@@ -159,7 +161,7 @@ class SimulatedLambda:
         self._watch("end", claim)
         match outcome:
             case "done":
-                answer = self._upload(job, job["id"] if self._same_bytes else f"{claim}, run {number}")
+                answer = self._upload(job, self._content(event, number))
             case "nothing uploaded":
                 answer = self._report(job, b"never stored", '"none"')
             case "failed":
@@ -174,6 +176,13 @@ class SimulatedLambda:
                 self._end_event(event, "RetriesExhausted", failed, error="Unhandled")
                 return
         self._end_event(event, "Success", answer)
+
+    def _content(self, event: Event, number: int) -> str:
+        """Returns the PDF of a run. If PDFs are equal, the URL serves another one at rare times."""
+        if not self._same_bytes:
+            return f"{event.job['claim']}, run {number}"
+        changed = self._kernel.decisions.choose(f"{event.name}/changed", CHANGED_WEIGHTS)
+        return event.job["id"] + (f" as {event.name} found it" if changed else "")
 
     def _upload(self, job: dict[str, Any], content: str) -> dict[str, Any]:
         fields, body = job["upload"]["fields"], content.encode()

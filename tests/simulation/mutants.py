@@ -122,15 +122,23 @@ MUTANTS = (
         Settler,
         "_publish",
         "    try:\n        if not _is_published(",
-        "    etag = self._store.change(records.done(record, report, self._clock(), self._parking.lease), etag)\n"
+        "    early = records.done(record, report, self._clock(), self._parking.lease, invocation.etag)\n"
+        "    etag = self._store.change(early, etag)\n"
         "    try:\n        if not _is_published(",
     ),
     Mutant(
         "a PDF that the delete of an equal one removed is not restored",
         withdrawal,
         "restore",
-        "store.publish_pdf(record, etag, None)",
+        "store.publish_pdf(record, record.upload, None)",
         "pass",
+    ),
+    Mutant(
+        "a PDF is restored from any upload",
+        withdrawal,
+        "restore",
+        "store.publish_pdf(record, record.upload, None)",
+        "store.publish_pdf(record, store.upload_etag(record), None)",
     ),
     Mutant(
         "the last message of a job does not restore its PDF",
@@ -138,6 +146,13 @@ MUTANTS = (
         "_not_now",
         "withdrawal.restore(self._store, record)",
         "pass",
+    ),
+    Mutant(
+        "the PDF of a generation that was taken over stays",
+        withdrawal,
+        "clear",
+        "if pdf.generation != record.generation:",
+        "if pdf.generation != record.generation: return\n        if False:",
     ),
     Mutant("a stray PDF stays", withdrawal, "withdraw", "store.delete_pdf(job_id, pdf.etag)", "pass"),
     Mutant(

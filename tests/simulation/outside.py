@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from botocore.exceptions import ReadTimeoutError
+from pydantic_core import from_json
 
 from functions.callback.post import ATTEMPT_SECONDS, Undelivered
 from tests.simulation.deliveries import Deliveries
@@ -56,7 +56,7 @@ class SimulatedSes:
     ) -> dict[str, Any]:
         [address] = Destination["ToAddresses"]
         thread = self._kernel.current()
-        _, fault = self._kernel.enter(f"SendEmail to {address} about {thread.event['event_key']}", SES_FAULTS)
+        _, fault = self._kernel.enter(f"SendEmail to {address} about", SES_FAULTS, thread.event["event_key"])
         if address in BROKEN:
             raise refusal("SendEmail", "MessageRejected", 400)
         if fault == "throttled":
@@ -80,14 +80,14 @@ class SimulatedServers:
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
         thread = self._kernel.current()
-        _, fault = self._kernel.enter(f"POST {url} about {thread.event['event_key']}", SERVER_FAULTS)
+        _, fault = self._kernel.enter(f"POST {url} about", SERVER_FAULTS, thread.event["event_key"])
         if url in BROKEN:
             return 503
         if fault in ("500", "404"):
             return int(fault)
         if fault == "unreachable":
             raise Undelivered("connection_failed")
-        self._deliveries.identified(headers["webhook-id"], NAMES[url], thread.event, json.loads(body)["data"])
+        self._deliveries.identified(headers["webhook-id"], NAMES[url], thread.event, from_json(body)["data"])
         delivery = self._deliveries.received(thread, NAMES[url])
         if fault in ("time-out", "answer lost"):
             delivery.answer_lost = True

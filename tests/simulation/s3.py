@@ -7,7 +7,6 @@ those of botocore. `LastModified` has whole seconds, as S3 gives it.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from botocore.exceptions import ClientError, ConnectionClosedError
+from pydantic_core import from_json, to_json
 
 from tests.simulation.decisions import STEP
 from tests.simulation.kernel import Kernel
@@ -161,7 +161,7 @@ class SimulatedS3:
     ) -> dict[str, Any]:
         """Returns a form with a policy that `post` checks. Nothing here changes a policy, so it has no signature."""
         policy = {"until": self._kernel.now + ExpiresIn, "conditions": [*Conditions, {"key": Key}]}
-        return {"url": "https://bucket.example/", "fields": {**Fields, "key": Key, "policy": json.dumps(policy)}}
+        return {"url": "https://bucket.example/", "fields": {**Fields, "key": Key, "policy": to_json(policy).decode()}}
 
     # ---- for `render` -----------------------------------------------------------------------------------------------
 
@@ -173,7 +173,7 @@ class SimulatedS3:
             body: The file.
             metadata: The metadata of the object; only a mistake of the product needs it (tests/simulation/mutants.py).
         """
-        policy = json.loads(fields["policy"])
+        policy = from_json(fields["policy"])
         if self._kernel.now >= policy["until"]:
             return 403, "", "AccessDenied"
         wanted: dict[str, str] = {}
@@ -199,7 +199,7 @@ class SimulatedS3:
         return made
 
     def _call(self, operation: str, key: str, faults: tuple[str, ...], effect: Callable[[int], Any]) -> Any:
-        _, fault = self._kernel.enter(f"{operation} {key}", faults)
+        _, fault = self._kernel.enter(operation, faults, key)
         if fault == "unavailable":
             raise refusal(operation, "ServiceUnavailable", 503, retries=2)
         if fault == "conflict":

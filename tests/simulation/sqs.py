@@ -80,7 +80,7 @@ class SimulatedQueue:
         )
 
     def _call(self, operation: str, about: str, effect: Callable[[], None]) -> dict[str, Any]:
-        _, fault = self._kernel.enter(f"{operation} {about}", FAULTS)
+        _, fault = self._kernel.enter(operation, FAULTS, about)
         if fault == "unavailable":
             raise refusal(operation, "ServiceUnavailable", 503)
         for _ in range(2 if fault == "sent again" else 1):

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 from collections.abc import Iterator
 
 import pytest
 
 from tests.simulation import history
+from tests.simulation.__main__ import CHUNK, run_chunk
 from tests.simulation.history import Result
-from tests.simulation.install import installed
+from tests.simulation.install import collecting, installed
 from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.test_traces import TRACES
 
-pytestmark = pytest.mark.timeout(600)  # for a busy machine
+pytestmark = pytest.mark.timeout(1800)  # for a busy machine
 
-HISTORIES = 2_000
+HISTORIES = 1_000
+PARTS = 8
+"""`make test` runs this number of parts of `HISTORIES` histories each, on all cores: about 20 s on two idle ones."""
 WITHIN = 20_000
 """The number of histories within which each mutant must be found."""
 QUICK = 500
@@ -30,12 +34,19 @@ def simulation() -> Iterator[None]:
 
 
 def first_wrong(histories: int, first: int = FIRST_SEED) -> Result | None:
-    results = (history.run(seed) for seed in range(first, first + histories))
-    return next((result for result in results if result.violations), None)
+    with collecting():
+        for seed in range(first, first + histories):
+            result = history.run(seed)
+            if result.violations:
+                return result
+            if seed % 100 == 0:
+                gc.collect()
+    return None
 
 
-def test_no_history_loses_or_doubles_anything() -> None:
-    wrong = first_wrong(HISTORIES, 0)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_no_history_loses_or_doubles_anything(part: int) -> None:
+    wrong = first_wrong(HISTORIES, part * HISTORIES)
     if wrong is not None:
         kind = wrong.violations[0].kind
         pytest.fail(f"seed {wrong.seed}: {kind}\n{history.story(history.shrink(history.record(wrong.seed), kind))}")
@@ -45,6 +56,9 @@ def test_sample_of_histories_reaches_every_outcome() -> None:
     counts = sum((history.run(seed).counts for seed in range(200)), start=type(history.run(0).counts)())
     assert min(counts[name] for name in ("accepted", "done", "failed", "gone", "faults", "ambiguous")) > 5
     assert counts["accepted"] == counts["done"] + counts["failed"] + counts["gone"]
+    assert counts["requests"] >= history.REQUESTS * 200
+    assert counts["calls"] >= history.FAULTS * 200
+    assert counts["full"] > 150
 
 
 def test_seed_always_gives_the_same_history() -> None:
@@ -83,6 +97,15 @@ def test_gross_mistake_is_found_quickly(mutant: Mutant) -> None:
         assert first_wrong(QUICK) is not None
 
 
+def test_seed_of_wrong_history_is_printed_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with QUICKLY_FOUND["the message is parked and postponed"].applied():
+        counts, wrong = run_chunk(FIRST_SEED)
+    assert counts["histories"] == CHUNK
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == len(wrong) > 0
+    assert f"WRONG: seed {wrong[0][0]}: multiplied" in printed[0]
+
+
 BY_TRACE = {
     "a delete removes any PDF",
     "a failed publish ends the job that it took over",
@@ -90,6 +113,8 @@ BY_TRACE = {
     "409 to a delete counts as another object",
     "a PDF that the delete of an equal one removed is not restored",
     "the last message of a job does not restore its PDF",
+    "a PDF is restored from any upload",
+    "the PDF of a generation that was taken over stays",
 }
 """Mistakes that random histories meet too rarely; each has a trace in `test_traces`."""
 BY_CHANCE = [mutant for mutant in MUTANTS if mutant.name not in BY_TRACE]

@@ -11,7 +11,7 @@ from tests.simulation.history import History
 from tests.simulation.install import installed
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.outside import MAILS
-from tests.simulation.world import Operation, Setting
+from tests.simulation.setting import Operation, Setting
 
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
 DIES, DIES_AFTER, CONFLICT = 1, 2, 7
@@ -122,6 +122,35 @@ TRACES = {
     "a slow delete takes the equal PDF of the next claim": (
         "a PDF that the delete of an equal one removed is not restored",
         History(EQUAL, (request(0.0),), {**LATE_STRAY, "settle 3/latency/4": 8000}),
+    ),
+    "settle dies after it published the PDF, the job is taken over, and fails": (
+        "the PDF of a generation that was taken over stays",
+        History(
+            replace(ONCE, batch=1, deliveries=1),
+            (Operation(0.0, "request", max_age=0, priority="bulk"), request(314.9)),
+            {
+                "settle 1/fault/4": DIES,
+                "settle 2/fault/0": DIES,
+                "settle 3/latency/4": 57_300,
+                "request 2/fault/4": DIES,
+                "dispatch normal 1/fault/1": DIES,
+                "dispatch normal 2/fault/1": DIES,
+            },
+        ),
+    ),
+    "a slow delete takes an equal PDF, and a second run has replaced its upload": (
+        "a PDF is restored from any upload",
+        History(
+            EQUAL,
+            (request(0.0),),
+            {
+                **LATE_STRAY,
+                "settle 3/latency/4": 8000,
+                "render 2/start/0": TWICE,
+                "render 2b/took/latency/0": 28_000,
+                "render 2b/changed/0": 1,
+            },
+        ),
     ),
     "a slow delete takes the equal PDF of the next claim before its end, and its function dies": (
         "the last message of a job does not restore its PDF",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +14,6 @@ from functions.dispatch import bare, handover, invoke
 from functions.dispatch.batch import Delivery
 from functions.settle import invocation
 from functions.settle import settle as settle_module
-from functions.topology.description import DELIVERY_LIMIT
 from tests.simulation.books import Books, Violation
 from tests.simulation.broker import Message, SimulatedBroker
 from tests.simulation.consumers import Consumers
@@ -27,6 +25,7 @@ from tests.simulation.kernel import Kernel, Killed
 from tests.simulation.lambdas import SimulatedLambda
 from tests.simulation.outside import NAMES, REFUSE_ALL, SUBSCRIBERS
 from tests.simulation.s3 import Object, SimulatedS3
+from tests.simulation.setting import URLS, Operation, Setting
 from urlshot.adapters import slots, store
 from urlshot.adapters.bus import Bus
 from urlshot.adapters.subscription_store import SubscriptionStore
@@ -34,62 +33,17 @@ from urlshot.core.egress import Egress
 from urlshot.core.errors import Broken, Rejected, UrlshotError
 from urlshot.core.identity import job_id
 from urlshot.core.lease import SETTLE_SECONDS, lease_seconds
-from urlshot.core.messages import QUEUES, BareMessage, Priority
-from urlshot.core.options import Options
+from urlshot.core.messages import QUEUES, BareMessage
+from urlshot.core.options import DEFAULTS
 from urlshot.core.records import Bounds
 from urlshot.lifecycle import accept, announce, parking
 from urlshot.lifecycle.accept import Outcome, Request
 
 BUCKET = "bucket"
-URLS = tuple(f"https://example.com/{name}" for name in "abcd")
 IDS = {url: job_id(url, {}) for url in URLS}
+EGRESS = Egress()
 API_SECONDS, DISPATCH_SECONDS, SETTLE_TIMEOUT = 30, 100, SETTLE_SECONDS - 5
 """The time-outs of the functions in seconds. A frozen function ends at its time-out."""
-
-
-@dataclass(frozen=True)
-class Operation:
-    """An operation: a request, a delete, a bare message, a pause of the mappings, or a jump of the clock."""
-
-    at: float
-    what: str
-    url: str = URLS[0]
-    max_age: int = 3600
-    priority: Priority = "normal"
-    seconds: float = 0
-    tell: tuple[str, ...] = ()
-    """The addresses that the request names: `callback_url` and `notify`."""
-
-    def __str__(self) -> str:
-        match self.what:
-            case "request" | "bare":
-                names = " ".join(self.tell)
-                return f"{self.at:8.2f}  {self.what} {self.url} max_age={self.max_age} {self.priority} {names}".rstrip()
-            case "delete":
-                return f"{self.at:8.2f}  delete {self.url}"
-            case _:
-                return f"{self.at:8.2f}  {self.what} for {self.seconds:.0f} s"
-
-
-@dataclass(frozen=True)
-class Setting:
-    """The deployment of urlshot in this history, and its faults."""
-
-    renders: int = 2
-    batch: int = 4
-    max_attempts: int = 2
-    max_job_age: int = 86_400
-    same_bytes: bool = False
-    operator: bool = False
-    """Whether the operator gets a mail about each event."""
-    faults: float = 0.0
-    """The probability of a fault at each call."""
-    freezes: float = 0.0
-    """The probability that a call takes as long as if the function were frozen: 1 to 35 s."""
-    deliveries: int = DELIVERY_LIMIT
-    """How often a batch with a message may fail, before the broker gives the message up."""
-    heal_at: float = 300.0
-    """The time at which all faults end, in seconds."""
 
 
 class World:
@@ -139,7 +93,7 @@ class World:
             render_timeout=90,
             clock=clock,
         )
-        messages = bare.BareMessages(the_store, self.acceptor, announcer, Egress(), 3600, clock)
+        messages = bare.BareMessages(the_store, self.acceptor, announcer, EGRESS, 3600, clock)
         self.dispatcher = dispatch_app.Dispatcher(places, messages, hand_over, announcer, the_parking, setting.batch)
         self.settler = settle_module.Settler(the_store, places, announcer, the_parking, setting.max_attempts, clock)
         self.deps: Any = SimpleNamespace(
@@ -154,12 +108,14 @@ class World:
         """Runs the history to its end, and returns the violations."""
         kernel, decisions = self.kernel, self.decisions
         decisions.faults, decisions.freezes = self.setting.faults, self.setting.freezes
+        decisions.least, decisions.quiet = self.setting.least, self.setting.quiet
+        decisions.weak, decisions.slow = self.setting.weak, self.setting.slow
         for number, operation in enumerate(self.operations, 1):
             kernel.after(operation.at, lambda number=number, operation=operation: self._begin(number, operation))
         try:
             well = kernel.run(self.setting.heal_at)
             kernel.say("world", "everything heals")
-            decisions.faults, decisions.calm = 0.0, True
+            decisions.faults, decisions.weak, decisions.calm = 0.0, "", True
             self.books.deliveries.healed = kernel.now
             self.broker.down_until = 0.0
             well = well and kernel.run()
@@ -211,7 +167,7 @@ class World:
         request = Request(
             IDS[operation.url],
             operation.url,
-            Options(),
+            DEFAULTS,
             operation.max_age,
             self.kernel.clock(),
             correlation_id=name,

@@ -1,5 +1,6 @@
 """Each step decides by the record of a job; tables show the decision for each state."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -216,6 +217,24 @@ def test_job_that_waits_keeps_its_claim_so_that_a_repeated_answer_finds_it() -> 
     claimed = records.running(record("queued"), LEASE, NOW)
     waiting = records.waiting(claimed, 5 * SECOND, NOW)
     assert (waiting.state, waiting.claim, waiting.not_before) == ("queued", claimed.claim, NOW + 5 * SECOND)
+
+
+def test_record_contains_only_the_options_that_differ() -> None:
+    for options, stored in ((Options(), {}), (Options(scale=2.0, hide=("nav",)), {"scale": 2.0, "hide": ["nav"]})):
+        made = record(options=options)
+        body = made.model_dump_json(exclude_none=True)
+        assert json.loads(body)["options"] == stored
+        assert Record.model_validate_json(body) == made
+
+
+def test_record_with_all_options_is_read_as_before() -> None:
+    made = record()
+    full = {**json.loads(made.model_dump_json()), "options": Options().model_dump(mode="json")}
+    assert Record.model_validate_json(json.dumps(full)) == made
+
+
+def test_done_record_names_its_upload() -> None:
+    assert records.done(record(), REPORT, NOW, LEASE, '"etag"').upload == '"etag"'
 
 
 def test_end_leaves_time_for_its_announcement() -> None:

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from urlshot.core.errors import Rejected
 from urlshot.core.identity import is_job_id
-from urlshot.core.options import Options, invalid, parse_options
-from urlshot.core.private import Private
+from urlshot.core.options import DEFAULTS, JobOptions, invalid, parse_options
+from urlshot.core.private import Private, no_secrets
 
 EXCHANGE = "shot_direct"
 START = "shot_direct.start"
@@ -74,9 +74,9 @@ class StartMessage(BaseModel):
     id: str
     generation: str
     url: str
-    options: Options
+    options: JobOptions
     requested_at: datetime
-    private: Private = Private()
+    private: Private = Field(default_factory=no_secrets)
     """The secrets of a private job. Apart from the render job, they are kept nowhere else."""
 
     def body(self) -> bytes:
@@ -90,8 +90,8 @@ class BareMessage(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     url: str
-    options: Options = Options()
-    private: Private = Private()
+    options: JobOptions = DEFAULTS
+    private: Private = Field(default_factory=no_secrets)
     priority: Priority | None = None
     """If it is missing, the queue that delivered the message decides."""
 

@@ -134,3 +134,11 @@ class Private(_Strict):
 
     def __bool__(self) -> bool:
         return bool(self.headers or self.cookies or self.basic_auth)
+
+
+_NO_SECRETS = Private()
+
+
+def no_secrets() -> Private:
+    """Returns the shared object for a job without secrets. Pydantic would copy a plain default each time."""
+    return _NO_SECRETS

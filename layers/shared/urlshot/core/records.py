@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict
 from urlshot.core.errors import UrlshotError
 from urlshot.core.lease import SETTLE_SECONDS
 from urlshot.core.messages import Priority, StartMessage
-from urlshot.core.options import Options
+from urlshot.core.options import JobOptions, Options
 from urlshot.core.private import Private
 from urlshot.core.render_contract import Report
 
@@ -68,7 +68,7 @@ class Record(BaseModel):
     version: Literal[1] = 1
     id: str
     url: str
-    options: Options
+    options: JobOptions
     generation: str
     state: State
     priority: Priority = "normal"
@@ -87,6 +87,8 @@ class Record(BaseModel):
     finished_at: datetime | None = None
     error: dict[str, Any] | None = None
     report: Report | None = None
+    upload: str | None = None
+    """The ETag of the upload that was published; null if no PDF was."""
     announced: bool = True
     """Whether the end has been announced; always true before the end."""
     last_good: LastGood | None = None
@@ -339,7 +341,7 @@ def unstarted(record: Record, at: datetime) -> Record:
     return record.with_(state="queued", attempt=record.attempt - 1, not_before=None, lease_until=at + QUEUE_LEASE)
 
 
-def done(record: Record, report: Report, at: datetime, announce: timedelta) -> Record:
+def done(record: Record, report: Report, at: datetime, announce: timedelta, upload: str | None = None) -> Record:
     """Returns the record after the PDF was published. The PDF has replaced that of `last_good`, which is removed.
 
     Args:
@@ -347,11 +349,13 @@ def done(record: Record, report: Report, at: datetime, announce: timedelta) -> R
         report: The report of the PDF.
         at: The current time.
         announce: The lease for the announcement.
+        upload: The ETag of the upload that was published.
     """
     return record.with_(
         state="done",
         finished_at=at,
         report=report,
+        upload=upload,
         error=None,
         announced=False,
         last_good=None,

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from urlshot.core.options import Options
-from urlshot.core.private import Private
+from urlshot.core.options import DEFAULTS, JobOptions
+from urlshot.core.private import Private, no_secrets
 
 
 class Strict(BaseModel):
@@ -77,13 +77,13 @@ class RenderJob(Strict):
     correlation_id: str = Field(default="", max_length=255)
     """Identifies the request in log lines and in the completion message."""
     url: str = Field(max_length=2048)
-    options: Options = Options()
+    options: JobOptions = DEFAULTS
     limits: Limits = Limits()
     upload: Upload | None
     """Where the PDF goes; null puts it into the answer, as base64."""
     html: str | None = Field(default=None, max_length=1_000_000)
     """A page to print in place of the one at the URL, for test events; the API does not offer it."""
-    private: Private = Private()
+    private: Private = Field(default_factory=no_secrets)
     """The caller's headers, cookies and password; they are kept no longer than the job."""
 
 

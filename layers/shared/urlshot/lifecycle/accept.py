@@ -21,7 +21,7 @@ from urlshot.core import records
 from urlshot.core.errors import Transient
 from urlshot.core.messages import EXCHANGE, START_KEYS, TYPE, Priority
 from urlshot.core.options import Options
-from urlshot.core.private import Private
+from urlshot.core.private import Private, no_secrets
 from urlshot.core.records import Found, Record, message_of
 
 log = logger()
@@ -38,7 +38,7 @@ class Request:
     """Age in seconds up to which a stored PDF answers the request; 0 asks for a new render."""
     at: datetime
     """When the request was made."""
-    private: Private = field(default_factory=Private)
+    private: Private = field(default_factory=no_secrets)
     """Makes the job private if not empty. The id of a private job is random, so no other request joins the job."""
     correlation_id: str = ""
     """Identifies the request in log lines: the request id of API Gateway, or the AMQP client's own."""

@@ -68,7 +68,7 @@ class Announcer:
         at = self._clock()  # not later: another function may announce the end meanwhile, and a newer render may begin
         if record.state == "failed":
             # If `settle` died after it published the PDF and before it wrote `done`, a failed job still has a PDF.
-            withdrawal.withdraw(self._store, record.id, generation=record.generation)
+            withdrawal.clear(self._store, record)
         if record.error is not None and record.state == "failed" and record.error.get("retryable"):
             self._parking.bury_job(message, record.error)
         self.tell(detail(record, self._store.bucket, at), correlation_id)

@@ -4,6 +4,9 @@ S3 deletes an object under the condition that it has a certain ETag, and equal b
 `render` prints differ at least in their dates. A URL that serves a PDF gives equal PDFs, so a slow delete of one can
 remove the next one, which another claim has published meanwhile. Two checks close this gap: the function that deletes a
 PDF reads the record afterwards, and `dispatch` looks for the PDF when it drops the last message of a job.
+
+The PDF is restored from its upload. If Lambda ran the event twice and the second run has uploaded other bytes, the PDF
+stays gone, because the report does not describe these bytes. The next request renders the page again.
 """
 
 from __future__ import annotations
@@ -29,6 +32,24 @@ def withdraw(store: Store, job_id: str, *, generation: str, claim: str | None = 
     check(store, job_id)  # also if there is no PDF: an earlier call may have died after its delete
 
 
+def clear(store: Store, record: Record) -> None:
+    """Deletes the published PDF of a job that failed, unless it is that of the last generation that was done.
+
+    It may belong to a generation that was taken over after `settle` published its PDF and before it wrote the end.
+
+    Raises:
+        Transient, Broken: Storage does not answer; the call can be repeated.
+    """
+    pdf = store.head_pdf(record.id)
+    if pdf is not None:
+        if pdf.generation != record.generation:
+            found = store.read(record.id)  # after HEAD: the PDF may belong to a generation newer than `record`
+            if not is_stray(found[0] if found is not None else None, pdf.generation):
+                return
+        store.delete_pdf(record.id, pdf.etag)
+    check(store, record.id)
+
+
 def check(store: Store, job_id: str) -> None:
     """Reads the record after a delete, and restores the PDF if the job is done without it.
 
@@ -43,17 +64,17 @@ def check(store: Store, job_id: str) -> None:
 def restore(store: Store, record: Record) -> None:
     """Publishes the PDF of a job that is done again, if it was one of several equal PDFs and is gone.
 
-    It stays gone if a lifecycle rule has removed the upload too.
+    It stays gone if its upload was replaced, or if a lifecycle rule has removed the upload too.
 
     Raises:
         Transient, Broken: Storage does not answer; the call can be repeated.
     """
     if record.state != "done" or record.report is None or record.report.source != "pdf":
         return
-    if store.head_pdf(record.id) is not None or (etag := store.upload_etag(record)) is None:
+    if record.upload is None or store.head_pdf(record.id) is not None:
         return
-    with suppress(Conflict, Gone):  # another call was faster
-        store.publish_pdf(record, etag, None)
+    with suppress(Conflict, Gone):  # another call was faster, or there is no such upload any more
+        store.publish_pdf(record, record.upload, None)
     found = store.read(record.id)
     if is_stray(found[0] if found is not None else None, record.generation):  # the job was deleted meanwhile
         withdraw(store, record.id, generation=record.generation)
