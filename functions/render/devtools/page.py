@@ -104,7 +104,6 @@ class Page:
         session, settings = self.session, self._settings
         session.on("Page.frameResized", lambda _: self._resized.set())
         session.on("Inspector.targetCrashed", lambda _: self._crash())
-        session.on("Page.javascriptDialogOpening", self._dismiss)
         self._watch(session)
         calls = [
             session.call("Emulation.setFocusEmulationEnabled", {"enabled": True}),
@@ -245,6 +244,7 @@ class Page:
     def _watch(self, session: Session) -> None:
         """Follows the frames in a process, and applies the settings that count there."""
         self.frames.watch(session)
+        session.on("Page.javascriptDialogOpening", partial(_dismiss, session))
         session.on("Target.attachedToTarget", partial(self._attached, session))
         session.on("Target.detachedFromTarget", self._detached)
         session.on("Runtime.consoleAPICalled", self._said)
@@ -274,6 +274,7 @@ class Page:
         if kind == "iframe":
             self.frames.moved_out(info["targetId"], info.get("parentFrameId", ""), session)
             self._watch(session)
+            session.on("Inspector.targetCrashed", lambda _: session.end("the frame has crashed"))
             task = asyncio.ensure_future(self._take_frames(session))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -355,9 +356,6 @@ class Page:
         if frame is not None and called is not None:
             called(frame, event["payload"])
 
-    def _dismiss(self, event: dict[str, Any]) -> None:
-        self.session.post("Page.handleJavaScriptDialog", {"accept": event["type"] == "beforeunload"})
-
     def _crash(self) -> None:
         self.session.end("the page has crashed")
         self._end("The browser's tab crashed on this page.")
@@ -365,3 +363,8 @@ class Page:
     def _end(self, why: str) -> None:
         if not self.ended.done():
             self.ended.set_result(why)
+
+
+def _dismiss(session: Session, event: dict[str, Any]) -> None:
+    """Closes a dialog, for which the page's scripts would wait; a page may always be left."""
+    session.post("Page.handleJavaScriptDialog", {"accept": event["type"] == "beforeunload"})
