@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from playwright_aws_lambda import DevToolsError, Navigated, Session
@@ -17,7 +16,6 @@ class Frame:
         id: Chromium's id.
         url: The URL of the document, with its fragment.
         loader: Chromium's id of the load of the document.
-        session: The session of the process that the frame is in.
     """
 
     def __init__(self, name: str, parent: Frame | None, session: Session) -> None:
@@ -25,7 +23,7 @@ class Frame:
         self.parent = parent
         self.url = ""
         self.loader = ""
-        self.session = session
+        self._session = session
         self.context = ""
         """The id of the world of the document's scripts; empty if it is not known."""
 
@@ -44,11 +42,11 @@ class Frame:
             DevToolsError: The function failed.
         """
         call = {"expression": f"({function})({json.dumps(argument)})", "returnByValue": True, "awaitPromise": True}
-        if self.parent is not None and self.parent.session is self.session:
+        if self.parent is not None:
             if not self.context:
                 raise Navigated("the frame has no document yet")
             call["uniqueContextId"] = self.context
-        found = await self.session.call("Runtime.evaluate", call)
+        found = await self._session.call("Runtime.evaluate", call)
         if "exceptionDetails" in found:
             raise DevToolsError(exception_text(found["exceptionDetails"]))
         return found["result"].get("value")
@@ -70,11 +68,12 @@ class Frames:
         """
         self._on_commit = on_commit
         self._on_removal = on_removal
+        self._session = session
         self.main = Frame(main, None, session)
         self.main.url = "about:blank"
         self._frames = {main: self.main}
-        self._contexts: dict[tuple[str, int], Frame] = {}
-        """The frames by the session and the number of their world."""
+        self._contexts: dict[int, Frame] = {}
+        """The frames by the number of their world."""
 
     def get(self, name: str) -> Frame | None:
         """Returns the frame with this id; None if there is none."""
@@ -84,61 +83,32 @@ class Frames:
         """Returns all frames but the main one."""
         return [frame for frame in self._frames.values() if frame is not self.main]
 
-    def at(self, session: Session, context: int) -> Frame | None:
+    def at(self, context: int) -> Frame | None:
         """Returns the frame whose scripts run in this world; None if it has gone."""
-        return self._contexts.get((session.id, context))
+        return self._contexts.get(context)
 
     def watch(self, session: Session) -> None:
-        """Follows the frames in the process of a session."""
-        session.on("Page.frameAttached", partial(self._attached, session))
-        session.on("Page.frameNavigated", partial(self._navigated, session))
+        """Follows the frames that a page's session reports."""
+        session.on("Page.frameAttached", self._attached)
+        session.on("Page.frameNavigated", self._navigated)
         session.on("Page.navigatedWithinDocument", self._moved)
         session.on("Page.frameDetached", self._detached)
-        session.on("Runtime.executionContextCreated", partial(self._created, session))
-        session.on("Runtime.executionContextDestroyed", partial(self._destroyed, session))
-        session.on("Runtime.executionContextsCleared", lambda _: self._cleared(session))
+        session.on("Runtime.executionContextCreated", self._created)
+        session.on("Runtime.executionContextDestroyed", self._destroyed)
+        session.on("Runtime.executionContextsCleared", lambda _: self._cleared())
 
-    def take(self, session: Session, tree: dict[str, Any]) -> None:
-        """Takes the frames of a process that has just been attached (Page.getFrameTree)."""
-        found = tree["frame"]
-        if "parentId" in found:
-            self._attach(session, found["id"], found["parentId"])
-        if (frame := self._frames.get(found["id"])) is not None:
-            frame.session = session
-            frame.url, frame.loader = found["url"] + found.get("urlFragment", ""), found["loaderId"]
-        for child in tree.get("childFrames", []):
-            self.take(session, child)
+    def _attached(self, event: dict[str, Any]) -> None:
+        name = event["frameId"]
+        if name not in self._frames:
+            self._frames[name] = Frame(name, self._frames.get(event["parentFrameId"], self.main), self._session)
 
-    def moved_out(self, name: str, parent: str, session: Session) -> None:
-        """Notes that a frame continues in a process of its own."""
-        self._attach(session, name, parent)
-
-    def ended(self, session: Session) -> None:
-        """Removes the frames of a process that has gone, unless they continue in another one."""
-        self._cleared(session)
-        for frame in [frame for frame in self.others() if frame.session is session]:
-            self._remove(frame)
-
-    def _attached(self, session: Session, event: dict[str, Any]) -> None:
-        self._attach(session, event["frameId"], event["parentFrameId"])
-
-    def _attach(self, session: Session, name: str, parent: str) -> None:
-        frame = self._frames.get(name)
-        if frame is None:
-            self._frames[name] = Frame(name, self._frames.get(parent, self.main), session)
-        elif frame is not self.main:
-            frame.session, frame.context = session, ""
-
-    def _navigated(self, session: Session, event: dict[str, Any]) -> None:
+    def _navigated(self, event: dict[str, Any]) -> None:
         found = event["frame"]
-        if "parentId" in found and found["id"] not in self._frames:
-            self._attach(session, found["id"], found["parentId"])
         frame = self._frames.get(found["id"])
         if frame is None:
             return
         for child in [child for child in self.others() if child.parent is frame]:
             self._remove(child)
-        frame.session = session
         frame.url, frame.loader = found["url"] + found.get("urlFragment", ""), found["loaderId"]
         self._on_commit(frame)
 
@@ -157,22 +127,23 @@ class Frames:
         for child in [child for child in self.others() if child.parent is frame]:
             self._remove(child)
 
-    def _created(self, session: Session, event: dict[str, Any]) -> None:
+    def _created(self, event: dict[str, Any]) -> None:
         world = event["context"]
         facts = world.get("auxData") or {}
         frame = self._frames.get(facts.get("frameId", ""))
         if frame is not None and facts.get("isDefault"):
             frame.context = world["uniqueId"]
-            self._contexts[session.id, world["id"]] = frame
+            self._contexts[world["id"]] = frame
 
-    def _destroyed(self, session: Session, event: dict[str, Any]) -> None:
-        frame = self._contexts.pop((session.id, event["executionContextId"]), None)
+    def _destroyed(self, event: dict[str, Any]) -> None:
+        frame = self._contexts.pop(event["executionContextId"], None)
         if frame is not None and frame.context == event.get("executionContextUniqueId", frame.context):
             frame.context = ""
 
-    def _cleared(self, session: Session) -> None:
-        for key in [key for key in self._contexts if key[0] == session.id]:
-            self._contexts.pop(key).context = ""
+    def _cleared(self) -> None:
+        for frame in self._contexts.values():
+            frame.context = ""
+        self._contexts.clear()
 
 
 def exception_text(details: dict[str, Any]) -> str:

@@ -94,7 +94,7 @@ class Network:
     def watch(self, session: Session) -> None:
         """Follows the requests that a session reports."""
         session.on("Network.requestWillBeSent", partial(self._sent, session))
-        session.on("Network.responseReceived", partial(self._responded, session))
+        session.on("Network.responseReceived", self._responded)
         session.on("Network.loadingFinished", self._finished)
         session.on("Network.loadingFailed", self._failed)
         sizes = {"maxResourceBufferSize": BODY_BYTES, "maxTotalBufferSize": BODIES_BYTES}
@@ -143,10 +143,9 @@ class Network:
         self._under_way[number] = request
         self.observer.on_request(request)
 
-    def _responded(self, session: Session, event: dict[str, Any]) -> None:
+    def _responded(self, event: dict[str, Any]) -> None:
         request = self._under_way.get(event["requestId"])
         if request is not None and self.observer is not None:
-            request.session = session  # a frame that moves to another process takes its document's response with it
             self.observer.on_response(_response(request, event["response"]))
 
     def _finished(self, event: dict[str, Any]) -> None:

@@ -18,11 +18,11 @@ DOCUMENTS = {"urlPattern": "*", "resourceType": "Document", "requestStage": "Res
 """The pattern of DevTools' Fetch domain that pauses the response of every document."""
 REQUESTS = {"urlPattern": "*", "requestStage": "Request"}
 """The pattern that pauses every request."""
-_CHILDREN = {
+_WORKERS = {
     "autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True,
-    "filter": [{"type": "iframe"}, {"type": "worker"}, {"exclude": True}],
+    "filter": [{"type": kind, "exclude": True} for kind in ("service_worker", "shared_worker")] + [{}],
 }  # fmt: skip
-"""Frames with a process of their own, and workers, wait until they are prepared."""
+"""Workers wait until their requests are followed. Service workers and shared ones may serve other pages."""
 IDLE_SECONDS = 0.5
 """Time without a request under way after which the network counts as idle."""
 RESIZE_SECONDS = 1.0
@@ -78,9 +78,8 @@ class Page:
         self._settings = settings
         self._scripts = list(scripts)
         self._media = ""
-        self._children: dict[str, tuple[Session, str]] = {}
-        """The sessions of frames and workers, with their type, by their ids."""
-        self._tasks: set[asyncio.Future[None]] = set()
+        self._workers: dict[str, Session] = {}
+        """The sessions of workers by their ids."""
         self._paused: Paused | None = None
         self._requests = False
         self._bindings: dict[str, Callable[[Frame, str], None]] = {}
@@ -102,9 +101,7 @@ class Page:
             DevToolsError: The browser refuses a setting, such as an unknown timezone.
         """
         session, settings = self.session, self._settings
-        session.on("Page.frameResized", lambda _: self._resized.set())
-        session.on("Inspector.targetCrashed", lambda _: self._crash())
-        self._watch(session)
+        self._watch()
         calls = [
             session.call("Emulation.setFocusEmulationEnabled", {"enabled": True}),
             session.call("Page.setFontFamilies", {"fontFamilies": _FONTS}),
@@ -166,9 +163,6 @@ class Page:
         """Sets the CSS media type, `print` or `screen`."""
         if self._media != media:
             self._media = media
-            for session, kind in list(self._children.values()):
-                if kind == "iframe":
-                    session.post("Emulation.setEmulatedMedia", self._emulated())
             await self.session.call("Emulation.setEmulatedMedia", self._emulated())
 
     async def set_cookies(self, cookies: list[dict[str, Any]]) -> None:
@@ -207,10 +201,6 @@ class Page:
         """Returns when all events have come that the page's process has sent so far: a print may overtake them."""
         await self.session.call("Runtime.evaluate", {"expression": "0"})
 
-    def processes(self) -> list[Session]:
-        """Returns the sessions of the page's process, and of each process that has frames of the page."""
-        return [self.session, *(session for session, kind in self._children.values() if kind == "iframe")]
-
     @property
     def can_open_others(self) -> bool:
         """Whether the browser can have another page at the same time."""
@@ -239,54 +229,42 @@ class Page:
         """
         await self._chromium.dispose(self._blank)
 
-    # ---- what every session of the page gets ------------------------------------------------------------------------
-
-    def _watch(self, session: Session) -> None:
-        """Follows the frames in a process, and applies the settings that count there."""
+    def _watch(self) -> None:
+        """Follows the page's frames, requests, console and dialogs, and applies what all documents get."""
+        session = self.session
         self.frames.watch(session)
-        session.on("Page.javascriptDialogOpening", partial(_dismiss, session))
-        session.on("Target.attachedToTarget", partial(self._attached, session))
-        session.on("Target.detachedFromTarget", self._detached)
-        session.on("Runtime.consoleAPICalled", self._said)
-        session.on("Runtime.exceptionThrown", self._thrown)
+        session.on("Page.frameResized", lambda _: self._resized.set())
+        session.on("Inspector.targetCrashed", lambda _: self._crash())
+        session.on("Page.javascriptDialogOpening", self._dismiss)
         session.on("Log.entryAdded", self._logged)
-        session.on("Runtime.bindingCalled", partial(self._called, session))
+        session.on("Runtime.bindingCalled", self._called)
         session.post("Page.enable")
-        session.post("Runtime.enable")
         session.post("Log.enable")
-        self.network.watch(session)
-        session.post("Target.setAutoAttach", _CHILDREN)
-        self._set_agent(session)
+        self._follow(session)
         session.post("Emulation.setEmulatedMedia", self._emulated())
-        for name in self._bindings:
-            session.post("Runtime.addBinding", {"name": name})
         for script in self._scripts if self._settings.scripts else ():
             session.post("Page.addScriptToEvaluateOnNewDocument", {"source": script})
 
-    def _attached(self, parent: Session, event: dict[str, Any]) -> None:
-        """Prepares a frame that has a process of its own, or a worker; both wait for that."""
-        info, kind = event["targetInfo"], event["targetInfo"]["type"]
-        if kind not in {"iframe", "worker"}:
-            parent.post("Target.detachFromTarget", {"sessionId": event["sessionId"]})
+    def _follow(self, session: Session) -> None:
+        """Follows the requests, the console and the workers of the page or of a worker."""
+        session.on("Target.attachedToTarget", self._attached)
+        session.on("Target.detachedFromTarget", self._detached)
+        session.on("Runtime.consoleAPICalled", self._said)
+        session.on("Runtime.exceptionThrown", self._thrown)
+        session.post("Runtime.enable")
+        self.network.watch(session)
+        session.post("Target.setAutoAttach", _WORKERS)
+        self._set_agent(session)
+
+    def _attached(self, event: dict[str, Any]) -> None:
+        """Prepares a worker, which waits for that; a worklet has no requests of its own."""
+        session = self.session.child(event["sessionId"])
+        if event["targetInfo"]["type"] != "worker":
+            session.post("Runtime.runIfWaitingForDebugger")
+            session.end("it is not followed")
             return
-        session = parent.child(event["sessionId"])
-        self._children[session.id] = session, kind
-        if kind == "iframe":
-            self.frames.moved_out(info["targetId"], info.get("parentFrameId", ""), session)
-            self._watch(session)
-            session.on("Inspector.targetCrashed", lambda _: session.end("the frame has crashed"))
-            task = asyncio.ensure_future(self._take_frames(session))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        else:
-            self.network.watch(session)
-            self._set_agent(session)
-            session.on("Target.attachedToTarget", partial(self._attached, session))
-            session.on("Target.detachedFromTarget", self._detached)
-            session.on("Runtime.consoleAPICalled", self._said)
-            session.on("Runtime.exceptionThrown", self._thrown)
-            session.post("Runtime.enable")
-            session.post("Target.setAutoAttach", _CHILDREN)
+        self._workers[session.id] = session
+        self._follow(session)
         if self._paused is not None and self._requests:
             for name in ("Fetch.requestPaused", "Fetch.authRequired"):
                 session.on(name, partial(self._paused, session))
@@ -294,17 +272,10 @@ class Page:
         session.post("Runtime.runIfWaitingForDebugger")
 
     def _detached(self, event: dict[str, Any]) -> None:
-        child = self._children.pop(event["sessionId"], None)
-        if child is not None:
-            child[0].end("the frame has gone")
-            self.frames.ended(child[0])
-            self.network.forget(child[0])
-
-    async def _take_frames(self, session: Session) -> None:
-        try:
-            self.frames.take(session, (await session.call("Page.getFrameTree"))["frameTree"])
-        except DevToolsError:  # the frame has gone
-            return
+        worker = self._workers.pop(event["sessionId"], None)
+        if worker is not None:
+            worker.end("the worker has ended")
+            self.network.forget(worker)
 
     def _set_agent(self, session: Session) -> None:
         agent = {"userAgent": self._settings.user_agent, "acceptLanguage": self._settings.locale}
@@ -350,11 +321,15 @@ class Page:
         if self.network.observer is not None:
             self.network.observer.on_exception(exception_text(event["exceptionDetails"]))
 
-    def _called(self, session: Session, event: dict[str, Any]) -> None:
-        frame = self.frames.at(session, event["executionContextId"])
+    def _called(self, event: dict[str, Any]) -> None:
+        frame = self.frames.at(event["executionContextId"])
         called = self._bindings.get(event["name"])
         if frame is not None and called is not None:
             called(frame, event["payload"])
+
+    def _dismiss(self, event: dict[str, Any]) -> None:
+        """Closes a dialog, for which the page's scripts would wait; a page may always be left."""
+        self.session.post("Page.handleJavaScriptDialog", {"accept": event["type"] == "beforeunload"})
 
     def _crash(self) -> None:
         self.session.end("the page has crashed")
@@ -363,8 +338,3 @@ class Page:
     def _end(self, why: str) -> None:
         if not self.ended.done():
             self.ended.set_result(why)
-
-
-def _dismiss(session: Session, event: dict[str, Any]) -> None:
-    """Closes a dialog, for which the page's scripts would wait; a page may always be left."""
-    session.post("Page.handleJavaScriptDialog", {"accept": event["type"] == "beforeunload"})

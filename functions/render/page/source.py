@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 from dataclasses import dataclass
 from typing import Any
 
 from functions.render.devtools.network import BODY_BYTES, Response
 from functions.render.devtools.page import Page
-from functions.render.page.rest import FRAMES
 from playwright_aws_lambda import DevToolsError, Session
 
 MOST = BODY_BYTES
@@ -84,11 +82,7 @@ def _examine(source: bytes) -> Source:
 
 async def reach_closed_roots(page: Page) -> None:
     """Gives the watch script (watch.js) of every document the closed shadow roots that the document declares."""
-    own, *frames = page.processes()
-    await _reach(own)
-    for session in frames[:FRAMES]:
-        with contextlib.suppress(DevToolsError):
-            await _reach(session)
+    await _reach(page.session)
 
 
 async def _reach(session: Session) -> None:

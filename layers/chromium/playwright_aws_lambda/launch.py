@@ -67,9 +67,12 @@ def chromium_args() -> list[str]:
         "--disable-popup-blocking",  # popups are closed as they come, and the page does not notice
         "--disable-prompt-on-repost",
         "--disable-breakpad",
+        # Frames of other sites share their page's process: this build does not print those in processes of their own.
+        "--disable-site-isolation-trials",
         # Pages stay on the scheme that was asked for, paint at once, and see storage as in a browser with cookies.
         "--disable-features=HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,PaintHolding,ThirdPartyStoragePartitioning,"
-        "DestroyProfileOnBrowserClose,MediaRouter,OptimizationHints",
+        "DestroyProfileOnBrowserClose,MediaRouter,OptimizationHints,IsolateOrigins,site-per-process,"
+        "IsolateSandboxedIframes",
         "--password-store=basic",
         # The same look on every machine.
         "--hide-scrollbars",

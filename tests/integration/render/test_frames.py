@@ -1,4 +1,4 @@
-"""Tests frames of other sites, which have processes of their own, and workers."""
+"""Tests frames of other sites, and workers."""
 
 from __future__ import annotations
 

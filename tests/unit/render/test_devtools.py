@@ -312,23 +312,6 @@ def test_names_of_headers_are_in_lower_case() -> None:
     assert heads[0].headers == {"content-type": "text/html"}
 
 
-def test_frame_that_moves_to_another_process_stays_the_same_frame() -> None:
-    async def test(browser: Browser) -> None:
-        play = Play(browser)
-        play("Page.frameAttached", frameId="f", parentFrameId="main")
-        frame = play.frames.get("f")
-        child = browser.connection.session("child")
-        play.frames.moved_out("f", "main", child)
-        play("Page.frameDetached", frameId="f", reason="swap")
-        play.frames.take(child, {"frame": {"id": "f", "url": "http://b/", "loaderId": "L5", "urlFragment": "#x"}})
-        assert play.frames.get("f") is frame is not None
-        assert (frame.session, frame.url) == (child, "http://b/#x")
-        play.frames.ended(child)
-        assert play.frames.others() == []
-
-    with_browser(test)
-
-
 def test_scripts_run_in_the_world_of_their_frame() -> None:
     async def test(browser: Browser) -> None:
         play = Play(browser)
@@ -347,9 +330,9 @@ def test_scripts_run_in_the_world_of_their_frame() -> None:
         assert command["params"]["expression"] == '(x => x)([1, "\\u00fc"])'
         browser.send(packed({"id": command["id"], "sessionId": "page", "result": {"result": {"value": 3}}}))
         assert await answer == 3
-        assert play.frames.at(play.session, 7) is frame
+        assert play.frames.at(7) is frame
         play("Runtime.executionContextsCleared")
-        assert (frame.context, play.frames.at(play.session, 7)) == ("", None)
+        assert (frame.context, play.frames.at(7)) == ("", None)
 
     with_browser(test)
 
