@@ -125,10 +125,10 @@ BLOCKED = {"STUN", "TURN over UDP", "TURN over TCP", "TURN over TLS", "ICE candi
 """Techniques that are blocked for public targets too, because they would bypass the proxy."""
 INERT = {
     "svg in css", "manifest", "preconnect", "preconnect, https", "speculation prerender", "speculation prefetch",
-    "Link: stylesheet", "Link: preconnect", "svg use", "svg in an image", "xslt style sheet", "xml entity",
+    "popup", "Link: stylesheet", "Link: preconnect", "svg use", "svg in an image", "xslt style sheet", "xml entity",
     "xslt document()",
 }  # fmt: skip
-"""Techniques with which this Chromium sends no request, guarded or not. A later Chromium may send one."""
+"""Techniques with which this Chromium sends no request, and popups, which are closed, mostly before they send one."""
 
 
 def pages() -> list[list[Attempt]]:
