@@ -32,6 +32,7 @@ WHOLE = {
     "plain text": LINES,
     "table": f"<table>{'<tr><td>one<td>two<td>three' * 60}</table>",
     "box that fits": f"<style>.box {{ overflow: auto }}</style>{BOX}",
+    "picture with a view box": "<svg viewBox='0 0 300 60' width=300><text x=10 y=40>a text that fits</text></svg>",
     "a little wider than the sheet": "<div style='width: 730px'>text</div>",
 }
 

@@ -5,7 +5,7 @@
   const words = /overflow|fixed|contain|content-visibility|clamp|ellipsis|@import|popover/i;
   const watch = window[Symbol.for('urlshot')];
   if ((watch?.lost?.size ?? watch?.lost?.length ?? 0) > 0 || (watch?.all && [...watch.all].length > 1)) return false;
-  const clipping = 'iframe, frame, object, embed, textarea, select, input, marquee, dialog, details, [popover], svg text';
+  const clipping = 'iframe, frame, object, embed, textarea, select, input, marquee, dialog, details, [popover], foreignObject';
   const styled = ['overflow', 'fixed', 'contain', 'content-visibility', 'clamp', 'ellipsis'];
   if (document.querySelector([clipping, ...styled.map(word => `[style*="${word}" i]`)].join())) return false;
   let rules = 0;
