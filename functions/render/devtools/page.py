@@ -227,6 +227,8 @@ class Page:
         Raises:
             DevToolsError: The browser has ended.
         """
+        for worker in self._workers.values():
+            worker.end("the page has closed")
         await self._chromium.dispose(self._blank)
 
     def _watch(self) -> None:
@@ -296,8 +298,6 @@ class Page:
             "screenOrientation": {"angle": 0, "type": "landscapePrimary"},
         }  # fmt: skip
         return self.session.call("Emulation.setDeviceMetricsOverride", metrics)
-
-    # ---- events -----------------------------------------------------------------------------------------------------
 
     def _on_commit(self, frame: Frame) -> None:
         self.network.committed(frame)

@@ -10,8 +10,9 @@ The package finds the layer by its own path under /opt, so it needs no configura
 
 from playwright_aws_lambda.devtools import DevToolsError, Gone, Navigated, Session
 from playwright_aws_lambda.fonts import load_font
-from playwright_aws_lambda.launch import Blank, Chromium, chromium_args, launch_chromium
+from playwright_aws_lambda.launch import Blank, Chromium, launch_chromium
 from playwright_aws_lambda.layer import Layer, LayerError
+from playwright_aws_lambda.switches import chromium_args
 
 __all__ = [
     "Blank",
