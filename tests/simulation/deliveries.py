@@ -156,23 +156,31 @@ class Deliveries:
             deleted: The id and the generation of each deleted record.
             operator: Whether the operator wants a mail about each event.
         """
+        # An end that is announced again answers later requests too, and a mail about it says the same.
+        latest: dict[str, dict[str, Any]] = {}
+        for _, event in sorted(events, key=lambda each: each[0]):
+            latest[event["event_key"]] = event
         for promise in self._promises:
             for subscriber in promise.subscribers:
-                self._check_promise(promise, subscriber, deleted)
+                self._check_promise(promise, subscriber, deleted, latest)
         if operator:
             for key, event in {one["event_key"]: one for _, one in events if one["audience"] == "everyone"}.items():
                 if not self._sent["operator", key] and not self._excused("operator", event):
                     self.found.append(("not served", f"the operator has no mail about {key}"))
         self.found += self._answered_twice()
 
-    def _check_promise(self, promise: Promise, subscriber: str, deleted: set[tuple[str, str]]) -> None:
+    def _check_promise(
+        self, promise: Promise, subscriber: str, deleted: set[tuple[str, str]], latest: dict[str, dict[str, Any]]
+    ) -> None:
         one = self._of_request.get((promise.request, subscriber))
         text = f"{promise.request} was accepted for {promise.generation or 'an earlier end'}, and {subscriber[:12]}"
         if one is None:
             self.found.append(("not served", f"{text} has no subscription"))
             return
-        if any(_answers(sent.event, one) and sent.at >= one.written for sent in self._to(subscriber, one.job)):
-            return
+        for sent in self._to(subscriber, one.job):
+            about = latest.get(sent.event["event_key"], sent.event)
+            if sent.at >= one.written and (_answers(sent.event, one) or _answers(about, one)):
+                return
         if one.over_by.startswith("delete") or (promise.job, promise.generation) in deleted:
             return
         if not any(self._excused(subscriber, event) for _, _, event in self._given_up if _answers(event, one)):
