@@ -16,7 +16,7 @@ import amqp
 
 from tests.bench.local import connect
 from tests.faults.armory import Armory
-from tests.faults.books import Books, check_bucket
+from tests.faults.books import Books, check_bucket, slots_in_use
 from tests.faults.effects import check_callbacks, check_mails
 from tests.faults.load import SECRET
 from tests.faults.stand import Running
@@ -66,8 +66,8 @@ class Audit:
             left += [f"no callback at {path}" for path in self._books.subscribed - posted]
         if not left:
             left += [f"{count} messages in {queue}" for queue, count in self._waiting_messages() if count]
-            slots = self._s3.list_objects_v2(Bucket=self._bucket, Prefix="slot/")["KeyCount"]
-            left += [f"{slots} slots are in use"] if slots else []
+            slots = slots_in_use(self._s3, self._bucket)
+            left += [f"{len(slots)} slots are in use"] if slots else []
         return left
 
     def _waiting_messages(self) -> Iterator[tuple[str, int]]:

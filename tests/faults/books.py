@@ -13,9 +13,11 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.faults.effects import CLOCKS, Post
+from tests.faults.project import LEASE
 from tests.simulation.books import Violation
 
 ENDS = ("done", "failed")
@@ -209,6 +211,13 @@ class Books:
             return Counter(found[0][1]["id"] for found in self.events.values() if found)
 
 
+def slots_in_use(s3: Any, bucket: str) -> list[str]:
+    """Returns the keys of the slots that are held. A slot whose holder has died is free when its lease is over."""
+    over = datetime.now(UTC) - timedelta(seconds=LEASE)
+    held = s3.list_objects_v2(Bucket=bucket, Prefix="slot/").get("Contents", [])
+    return [entry["Key"] for entry in held if entry["LastModified"] > over]
+
+
 def check_bucket(s3: Any, bucket: str) -> Iterator[Violation]:
     """Checks that each PDF is the one of its record, and that all slots are free."""
     keys = [
@@ -216,10 +225,10 @@ def check_bucket(s3: Any, bucket: str) -> Iterator[Violation]:
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
         for entry in page.get("Contents", [])
     ]
+    for key in slots_in_use(s3, bucket):
+        yield Violation("open", f"{key} is still in use")
     pdfs = {key[4:-4] for key in keys if key.startswith("pdf/")}
     for key in keys:
-        if key.startswith("slot/"):
-            yield Violation("open", f"{key} is still in use")
         if not key.startswith("job/"):
             continue
         record = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
