@@ -12,6 +12,8 @@ from tests.faults.armory import Hurt, Injected
 from tests.faults.project import CALLBACK_TIMEOUT
 from tests.simulation.books import Violation
 
+_LOOK_UP = 1.0
+"""Seconds around the arrival of a callback in which its process is looked up."""
 CLOCKS = 1.0
 """Seconds by which two processes may note a different time for the same moment."""
 MAIL_SECONDS = 30.0
@@ -67,6 +69,11 @@ def check_mails(
     return found, ambiguous
 
 
+def _was_gone(post: Post, hurt: float) -> bool:
+    """Returns whether a callback came from a process that was killed then, and could not be looked up any more."""
+    return post.pid is None and abs(hurt - post.at) < _LOOK_UP
+
+
 def check_callbacks(posts: list[Post], faults: Iterable[Injected], hurt: Iterable[Hurt]) -> tuple[list[Violation], int]:
     """Checks that each callback was answered once.
 
@@ -93,7 +100,7 @@ def check_callbacks(posts: list[Post], faults: Iterable[Injected], hurt: Iterabl
                 ambiguous += 1
             elif first.answered < 300:
                 ours = [at for at, job in hiding if job == first.job] + [
-                    at for at, pid in hiding_pids if pid == first.pid
+                    at for at, pid in hiding_pids if pid == first.pid or _was_gone(first, at)
                 ]
                 if any(first.at - CALLBACK_TIMEOUT <= at <= second.at for at in ours):
                     ambiguous += 1

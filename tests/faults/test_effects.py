@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -56,6 +57,13 @@ def test_callback_that_was_answered_needs_a_fault_to_come_again(
     violations, ambiguous = check_callbacks(posts(204, 204), faults, hurt)
     assert [one.kind for one in violations] == ([] if excused else ["doubled callback"])
     assert ambiguous == excused
+
+
+@pytest.mark.parametrize(("hurt", "excused"), [(AT - 0.5, True), (AT + 0.5, True), (AT - 2, False), (AT + 2, False)])
+def test_process_that_was_killed_before_its_look_up_excuses(hurt: float, excused: bool) -> None:
+    first, second = (replace(post, pid=None) for post in posts(204, 204))
+    violations, ambiguous = check_callbacks([first, second], [], [Hurt(hurt, PID)])
+    assert (len(violations), ambiguous) == (not excused, excused)
 
 
 def mails(count: int) -> list[tuple[float, str]]:
