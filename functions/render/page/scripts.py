@@ -1,4 +1,4 @@
-"""Loads the scripts that the renderer runs in pages, `js/<name>.js`, and runs them."""
+"""Loads the scripts that the renderer runs in pages, `js/<name>.js`, and reads their answers."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class Chromium:
         self._launched = False
         self._pid = 0
         self._pages: dict[str, Blank] = {}
-        """The pages by their contexts."""
+        """The pages by their targets."""
         self._attached: dict[str, Session] = {}
         """The sessions of new pages by their targets."""
         self._spare: Blank | None = None
@@ -157,7 +157,10 @@ class Chromium:
             "Browser.setDownloadBehavior", {"behavior": "deny", **({"browserContextId": context} if context else {})}
         )
         target = (await connection.browser.call("Target.createTarget", place))["targetId"]
-        blank = Blank(self._attached.pop(target), target, context, lambda: None)
+        session = self._attached.pop(target, None)  # Chromium attaches a page before it answers
+        if session is None:
+            raise Gone("the page has closed")
+        blank = Blank(session, target, context, lambda: None)
         self._pages[target] = blank
         return blank
 
@@ -181,17 +184,14 @@ class Chromium:
         """Starts the browser's process, and asks for its version.
 
         Raises:
-            DevToolsError: The browser ends at once.
+            DevToolsError: The browser does not start, or ends at once.
         """
         connection = Connection(lambda: self._ended(connection))
-        profile = tempfile.mkdtemp(prefix="profile-", dir=self._layer.workspace())
-        self._profiles.append(profile)
-        proxy = [f"--proxy-server={self._proxy}", "--proxy-bypass-list=<-loopback>"] if self._proxy else []
-        command = [
-            *(str(self.binary), *chromium_args(), *proxy, *extra),
-            *("--remote-debugging-pipe", f"--user-data-dir={profile}"),
-        ]
-        reading = self._run(command, connection)
+        try:
+            reading = self._start_process(connection, extra)
+        except OSError as error:  # such as a full disk
+            connection.close()
+            raise DevToolsError(f"Chromium does not start: {error}") from error
         self._listen(reading)
         self._connection = connection
         connection.start()
@@ -201,8 +201,15 @@ class Chromium:
         connection.browser.post("Target.setAutoAttach", attach)
         self.version = (await connection.browser.call("Browser.getVersion"))["product"].partition("/")[2]
 
-    def _run(self, command: list[str], connection: Connection) -> int:
-        """Starts a process with the connection's pipes; returns the end of a pipe from which its messages come."""
+    def _start_process(self, connection: Connection, extra: list[str]) -> int:
+        """Starts the browser with a profile of its own; returns the end of a pipe from which its messages come."""
+        profile = tempfile.mkdtemp(prefix="profile-", dir=self._layer.workspace())
+        self._profiles.append(profile)
+        proxy = [f"--proxy-server={self._proxy}", "--proxy-bypass-list=<-loopback>"] if self._proxy else []
+        command = [
+            *(str(self.binary), *chromium_args(), *proxy, *extra),
+            *("--remote-debugging-pipe", f"--user-data-dir={profile}"),
+        ]
         reading, writing = os.pipe()
         nothing = os.open(os.devnull, os.O_RDWR)
         reads, writes = connection.theirs
@@ -220,6 +227,9 @@ class Chromium:
                 ],
                 setsid=True,  # it does not receive the signals of a terminal
             )
+        except OSError:
+            os.close(reading)
+            raise
         finally:
             os.close(writing)
             os.close(nothing)

@@ -1,4 +1,4 @@
-"""Finds, kills and reaps the browser's processes, because Playwright does not expose them."""
+"""Finds, kills and reaps the browser's processes."""
 
 from __future__ import annotations
 

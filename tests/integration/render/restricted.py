@@ -61,15 +61,16 @@ async def main(mode: str, root: str, scratch: str) -> None:
 
         Chromium._spawn = fails  # type: ignore[method-assign]
     chromium = await launch_chromium(layer=Layer(Path(root), Path(scratch)))
-    sizes = []
+    sizes, status = [], ""
     for number in range(3):
         page = await chromium.new_page()
         page.session.post("Runtime.runIfWaitingForDebugger")
         html = f"<h1>page {number}</h1>" + "<p>" + "text " * 5000
         await page.session.call("Page.setDocumentContent", {"frameId": page.target, "html": html})
         sizes.append(len((await page.session.call("Page.printToPDF"))["data"]))
+        # Before the page is closed, which ends the browser of a single process.
+        status = Path(f"/proc/{min(chromium.processes())}/status").read_text()
         await chromium.dispose(page)
-    status = Path(f"/proc/{chromium.processes()[0]}/status").read_text() if chromium.processes() else ""
     await chromium.close()
     found = {line.partition(":")[0]: line.partition(":")[2].split() for line in status.splitlines()}
     shown = {name: found.get(name) for name in ("Uid", "CapEff", "NoNewPrivs")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from playwright_aws_lambda import Layer, LayerError, chromium_args, load_font
+from playwright_aws_lambda import Chromium, DevToolsError, Layer, LayerError, chromium_args, load_font
 
 CONTENT = b"binary" * 1000
 
@@ -81,3 +82,15 @@ def test_no_switch_weakens_the_security_rules_of_the_web() -> None:
     for weak in ("--disable-web-security", "--allow-running-insecure-content", "--ignore-certificate-errors"):
         assert weak not in args
     assert "--disable-quic" in args
+
+
+def test_browser_that_cannot_start_is_an_error_that_the_renderer_handles(layer: Layer) -> None:
+    binary = layer.inflate()
+    binary.chmod(0o600)
+
+    async def start() -> None:
+        await Chromium(binary, layer, None).start()
+
+    for _ in range(2):
+        with pytest.raises(DevToolsError, match="does not start"):
+            asyncio.run(start())
