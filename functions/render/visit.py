@@ -12,7 +12,7 @@ from functions.render.browser.context import cookies_of
 from functions.render.budget import Budget
 from functions.render.devtools.page import Page
 from functions.render.network.ledger import Ledger
-from functions.render.page.cut import count_lost, is_plain, print_headers_once
+from functions.render.page.cut import print_headers_once
 from functions.render.page.errors import first_line, meaning, network_error, proxy_failure
 from functions.render.page.gate import Gate
 from functions.render.page.loading import Loading
@@ -23,7 +23,8 @@ from functions.render.page.scripts import gone
 from functions.render.page.tidy import Tidy
 from functions.render.page.witness import Witness, may_pass, shown
 from functions.render.pdf.document import NotPdf
-from functions.render.pdf.ink import Ink, ink
+from functions.render.pdf.ink import Ink
+from functions.render.pdf.losses import losses
 from functions.render.pdf.paper import fitted, print_page, ratio_of, window_of
 from functions.render.verdict import Seen
 from playwright_aws_lambda import DevToolsError
@@ -36,8 +37,6 @@ _SHEET_SECONDS = 5.0
 """Longest wait for resources that the browser requests while it prints."""
 _CUT_SECONDS = 3.0
 """Longest search for content that is cut off."""
-_SAME_SCALE = 1e-4
-"""Largest difference of two scales that are the same; content that is 3 pixels too wide makes a larger one."""
 _LITTLE_TEXT = 200
 """A page with fewer characters may still lack its content."""
 
@@ -91,34 +90,21 @@ class Visit:
                     return self._as_it_is(self._gate.pdf or b"")
                 self._check()
                 await self._tidy.dress()
-                by_event = self._job.options.wait_until != "settled"
-                looking = look(
-                    self._page,
-                    self._job.url,
-                    self._tidy.kept_away(),
-                    sorted(self.witness.documents),
-                    opens=by_event,  # else `press` has opened it
-                )
-                if by_event:
-                    found, state = await asyncio.gather(looking, settled.state())
-                    settled.note_missing(state, content=found.text < _LITTLE_TEXT and not self._job.options.waits)
-                else:
-                    found = await looking
+                found = await self._look(settled)
                 self.witness.broken_off()
                 self._check_parts()
             with self._budget.phase("print"):
                 options = await fitted(self._page, self._job.options)
-                pdf = await self._print_page(options, found.title)
+                pdf = await self._print_page(options, found.title, steady=settled.glance is not None)
                 self._check()  # the page may have navigated at the last moment
-                printed = self._printed(pdf, settled, found)
             with self._budget.phase("check"):
-                printed, covered = await self._checked(printed, options)
+                printed, covered = await self._checked(pdf, settled, found, options)
             if covered:
                 with self._budget.phase("print"):
                     again = await self._print_headers_once(options, found.title)
                 if again:
                     with self._budget.phase("check"):
-                        printed, _ = await self._checked(self._printed(again, settled, found), options)
+                        printed, _ = await self._checked(again, settled, found, options)
         except NotPdf as error:
             raise failure("crash", internal=f"the PDF {error}") from error
         except TimeoutError as error:
@@ -160,7 +146,10 @@ class Visit:
     async def _settle(self) -> Readiness:
         options = self._job.options
         deadline = time.monotonic() + self._budget.for_settling()
-        readiness = Readiness(self._page, self.witness, self._loading, deadline, scripts=options.javascript)
+        wakes = options.wait_until == "settled" or options.waits  # else nothing waits for what would load then
+        readiness = Readiness(
+            self._page, self.witness, self._loading, deadline, scripts=options.javascript, wakes=wakes
+        )
         work = asyncio.create_task(self._come_to_rest(readiness))
         try:
             # If a script navigates to a PDF, the page that it leaves may never come to rest.
@@ -181,14 +170,14 @@ class Visit:
                 except DevToolsError as error:
                     if not gone(error):
                         raise
+        glances = not (self._tidy.asked or options.waits or options.single_page) and options.fit != "width"
         if options.wait_until == "settled":
-            await readiness.rest()
+            await readiness.rest(self._job.url if glances and options.media == "print" else "")
+            if readiness.glance is not None:
+                return
         else:
             await readiness.event(options.wait_until)
-            await asyncio.gather(
-                readiness.look_into_source(),
-                *([readiness.fonts()] if options.wait_until != "domcontentloaded" else []),
-            )
+            await asyncio.gather(readiness.look_into_source(), self._after_event(readiness, glances=glances))
         if options.wait_for:
             await readiness.selector(options.wait_for)
         if options.wait_expression:
@@ -200,15 +189,43 @@ class Visit:
                 options.media, window_of(options) if options.single_page or options.fit == "width" else None
             )
 
-    async def _print_page(self, options: Options, title: str) -> bytes:
+    async def _after_event(self, readiness: Readiness, *, glances: bool) -> None:
+        if self._job.options.wait_until == "domcontentloaded":
+            return
+        state = await readiness.look_once(self._job.url, rests=False) if glances else None
+        if state is None or not state.fonts:
+            await readiness.fonts()
+
+    async def _look(self, settled: Readiness) -> Look:
+        """Inspects the page before the print, unless a glance has told everything."""
+        options = self._job.options
+        by_event = options.wait_until != "settled"
+        if settled.glance is not None:
+            found, state = settled.glance
+        else:
+            looking = look(
+                self._page,
+                self._job.url,
+                self._tidy.kept_away(),
+                sorted(self.witness.documents),
+                opens=by_event,  # else `press` has opened it
+            )
+            if not by_event:
+                return await looking
+            found, state = await asyncio.gather(looking, settled.state())
+        if by_event:
+            settled.note_missing(state, content=found.text < _LITTLE_TEXT and not options.waits)
+        return found
+
+    async def _print_page(self, options: Options, title: str, *, steady: bool = False) -> bytes:
         """Prints the page, and prints it again if the browser requested resources while it printed.
 
         The browser lays the page out for the sheet only when it prints, and a style sheet may load images and fonts for
-        the sheet's width.
+        the sheet's width. A page that is `steady` (plain.js) loads none.
         """
         begun = self.witness.begun
         pdf = await print_page(self._page, options, title)
-        if options.wait_until != "settled":
+        if options.wait_until != "settled" or steady:
             return pdf
         with contextlib.suppress(DevToolsError):  # the PDF is good if the page has gone meanwhile
             await self._page.catch_up()
@@ -223,36 +240,12 @@ class Visit:
             pdf = await print_page(self._page, options, title)
         return pdf
 
-    async def _checked(self, printed: Printed, options: Options) -> tuple[Printed, int]:
-        """Adds what the PDF shows and what it lacks; also returns the number of fixed boxes that hide text."""
-        paper = asyncio.create_task(asyncio.to_thread(ink, printed.pdf))  # while the browser counts
-        cut, covered = (0, 0) if await self._loses_nothing(options, paper) else await self._count_lost(options)
-        seen = replace(printed.seen, cut=cut, covered=covered)
-        return replace(printed, seen=seen, paper=await paper), covered
-
-    async def _loses_nothing(self, options: Options, paper: asyncio.Task[Ink]) -> bool:
-        """Returns whether a look at style sheets and paper shows that nothing can be cut off or hidden.
-
-        It saves to lay the page out again as wide as the sheet, which takes as long as a third of the print.
-        """
-        with contextlib.suppress(DevToolsError, TimeoutError):
-            async with asyncio.timeout(min(_CUT_SECONDS, self._budget.for_page() / 2)):
-                if not options.single_page and await is_plain(self._page):
-                    return abs((await asyncio.shield(paper)).scale - options.scale) < _SAME_SCALE
-        return False
-
-    async def _count_lost(self, options: Options) -> tuple[int, int]:
-        """Returns how many places are cut off, and how many fixed boxes hide text."""
-        # A sheet of the page's own size is of unknown height; a box without its background hides nothing.
-        counts_boxes = options.background and not options.css_page_size and not options.single_page
-        ratio = ratio_of(options) if counts_boxes else None
-        # The page has been printed, so a page that fails from here on does not fail the job.
-        with contextlib.suppress(DevToolsError, TimeoutError):
-            async with asyncio.timeout(min(_CUT_SECONDS, self._budget.for_page() / 2)):
-                window = None if options.css_page_size else window_of(options)
-                for_print = options.media == "print" and options.wait_until != "settled"
-                return await count_lost(self._page, window, ratio, for_print=for_print)
-        return 0, 0
+    async def _checked(self, pdf: bytes, settled: Readiness, found: Look, options: Options) -> tuple[Printed, int]:
+        """Returns the PDF with its facts, and the number of fixed boxes that hide text."""
+        seconds = min(_CUT_SECONDS, self._budget.for_page() / 2)
+        paper, cut, covered = await losses(self._page, pdf, options, seconds, plain=settled.glance is not None)
+        printed = self._printed(pdf, settled, found, await settled.broken_off())
+        return replace(printed, seen=replace(printed.seen, cut=cut, covered=covered), paper=paper), covered
 
     async def _print_headers_once(self, options: Options, title: str) -> bytes | None:
         """Prints again, with fixed headers on the first sheet only; None if no header hid text, or the page fails."""
@@ -297,15 +290,16 @@ class Visit:
         if "console" in fail_on and counts["console"]:
             raise failure("console_errors", f"The page's scripts reported {counts['console']} errors.")
 
-    def _printed(self, pdf: bytes, settled: Readiness, found: Look) -> Printed:
+    def _printed(self, pdf: bytes, settled: Readiness, found: Look, broken: tuple[int, int]) -> Printed:
+        """Returns the PDF with its facts; `broken` has the numbers of documents and frames that break off."""
         witness = self.witness
         witness.broken_off()  # again, for resources that were requested while the page was printed
         status = witness.response.status if witness.response is not None else 0
         # A page with little text and an open connection without a message probably waits for its content.
         cut = len(witness.cut)
         if not cut:
-            own = self._loading.cut or (settled.breaks_off and self._job.html is None)
-            cut = int(own) + settled.frames_break_off + found.torn
+            own = self._loading.cut or (broken[0] and self._job.html is None)
+            cut = int(bool(own)) + broken[1] + found.torn
         silent = ("messages",) if settled.silent and found.text < _LITTLE_TEXT else ()
         waiting = witness.waiting(of_scripts=found.text < _LITTLE_TEXT)
         seen = Seen(

@@ -25,6 +25,8 @@ _WORKERS = {
 """Workers wait until their requests are followed. Service workers and shared ones may serve other pages."""
 IDLE_SECONDS = 0.5
 """Time without a request under way after which the network counts as idle."""
+PAINTED = 0.1
+"""The scale at which the browser paints the page for a screen that nobody sees. The page does not notice the scale."""
 RESIZE_SECONDS = 1.0
 """Longest wait for a page to take another size of its window."""
 _FONTS = {
@@ -294,6 +296,7 @@ class Page:
         width, height = self.window
         metrics = {
             "width": width, "height": height, "screenWidth": width, "screenHeight": height, "mobile": False,
+            "scale": PAINTED,
             "deviceScaleFactor": self._settings.device_scale,
             "screenOrientation": {"angle": 0, "type": "landscapePrimary"},
         }  # fmt: skip

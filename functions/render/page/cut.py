@@ -54,9 +54,9 @@ async def is_plain(page: Page) -> bool:
     if page.frames.others():
         return False
     try:
-        return await page.evaluate(script("plain")) is True
-    except DevToolsError as error:
-        if gone(error):
+        return (await page.evaluate(script("plain")))["plain"] is True
+    except (DevToolsError, TypeError, KeyError) as error:
+        if isinstance(error, DevToolsError) and gone(error):
             raise
         return False  # the page has changed its own objects
 

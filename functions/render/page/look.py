@@ -98,7 +98,7 @@ async def look(
     if opens and page.frames.others():  # it may change the sizes of frames
         await open_shell(page)
         opens = False
-    question = [list(_TRACES), list(unwanted), list(documents)]
+    question = [traces(), list(unwanted), list(documents), False]
     others = asyncio.gather(*(_look_at(frame, question) for frame in page.frames.others()[:FRAMES]))
     try:
         text = _OPEN_AND_LOOK if opens else _LOOK
@@ -112,7 +112,7 @@ async def look(
     return with_frames(found, [frame for frame in frames if frame is not None])
 
 
-async def _look_at(frame: Frame, question: list[list[str]]) -> Look | None:
+async def _look_at(frame: Frame, question: list[Any]) -> Look | None:
     try:
         async with asyncio.timeout(FRAME_SECONDS):
             return read(await frame.evaluate(_LOOK, [0, question]), "", "")
@@ -135,6 +135,11 @@ def with_frames(page: Look, frames: Sequence[Look]) -> Look:
         videos=page.videos + sum(frame.videos for frame in frames),
         torn=page.torn + sum(frame.torn for frame in frames),
     )
+
+
+def traces() -> list[str]:
+    """Returns the selectors of the checks for humans, for look.js."""
+    return list(_TRACES)
 
 
 def read(facts: dict[str, Any], asked: str, final: str) -> Look:

@@ -13,7 +13,9 @@ from contextlib import asynccontextmanager
 
 from functions.render.devtools.network import Response
 from functions.render.devtools.page import IDLE_SECONDS, Page
+from functions.render.page.glance import glance
 from functions.render.page.loading import Loading
+from functions.render.page.look import Look
 from functions.render.page.press import press
 from functions.render.page.rest import POLL_SECONDS, Rest, State
 from functions.render.page.scripts import gone, script
@@ -33,18 +35,21 @@ _WAITS = 20
 class Readiness:
     """Brings one page to rest, until `deadline` on the monotonic clock at the latest."""
 
-    def __init__(self, page: Page, witness: Witness, loading: Loading, deadline: float, *, scripts: bool) -> None:
+    def __init__(
+        self, page: Page, witness: Witness, loading: Loading, deadline: float, *, scripts: bool, wakes: bool
+    ) -> None:
+        """Takes a page that is about to load; `Rest` explains `scripts` and `wakes`."""
         self._page = page
         self._loading = loading
         self._witness = witness
         self._deadline = deadline
         self._scripts = scripts
-        self._rest = Rest(page, witness, scripts=scripts)
+        self._rest = Rest(page, witness, scripts=scripts, wakes=wakes)
         self.waited: list[Wait] = []
-        self.breaks_off = False
-        """Whether the document's source breaks off."""
-        self.frames_break_off = 0
-        """Number of frames whose source breaks off."""
+        self.glance: tuple[Look, State] | None = None
+        """The facts about a page, and its state, if one look was enough; None if more has to be done for it."""
+        self._breaks: asyncio.Future[list[bool]] | None = None
+        """Whether the sources of the document and of its frames break off."""
         self._closed = False
         self._no_pdf: Response | None = None
         """The response of a document whose source is not that of a PDF."""
@@ -181,8 +186,11 @@ class Readiness:
         async with self.wait("delay"):
             await asyncio.sleep(seconds)
 
-    async def rest(self) -> None:
+    async def rest(self, asked: str = "") -> None:
         """Waits until the page is at rest; follows it if it navigates by script or refresh.
+
+        Args:
+            asked: The job's URL if nothing more is to be waited for, so that a glance may be enough; else empty.
 
         Raises:
             Rejected: `too_many_redirects`: Each of _FOLLOWED pages navigated to another one.
@@ -191,7 +199,14 @@ class Readiness:
             await self.event("load")
             document = self._loading.documents
             try:
-                await asyncio.gather(self._quiet("content"), self.look_into_source())
+                if asked:
+                    await asyncio.gather(self.look_once(asked, rests=True), self.look_into_source())
+                    if self.glance is not None and not self._closed:
+                        return
+                    self.glance = None
+                    await self._quiet("content")
+                else:
+                    await asyncio.gather(self._quiet("content"), self.look_into_source())
                 if await self._refresh():
                     continue
                 if self._closed:
@@ -218,13 +233,32 @@ class Readiness:
         return True
 
     async def look_into_source(self) -> None:
-        """Checks the sources of the documents for an end in the middle and for closed shadow roots."""
+        """Reads the sources of the documents, checks them for closed shadow roots, and begins to follow their tags."""
         responses = [self._witness.response, *self._witness.framed]
-        source, *framed = await asyncio.gather(*(read(response) for response in responses))
-        self._no_pdf = None if source.may_be_pdf else responses[0]
-        self.breaks_off = source.breaks_off
-        self._closed = self._scripts and any(each.closed_roots for each in (source, *framed))
-        self.frames_break_off = sum(each.breaks_off for each in framed)
+        sources = await asyncio.gather(*(read(response) for response in responses))
+        self._no_pdf = None if sources[0].may_be_pdf else responses[0]
+        self._closed = self._scripts and any(each.closed_roots for each in sources)
+        self._breaks = asyncio.gather(*(each.breaks_off() for each in sources))
+
+    async def broken_off(self) -> tuple[int, int]:
+        """Returns the numbers of documents of the page, 0 or 1, and of its frames whose sources end in the middle."""
+        page, *frames = await self._breaks if self._breaks is not None else [False]
+        return int(page), sum(frames)
+
+    async def look_once(self, asked: str, *, rests: bool) -> State | None:
+        """Looks at the page, and sets `glance` if that is enough; returns the page's state, None if it is unknown.
+
+        Args:
+            asked: The job's URL.
+            rests: Whether the page must be at rest.
+        """
+        began, document = time.monotonic(), self._loading.documents
+        found = await glance(self._page, self._rest, asked, rests=rests)
+        moves = self._witness.busy() or self._loading.documents != document or self._loading.refresh is not None
+        if found is not None and found.look is not None and not (rests and moves):
+            self.glance = found.look, found.state
+            self._note("content", time.monotonic() - began, late=False)
+        return found.state if found is not None else None
 
     @property
     def may_be_pdf(self) -> bool:

@@ -108,7 +108,16 @@ def together(page: State, frames: list[State]) -> State:
 class Rest:
     """Polls one page."""
 
-    def __init__(self, page: Page, witness: Witness, *, scripts: bool) -> None:
+    def __init__(self, page: Page, witness: Witness, *, scripts: bool, wakes: bool) -> None:
+        """Takes the page.
+
+        Args:
+            page: The page.
+            witness: Observes the page's requests.
+            scripts: Whether the page may run scripts.
+            wakes: Whether a poll makes images and frames load that would load when they come into view.
+        """
+        self._wakes = wakes
         self._page = page
         self._witness = witness
         self._scripts = scripts
@@ -122,14 +131,17 @@ class Rest:
         """Monotonic time of the first failed poll; 0 before."""
         self._moved = 0.0
 
+    def question(self) -> list[Any]:
+        """Returns the argument of ask.js."""
+        return [min(self._witness.silence() * 1000, 1e9), LIMITS, self._wakes]
+
     async def ask(self) -> State:
         """Polls the page and its frames.
 
         Raises:
             DevToolsError: The page has gone.
         """
-        silence = min(self._witness.silence() * 1000, 1e9)
-        question = [silence, LIMITS]
+        question = self.question()
         others = [frame for frame in self._page.frames.others()[:FRAMES] if frame not in self._mute]
         frames = asyncio.gather(*(self._ask_frame(frame, question) for frame in others)) if others else None
         try:

@@ -1,6 +1,7 @@
 // Polls one document for its state (State in rest.py). It needs none of the page's timers or promises.
-// `silence` is the time in milliseconds since the last request of a script ended; `limits` is LIMITS in rest.py.
-([silence, limits]) => {
+// `silence` is the time in milliseconds since the last request of a script ended; `limits` is LIMITS in rest.py. If
+// `wakes`, images and frames that load when they come into view load now.
+([silence, limits, wakes]) => {
   const root = document.scrollingElement || document.documentElement;
   if (!root) return null;
   if (window !== top && (innerWidth < 5 || innerHeight < 5)) return null; // an invisible frame
@@ -36,10 +37,10 @@
 
   let images = 0;
   for (const image of all('img')) {
-    if (image.loading === 'lazy') image.loading = 'eager';
+    if (wakes && image.loading === 'lazy') image.loading = 'eager';
     if (!image.complete) images++;
   }
-  for (const frame of all('iframe[loading=lazy]')) frame.loading = 'eager';
+  for (const frame of wakes ? all('iframe[loading=lazy]') : []) frame.loading = 'eager';
 
   let playing = 0;
   for (const one of roots) {
@@ -61,6 +62,10 @@
     svg.setCurrentTime(Math.max(svg.getCurrentTime(), 20));
   }
 
+  // Scripts that have called nothing that works later have done everything by the end of the load event.
+  const handlers = ['load', 'pageshow', 'beforeprint', 'afterprint', 'message', 'resize', 'scroll', 'wheel'];
+  const inert = mine.inert === true && silence >= 1e9
+    && !handlers.some(name => window[`on${name}`] || document[`on${name}`]);
   const scripts = document.scripts.length > 0 || Boolean(mine.used);
   if (scripts && document.documentElement) {
     mine.watch ||= new MutationObserver(() => { mine.changed = clock(); });
@@ -96,8 +101,8 @@
       for (const canvas of readable) try { hash([canvas]); } catch { mine.tainted.add(canvas); }
     }
     if (mine.drawn !== sum + canvases.length) {
+      if (!inert || mine.drawn !== undefined) mine.drawnAt = now;
       mine.drawn = sum + canvases.length;
-      mine.drawnAt = now;
     }
   }
 
@@ -135,7 +140,7 @@
 
   const last = Math.max(mine.changed || 0, mine.drawnAt || 0);
   return {
-    fonts: !document.fonts || document.fonts.status === 'loaded', images, playing, scripts, pending, silent,
+    fonts: !document.fonts || document.fonts.status === 'loaded', images, playing, scripts, pending, silent, inert,
     still: last ? now - last : 1e9,
     observers: mine.observers || 0,
     height: root.scrollHeight, window: innerHeight || 1,

@@ -1,5 +1,6 @@
 // Inspects one document before it is printed: how much content it has, and which content the paper will lack.
-([traces, unwanted, documents]) => {
+// `unfiltered` says that no element has a CSS filter.
+([traces, unwanted, documents, unfiltered]) => {
   const mine = window[Symbol.for('urlshot')] || {};
   if (window !== top && (innerWidth < 5 || innerHeight < 5)) return null; // an invisible frame
   const roots = [...(mine.all || [document])];
@@ -52,7 +53,7 @@
   // Chromium prints text under a CSS filter as a picture.
   let filtered = 0;
   const under = [];
-  for (const root of roots) {
+  for (const root of unfiltered ? [] : roots) {
     for (const element of root.querySelectorAll('*')) {
       if (under.some(outer => outer.contains(element))) continue;
       const style = getComputedStyle(element);

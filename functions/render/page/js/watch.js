@@ -16,7 +16,7 @@
   const table = () => ({ __proto__: null, size: 0, next: 0 });
   const mine = {
     __proto__: null,
-    used: false, observers: 0, holding: false, printing: false,
+    used: false, inert: true, observers: 0, holding: false, printing: false,
     effect: 0, changed: 0, framed: -1e9, posted: -1e9, idle: 0,
     timers: { __proto__: null }, count: 0, tasks: table(), sockets: table(), roots: table(), noWebgl: table(),
   };
@@ -47,10 +47,11 @@
       defineProperty(prototype, 'constructor', { ...getOwnPropertyDescriptor(prototype, 'constructor'), value: proxy });
     }
   });
-  const calls = (owner, name, after) => replace(owner, name, () => ({
+  // `later` says whether the function may work or call back after it has returned.
+  const calls = (owner, name, after, later = true) => replace(owner, name, () => ({
     apply(target, self, args) {
       const result = apply(target, self, args);
-      note(() => { mine.used = true; after(result, args, self); });
+      note(() => { mine.used = true; mine.inert &&= !later; after(result, args, self); });
       return result;
     },
   }));
@@ -58,7 +59,7 @@
     const handler = () => ({
       construct(target, args, made) {
         const result = construct(target, args, made);
-        note(() => { mine.used = true; after(result); });
+        note(() => { mine.used = true; mine.inert = false; after(result); });
         return result;
       },
     });
@@ -147,6 +148,18 @@
     calls(of('FileReader'), name, (_, __, reader) => until(reader, 'loadend'));
   }
 
+  // Functions that call back later. A page that uses one is not inert (ask.js); its changes show when it is at rest.
+  calls(of('HTMLCanvasElement'), 'toBlob', () => {});
+  calls(of('Geolocation'), 'getCurrentPosition', () => {});
+  calls(of('Navigator'), 'getBattery', () => {});
+  calls(of('LockManager'), 'request', () => {});
+  calls(of('HTMLMediaElement'), 'play', () => {});
+  makes('BroadcastChannel', () => {});
+  makes('ResizeObserver', () => {});
+  makes('ReportingObserver', () => {});
+  makes('RTCPeerConnection', () => {});
+  makes('SpeechSynthesisUtterance', () => {});
+
   // Sockets, event streams and workers: the first message, and the next one after the page has sent something.
   const sockets = new WeakMap();
   const socket = (kind, ear = made => made) => made => {
@@ -186,6 +199,7 @@
   seen(() => ({
     construct(target, args, made) {
       mine.used = true;
+      mine.inert = false;
       mine.observers++;
       const [callback, ...rest] = args;
       if (typeof callback !== 'function') return construct(target, args, made);
@@ -206,12 +220,12 @@
   calls(Element.prototype, 'attachShadow', root => {
     add(mine.roots, new WeakRef(root));
     mine.effect = clock();
-  });
+  }, false);
 
   // Canvases that asked for WebGL or WebGPU and did not get it.
   calls(of('HTMLCanvasElement'), 'getContext', (context, args, canvas) => {
     if (context === null && /^(experimental-)?web(gl|gpu)/.test(args[0])) add(mine.noWebgl, new WeakRef(canvas));
-  });
+  }, false);
 
   // The page's handlers received `beforeprint` before the last wait (press.py) and must not receive it twice. They must
   // not receive `afterprint` either, because a second print of the page needs the effects of the first event.
