@@ -9,7 +9,7 @@
 // A document whose style sheets cannot be read is none of these.
 () => {
   const clips = /overflow|fixed|contain|content-visibility|clamp|ellipsis|@import|popover/i;
-  const depends = /@media|@container|@page[^]*url\(|if\(/i;
+  const depends = /@media|@container|@page[^]*url\(|if\(|timeline|scroll\(/i;
   const no = { plain: false, steady: false, filters: true };
   const watch = window[Symbol.for('urlshot')];
   if ((watch?.lost?.size ?? watch?.lost?.length ?? 0) > 0 || (watch?.all && [...watch.all].length > 1)) return no;
@@ -32,7 +32,9 @@
   const elements = document.getElementsByTagName('*');
   if (elements.length >= 20000) return no;
   for (const element of elements) if (element.shadowRoot) return no;
-  filters ||= document.getAnimations().length > 0 || document.querySelector('[style*=filter i], [filter]') !== null;
+  const animations = document.getAnimations();
+  steady &&= animations.every(animation => animation.timeline === document.timeline);
+  filters ||= animations.length > 0 || document.querySelector('[style*=filter i], [filter]') !== null;
   steady &&= !document.querySelector('[media], [srcset], [sizes], video, audio, canvas[is], animate, set');
   return { plain: true, steady, filters };
 }
