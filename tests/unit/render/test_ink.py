@@ -126,6 +126,7 @@ def test_paper_with_spaces_or_a_background_is_nearly_empty(lines: list[str], nea
         (["/F8 9 Tf", "/Span <</ActualText <FEFF0F40> >> BDC", "<00000041> Tj", "EMC"], {"TIBETAN": 1}),
         (["/F7 9 Tf", "/Span<</ActualText <FEFF0F40> >> BDC", "<00> Tj", "EMC"], {"TIBETAN": 1}),
         (["/F7 9 Tf", "<4100> Tj"], {"UNKNOWN": 1}),
+        (["9.0000153 0 Td <0041> Tj", "<00410000> Tj"], {"UNKNOWN": 1}),
         (["/F7 9 Tf", "<4110> Tj", "/F8 9 Tf", "<0041> Tj"], {}),  # the text with 00 is in another font
         (["/F8 9 Tf", "<00300004> Tj", "9.0000153 0 Td <0041> Tj", "<0000>"], {}),
     ],
@@ -163,8 +164,9 @@ def test_forms_are_counted_and_masks_are_not() -> None:
     assert count(pdf_of(content, more=group + form(21, b"/X20 Do\n", uses=20) + mask)) == Marks(glyphs=1, shapes=1)
 
 
-def test_contents_are_read_up_to_the_limit() -> None:
-    pdf = pdf_of(b" " * MOST_BYTES, more=form(20, b"q\n<0041> Tj\n"))
+@pytest.mark.parametrize(("head", "packed"), [(PAGE, True), ("/Length {}", False)])
+def test_contents_are_read_up_to_the_limit(head: str, packed: bool) -> None:
+    pdf = pdf_of(b" " * (MOST_BYTES + 1), head, form(20, b"q\n<0041> Tj\n"), packed=packed)
     assert [len(content) for content, _ in Contents(pdf).read()] == [MOST_BYTES]
 
 
