@@ -200,11 +200,13 @@ def _complete(printed: Printed, options: Options, pages: int) -> Seen:
         return printed.seen
     # The marks on the paper decide, not the page's own account. A header or footer is not content of the page.
     nothing = look.text == 0 and not look.media and options.has_templates
-    drawn = look.drawing and paper.shapes > 0
+    # The numbers of marks are counted only where they decide.
+    drawn = paper.nearly_none and look.drawing and paper.marks.shapes > 0
     return replace(
         printed.seen,
         as_picture=as_picture(look, paper),
-        near_blank=(paper.nearly_none and not drawn) or (nothing and paper.images == 0 and paper.shapes <= 2),
+        near_blank=(paper.nearly_none and not drawn)
+        or (nothing and paper.marks.images == 0 and paper.marks.shapes <= 2),
         glyphs_missing=paper.missing,
         split=pages if options.single_page and pages > 1 else 0,
     )

@@ -106,7 +106,8 @@ def marks(data: bytes) -> None:
     """Any page contents are counted, in a stream or as they are."""
     for file in (data, pdf(text=data)):
         found = ink(file)
-        assert found.glyphs >= 0 and found.images >= 0 and found.shapes >= 0
+        assert found.marks.glyphs >= 0 and found.marks.images >= 0 and found.marks.shapes >= 0
+        assert not found.nearly_none or (found.marks.glyphs == found.marks.images == 0 and found.marks.shapes <= 2)
         assert all(name for name in found.missing)
         assert as_picture(Look(text=5000, filtered=3000), found) >= 0
 

@@ -173,6 +173,25 @@ def test_character_without_a_glyph_is_noticed(render: Bench, site: Site) -> None
     assert missing_glyphs(read_pdf(render(site.page("/none", "<p>𒀀𒀁")))) > 0
 
 
+@pytest.mark.parametrize(
+    "style",
+    [
+        "opacity: .5", "mix-blend-mode: multiply", "mask-image: linear-gradient(#000, transparent)",
+        "background: linear-gradient(red, blue); background-clip: text; color: transparent",
+        "font-family: 'Noto Sans CJK SC'",  # is embedded with one byte for each glyph
+        "font-family: 'Noto Sans CJK SC'; text-rendering: geometricPrecision",  # several glyphs in one text
+        "transform: rotate(5deg) scale(.5)",
+    ],
+)  # fmt: skip
+def test_character_without_a_glyph_is_named_in_every_style(render: Bench, site: Site, style: str) -> None:
+    answer = render(site.page("/style", f'<div style="{style}"><p>some text 港口<p>𒀀𒀁𒀂 text</div>'))
+    assert answer.report is not None
+    assert (answer.report.verdict, "CUNEIFORM" in answer.report.glyphs_missing) == ("degraded", True)
+    answer = render(site.page("/whole", f'<div style="{style}"><p>some text 港口<p>more text</div>'))
+    assert answer.report is not None
+    assert (answer.report.verdict, answer.report.glyphs_missing) == ("complete", ())
+
+
 def test_loaded_font_is_used_from_the_next_launch_on(render: Bench, site: Site, layer: Layer) -> None:
     """Loads a copy of a font under another family name."""
     source = (layer.root / FONT_FILES / "Open_Sans" / "OpenSans-Bold.ttf").read_bytes()

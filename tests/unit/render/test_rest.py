@@ -12,7 +12,8 @@ from functions.render.page.look import Look, with_frames
 from functions.render.page.rest import State, read, together
 from functions.render.page.scripts import in_turn, script
 from functions.render.page.witness import may_pass
-from functions.render.pdf.ink import Ink, as_picture
+from functions.render.pdf.ink import as_picture, ink
+from tests.fuzz.targets import pdf
 
 WHOLE = {
     "fonts": True, "images": 2, "playing": 1, "scripts": True, "pending": 3, "silent": 1, "still": 5.5,
@@ -75,7 +76,8 @@ def test_fonts_images_and_animations_count_as_loading(state: State, loading: boo
     ],
 )
 def test_filtered_text_is_a_picture_if_the_paper_lacks_it(text: int, filtered: int, glyphs: int, expected: int) -> None:
-    assert as_picture(Look(text=text, filtered=filtered), Ink(glyphs=glyphs)) == expected
+    paper = ink(pdf(text=b"<0041> Tj\n" * glyphs))
+    assert as_picture(Look(text=text, filtered=filtered), paper) == expected
 
 
 def test_look_adds_the_faults_of_frames_and_keeps_the_title() -> None:

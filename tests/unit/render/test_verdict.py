@@ -13,7 +13,7 @@ from pypdf import PdfWriter
 
 from functions.render.page.look import read
 from functions.render.pdf.document import page_count_of_any
-from functions.render.pdf.ink import Ink, ink
+from functions.render.pdf.ink import Ink, Marks, ink
 from functions.render.verdict import TEXTS, Seen, judge
 from urlshot.core.render_contract import MAX_REPORT, MOST, Hop, Report, Trouble, Wait, Warned
 
@@ -93,7 +93,7 @@ def test_login_page_counts_only_if_another_page_was_requested(final: str, text: 
 
 def test_ink_of_an_empty_or_broken_pdf_is_empty() -> None:
     for pdf in (b"", b"%PDF-1.4", b"<</Filter /FlateDecode /Length 9>> stream\nxxxxxxxxx"):
-        assert ink(pdf) == Ink()
+        assert (ink(pdf), ink(pdf).marks) == (Ink(), Marks())
     assert Ink().nearly_none
 
 
