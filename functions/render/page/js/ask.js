@@ -62,10 +62,13 @@
     svg.setCurrentTime(Math.max(svg.getCurrentTime(), 20));
   }
 
-  // Scripts that have called nothing that works later have done everything by the end of the load event.
+  // Scripts that have called nothing that works later have done everything by the end of the load event. watch.js does
+  // not see promises of the language, imports and handlers of elements, so such words in a script count as well.
   const handlers = ['load', 'pageshow', 'beforeprint', 'afterprint', 'message', 'resize', 'scroll', 'wheel'];
+  const later = /\b(?:import|await|async|then|Promise)\b|\.\s*on[a-z]+\s*=(?!=)/;
   const inert = mine.inert === true && silence >= 1e9
-    && !handlers.some(name => window[`on${name}`] || document[`on${name}`]);
+    && !handlers.some(name => window[`on${name}`] || document[`on${name}`])
+    && ![...document.scripts].some(script => later.test(script.text));
   const scripts = document.scripts.length > 0 || Boolean(mine.used);
   if (scripts && document.documentElement) {
     mine.watch ||= new MutationObserver(() => { mine.changed = clock(); });
