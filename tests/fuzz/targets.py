@@ -172,7 +172,8 @@ def _response(data: bytes, port: int, step: int) -> bytes | None:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    "request": request, "response": response, "body": body, "framing": framing, "pages": pages, "marks": marks, "source": source,
+    "request": request, "response": response, "body": body, "framing": framing, "pages": pages, "marks": marks,
+    "source": source,
 }  # fmt: skip
 
 
