@@ -104,9 +104,8 @@ class BrowserConnection(asyncio.Protocol):
         assert self.session is not None  # noqa: S101 - there is work, so there is a session
         if self.session.is_over:
             self.close()
-        elif not self.session.ledger.connection():
-            self.refuse(403, "connection_limit_reached")
         else:
+            self.session.ledger.connection()
             self._dialling = self.session.run(self._connect(self.session, endpoint))
 
     def refuse(self, status: int, reason: str) -> None:
@@ -147,7 +146,7 @@ class BrowserConnection(asyncio.Protocol):
         except BadMessage as error:
             self.refuse(error.status, "http_request_error")
             return
-        if self.session.ledger.exceeded.done():
+        if not self.session.ledger.request():
             self.refuse(403, "connection_limit_reached")
             return
         self.moved()

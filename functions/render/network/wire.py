@@ -111,7 +111,7 @@ def parse_request(head: bytes) -> Request:
     end = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
     host, port = _authority(rest[:end], 80)
     path = rest[end:] if rest[end:].startswith("/") else "/" + rest[end:]
-    closes = "close" in words(headers, "connection") | words(headers, "proxy-connection")
+    closes = "close" in words(headers, "connection", "proxy-connection")
     return Request(method, host, port, path, headers, _length(headers), parts[2] == "HTTP/1.1" and not closes)
 
 
@@ -126,9 +126,9 @@ def header_lines(text: str) -> Headers:
     return [(name, value.strip(" \t")) for name, value in _LINE.findall(text)]
 
 
-def words(headers: Headers, wanted: str) -> set[str]:
-    """Returns the words of all headers with a name, in lower case; they are separated by commas."""
-    values = [value for name, value in headers if name.lower() == wanted]
+def words(headers: Headers, *wanted: str) -> set[str]:
+    """Returns the words of all headers with these names, in lower case; they are separated by commas."""
+    values = [value for name, value in headers if name.lower() in wanted]
     return {word.strip(" \t").lower() for value in values for word in value.split(",")}
 
 

