@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator
 
 from functions.render.network.compressed import Body
+from functions.render.network.framing import Chunks, Framing, Length, UntilClose
 from functions.render.network.responses import ResponseReader
 from functions.render.network.wire import BadMessage, parse_request
 from functions.render.page.look import Look
@@ -51,7 +52,8 @@ def request(data: bytes) -> None:
     assert re.fullmatch(rb"[!-~]+ /[^ \r\n]* HTTP/1\.1", lines[0])
     names = [line.partition(b":")[0].lower() for line in lines[1:]]
     assert names.count(b"host") == 1 and names.count(b"content-length") <= 1
-    assert b"transfer-encoding" not in names and lines[-1] == b"Connection: close"
+    assert b"transfer-encoding" not in names
+    assert (b"connection" in names) == (lines[-1] == b"Connection: close") == (not found.is_repeatable)
 
 
 def response(data: bytes) -> None:
@@ -69,7 +71,9 @@ def response(data: bytes) -> None:
     assert re.fullmatch(rb"HTTP/1\.1 [1-9][0-9]{2}( .*)?", lines[0], re.DOTALL)
     names = [line.partition(b":")[0].lower() for line in lines[1:]]
     assert names.count(b"content-length") + names.count(b"transfer-encoding") <= 1
-    assert names.count(b"connection") == 1 and b"proxy-status" not in names
+    assert b"proxy-status" not in names
+    framed = names.count(b"content-length") + names.count(b"transfer-encoding") == 1
+    assert (b"connection" not in names) <= (framed or lines[0][9:12] in {b"204", b"304"})
 
 
 def body(data: bytes) -> None:
@@ -77,14 +81,36 @@ def body(data: bytes) -> None:
     if len(data) < 4:
         return
     coding = ("gzip", "deflate")[data[0] & 1]
-    length = data[2] if data[0] & 4 else None
     found = set()
     for step in (len(data), 1 + data[1] % 30):
-        checked = Body(coding, chunked=bool(data[0] & 2), length=length)
-        for at in range(3, len(data), step):
-            checked.feed(data[at : at + step])
-        found.add((checked.is_cut, checked.is_cut and checked.is_over))
-    assert len(found) == 1
+        checked = Body(coding)
+        framing = _framing(data)
+        with contextlib.suppress(BadMessage):
+            for at in range(3, len(data), step):
+                checked.feed(framing.feed(data[at : at + step]))
+        if not isinstance(framing, Chunks) or framing.is_over:
+            found.add((checked.is_cut, framing.is_over, framing.is_exact))
+    assert len(found) <= 1
+
+
+def framing(data: bytes) -> None:
+    """The browser reads the contents and the end that the proxy read, however the bytes arrive."""
+    if len(data) < 4:
+        return
+    found = set()
+    for step in (len(data), 1 + data[1] % 30):
+        read, written, again, content = _framing(data), b"", _framing(data), b""
+        with contextlib.suppress(BadMessage):
+            for at in range(3, len(data), step):
+                part = read.feed(data[at : at + step])
+                content += part
+                written += read.frame(part)
+        assert again.feed(written) == content
+        assert again.is_over == read.is_over
+        assert again.is_exact or isinstance(read, UntilClose)
+        if not isinstance(read, Chunks) or read.is_over:
+            found.add((content, read.is_over, read.is_exact))
+    assert len(found) <= 1
 
 
 def pages(data: bytes) -> None:
@@ -126,9 +152,15 @@ def _lines(head: bytes) -> list[bytes]:
     return lines
 
 
+def _framing(data: bytes) -> Framing:
+    if data[0] & 2:
+        return Chunks()
+    return Length(data[2]) if data[0] & 4 else UntilClose()
+
+
 def _response(data: bytes, port: int, step: int) -> bytes | None:
     """Returns the head for the browser; None if the response is refused."""
-    reader = ResponseReader(port)
+    reader = ResponseReader(port, keep=True)
     try:
         for at in range(0, len(data), step):
             if (found := reader.feed(data[at : at + step])) is not None:
@@ -141,7 +173,8 @@ def _response(data: bytes, port: int, step: int) -> bytes | None:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    "request": request, "response": response, "body": body, "pages": pages, "marks": marks, "source": source,
+    "request": request, "response": response, "body": body, "framing": framing, "pages": pages, "marks": marks,
+    "source": source,
 }  # fmt: skip
 
 
@@ -156,7 +189,7 @@ def seeds(name: str) -> Iterator[bytes]:
         yield b"\0HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\nHTTP/1.0 404\nTransfer-Encoding: gzip, chunked\n\n0\r\n\r\n"
         yield b"\x80icy 200 OK\r\n\r\n"
         yield b"\1<html>no head"
-    elif name == "body":
+    elif name in {"body", "framing"}:
         packed = gzip.compress(b"text " * 50)
         yield b"\0\5\0" + packed
         yield (

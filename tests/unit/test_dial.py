@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 from collections.abc import Callable
 
@@ -10,7 +11,7 @@ import pytest
 
 from urlshot.core.egress import Egress
 from urlshot.network import dial as dialling
-from urlshot.network.dial import Found, Resolver, Unreachable, dial
+from urlshot.network.dial import Found, Resolver, Unreachable, dial, dial_protocol
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
 PUBLIC, PUBLIC_6 = "93.184.216.34", "2606:2800:220:1::1"
@@ -110,6 +111,27 @@ async def test_old_spelling_of_loopback_is_refused_when_resolved(host: str) -> N
     with pytest.raises(Unreachable) as caught:
         await dial(host, 80, Egress())
     assert caught.value.failure.code == "blocked_target"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "2606:2800:220:1::1", "::ffff:10.0.0.1", "0.0.0.0"])
+async def test_address_is_its_own_lookup(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    found = await asyncio.get_running_loop().getaddrinfo(host, 80, type=socket.SOCK_STREAM)
+
+    def none(*_: object, **__: object) -> None:
+        raise AssertionError("an address was looked up")
+
+    monkeypatch.setattr(socket, "getaddrinfo", none)
+    ((family, address),) = await dialling.resolve(host, 80)
+    assert family == found[0][0]
+    assert ipaddress.ip_address(address) == ipaddress.ip_address(found[0][4][0])
+
+
+async def test_connection_for_a_protocol_obeys_the_rules(dialled: list[str]) -> None:
+    resolver, _ = answers(PUBLIC, "10.0.0.1")
+    with pytest.raises(Unreachable) as caught:
+        await dial_protocol("example.com", 80, Egress(), resolver, asyncio.Protocol)
+    assert caught.value.failure.code == "blocked_target"
+    assert dialled == []
 
 
 async def test_silent_address_ends_with_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ gzip and deflate there; they offer br and zstd over TLS and to loopback.
 
 from __future__ import annotations
 
-import re
 import zlib
 
 _MOST = 256 * 1024 * 1024
@@ -16,23 +15,14 @@ _PIECE = 1024 * 1024
 _GZIP = b"\x1f\x8b\x08"
 _GZIP_HEAD = 10
 _EXTRA, _NAME, _COMMENT, _CHECKSUM = 4, 8, 16, 2
-_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?\r?")
 
 
 class Body:
-    """Checks the body of one response as it arrives. It ignores checksums, as Chromium does."""
+    """Checks the contents of one response as they arrive. It ignores checksums, as Chromium does."""
 
-    def __init__(self, coding: str, *, chunked: bool, length: int | None) -> None:
-        """Begins a body.
-
-        Args:
-            coding: `gzip` or `deflate` (RFC 9110, section 8.4.1).
-            chunked: Whether the body has the transfer coding `chunked`.
-            length: The announced length in bytes; None if there is none.
-        """
+    def __init__(self, coding: str) -> None:
+        """Takes the coding: `gzip` or `deflate` (RFC 9110, section 8.4.1)."""
         self._coding = coding
-        self._left = length
-        self._chunks = _Chunks() if chunked else None
         self._head: bytearray | None = bytearray()
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         self._produced = 0
@@ -44,20 +34,10 @@ class Body:
         """Whether the compressed data have begun and not ended; False if that is unknown."""
         return self._begun and not self._unknown and not self._inflate.eof
 
-    @property
-    def is_over(self) -> bool:
-        """Whether the framing says that the message has ended; False if only the server's close says it."""
-        return self._left == 0 or (self._chunks is not None and self._chunks.ended)
-
     def feed(self, data: bytes) -> None:
-        """Takes the next bytes of the body."""
+        """Takes the next bytes of the contents, without the framing of the message."""
         if self._unknown or self._inflate.eof:
             return
-        if self._left is not None:
-            data = data[: self._left]
-            self._left -= len(data)
-        elif self._chunks is not None:
-            data = self._chunks.feed(data)
         self._begun = self._begun or bool(data)
         if self._head is not None:
             self._head += data
@@ -103,35 +83,3 @@ def _deflate_start(head: bytearray) -> int | None:
         return None
     has_head = head[0] & 0x0F == zlib.DEFLATED and int.from_bytes(head[:2], "big") % 31 == 0
     return 2 if has_head else 0
-
-
-class _Chunks:
-    """Decodes a chunked body (RFC 9112, section 7.1). It stops at an invalid chunk, which Chromium reports."""
-
-    def __init__(self) -> None:
-        self._line = bytearray()
-        self._left = 0
-        self.ended = False
-
-    def feed(self, data: bytes) -> bytes:
-        content = bytearray()
-        at = 0
-        while at < len(data) and not self.ended:
-            if self._left:
-                part = data[at : at + self._left]
-                content += part
-                self._left -= len(part)
-                at += len(part)
-                continue
-            end = data.find(b"\n", at)
-            self._line += data[at : end if end >= 0 else len(data)]
-            if end < 0 or len(self._line) > _PIECE:
-                break
-            at = end + 1
-            line, self._line = bytes(self._line), bytearray()
-            if line in {b"", b"\r"}:  # the line break after a chunk
-                continue
-            size = _SIZE.fullmatch(line)
-            self._left = int(size[1], 16) if size is not None else 0
-            self.ended = self._left == 0
-        return bytes(content)

@@ -19,6 +19,7 @@ class Ledger:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._requests = 0
         self.received = 0
         self.sent = 0
         self.connections = 0
@@ -29,12 +30,20 @@ class Ledger:
         self.exceeded: asyncio.Future[Failure] = asyncio.get_running_loop().create_future()
         """Done as soon as the job has used more than its limits allow."""
 
-    def connection(self) -> bool:
-        """Counts a connection that the browser asks for; returns False if the job exceeds its limits."""
-        self.connections += 1
-        if self.connections > self._limits.connections:
-            self._exceed(f"The page opened more than {self._limits.connections} connections.")
+    def request(self) -> bool:
+        """Counts a request of the browser; returns False if the job exceeds its limits.
+
+        A request over plain http counts as much towards the limit of connections as a connection for https does, also
+        if it needs no new connection. Otherwise a page could send any number of them.
+        """
+        self._requests += 1
+        if self._requests > self._limits.connections:
+            self._exceed(f"The page made more than {self._limits.connections} connections or plain http requests.")
         return not self.exceeded.done()
+
+    def connection(self) -> None:
+        """Counts a connection to a server, also if it is refused or fails."""
+        self.connections += 1
 
     def moved(self, *, received: int = 0, sent: int = 0) -> bool:
         """Counts bytes from and to the network; returns False if the job exceeds its limits."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from functions.render.network.wire import MAX_HEAD, TOKEN, BadMessage, Headers, encode, end_to_end
+from functions.render.network.wire import LINE, MAX_HEAD, TOKEN, BadMessage, Headers, encode, end_to_end, header_lines
 
 _SLOP = 4
 """Bytes that may precede the status line."""
@@ -25,16 +25,28 @@ _BREAKS = re.compile(r"[\r\n]+")
 _VERSION = re.compile(r"http/([0-9])[^.]*\.([0-9])", re.IGNORECASE)
 _STATUS = re.compile(r" *([0-9]*) *(.*)")
 _DIGITS = re.compile(r"[0-9]{1,18}")
+_STRICT = re.compile(rf"HTTP/1\.1 ([1-9][0-9]{{2}})(?: ([^\r\n]*+))?\r\n((?:{LINE})*+)\r\n")
+"""A head that all parsers read alike; most heads are such."""
 _SPACE = " \t"
 _NO_BODY = {204, 205, 304}
+_FRAMING = {"content-length", "transfer-encoding"}
+_DECIDING = (*_FRAMING, "connection", "content-encoding")
 
 
 @dataclass(frozen=True)
 class Response:
     """The head of a response, written for the browser, and the first bytes of its body.
 
-    `coding` is the content coding in lower case; it is empty if there is none or more than one. `length` is the length
-    of the body in bytes, None if the head does not announce it.
+    Attributes:
+        status: The status code.
+        head: The head for the browser. Without `Connection: close` the framing says where the response ends.
+        rest: The bytes that came after the head.
+        coding: The content coding in lower case; empty if there is none or more than one.
+        chunked: Whether the body has the transfer coding `chunked`.
+        length: The length of the body in bytes; None if the head does not announce it.
+        has_body: False if the status or the method of the request excludes a body.
+        keeps: Whether the browser may send another request after the response; the head says the same.
+        is_exact: Whether all parsers read the head alike and the server keeps the connection.
     """
 
     status: int
@@ -43,14 +55,25 @@ class Response:
     coding: str = ""
     chunked: bool = False
     length: int | None = None
+    has_body: bool = True
+    keeps: bool = False
+    is_exact: bool = False
 
 
 class ResponseReader:
     """Collects bytes from a server until the head of the final response is complete; drops informational responses."""
 
-    def __init__(self, port: int) -> None:
-        """Takes the server's port, because HTTP/0.9 is accepted on the standard port only."""
+    def __init__(self, port: int, method: str = "GET", *, keep: bool = False) -> None:
+        """Begins to read the response to one request.
+
+        Args:
+            port: The server's port, because HTTP/0.9 is accepted on the standard port only.
+            method: The method of the request, because a response to HEAD has no body.
+            keep: Whether the connection to the browser may stay open after the response.
+        """
         self._port = port
+        self._is_head = method == "HEAD"
+        self._keep = keep
         self._data = bytearray()
         self._looked_at = 0
         self._is_http = False
@@ -72,8 +95,8 @@ class ResponseReader:
             if end == 0:
                 return self._without_head()
             head, self._data = bytes(self._data[:end]), self._data[end:]
-            self._looked_at, self._is_http = 0, True
-            response = _parse(head, bytes(self._data), is_whole=_END.search(head[-3:]) is not None)
+            is_first, self._looked_at, self._is_http = not self._is_http, 0, True
+            response = self._parse(head, bytes(self._data), is_first=is_first)
             if response.status == 101:
                 raise BadMessage("an upgrade that was not requested", 502)
             if response.status >= 200:
@@ -100,10 +123,44 @@ class ResponseReader:
             raise BadMessage("not a status line", 502)
         return Response(200, encode(["HTTP/1.1 200 OK", "Connection: close"]), bytes(self._data))
 
+    def _parse(self, head: bytes, rest: bytes, *, is_first: bool) -> Response:
+        if b"\0" in head:
+            raise BadMessage("NUL in the head", 502)
+        strict = _STRICT.fullmatch(head.decode("latin-1"))
+        if strict is not None:
+            status, reason, chunks, headers = int(strict[1]), (strict[2] or "").strip(), True, header_lines(strict[3])
+        else:
+            status, reason, chunks, headers = _lenient(head)
+        fields = _fields(headers)
+        framing = _framing(fields, chunks=chunks)
+        if _END.search(head[-3:]) is None:  # the server closed within the head, so there is no body
+            framing = "Content-Length: 0"
+        has_body = status not in _NO_BODY and not self._is_head
+        is_exact = strict is not None and is_first and _is_exact(fields, status, has_body=has_body)
+        if not has_body:
+            is_exact, rest = is_exact and not rest, b""
+        if status in _NO_BODY:
+            framing = ""
+        keep = self._keep and status != 205 and bool(framing or not has_body)
+        lines = [f"HTTP/1.1 {status} {reason}".rstrip()]
+        lines += [f"{name}: {value}" for name, value in end_to_end(headers) if name.lower() not in _FRAMING]
+        lines += [framing] if framing else []
+        codings = [coding.lower() for coding in fields["content-encoding"]]
+        return Response(
+            status,
+            encode(lines if keep else [*lines, "Connection: close"]),
+            rest,
+            coding=codings[0].removeprefix("x-") if len(codings) == 1 else "",
+            chunked=framing.startswith("Transfer-Encoding"),
+            length=int(framing.partition(" ")[2]) if framing.startswith("Content-Length") else None,
+            has_body=has_body,
+            keeps=keep,
+            is_exact=is_exact,
+        )
 
-def _parse(head: bytes, rest: bytes, *, is_whole: bool) -> Response:
-    if b"\0" in head:
-        raise BadMessage("NUL in the head", 502)
+
+def _lenient(head: bytes) -> tuple[int, str, bool, Headers]:
+    """Reads a head that is not strict; returns the status, the reason, whether chunks are allowed, and the headers."""
     start = _START.match(head)
     assert start is not None  # noqa: S101 - the caller has found it
     first, *lines = _BREAKS.split(head[start.end() - len("http") :].decode("latin-1"))
@@ -114,29 +171,7 @@ def _parse(head: bytes, rest: bytes, *, is_whole: bool) -> Response:
     if not 100 <= status <= 999:
         raise BadMessage("not a status", 502)
     reason = matched[2].strip() if matched[1] else "OK"
-    headers = _headers(lines)
-    framing = _framing(headers, chunks=version is not None and (version[1], version[2]) >= ("1", "1"))
-    if not is_whole:  # the server closed within the head, so there is no body
-        framing = "Content-Length: 0"
-    if status in _NO_BODY:
-        framing, rest = "", b""
-    kept = [
-        f"{name}: {value}"
-        for name, value in end_to_end(headers)
-        if name.lower() not in {"content-length", "transfer-encoding"}
-    ]
-    status_line = f"HTTP/1.1 {status} {reason}".rstrip()
-    written = encode([status_line, *kept, *([framing] if framing else []), "Connection: close"])
-    codings = [coding.lower() for coding in _values(headers, "content-encoding")]
-    length = int(framing.partition(" ")[2]) if framing.startswith("Content-Length") else None
-    return Response(
-        status,
-        written,
-        rest,
-        coding=codings[0].removeprefix("x-") if len(codings) == 1 else "",
-        chunked=framing.startswith("Transfer-Encoding"),
-        length=length,
-    )
+    return status, reason, version is not None and (version[1], version[2]) >= ("1", "1"), _headers(lines)
 
 
 def _headers(lines: list[str]) -> Headers:
@@ -159,22 +194,38 @@ def _headers(lines: list[str]) -> Headers:
     return headers
 
 
-def _framing(headers: Headers, *, chunks: bool) -> str:
+def _fields(headers: Headers) -> dict[str, list[str]]:
+    """Returns the values of the headers that decide about the body and the connection."""
+    fields: dict[str, list[str]] = {name: [] for name in _DECIDING}
+    for name, value in headers:
+        found = fields.get(name.lower())
+        if found is not None:
+            found += [part.strip(_SPACE) for part in value.split(",")]
+    return fields
+
+
+def _framing(fields: dict[str, list[str]], *, chunks: bool) -> str:
     """Returns the header that says where the body ends; empty if the body ends with the connection.
 
     Raises:
         BadMessage: There are several lengths, and they differ.
     """
-    codings = _values(headers, "transfer-encoding")
-    if chunks and "chunked" in {coding.lower() for coding in codings}:
+    if chunks and "chunked" in {coding.lower() for coding in fields["transfer-encoding"]}:
         return "Transfer-Encoding: chunked"
-    lengths = set(_values(headers, "content-length"))
+    lengths = set(fields["content-length"])
     if len(lengths) > 1:
         raise BadMessage("several lengths that differ", 502)
     length = lengths.pop() if lengths else ""
     return f"Content-Length: {int(length)}" if _DIGITS.fullmatch(length) else ""
 
 
-def _values(headers: Headers, wanted: str) -> list[str]:
-    values = (value for name, value in headers if name.lower() == wanted)
-    return [part.strip(_SPACE) for value in values for part in value.split(",")]
+def _is_exact(fields: dict[str, list[str]], status: int, *, has_body: bool) -> bool:
+    """Returns whether the server keeps the connection, and all parsers agree where the body ends (RFC 9112, 6.3)."""
+    codings, lengths = fields["transfer-encoding"], fields["content-length"]
+    if status == 205 or "close" in {word.lower() for word in fields["connection"]}:
+        return False
+    if codings:
+        return has_body and not lengths and len(codings) == 1 and codings[0].lower() == "chunked"
+    if lengths:
+        return len(lengths) == 1 and bool(_DIGITS.fullmatch(lengths[0])) and (status != 204 or int(lengths[0]) == 0)
+    return not has_body

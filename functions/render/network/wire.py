@@ -14,7 +14,13 @@ MAX_HEAD = 256 * 1024
 
 Headers = list[tuple[str, str]]
 
-TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_NAME = r"[A-Za-z0-9!#$%&'*+.^_`|~-]"
+TOKEN = re.compile(_NAME + "+")
+LINE = rf"{_NAME}++:[^\r\n\0]*+\r\n"
+"""The pattern of a header line that all parsers read alike."""
+_LINE = re.compile(rf"({_NAME}++):([^\r\n\0]*+)\r\n")
+# Parsers differ on a bare CR, LF or NUL, on spaces before a colon and on folded lines (RFC 9112, section 5).
+_HEAD = re.compile(rf"([^\r\n\0]*+)\r\n((?:{LINE})*+)\r\n")
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+")
 _PORT = re.compile(r"[0-9]{1,5}")
 
@@ -23,6 +29,8 @@ _HOP_BY_HOP = {
     "connection", "proxy-connection", "keep-alive", "te", "trailer", "upgrade",
     "proxy-authenticate", "proxy-authorization", "proxy-status", "expect",
 }  # fmt: skip
+_KEPT = {"content-length", "transfer-encoding", "content-type", "host", "cookie", "set-cookie"}
+"""Headers that a server cannot remove by naming them in Connection."""
 
 
 class BadMessage(ValueError):
@@ -35,7 +43,17 @@ class BadMessage(ValueError):
 
 @dataclass(frozen=True)
 class Request:
-    """A request to the proxy; `path` is empty for CONNECT, `length` is the length of the body in bytes."""
+    """A request to the proxy.
+
+    Attributes:
+        method: The method, as the browser spelled it.
+        host: The host, without the brackets of IPv6.
+        port: The TCP port.
+        path: The path and the query; empty for CONNECT.
+        headers: The headers.
+        length: The length of the body in bytes.
+        may_keep: Whether the browser may send another request on the connection.
+    """
 
     method: str
     host: str
@@ -43,6 +61,12 @@ class Request:
     path: str
     headers: Headers
     length: int
+    may_keep: bool = False
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether it does no harm to send the request twice (RFC 9110, section 9.2.2); it has no body."""
+        return self.method in {"GET", "HEAD"} and self.length == 0
 
     @property
     def is_tunnel(self) -> bool:
@@ -55,12 +79,15 @@ class Request:
         return f"http://{host}{'' if self.port == 80 else f':{self.port}'}{self.path}"
 
     def head(self) -> bytes:
-        """Returns the head for the server: origin form, one Host header, one request per connection."""
+        """Returns the head for the server: origin form and one Host header.
+
+        A connection to a server has several requests only if all of them are repeatable.
+        """
         host = f"[{self.host}]" if ":" in self.host else self.host
         authority = host if self.port == 80 else f"{host}:{self.port}"
         lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: {authority}"]
         lines += [f"{name}: {value}" for name, value in end_to_end(self.headers) if name.lower() != "host"]
-        return encode([*lines, "Connection: close"])
+        return encode(lines if self.is_repeatable else [*lines, "Connection: close"])
 
 
 def parse_request(head: bytes) -> Request:
@@ -84,17 +111,25 @@ def parse_request(head: bytes) -> Request:
     end = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
     host, port = _authority(rest[:end], 80)
     path = rest[end:] if rest[end:].startswith("/") else "/" + rest[end:]
-    return Request(method, host, port, path, headers, _length(headers))
+    closes = "close" in words(headers, "connection", "proxy-connection")
+    return Request(method, host, port, path, headers, _length(headers), parts[2] == "HTTP/1.1" and not closes)
 
 
 def end_to_end(headers: Headers) -> Headers:
     """Returns the headers without those that apply to one connection only."""
-    named = {
-        word.strip().lower() for name, value in headers if name.lower() == "connection" for word in value.split(",")
-    }
-    # A server must not be able to remove these by naming them in Connection.
-    named -= {"content-length", "transfer-encoding", "content-type", "host", "cookie", "set-cookie"}
-    return [(name, value) for name, value in headers if name.lower() not in _HOP_BY_HOP | named]
+    dropped = _HOP_BY_HOP | (words(headers, "connection") - _KEPT)
+    return [(name, value) for name, value in headers if name.lower() not in dropped]
+
+
+def header_lines(text: str) -> Headers:
+    """Returns the headers in lines that match `LINE`."""
+    return [(name, value.strip(" \t")) for name, value in _LINE.findall(text)]
+
+
+def words(headers: Headers, *wanted: str) -> set[str]:
+    """Returns the words of all headers with these names, in lower case; they are separated by commas."""
+    values = [value for name, value in headers if name.lower() in wanted]
+    return {word.strip(" \t").lower() for value in values for word in value.split(",")}
 
 
 def refusal(status: int, reason: str) -> bytes:
@@ -108,19 +143,10 @@ def refusal(status: int, reason: str) -> bytes:
 def _parse(head: bytes) -> tuple[str, Headers]:
     if not head.endswith(b"\r\n\r\n") or len(head) > MAX_HEAD:
         raise BadMessage("head is incomplete or too large", 431)
-    first, *lines = head[:-4].decode("latin-1").split("\r\n")
-    headers = []
-    for line in [first, *lines]:
-        # Some parsers end a line at a bare CR, LF or NUL, and others do not.
-        if any(character in line for character in "\r\n\0"):
-            raise BadMessage("control characters in the head")
-    for line in lines:
-        name, colon, value = line.partition(":")
-        # Parsers differ on spaces before the colon and on folded lines (RFC 9112, section 5), so both are refused.
-        if not colon or not TOKEN.fullmatch(name):
-            raise BadMessage("not a header line")
-        headers.append((name, value.strip(" \t")))
-    return first, headers
+    matched = _HEAD.fullmatch(head.decode("latin-1"))
+    if matched is None:
+        raise BadMessage("not a request line with header lines")
+    return matched[1], header_lines(matched[2])
 
 
 def _authority(text: str, default_port: int | None) -> tuple[str, int]:

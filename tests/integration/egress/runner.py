@@ -200,7 +200,7 @@ class Open:
         self._loop.run_until_complete(self._chromium.close())
 
 
-async def naive_dial(host: str, port: int, egress: Any, resolver: Any) -> Any:
+async def naive_dial(host: str, port: int, egress: Any, resolver: Any, protocol: Any) -> Any:
     """Dials as the proxy must not: checks one DNS answer, and then connects to the address of another."""
     from urlshot.network.dial import Failure, Unreachable
 
@@ -210,7 +210,7 @@ async def naive_dial(host: str, port: int, egress: Any, resolver: Any) -> Any:
         if not egress.for_address(ipaddress.ip_address(address), port).allowed:
             raise Unreachable(Failure("blocked_target", "private"))
     try:
-        return await asyncio.open_connection(host, port)
+        return (await asyncio.get_running_loop().create_connection(protocol, host, port))[1]
     except OSError as error:
         raise Unreachable(Failure("connection_failed", "not reached")) from error
 
@@ -259,9 +259,9 @@ def main(mode: str, root: str) -> None:
     listeners = Listeners({*ports, *WORKER_PORTS, PAGES_PORT, 9001, 80}, served, NAMES, awaited)
 
     if mode == "naive":
-        from functions.render.network import proxy
+        from functions.render.network import session
 
-        proxy.dial = naive_dial  # type: ignore[assignment]
+        session.dial_protocol = naive_dial  # type: ignore[assignment]
     browser = Open(layers) if mode == "open" else Guarded(layers if mode == "guarded" else layers[:1])
     origin, secure = f"http://{PUBLIC}:{PAGES_PORT}", f"http://localhost:{PAGES_PORT}"
 

@@ -34,7 +34,7 @@ def test_page_becomes_a_pdf_with_its_text_and_a_report(render: Bench, site: Site
     assert report.chromium.startswith("147.")
     assert {"start", "navigate", "settle", "print"} <= report.phases.keys()
     assert report.network["received"] > 0
-    assert report.network["connections"] >= 2
+    assert report.network["connections"] >= 1
     assert {line["job_id"] for line in render.lines() if "job_id" in line} <= {"a" * 40}
     assert "q=1" not in render.log.getvalue()
 

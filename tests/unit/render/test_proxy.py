@@ -182,7 +182,7 @@ async def test_informational_responses_are_dropped(server: Callable[[Serve], Awa
 
     port = await server(hints)
     proxy, address, _ = await proxied(port)
-    answer = await ask(address, f"GET http://127.0.0.1:{port}/ HTTP/1.1\r\n\r\n".encode())
+    answer = await ask(address, f"GET http://127.0.0.1:{port}/ HTTP/1.1\r\nConnection: close\r\n\r\n".encode())
     assert answer == b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
     await proxy.close()
 
@@ -198,7 +198,7 @@ async def test_cut_body_is_noted_before_the_browser_has_all_of_it(
     async def stay_open(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n%s\r\n\r\n%s" % (framing, body))
-        await reader.read(-1)  # until the browser closes
+        await reader.read(-1)  # until the proxy closes
         writer.close()
 
     port = await server(stay_open)

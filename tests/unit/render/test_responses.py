@@ -132,6 +132,66 @@ def test_response_that_chromium_refuses_is_refused(sent: bytes) -> None:
     assert caught.value.status == 502
 
 
+STATUS = b"HTTP/1.1 200 OK\r\n"
+# The method of the request; the bytes from the server; whether the browser's and the server's connection stay open.
+KEPT = {
+    "a length": ("GET", STATUS + b"Content-Length: 2\r\n\r\nok", True, True),
+    "chunks": ("GET", STATUS + b"Transfer-Encoding: chunked\r\n\r\n", True, True),
+    "chunks by another spelling": ("GET", STATUS + b"transfer-encoding: Chunked\r\n\r\n", True, True),
+    "keep-alive": ("GET", STATUS + b"Connection: keep-alive\r\nContent-Length: 2\r\n\r\nok", True, True),
+    "no reason": ("GET", b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok", True, True),
+    "HEAD": ("HEAD", STATUS + b"Content-Length: 2\r\n\r\n", True, True),
+    "HEAD without a length": ("HEAD", STATUS + b"\r\n", True, True),
+    "no content": ("GET", b"HTTP/1.1 204 No Content\r\n\r\n", True, True),
+    "no content of length 0": ("GET", b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", True, True),
+    "not modified": ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", True, True),
+    "the server closes": ("GET", STATUS + b"Connection: x, Close\r\nContent-Length: 2\r\n\r\nok", True, False),
+    "HTTP/1.0": ("GET", b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", True, False),
+    "HTTP/1.2": ("GET", b"HTTP/1.2 200 OK\r\nContent-Length: 2\r\n\r\nok", True, False),
+    "equal lengths": ("GET", STATUS + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nok", True, False),
+    "equal lengths in one line": ("GET", STATUS + b"Content-Length: 2, 2\r\n\r\nok", True, False),
+    "a length beside chunks": (
+        "GET", STATUS + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", True, False,
+    ),
+    "two codings": ("GET", STATUS + b"Transfer-Encoding: gzip, chunked\r\n\r\n", True, False),
+    "chunked twice": ("GET", STATUS + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", True, False),
+    "a coding beside a length": (
+        "GET", STATUS + b"Transfer-Encoding: gzip\r\nContent-Length: 2\r\n\r\nok", True, False,
+    ),
+    "a bare LF": ("GET", STATUS + b"Content-Length: 2\n\r\nok", True, False),
+    "a bare CR": ("GET", STATUS + b"A: b\rContent-Length: 2\r\n\r\nok", True, False),
+    "a space before the colon": ("GET", STATUS + b"Content-Length : 2\r\n\r\nok", True, False),
+    "a folded line": ("GET", STATUS + b"Content-Length: 2\r\nA: b\r\n c\r\n\r\nok", True, False),
+    "a line without a colon": ("GET", STATUS + b"Content-Length: 2\r\nx\r\n\r\nok", True, False),
+    "junk first": ("GET", b"\r\n" + STATUS + b"Content-Length: 2\r\n\r\nok", True, False),
+    "hints first": (
+        "GET", b"HTTP/1.1 103 Early\r\n\r\n" + STATUS + b"Content-Length: 2\r\n\r\nok", True, False,
+    ),
+    "no content with a body": ("GET", b"HTTP/1.1 204 x\r\n\r\nok", True, False),
+    "no content of another length": ("GET", b"HTTP/1.1 204 x\r\nContent-Length: 2\r\n\r\n", True, False),
+    "no content in chunks": ("GET", b"HTTP/1.1 204 x\r\nTransfer-Encoding: chunked\r\n\r\n", True, False),
+    "HEAD with a body": ("HEAD", STATUS + b"Content-Length: 2\r\n\r\nok", True, False),
+    "HEAD of chunks": ("HEAD", STATUS + b"Transfer-Encoding: chunked\r\n\r\n", True, False),
+    "no framing": ("GET", STATUS + b"\r\nok", False, False),
+    "a length that is none": ("GET", STATUS + b"Content-Length: +2\r\n\r\nok", False, False),
+    "another coding": ("GET", STATUS + b"Transfer-Encoding: identity\r\n\r\nok", False, False),
+    "reset content": ("GET", b"HTTP/1.1 205 x\r\nContent-Length: 0\r\n\r\n", False, False),
+    "closed in the head": ("GET", STATUS + b"Content-Length: 2\r\n", True, False),
+    "Shoutcast": ("GET", b"ICY 200 OK\r\nContent-Length: 2\r\n\r\nok", False, False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("case", KEPT)
+def test_connection_stays_open_only_after_a_clear_end(case: str, keep: bool) -> None:
+    method, sent, browser, server = KEPT[case]
+    reader = ResponseReader(8080, method, keep=keep)
+    response = reader.feed(sent) or reader.feed(b"")
+    assert response is not None
+    assert (response.keeps, response.is_exact) == (browser and keep, server)
+    assert (CLOSE in response.head) == (not response.keeps)
+
+
 fragments = st.sampled_from(
     [b"HTTP/1.1 200 OK", b"HTTP/1.0", b"http", b" 304", b"\r\n", b"\n", b"\r", b"\r\n\r\n", b" ", b"\t", b"\0", b":",
      b", ", b"Content-Length", b"Transfer-Encoding", b"chunked", b"5", b"A: b", b"Connection: close",

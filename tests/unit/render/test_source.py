@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.render.network.compressed import Body
+from functions.render.network.framing import Chunks, Framing, Length, UntilClose
 from functions.render.page.source import _examine, breaks_off, holds_closed_roots
 
 TEXT = random.Random(4).randbytes(3000) + b"text that is repeated " * 400
@@ -33,10 +34,10 @@ def chunked(data: bytes, size: int, *, ended: bool = True) -> bytes:
     return b"".join(b"%x;a=b\r\n%b\r\n" % (len(part), part) for part in parts) + (b"0\r\n\r\n" if ended else b"")
 
 
-def is_cut(data: bytes, coding: str, step: int, **framing: bool | int | None) -> bool:
-    body = Body(coding, chunked=bool(framing.get("chunked")), length=framing.get("length"))
+def is_cut(data: bytes, coding: str, step: int, framing: Framing | None = None) -> bool:
+    body, framing = Body(coding), framing or UntilClose()
     for at in range(0, len(data), step):
-        body.feed(data[at : at + step])
+        body.feed(framing.feed(data[at : at + step]))
     return body.is_cut
 
 
@@ -52,16 +53,16 @@ def test_body_is_cut_exactly_if_its_data_end_early(form: str, share: float, step
     part = whole[: max(1, int(len(whole) * share))]
     assert is_cut(part, coding, step)
     assert not is_cut(whole, coding, step)
-    assert is_cut(chunked(part, size), coding, step, chunked=True)
-    assert not is_cut(chunked(whole, size), coding, step, chunked=True)
-    assert is_cut(whole, coding, step, length=len(part))
-    assert not is_cut(whole + b"more", coding, step, length=len(whole))
+    assert is_cut(chunked(part, size), coding, step, Chunks())
+    assert not is_cut(chunked(whole, size), coding, step, Chunks())
+    assert is_cut(whole, coding, step, Length(len(part)))
+    assert not is_cut(whole + b"more", coding, step, Length(len(whole)))
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
 def test_empty_and_uncompressed_bodies_are_not_cut(coding: str) -> None:
     assert not is_cut(b"", coding, 1)
-    assert not is_cut(b"0\r\n\r\n", coding, 1, chunked=True)
+    assert not is_cut(b"0\r\n\r\n", coding, 1, Chunks())
     assert not is_cut(b"\xff" * 5000, coding, 100)
 
 
@@ -71,9 +72,9 @@ def test_body_without_its_checksum_is_not_cut() -> None:
 
 
 @settings(deadline=None)  # a busy machine is slow
-@given(st.sampled_from(["gzip", "deflate"]), st.binary(max_size=400), st.booleans(), st.integers(1, 50))
-def test_any_bytes_are_accepted_as_a_body(coding: str, data: bytes, chunks: bool, step: int) -> None:
-    assert is_cut(data, coding, step, chunked=chunks) in {True, False}
+@given(st.sampled_from(["gzip", "deflate"]), st.binary(max_size=400), st.integers(1, 50))
+def test_any_bytes_are_accepted_as_a_body(coding: str, data: bytes, step: int) -> None:
+    assert is_cut(data, coding, step) in {True, False}
 
 
 BROKEN = [

@@ -118,6 +118,29 @@ def test_server_gets_origin_form_and_no_hop_by_hop_headers() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("lines", "repeatable", "may_keep"),
+    [
+        (("GET http://a/ HTTP/1.1",), True, True),
+        (("HEAD http://a/ HTTP/1.1", "Proxy-Connection: keep-alive"), True, True),
+        (("GET http://a/ HTTP/1.1", "Content-Length: 0"), True, True),
+        (("GET http://a/ HTTP/1.1", "Content-Length: 1"), False, True),
+        (("POST http://a/ HTTP/1.1", "Content-Length: 0"), False, True),
+        (("get http://a/ HTTP/1.1",), False, True),
+        (("OPTIONS http://a/ HTTP/1.1",), False, True),
+        (("GET http://a/ HTTP/1.0",), True, False),
+        (("GET http://a/ HTTP/1.1", "Connection: x, Close"), True, False),
+        (("GET http://a/ HTTP/1.1", "Proxy-Connection: close"), True, False),
+        (("CONNECT a:443 HTTP/1.1",), False, False),
+    ],
+)
+def test_only_repeatable_requests_share_a_connection(lines: tuple[str, ...], repeatable: bool, may_keep: bool) -> None:
+    request = parse_request(head(*lines))
+    assert (request.is_repeatable, request.may_keep) == (repeatable, may_keep)
+    if not request.is_tunnel:
+        assert (b"\r\nConnection: close\r\n" in request.head()) == (not repeatable)
+
+
 def test_head_above_the_largest_size_is_refused() -> None:
     with pytest.raises(BadMessage) as caught:
         parse_request(head("GET http://example.com/ HTTP/1.1", "A: " + "b" * MAX_HEAD))
@@ -150,4 +173,4 @@ def test_any_bytes_are_refused_or_become_one_clean_request(noise: bytes) -> None
     assert names.count(b"host") == 1
     assert names.count(b"content-length") <= 1
     assert b"transfer-encoding" not in names
-    assert lines[-1] == b"Connection: close"
+    assert (lines[-1] == b"Connection: close") == (b"connection" in names) == (not request.is_repeatable)

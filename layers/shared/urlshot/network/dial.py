@@ -10,8 +10,9 @@ import ssl
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
-from urlshot.core.egress import Egress
+from urlshot.core.egress import Egress, parse_address
 
 RESOLVE_SECONDS = 10.0
 CONNECT_SECONDS = 8.0
@@ -21,6 +22,8 @@ DIAL_SECONDS = 20.0
 
 Found = tuple[socket.AddressFamily, str]
 Resolver = Callable[[str, int], Awaitable[list[Found]]]
+_T = TypeVar("_T")
+_P = TypeVar("_P", bound=asyncio.BaseProtocol)
 
 # getaddrinfo cannot be cancelled. Lookups have their own threads, so that hanging ones block nothing else.
 _lookups = ThreadPoolExecutor(max_workers=16, thread_name_prefix="lookup")
@@ -43,11 +46,15 @@ class Unreachable(Exception):
 
 
 async def resolve(host: str, port: int) -> list[Found]:
-    """Looks up the addresses of a name, in the system's order of preference.
+    """Looks up the addresses of a name, in the system's order of preference; an address needs no lookup.
 
     Raises:
         Unreachable: `name_not_found`, or `connection_failed` if the lookup took longer than `RESOLVE_SECONDS`.
     """
+    address = parse_address(host)
+    if address is not None and "%" not in host:  # the number of a zone needs a lookup
+        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        return [(family, str(address))]
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(RESOLVE_SECONDS):
@@ -84,6 +91,30 @@ async def dial(
     Raises:
         Unreachable: The rules refuse the host, or it cannot be reached.
     """
+
+    async def streams(connection: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        name = host.rstrip(".") if tls else None
+        return await asyncio.open_connection(sock=connection, ssl=tls, server_hostname=name)
+
+    return await _dial(host, port, egress, resolver, streams)
+
+
+async def dial_protocol(host: str, port: int, egress: Egress, resolver: Resolver, protocol: Callable[[], _P]) -> _P:
+    """Connects to a host as `dial` does, without TLS; returns the protocol that handles the connection.
+
+    Raises:
+        Unreachable: The rules refuse the host, or it cannot be reached.
+    """
+
+    async def handled(connection: socket.socket) -> _P:
+        return (await asyncio.get_running_loop().create_connection(protocol, sock=connection))[1]
+
+    return await _dial(host, port, egress, resolver, handled)
+
+
+async def _dial(
+    host: str, port: int, egress: Egress, resolver: Resolver, use: Callable[[socket.socket], Awaitable[_T]]
+) -> _T:
     decision = egress.for_host(host, port)
     if decision is not None and not decision.allowed:
         raise Unreachable(Failure("blocked_target", f"{decision.reason}."))
@@ -98,7 +129,7 @@ async def dial(
         async with asyncio.timeout(DIAL_SECONDS):
             for family, address in addresses:
                 try:
-                    return await _connect(family, address, port, host, tls)
+                    return await _connect(family, address, port, use)
                 except OSError as error:
                     failure = _failure(host, port, error)
     except TimeoutError:
@@ -107,9 +138,9 @@ async def dial(
 
 
 async def _connect(
-    family: socket.AddressFamily, address: str, port: int, host: str, tls: ssl.SSLContext | None
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connects to one address without another lookup."""
+    family: socket.AddressFamily, address: str, port: int, use: Callable[[socket.socket], Awaitable[_T]]
+) -> _T:
+    """Connects to one address without another lookup, and begins to use the connection."""
     connection = socket.socket(family, socket.SOCK_STREAM)
     try:
         connection.setblocking(False)
@@ -117,9 +148,7 @@ async def _connect(
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         async with asyncio.timeout(CONNECT_SECONDS):
             await asyncio.get_running_loop().sock_connect(connection, (address, port))
-            return await asyncio.open_connection(
-                sock=connection, ssl=tls, server_hostname=host.rstrip(".") if tls else None
-            )
+            return await use(connection)
     except BaseException:
         connection.close()
         raise
