@@ -202,7 +202,7 @@ class World:
         self.books.deletions.append((began, job))
         try:
             api_jobs.delete(self.deps, call)
-            self.books.half_deleted.discard(name)
+            self.books.delete_ended(name, job)
             self.books.deliveries.deleted(job, began, self.kernel.now, name)
         finally:
             self.books.deletions.append((self.kernel.now, job))
