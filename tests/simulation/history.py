@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functions.topology.description import DELIVERY_LIMIT
 from tests.simulation.books import Violation
 from tests.simulation.decisions import Decisions
+from tests.simulation.focus import FOCUSES
 from tests.simulation.outside import CALLBACKS, MAILS
 from tests.simulation.setting import URLS, Operation, Setting
 from tests.simulation.world import World
@@ -51,10 +52,12 @@ class Size:
     faults: int
     quiet: tuple[int, ...]
     """Each history draws one of these as its number of calls before faults become more frequent."""
+    focused: float
+    """The probability that a history is about one situation, and has fewer requests and faults (focus.py)."""
 
 
-LARGE = Size(requests=10, more=2, faults=5, quiet=(0, 10, 20, 40, 80))
-SMALL = Size(requests=3, more=1, faults=5, quiet=(0, 5, 10, 20, 40))
+LARGE = Size(requests=10, more=2, faults=5, quiet=(0, 10, 20, 40, 80), focused=0.0)
+SMALL = Size(requests=3, more=1, faults=5, quiet=(0, 5, 10, 20, 40), focused=0.25)
 
 NOT_FULL = 16
 """One of so many histories is not full: it may have fewer requests, and few faults or none."""
@@ -74,6 +77,8 @@ WEAK = ("", "", "", "", "request", "dispatch", "settle", "settle", "delete", "ma
 def plan(seed: int, size: Size = LARGE) -> tuple[Setting, list[Operation]]:
     """Returns the deployment and the operations of a seed."""
     rng = random.Random(seed)
+    if size.focused and rng.random() < size.focused:
+        return rng.choice(FOCUSES)(rng)
     full = rng.randrange(NOT_FULL) > 0
     slow, weak = rng.choice(WEAK), rng.choice(WEAK)
     waiting = rng.random() < 0.05
@@ -101,7 +106,9 @@ def plan(seed: int, size: Size = LARGE) -> tuple[Setting, list[Operation]]:
     telling = rng.choice((0.0, 0.2, 0.4, 0.6))
     mix = rng.choice((MIXES[0], *MIXES))
     number = size.requests + rng.randrange(size.more + 1) if full else rng.randrange(2, size.requests)
-    last = min(rng.randrange(1, 4), number - 1) if later else 0  # after the messages of these jobs have returned from the delay queues
+    last = (
+        min(rng.randrange(1, 4), number - 1) if later else 0
+    )  # after the messages of these jobs have returned from the delay queues
     operations = [_operation(rng, mix, urls, telling, horizon) for _ in range(number - last)]
     operations += [_operation(rng, mix, urls, telling, 20.0, setting.heal_at - 30.0) for _ in range(last)]
     if waiting:  # the first jobs wait in their queue for more than an hour, and requests take them over

@@ -73,7 +73,12 @@ class World:
         self.consumers = Consumers(kernel, BUCKET, s3, deliveries, operator=setting.operator)
         events: Any = SimulatedEvents(kernel, self.books, self.consumers.targets)
         lambdas: Any = SimulatedLambda(
-            kernel, s3, self._settle, self.books.render_changed, same_bytes=setting.same_bytes
+            kernel,
+            s3,
+            self._settle,
+            self.books.render_changed,
+            same_bytes=setting.same_bytes,
+            twice=setting.twice,
         )
         self.s3: SimulatedS3 = s3
         self.broker: SimulatedBroker = publisher
