@@ -152,6 +152,7 @@ def run(seed: int, size: Size = LARGE) -> Result:
     faults = calls + world.decisions.disturbed + len(operations) - requests
     full = requests >= size.requests and faults >= size.faults
     counts.update(histories=1, full=full, requests=requests, faults=faults, calls=calls, steps=world.kernel.steps)
+    world.release()
     return Result(seed, violations, counts)
 
 

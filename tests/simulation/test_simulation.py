@@ -40,7 +40,7 @@ def first_wrong(histories: int, first: int = FIRST_SEED, size: Size = SMALL) -> 
             result = history.run(seed, size)
             if result.violations:
                 return result
-            if seed % 100 == 0:
+            if seed % 500 == 0:
                 gc.collect()
     return None
 
