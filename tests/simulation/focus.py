@@ -26,12 +26,12 @@ def _again(at: float, *tell: str) -> Operation:
 
 
 def _slow_deletes(rng: random.Random) -> Plan:
-    """A job is deleted slowly, and requested again meanwhile."""
+    """A job is deleted slowly, or while `settle` is slow, and requested again meanwhile."""
     first = rng.uniform(1, 6)
     operations = [_again(0.0), Operation(round(first, 2), "delete"), _again(first + rng.uniform(0, 5))]
     if rng.random() < 0.5:
         operations.append(Operation(round(first + rng.uniform(0, 5), 2), "delete"))
-    return replace(_setting(rng), slow="delete"), operations
+    return replace(_setting(rng), slow=rng.choice(("delete", "settle 1"))), operations
 
 
 def _takeovers(rng: random.Random) -> Plan:
