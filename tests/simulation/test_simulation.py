@@ -79,6 +79,13 @@ QUICKLY_FOUND = {
     if mutant.name
     in (
         "the message is never parked",
+        "the message is acknowledged although it was not parked",
+        "settle accepts the answer of an older claim",
+        "an end is recorded as announced before it is announced",
+        "a job is taken over before its end is announced",
+        "done is written before the PDF is published",
+        "a deleted job keeps its subscriptions",
+        "an event that comes again is sent again",
         "a job whose message the broker gave up is left open",
         "the message is parked and postponed",
         "the end is announced before it is written",
