@@ -82,7 +82,7 @@ class Books:
     unrestorable: int = 0
     """PDFs that a slow delete of an equal one removed after a second run had replaced their upload."""
     _withdrawn: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """The generation of the last deleted PDF of each id, and the process that deleted it."""
+    """The generation of the deleted PDF of each id that has none, and the process that deleted it."""
     settling: dict[str, tuple[dict[str, Any], timedelta]] = field(default_factory=dict)
     """The render job that each process of `settle` handles, and the length of the lease of a claim."""
     claims: set[str] = field(default_factory=set)
@@ -99,11 +99,14 @@ class Books:
     # ---- while it happens --------------------------------------------------------------------------------------------
 
     def object_changed(self, who: str, key: str, old: Object | None, new: Object | None) -> None:
-        if key.startswith("pdf/") and old is not None and new is None:
-            job_id, generation = key[4:-4], old.metadata.get("generation", "")
-            self._withdrawn[job_id] = (generation, who)
-            if generation == self._kept.get(job_id) and not who.startswith("delete") and not self.same_bytes:
-                self.violation("no PDF", f"{who} withdrew the PDF of {generation}, which the record keeps")
+        if key.startswith("pdf/"):
+            job_id = key[4:-4]
+            self._withdrawn.pop(job_id, None)
+            if old is not None and new is None:
+                generation = old.metadata.get("generation", "")
+                self._withdrawn[job_id] = (generation, who)
+                if generation == self._kept.get(job_id) and not who.startswith("delete") and not self.same_bytes:
+                    self.violation("no PDF", f"{who} withdrew the PDF of {generation}, which the record keeps")
         if not key.startswith("job/"):
             return
         before = self._last.get(key) if old is not None else None
@@ -164,6 +167,20 @@ class Books:
         elif what == "end":
             self._running.discard(claim)
             self._over.add(claim)
+
+    def delete_ended(self, who: str, job_id: str) -> None:
+        """Checks that a successful delete has not removed the PDF of a job and left its record as done.
+
+        The record can belong to a request that came during the delete. A delete may leave the job of such a request,
+        but then it must leave the PDF too.
+        """
+        self.half_deleted.discard(who)
+        generation, by = self._withdrawn.get(job_id, ("", ""))
+        life = self._last.get(f"job/{job_id}.json")
+        if by != who or life is None or life.generation != generation or life.deleted or self.same_bytes:
+            return
+        if life.end is not None and life.end[0] == "done":
+            self.violation("no PDF", f"{who} deleted the PDF of {generation} and left its record as done")
 
     def _life(self, record: dict[str, Any]) -> Life:
         name = (record["id"], record["generation"])

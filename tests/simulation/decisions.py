@@ -21,7 +21,7 @@ class Decisions:
     """
 
     def __init__(self, seed: int, given: dict[str, int] | None = None, *, record: bool = False) -> None:
-        self.rng = random.Random(seed)
+        self._random = random.Random(seed).random
         self.given = given
         self.made: dict[str, int] = {}
         self._record = record
@@ -44,18 +44,19 @@ class Decisions:
     def latency(self, name: str) -> float:
         """Returns the seconds that a call takes: mostly milliseconds, sometimes seconds, rarely minutes."""
         if self.given is None:
-            chance = self.rng.random()
+            draw = self._random
+            chance = draw()
             if self.calm:
                 code = int(chance * 80)
-            elif (freezes := self._freezes(name)) and self.rng.random() < freezes:
+            elif (freezes := self._freezes(name) if self.slow else self.freezes) and draw() < freezes:
                 code = int(1000 + chance * 34_000)
                 self.disturbed += 1
             elif chance < 0.85:
                 code = int(chance * 80)
             elif chance < 0.99:
-                code = int(self.rng.random() * 1500)
+                code = int(draw() * 1500)
             else:
-                code = int(self.rng.random() * 60_000) if self.rng.random() < 0.8 else int(self.rng.random() * 400_000)
+                code = int(draw() * 60_000) if draw() < 0.8 else int(draw() * 400_000)
             if self._record:
                 self._note(f"{name}/latency", code)
         else:
@@ -64,7 +65,7 @@ class Decisions:
 
     def _freezes(self, name: str) -> float:
         """Returns the probability that the next call of a process takes as long as if the function were frozen."""
-        return SLOW if self.slow and name.startswith(self.slow) else self.freezes
+        return SLOW if name.startswith(self.slow) else self.freezes
 
     def _fails(self, name: str) -> float:
         """Returns the probability that the next call of a process fails."""
@@ -79,8 +80,8 @@ class Decisions:
         """Returns one of `kinds`, or an empty string for no fault."""
         if self.given is None:
             code = 0
-            if self.rng.random() < self._fails(name):
-                code = 1 + int(self.rng.random() * len(kinds))
+            if self._random() < self._fails(name):
+                code = 1 + int(self._random() * len(kinds))
                 self.injected += 1
             if self._record:
                 self._note(f"{name}/fault", code)
@@ -96,7 +97,7 @@ class Decisions:
         """
         if self.given is not None:
             return 0 if self.calm else self._take(name)
-        code, chance = 0, self.rng.random()
+        code, chance = 0, self._random()
         if not self.calm:
             for index, weight in enumerate(weights, 1):
                 if chance < weight:
@@ -112,7 +113,7 @@ class Decisions:
         """Returns a whole number from 0 to `most`."""
         if self.given is not None:
             return self._take(name)
-        code = int(self.rng.random() * (most + 1))
+        code = int(self._random() * (most + 1))
         if self._record:
             self._note(name, code)
         return code

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functions.topology.description import DELIVERY_LIMIT
 from tests.simulation.books import Violation
 from tests.simulation.decisions import Decisions
+from tests.simulation.focus import FOCUSES
 from tests.simulation.outside import CALLBACKS, MAILS
 from tests.simulation.setting import URLS, Operation, Setting
 from tests.simulation.world import World
@@ -32,7 +33,7 @@ class History:
 class Result:
     """The result of a history.
 
-    `counts` has the counts of the books, and `histories`, `full` (histories with at least REQUESTS and FAULTS),
+    `counts` has the counts of the books, and `histories`, `full` (histories with the least numbers of their size),
     `requests`, `faults`, `calls` (the faults at calls), and `steps`.
     """
 
@@ -41,10 +42,25 @@ class Result:
     counts: Counter[str]
 
 
-REQUESTS, FAULTS = 10, 5
-"""The least numbers of requests and faults of a full history."""
-SMALL = 16
-"""One of so many histories is a small one: it may have fewer requests, and few faults or none."""
+@dataclass(frozen=True)
+class Size:
+    """The least numbers of requests and faults of a full history."""
+
+    requests: int
+    more: int
+    """The greatest number of requests beyond the least one."""
+    faults: int
+    quiet: tuple[int, ...]
+    """Each history draws one of these as its number of calls before faults become more frequent."""
+    focused: float
+    """The probability that a history is about one situation, and has fewer requests and faults (focus.py)."""
+
+
+LARGE = Size(requests=10, more=2, faults=5, quiet=(0, 10, 20, 40, 80), focused=0.0)
+SMALL = Size(requests=3, more=1, faults=5, quiet=(0, 5, 10, 20, 40), focused=0.25)
+
+NOT_FULL = 16
+"""One of so many histories is not full: it may have fewer requests, and few faults or none."""
 
 MIXES = (
     {"request": 80, "bare": 10, "delete": 10},
@@ -58,10 +74,12 @@ WEAK = ("", "", "", "", "request", "dispatch", "settle", "settle", "delete", "ma
 """Each history draws a function whose calls often fail, and one whose calls often take long. Empty is none."""
 
 
-def plan(seed: int) -> tuple[Setting, list[Operation]]:
+def plan(seed: int, size: Size = LARGE) -> tuple[Setting, list[Operation]]:
     """Returns the deployment and the operations of a seed."""
     rng = random.Random(seed)
-    full = rng.randrange(SMALL) > 0
+    if size.focused and rng.random() < size.focused:
+        return rng.choice(FOCUSES)(rng)
+    full = rng.randrange(NOT_FULL) > 0
     slow, weak = rng.choice(WEAK), rng.choice(WEAK)
     waiting = rng.random() < 0.05
     if rng.random() < 0.5:  # some mistakes show only if the same function is weak and slow, or if a takeover fails
@@ -74,8 +92,8 @@ def plan(seed: int) -> tuple[Setting, list[Operation]]:
         same_bytes=rng.random() < (0.4 if slow == "settle" else 0.1),
         operator=rng.random() < 0.25,
         faults=rng.choice((0.01, 0.03, 0.06, 0.12) if full else (0.0, 0.01, 0.03, 0.06)),
-        least=FAULTS if full else 0,
-        quiet=rng.choice((0, 10, 20, 40, 80)),
+        least=size.faults if full else 0,
+        quiet=rng.choice(size.quiet),
         freezes=rng.choice((0.0, 0.0, 0.01, 0.05)),
         weak=weak if full else "",
         slow=slow if full else "",
@@ -87,8 +105,10 @@ def plan(seed: int) -> tuple[Setting, list[Operation]]:
     later = rng.random() < 0.3
     telling = rng.choice((0.0, 0.2, 0.4, 0.6))
     mix = rng.choice((MIXES[0], *MIXES))
-    number = rng.randrange(REQUESTS, REQUESTS + 3) if full else rng.randrange(2, REQUESTS)
-    last = rng.randrange(1, 4) if later else 0  # after the messages of these jobs have returned from the delay queues
+    number = size.requests + rng.randrange(size.more + 1) if full else rng.randrange(2, size.requests)
+    last = (
+        min(rng.randrange(1, 4), number - 1) if later else 0
+    )  # after the messages of these jobs have returned from the delay queues
     operations = [_operation(rng, mix, urls, telling, horizon) for _ in range(number - last)]
     operations += [_operation(rng, mix, urls, telling, 20.0, setting.heal_at - 30.0) for _ in range(last)]
     if waiting:  # the first jobs wait in their queue for more than an hour, and requests take them over
@@ -121,23 +141,24 @@ def _operation(
             return Operation(at, what, url)
 
 
-def run(seed: int) -> Result:
+def run(seed: int, size: Size = LARGE) -> Result:
     """Runs the history of a seed and returns its result."""
-    setting, operations = plan(seed)
+    setting, operations = plan(seed, size)
     world = World(setting, operations, Decisions(seed))
     violations = world.run()
     counts = world.books.counts()
     requests = sum(one.what in ("request", "bare", "delete") for one in operations)
     calls = world.decisions.injected
     faults = calls + world.decisions.disturbed + len(operations) - requests
-    full = requests >= REQUESTS and faults >= FAULTS
+    full = requests >= size.requests and faults >= size.faults
     counts.update(histories=1, full=full, requests=requests, faults=faults, calls=calls, steps=world.kernel.steps)
+    world.release()
     return Result(seed, violations, counts)
 
 
-def record(seed: int) -> History:
+def record(seed: int, size: Size = LARGE) -> History:
     """Returns the history of a seed with all of its decisions recorded."""
-    setting, operations = plan(seed)
+    setting, operations = plan(seed, size)
     world = World(setting, operations, Decisions(seed, record=True))
     world.run()
     return History(setting, tuple(operations), dict(world.decisions.made))

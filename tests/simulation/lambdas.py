@@ -33,7 +33,8 @@ CHANGED_WEIGHTS = (0.1,)
 DESTINATION = ("called", "called twice", "called late", "not called")
 DESTINATION_WEIGHTS = (0.04, 0.04, 0.04)
 START = ("immediately", "late", "too old", "twice", "twice, the second late")
-START_WEIGHTS = (0.05, 0.03, 0.03, 0.03)
+START_WEIGHTS = (0.05, 0.03)
+"""The probabilities of the first faults of `START`; those of the last two are half of `Setting.twice` each."""
 
 RENDER_SECONDS = 60
 MIN_LEASE_SECONDS = 10
@@ -72,6 +73,7 @@ class SimulatedLambda:
         watch: Callable[[str, str], None],
         *,
         same_bytes: bool,
+        twice: float = 0.06,
     ) -> None:
         """Creates the service.
 
@@ -81,12 +83,14 @@ class SimulatedLambda:
             settle: Handles the record of an invocation, and calls its last argument with whether it succeeded.
             watch: Is called with "begin" or "end" and the claim for each run of `render`.
             same_bytes: Whether every render of a job makes the same PDF, as happens if its URL serves a PDF.
+            twice: The probability that an event runs twice.
         """
         self._kernel = kernel
         self._s3 = s3
         self._settle = settle
         self._watch = watch
         self._same_bytes = same_bytes
+        self._start_weights = (*START_WEIGHTS, twice / 2, twice / 2)
         self._invoked = 0
 
     # ---- the client's method ----------------------------------------------------------------------------------------
@@ -124,7 +128,7 @@ class SimulatedLambda:
         name = f"render {self._invoked}"
         event = Event(name, f"00000000-0000-0000-0000-{self._invoked:012x}", job)
         decisions = self._kernel.decisions
-        how = START[decisions.choose(f"{name}/start", START_WEIGHTS)]
+        how = START[decisions.choose(f"{name}/start", self._start_weights)]
         prompt = decisions.latency(f"{name}/wait")
         late = decisions.between(f"{name}/late", EVENT_AGE_SECONDS + 20)
         if how == "too old":

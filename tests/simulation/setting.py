@@ -43,6 +43,8 @@ class Setting:
     max_attempts: int = 2
     max_job_age: int = 86_400
     same_bytes: bool = False
+    twice: float = 0.06
+    """The probability that Lambda runs an event twice."""
     operator: bool = False
     """Whether the operator gets a mail about each event."""
     faults: float = 0.0

@@ -20,8 +20,10 @@ REFUSED = 3
 """Index into the faults of a publish (tests/simulation/broker.py)."""
 TWICE, FAILED_FOR_GOOD = 3, 2
 """Indices into the outcomes of Lambda and `render`, from 0 on (tests/simulation/lambdas.py)."""
-TWICE_AND_LATE = 3
-"""Index into the deliveries of an event, from 0 on (tests/simulation/events.py)."""
+THROTTLED = 3
+"""Index into the faults of SES, from 1 on (tests/simulation/outside.py)."""
+LATE, TWICE_AND_LATE = 2, 3
+"""Indices into the deliveries of an event, from 0 on (tests/simulation/events.py)."""
 ONCE = Setting(renders=1, max_attempts=1, heal_at=400.0)
 
 UNENDED = {"settle 1/fault/3": DIES_AFTER, "settle 2/fault/0": DIES, "settle 3/fault/0": DIES}
@@ -119,6 +121,19 @@ TRACES = {
             {"event 1 to mail/0": TWICE_AND_LATE, "event 1 to mail/late/0": 20, "render 2/took/latency/0": 55_500},
         ),
     ),
+    "a subscription of a deleted job waits for its mail, and the address asks again": (
+        "a withdrawn subscription is answered",
+        History(
+            ONCE,
+            (request(0.0, MAILS[0]), request(1.9, MAILS[0]), delete(10.0)),
+            {
+                "mail 1/fault/5": THROTTLED,
+                "request 2/latency/0": 12_000,
+                "event 2 to mail/0": LATE,
+                "event 2 to mail/late/0": 200,
+            },
+        ),
+    ),
     "a slow delete takes the equal PDF of the next claim": (
         "a PDF that the delete of an equal one removed is not restored",
         History(EQUAL, (request(0.0),), {**LATE_STRAY, "settle 3/latency/4": 8000}),
@@ -178,3 +193,13 @@ def test_known_trace_passes_and_fails_with_its_mistake(mistake: str, trace: Hist
     assert violations
     used = world.decisions.made | other.decisions.made
     assert used == trace.decisions, "the product's steps have changed, so the trace tests nothing"
+
+
+@pytest.mark.xfail(
+    strict=True, reason="dispatch does not restore the PDF if the last message of a job announces its end"
+)
+def test_equal_pdf_is_restored_if_the_last_message_announces() -> None:
+    """A slow delete takes the equal PDF of the next claim before its end, and `settle` dies before the announcement."""
+    faults = {"settle 4/latency/4": 100, "settle 4/fault/5": DIES, "settle 5/fault/0": DIES}
+    violations, _ = History(EQUAL, (request(0.0),), {**LATE_STRAY, "settle 3/latency/4": 520, **faults}).run()
+    assert not violations
