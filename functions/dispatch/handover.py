@@ -167,7 +167,9 @@ class HandOver:
             self._parking.park(message, queue, wait, delivery.correlation_id)
             return "parked"
         if decision.step is Step.ANNOUNCE:
-            return self._announcer.announce(message, record, etag, delivery.correlation_id)
+            outcome = self._announcer.announce(message, record, etag, delivery.correlation_id)
+            withdrawal.restore(self._store, record)  # this may be the last message of the job
+            return outcome
         if decision.step is Step.OVERDUE:
             hours = self._bounds.age.total_seconds() / 3600
             error = UrlshotError("overloaded", f"The job did not end within {hours:g} hours.")

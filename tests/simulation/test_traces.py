@@ -195,9 +195,6 @@ def test_known_trace_passes_and_fails_with_its_mistake(mistake: str, trace: Hist
     assert used == trace.decisions, "the product's steps have changed, so the trace tests nothing"
 
 
-@pytest.mark.xfail(
-    strict=True, reason="dispatch does not restore the PDF if the last message of a job announces its end"
-)
 def test_equal_pdf_is_restored_if_the_last_message_announces() -> None:
     """A slow delete takes the equal PDF of the next claim before its end, and `settle` dies before the announcement."""
     faults = {"settle 4/latency/4": 100, "settle 4/fault/5": DIES, "settle 5/fault/0": DIES}
