@@ -131,7 +131,7 @@ def cached(
     )
 
 
-def told_again(event: Detail, only: tuple[str, ...] = ()) -> Detail:
+def announced_again(event: Detail, only: tuple[str, ...] = ()) -> Detail:
     """Returns the event for a request whose job failed recently, with a new `event_key`; `only` is as in `cached`."""
     own = {"event_key": f"{event.id}:{new_generation()}:failed", "cached": True}
     return event.model_copy(update={**own, **_addressed(only)})
