@@ -28,21 +28,9 @@ from tests.certificates import certificate
 from tests.e2e import conftest
 from tests.e2e.conftest import Pages, Stack, call, eventually
 from tests.hooks import Hooks
-from tests.integration.egress.attempts import (
-    ADDRESSES,
-    DENIED,
-    HOSTS,
-    NAMES,
-    PAGES_PORT,
-    PUBLIC,
-    PUBLIC_6,
-    Attempt,
-    document,
-    is_awaited,
-    spellings,
-)
+from tests.integration.egress.attempts import DENIED, NAMES, PAGES_PORT, PUBLIC, PUBLIC_6, Attempt, Plan, hosts_of
 from tests.integration.egress.listeners import Listeners
-from tests.integration.egress.network import interface, isolate, loopback, replace
+from tests.integration.egress.network import furnish, isolate
 from tests.integration.egress.ways import DATAGRAMS, FRAMES, PUBLISHED, REDIRECTS, SCRIPTS, TAGS
 
 TARGET = 9001
@@ -57,7 +45,7 @@ PER_PAGE = 45
 PATIENCE = 600.0
 """Seconds until the end of all jobs, which start together."""
 
-_FROM_OUTSIDE = [f"http://{host}:{TARGET}/" for host in (*spellings("10.0.0.1"), *spellings("127.0.0.1"), *HOSTS)]
+_FROM_OUTSIDE = [f"http://{host}:{TARGET}/" for host in hosts_of("10.0.0.1", "127.0.0.1")]
 _SPELT = [
     f"HTTP://10.0.0.1:{TARGET}/", f"http:10.0.0.1:{TARGET}", rf"http:\\10.0.0.1:{TARGET}\x", rf"\\10.0.0.1:{TARGET}\x",
     f"//10.0.0.1:{TARGET}/", f" http://10.0.0.1:{TARGET}/ ", f"ht\ttp://10.0.0.1:{TARGET}/",
@@ -177,23 +165,17 @@ def publish(stack: Stack, bodies: list[bytes]) -> list[dict[str, Any]]:
 
 def main() -> None:
     isolate()
-    os.environ["TMPDIR"] = tempfile.tempdir = folder = tempfile.mkdtemp(prefix="attack-", dir="/tmp")
-    os.chmod(folder, 0o755)  # noqa: S103 - the broker has another user
-    place = Path(folder)
-    replace("/etc/resolv.conf", "nameserver 127.0.0.53\noptions timeout:1 attempts:2\n", place)
-    replace("/etc/hosts", "127.0.0.1 localhost\n", place)
-    loopback(ADDRESSES)
-    device = interface("100.127.0.2")
+    place = Path(tempfile.mkdtemp(prefix="attack-", dir="/tmp"))
+    place.chmod(0o755)  # the broker has another user
+    device = furnish(place)
     recorder = Recorder()
 
     groups = attempts()
-    served = {f"/page/{number}": document(group, number) for number, group in enumerate(groups)}
-    served |= {"/files": files(place), "/plain": "<!doctype html><p>printed</p>"}
-    awaited = {f"/hold/{n}": [one for one in group if is_awaited(one, "guarded")] for n, group in enumerate(groups)}
-    ports = {one.port for group in groups for one in group}
+    plan = Plan.of(groups, "guarded")
+    served = plan.pages | {"/files": files(place), "/plain": "<!doctype html><p>printed</p>"}
     names = {**NAMES, HOOKS: [[PUBLIC]], "rebind-direct.test": [[PUBLIC], ["10.0.0.1"]]}
     names |= {f"rebind-hook-{number}.test": [[PUBLIC], ["10.0.0.1"]] for number in range(3)}
-    listeners = Listeners({*ports, PAGES_PORT, TARGET, 80}, served, names, awaited)
+    listeners = Listeners({*plan.ports, PAGES_PORT, TARGET, 80}, served, names, plan.awaited)
     tls = certificate(place, HOOKS)
     hooks = Hooks(tls, HOOKS, "0.0.0.0")
     hooks.answers["/redirects"] = [302] * 9
@@ -208,12 +190,12 @@ def main() -> None:
         pages.close()
     visits = set(listeners.visits)
     reached = [one for group in groups for one in group if one.reached(visits)]
-    targets = {*ports, TARGET, 80}
+    targets = {*plan.ports, TARGET, 80}
     found |= {
         "breaches": recorder.private(targets),
         "reached": [one.name for one in reached if not one.allowed],
         "controls": [one.way for one in reached if one.allowed],
-        "expected": sorted({one.way for group in awaited.values() for one in group}),
+        "expected": sorted({one.way for group in plan.awaited.values() for one in group}),
         "attempts": sum(len(group) for group in groups),
         "asked": {name: listeners.asked[name] for name in names if name.startswith("rebind")},
         "dropped": recorder.dropped(),
@@ -264,8 +246,8 @@ def attack(stack: Stack, groups: list[list[Attempt]], hooks: Hooks) -> dict[str,
     # The same by AMQP.
     bodies = [json.dumps({"url": url}).encode() for url in direct[::3] + late[:4]]
     bodies.append(json.dumps({"url": shown[0], "options": css}).encode())
-    told = publish(stack, bodies)
-    found["told"] = [[json.loads(end["body"])["url"], (end.get("error") or {}).get("code")] for end in told]
+    announced = publish(stack, bodies)
+    found["announced"] = [[json.loads(end["body"])["url"], (end.get("error") or {}).get("code")] for end in announced]
     # Callbacks: a public one arrives, and neither names nor redirects lead it elsewhere.
     names = [
         "private.test",

@@ -75,9 +75,9 @@ def test_redirect_and_name_end_with_the_reason(found: dict[str, Any]) -> None:
 
 
 def test_message_for_a_private_address_fails_with_the_reason(found: dict[str, Any]) -> None:
-    refused = [code for _, code in found["told"] if code is not None]
+    refused = [code for _, code in found["announced"] if code is not None]
     assert len(refused) > 30 and set(refused) <= REFUSALS
-    assert len(found["told"]) - len(refused) == 1  # the page that is printed
+    assert len(found["announced"]) - len(refused) == 1  # the page that is printed
 
 
 def test_attacking_page_is_printed_and_shows_no_file(found: dict[str, Any]) -> None:
