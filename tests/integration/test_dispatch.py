@@ -14,6 +14,7 @@ import pytest
 
 from functions.dispatch.batch import Delivery
 from functions.dispatch.pool import SlotPool, reserved
+from tests.bypasses import BYPASSES
 from tests.integration.conftest import DELAYS, LEASE, Broker
 from tests.integration.workbench import ID, URL, Bench
 from urlshot.adapters.slots import Free
@@ -86,11 +87,10 @@ def test_largest_job_and_report_fit_into_one_event_of_a_destination(bench: Bench
     """Lambda gives job and report to settle in one event of at most 1 MB; until October 2025 the limit was 256 kB."""
     from tests.largest import LARGEST_MESSAGE, LARGEST_REPORT
 
-    delivery = bench.queue_job()
-    record = bench.record()
-    change(bench, record.with_(url=LARGEST_MESSAGE.url, options=LARGEST_MESSAGE.options))
-    message = LARGEST_MESSAGE.model_copy(update={"id": ID, "generation": record.generation})
-    assert bench.dispatch(replace(delivery, body=message.body())) == ["handed over"]
+    record = records.create(LARGEST_MESSAGE.id, LARGEST_MESSAGE.url, LARGEST_MESSAGE.options, bench.now)
+    bench.store.create(record)
+    message = LARGEST_MESSAGE.model_copy(update={"generation": record.generation})
+    assert bench.dispatch(Delivery(QUEUE, message.body(), False)) == ["handed over"]
     [job] = bench.jobs
     event = bench.rendered(job, LARGEST_REPORT.bounded())
     assert len(json.dumps(event)) < 200_000
@@ -388,6 +388,18 @@ def test_invalid_message_is_dead_lettered_with_its_reason(bench: Bench, body: by
     assert (dead.body.encode() if isinstance(dead.body, str) else dead.body) == body
     assert json.loads(dead.headers["reason"])["code"] == code
     assert bench.jobs == []
+
+
+def test_published_bypasses_in_messages_are_dead_lettered_with_their_reasons(bench: Bench) -> None:
+    sent = [
+        Delivery(QUEUE, json.dumps({"url": url}).encode(), False, correlation_id=name)
+        for name, (url, _) in BYPASSES.items()
+    ]
+    assert bench.dispatch(*sent) == ["dead"] * len(BYPASSES)
+    announced = bench.broker.take(bench._completions)
+    codes = {one.properties["correlation_id"]: json.loads(one.body)["error"]["code"] for one in announced}
+    assert codes == {name: code for name, (_, code) in BYPASSES.items()}
+    assert (bench.jobs, bench.waiting()) == ([], [])
 
 
 @pytest.mark.parametrize(
