@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from urlshot.core.errors import encodable
 from urlshot.core.records import Record, new_generation
 from urlshot.core.render_contract import Report
 
@@ -148,7 +149,7 @@ def refusal(body: bytes, error: dict[str, Any], at: datetime) -> Refusal:
         url = value.get("url") if isinstance(value, dict) else None
     except (ValueError, RecursionError):
         url = None
-    shown = url[:2048] if isinstance(url, str) else None
+    shown = encodable(url[:2048]) if isinstance(url, str) else None
     return Refusal(event_key=f"{new_generation()}:refused", url=shown, error=error, finished_at=at)
 
 
