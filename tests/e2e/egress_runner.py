@@ -130,8 +130,12 @@ def ended(stack: Stack, job: str) -> dict[str, Any]:
     """Waits for the end of a job."""
 
     def look() -> dict[str, Any] | None:
-        found: dict[str, Any] = call("GET", f"{stack.endpoint}/pdf/{job}?wait=20").json()
-        return found if found["state"] in ("done", "failed") else None
+        try:
+            answer = call("GET", f"{stack.endpoint}/pdf/{job}?wait=20")
+        except TimeoutError:
+            return None  # all jobs start together, and a busy machine may not answer in time
+        found: dict[str, Any] = answer.json()
+        return found if found.get("state") in ("done", "failed") else None
 
     end: dict[str, Any] = eventually(look, f"the end of job {job}", PATIENCE)
     return end

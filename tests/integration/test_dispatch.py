@@ -322,6 +322,25 @@ def test_parked_message_announces_an_end_that_was_not_announced(bench: Bench, re
     assert bench.events() == []
 
 
+@pytest.mark.parametrize(
+    "change_of",
+    [
+        {"url": "https://evil.example/"},
+        {"options": {"css": "body { display: none }"}},
+        {"requested_at": "2001-01-01T00:00:00Z"},
+    ],
+)
+def test_message_cannot_change_the_page_of_its_job(bench: Bench, change_of: dict[str, Any]) -> None:
+    """The record decides: otherwise another page could be stored where everybody who asks for the URL gets it."""
+    delivery = bench.queue_job()
+    before = bench.record()
+    forged = json.dumps({**json.loads(delivery.body), **change_of}).encode()
+    assert bench.dispatch(replace(delivery, body=forged)) == ["handed over"]
+    [job] = bench.jobs
+    assert (job.url, job.options) == (URL, Options())
+    assert bench.record().requested_at == before.requested_at
+
+
 def test_message_of_an_older_generation_is_dropped(bench: Bench) -> None:
     delivery = bench.queue_job()
     newer = records.create(ID, URL, Options(), bench.now, over=bench.record())
