@@ -59,7 +59,9 @@ def hashes_of(lock: Mapping[str, Any]) -> dict[str, list[str]]:
     """
     found = {}
     for package in lock["packages"]:
-        wheels = [one for one in package.get("wheels", []) if _WHEEL.search(urlsplit(one["url"]).path)]
+        wheels = [
+            one for one in package.get("wheels", []) if _WHEEL.search(urlsplit(one.get("url") or one["path"]).path)
+        ]
         if not wheels:
             raise SystemExit(f"{package['name']} {package['version']} has no wheel for Linux")
         found[_plain(package["name"])] = sorted({str(one["hashes"]["sha256"]) for one in wheels})
