@@ -55,6 +55,13 @@ async def test_one_private_address_refuses_the_name(dialled: list[str], kind: st
     assert asked() == 1
 
 
+async def test_name_of_a_denied_address_is_refused(dialled: list[str]) -> None:
+    resolver, _ = answers(PUBLIC_6, PUBLIC)
+    with pytest.raises(Unreachable) as caught:
+        await dial("example.com", 443, Egress.of(denied=PUBLIC), resolver)
+    assert (caught.value.failure.code, dialled) == ("blocked_target", [])
+
+
 async def test_checked_addresses_are_dialled_in_order_after_one_lookup(dialled: list[str]) -> None:
     resolver, asked = answers(PUBLIC_6, PUBLIC)
     with pytest.raises(Unreachable) as caught:
