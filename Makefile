@@ -3,6 +3,7 @@ PYTHON ?= python3
 HOME_DIR := .urlshot
 BIN := $(HOME_DIR)/venv/bin
 LAYERS := $(HOME_DIR)/layers
+LAYERS_REQUIREMENTS := layers/shared/requirements.txt layers/chromium/requirements.txt
 SAM := SAM_CLI_TELEMETRY=0 $(HOME_DIR)/sam/bin/sam
 CHECKS := check-policies check-types check-sam check-templates check-style check-arrows
 TEMPLATES := template.yaml $(filter-out infra/api.yaml,$(wildcard infra/*.yaml))
@@ -50,7 +51,7 @@ CONFIG ?= default
 GUIDED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup layers pdf up test test-unit prove simulate faults load fuzz audit sbom lint openapi sam sam-test sizes deploy outputs tail destroy gallery screenshots bump bench clean check-pdf check-up check-python $(CHECKS)
+.PHONY: help setup layers pdf up test test-unit prove simulate faults load fuzz audit hashes sbom lint openapi sam sam-test sizes deploy outputs tail destroy gallery screenshots bump bench clean check-pdf check-up check-python $(CHECKS)
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +89,9 @@ fuzz: $(HOME_DIR)/fuzz.stamp ## Fuzz the parsers of pages' bytes for SECONDS= (6
 
 audit: $(HOME_DIR)/audit.stamp ## Look up all pinned packages in the advisory databases; STRICT=1 fails also if a database cannot be reached
 	@$(HOME_DIR)/audit/bin/python -m infra.supply_chain audit $(if $(STRICT),--strict)
+
+hashes: $(HOME_DIR)/audit.stamp ## Write the hashes of the layers' wheels into their requirements, after a change of their pins
+	@$(HOME_DIR)/audit/bin/python -m infra.supply_chain hashes
 
 sbom: layers ## List the contents of the layers with versions and licences in .urlshot/sbom.json (CycloneDX)
 	@$(BIN)/python -m infra.supply_chain sbom $(HOME_DIR)/sbom.json
@@ -164,6 +168,7 @@ else
 	@$(MAKE) gallery
 	@rm -rf $(HOME_DIR)/gallery-before && mv $(HOME_DIR)/gallery $(HOME_DIR)/gallery-before
 	@$(BIN)/python layers/chromium/bump.py --take
+	@$(MAKE) hashes
 	@$(MAKE) gallery EARLIER=$(HOME_DIR)/gallery-before
 	@git --no-pager diff --stat
 endif
@@ -182,8 +187,9 @@ $(HOME_DIR)/local.stamp: $(BIN)/python infra/local/requirements.txt
 	@$(BIN)/python -m pip install --quiet --requirement infra/local/requirements.txt
 	@touch $@
 
-$(HOME_DIR)/tests.stamp: $(HOME_DIR)/local.stamp tests/requirements.txt
+$(HOME_DIR)/tests.stamp: $(HOME_DIR)/local.stamp tests/requirements.txt $(LAYERS_REQUIREMENTS)
 	@echo "Installing the requirements of the tests"
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes $(LAYERS_REQUIREMENTS:%=--requirement %)
 	@$(BIN)/python -m pip install --quiet --requirement tests/requirements.txt
 	@touch $@
 

@@ -41,7 +41,8 @@ class Call:
         """Reads a request from an API Gateway event."""
         context = event["requestContext"]
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-        scheme = headers.get("x-forwarded-proto", "https").split(",")[0].strip()
+        forwarded = headers.get("x-forwarded-proto", "").split(",")[0].strip().lower()
+        scheme = "http" if forwarded == "http" else "https"  # links and redirects must not take any text from a header
         # With a stage, or with a custom domain's base path, the path of the context is longer than that of the event.
         prefix = context["path"].rstrip("/").removesuffix(event["path"].rstrip("/"))
         return cls(

@@ -195,7 +195,7 @@ def _event_of_earlier_end(deps: Dependencies, request: Request, accepted: Accept
     """Returns the event about an end that came before the request, for the subscriptions `names`."""
     bucket, record = deps.store.bucket, accepted.record
     if accepted.outcome is Outcome.FAILED and record is not None:
-        return events.told_again(events.detail(record, bucket), names)
+        return events.announced_again(events.detail(record, bucket), names)
     found = deps.store.read(request.id)
     known = found[0] if found is not None else None
     report = known.report if known is not None and known.state == "done" else None

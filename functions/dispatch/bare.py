@@ -66,9 +66,9 @@ class BareMessages:
         if accepted.outcome is Outcome.HIT:
             found = self._store.read(request.id)
             event = events.cached(request.id, request.url, bucket, at, found[0].report if found else None)
-            self._announcer.tell(event, delivery.correlation_id)
+            self._announcer.announce_event(event, delivery.correlation_id)
         elif accepted.outcome is Outcome.FAILED and accepted.record is not None:
-            event = events.told_again(events.detail(accepted.record, bucket))
-            self._announcer.tell(event, delivery.correlation_id)
+            event = events.announced_again(events.detail(accepted.record, bucket))
+            self._announcer.announce_event(event, delivery.correlation_id)
         log.info(f"message: {accepted.outcome.value}", extra={"job_id": request.id, "url": request.url})
         return accepted.outcome.value

@@ -52,9 +52,14 @@ def _delivery(queue: str, message: dict[str, Any]) -> Delivery:
         queue,
         base64.b64decode(message["data"]),
         bool(message.get("redelivered", False)),
-        str(properties.get("correlationId") or "")[:255],
+        _short(str(properties.get("correlationId") or "")),
         returned,
     )
+
+
+def _short(text: str) -> str:
+    """Returns as much of a text as fits into the 255 bytes of a short string (AMQP 0-9-1, section 4.2.5.3)."""
+    return text.encode(errors="replace")[:255].decode(errors="ignore")
 
 
 def _death(headers: dict[str, Any]) -> tuple[str, str]:

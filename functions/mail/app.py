@@ -12,7 +12,7 @@ from botocore.config import Config
 
 from functions.mail.text import Mail, compose
 from urlshot.adapters.aws import with_debug_lines
-from urlshot.adapters.claims import Claims
+from urlshot.adapters.claims import Busy, Claims
 from urlshot.adapters.logs import logger
 from urlshot.adapters.s3 import s3_client
 from urlshot.adapters.secrets import link_key
@@ -78,6 +78,9 @@ class Mailer:
                 seconds = context.get_remaining_time_in_millis() / 1000
                 answered = self._mail(detail, mail, address, name, [one.name for one in subscriptions], seconds)
                 self._subscriptions.delete(one for one in subscriptions if one.name in answered)
+            except Busy as error:  # harmless: the repeated event finds whether that mail was sent
+                log.info("mail: another delivery is in progress", extra=_fields(detail, name))
+                failed.append(error)
             except Exception as error:
                 log.exception("mail: not sent", extra=_fields(detail, name))
                 failed.append(error)

@@ -21,7 +21,7 @@ class Mail:
 
 def compose(detail: Detail, public_url: str, links: FileLinks) -> Mail:
     """Writes the mail about an event; its link to the PDF does not expire, as a presigned one would."""
-    lines = [f"Page:  {detail.url}"]
+    lines = [f"Page:  {_line(detail.url)}"]
     if detail.error is not None:
         lines += [
             f"Cause: {_line(detail.error.get('detail', ''))} ({_line(detail.error.get('code', 'internal'))})",

@@ -5,6 +5,7 @@ Source: "Capturing records of Lambda asynchronous invocations" in the Lambda dev
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +59,7 @@ def read(event: dict[str, Any]) -> Invocation:
         raise Broken(f"not an invocation record of render: {type(error).__name__}") from error
     if condition not in FUNCTION_ENDED:
         return Invocation(job)
-    payload = event.get("responsePayload")
+    payload = _encodable(event.get("responsePayload"))
     response = event.get("responseContext")
     if isinstance(response, dict) and response.get("functionError"):
         return Invocation(job, error=_function_error(payload, request_id))
@@ -74,6 +75,11 @@ def read(event: dict[str, Any]) -> Invocation:
         # `render` reports `throttled` if too little of the lease is left. It did not start on the job then.
         return Invocation(job) if reported.code.name == "throttled" else Invocation(job, error=reported)
     return Invocation(job, error=Broken(f"render answered neither a report nor an error (request {request_id})"))
+
+
+def _encodable(value: Any) -> Any:
+    """Returns a JSON value whose texts are all Unicode, so that record, event and message can be written."""
+    return json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
 
 
 def _page_error(shown: dict[str, Any]) -> UrlshotError:

@@ -21,27 +21,28 @@ DEPLOYED = {
 }
 """The requirements in each layer."""
 
-_PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;]+)", re.MULTILINE)
+LINE = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)")
+"""The start of a line that pins a package: its name and version."""
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
 
 @dataclass(frozen=True)
 class Pin:
-    """A pinned package; `sha256` and `licence` are empty if the file does not have them."""
+    """A pinned package; `hashes`, `licence` and `integrity` are empty if the file does not have them."""
 
     name: str
     version: str
-    sha256: str = ""
+    hashes: tuple[str, ...] = ()
+    """SHA-256 of each file that may be installed."""
     licence: str = ""
     integrity: str = ""
 
 
 def python_pins(file: Path) -> Iterator[Pin]:
     """Yields the pins of a requirements file, without those of files that it includes."""
-    for line in file.read_text("utf-8").splitlines():
-        if found := _PIN.match(line):
-            digest = _HASH.search(line)
-            yield Pin(found[1], found[2], digest[1] if digest else "")
+    for line in file.read_text("utf-8").replace("\\\n", " ").splitlines():
+        if found := LINE.match(line):
+            yield Pin(found[1], found[2], tuple(_HASH.findall(line)))
 
 
 def all_python_pins() -> list[Pin]:

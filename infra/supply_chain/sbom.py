@@ -120,8 +120,8 @@ def _component(layer: str, kind: str, pin: Pin, purl: str, licence: str) -> dict
         **_licences(licence),
         "properties": [{"name": "urlshot:layer", "value": layer}],
     }
-    if pin.sha256:
-        found["hashes"] = [{"alg": "SHA-256", "content": pin.sha256}]
+    if len(pin.hashes) == 1:  # of several wheels, the layer has the one for its Python
+        found["hashes"] = [{"alg": "SHA-256", "content": pin.hashes[0]}]
     elif pin.integrity.startswith("sha512-"):
         content = base64.b64decode(pin.integrity.removeprefix("sha512-")).hex()
         found["hashes"] = [{"alg": "SHA-512", "content": content}]

@@ -148,7 +148,8 @@ def make_wheels(python: str, compiler: str, target: Path) -> None:
     """
     platform = [] if python else LAMBDA_PLATFORM
     command = [python or sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    run([*command, "--only-binary=:all:", *platform, "--target", str(target), "-r", str(HERE / "requirements.txt")])
+    command += ["--require-hashes", "--only-binary=:all:", *platform, "--target", str(target)]
+    run([*command, "--requirement", str(HERE / "requirements.txt")])
     # zstandard has two equivalent backends of 12 MB each, and uses this one only on PyPy.
     for cffi in target.glob("zstandard/_cffi*.so"):
         cffi.unlink()

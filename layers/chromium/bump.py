@@ -52,7 +52,7 @@ def main() -> None:
 
 def pinned_wheels() -> dict[str, str]:
     """Returns the packages of requirements.txt with their versions."""
-    return dict(re.findall(r"(?m)^([\w-]+)==(\S+)$", (HERE / "requirements.txt").read_text()))
+    return dict(re.findall(r"(?m)^([\w-]+)==([^\s\\]+)", (HERE / "requirements.txt").read_text()))
 
 
 def newest_browser() -> str:

@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email.message import Message
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ import boto3
 import pytest
 
 from tests import contract
+from tests.web import PageRequest, WebServer
 
 PROJECT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0
@@ -108,7 +108,7 @@ def eventually(look: Callable[[], Any], what: str, seconds: float = PATIENCE) ->
     return found
 
 
-class Pages:
+class Pages(WebServer):
     """A web server with a page for every path. A page can be held until the test releases it."""
 
     def __init__(self, port: int = 0) -> None:
@@ -117,36 +117,21 @@ class Pages:
         """HTML of the paths that do not have the standard page."""
         self._gates: dict[str, threading.Event] = {}
         self._arrived: dict[str, threading.Event] = {}
-        pages = self
+        super().__init__(port)
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                pages.hits[self.path] += 1
-                if self.path in pages._gates:
-                    pages._arrived[self.path].set()
-                    pages._gates[self.path].wait(PATIENCE)
-                status = int(match[1]) if (match := re.match(r"/status/(\d+)", self.path)) else 200
-                if self.path.startswith("/members") and self.headers.get("Authorization") != MEMBER:
-                    status = 401
-                shown = f"{self.headers.get('Cookie', 'no cookie')}, {self.headers.get('X-Tenant', 'no tenant')}"
-                plain = f"<!doctype html><title>Page {self.path}</title><h1>This is {self.path}</h1><p>{shown}"
-                body = pages.documents.get(self.path.partition("?")[0], plain).encode()
-                self.send_response(status)
-                if status == 401:
-                    self.send_header("WWW-Authenticate", 'Basic realm="members"')
-                self.send_header("Content-Type", "text/html; charset=utf-8")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self.host = f"127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+    def answer(self, request: PageRequest) -> None:
+        path, sent = request.path, request.headers
+        self.hits[path] += 1
+        if path in self._gates:
+            self._arrived[path].set()
+            self._gates[path].wait(PATIENCE)
+        status = int(match[1]) if (match := re.match(r"/status/(\d+)", path)) else 200
+        if path.startswith("/members") and sent.get("Authorization") != MEMBER:
+            status = 401
+        headers = {"WWW-Authenticate": 'Basic realm="members"'} if status == 401 else {}
+        shown = f"{sent.get('Cookie', 'no cookie')}, {sent.get('X-Tenant', 'no tenant')}"
+        plain = f"<!doctype html><title>Page {path}</title><h1>This is {path}</h1><p>{shown}"
+        request.send(self.documents.get(path.partition("?")[0], plain).encode(), status, headers)
 
     def url(self, path: str) -> str:
         return f"http://{self.host}{path}"
@@ -163,8 +148,7 @@ class Pages:
     def close(self) -> None:
         for gate in self._gates.values():
             gate.set()
-        self._server.shutdown()
-        self._server.server_close()
+        super().close()
 
 
 @dataclass

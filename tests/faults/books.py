@@ -67,7 +67,7 @@ class Books:
         """The correlation ids of confirmed messages that must be refused."""
         self.events: dict[str, list[tuple[float, dict[str, Any]]]] = defaultdict(list)
         """When each event was put on the bus, and its detail, by event_key."""
-        self.told: Counter[str] = Counter()
+        self.completions: Counter[str] = Counter()
         """The ends on the exchange, by event_key."""
         self.refusals: Counter[str] = Counter()
         """The refusals on the exchange, by correlation id."""
@@ -106,13 +106,13 @@ class Books:
         with self.lock:
             self.events[detail["event_key"]].append((sent, detail))
 
-    def end_told(self, event: dict[str, Any], correlation_id: str) -> None:
+    def completion(self, event: dict[str, Any], correlation_id: str) -> None:
         """Notes a message on `shot_direct.completed` or `shot_direct.failed`."""
         with self.lock:
             if event.get("id") is None:
                 self.refusals[correlation_id] += 1
             else:
-                self.told[event["event_key"]] += 1
+                self.completions[event["event_key"]] += 1
 
     # ---- at the end --------------------------------------------------------------------------------------------------
 
@@ -172,7 +172,7 @@ class Books:
                 key = f"{life.id}:{life.generation}:{state}"
                 if not self.events[key]:
                     yield Violation("no event", f"{life.name} is {state}, and no event says so")
-                if not self.told[key]:
+                if not self.completions[key]:
                     yield Violation("no event", f"{life.name} is {state}, and no AMQP message says so")
                 if not life.announced:
                     yield Violation("open", f"{life.name} is {state} and not noted as announced")

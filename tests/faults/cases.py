@@ -21,7 +21,7 @@ POLLED = ("delivered", "acknowledged")
 FROZEN_FOR_MINUTES = {
     "sent": "single",
     "parked": "bulk",
-    "told": "single",
+    "completion": "single",
     "callback.noted": "callback",
     "mail.noted": "single",
 }

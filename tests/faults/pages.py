@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+
+from tests.web import PageRequest, WebServer
 
 PAGE_FAULTS = (
     "browser killed",
@@ -32,7 +32,7 @@ _BODIES = {
 NEVER_SECONDS = 60.0
 
 
-class FaultyPages:
+class FaultyPages(WebServer):
     """A web server on a port of 127.0.0.1.
 
     Args:
@@ -40,45 +40,18 @@ class FaultyPages:
     """
 
     def __init__(self, hurt: Callable[[str, int], None]) -> None:
-        closing = threading.Event()
-        self._closing = closing
+        self._hurt = hurt
+        super().__init__()
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                fault = self.path.split("/")[2].replace("-", " ") if self.path.startswith("/real/") else ""
-                if fault == "never":
-                    closing.wait(NEVER_SECONDS)
-                    self.close_connection = True
-                    return
-                if fault in PAGE_FAULTS and fault not in _BODIES and fault != "cut":
-                    hurt(fault, int(self.client_address[1]))
-                body = (_BODIES.get(fault) or _PLAIN.format(path=self.path)).encode()
-                if fault == "memory":
-                    threading.Thread(target=hurt, args=(fault, int(self.client_address[1])), daemon=True).start()
-                self.send_response(200)
-                self.send_header("Content-Type", "text/html; charset=utf-8")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body[: len(body) // 2] if fault == "cut" else body)
-                self.close_connection = self.close_connection or fault == "cut"
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 128
-
-            def handle_error(self, *_: Any) -> None:
-                pass  # killed renders disconnect
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.host = f"127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
-
-    def close(self) -> None:
-        self._closing.set()
-        self._server.shutdown()
-        self._server.server_close()
+    def answer(self, request: PageRequest) -> None:
+        fault = request.path.split("/")[2].replace("-", " ") if request.path.startswith("/real/") else ""
+        port = int(request.client_address[1])
+        if fault == "never":
+            self.hang(request, NEVER_SECONDS)
+            return
+        if fault in PAGE_FAULTS and fault not in _BODIES and fault != "cut":
+            self._hurt(fault, port)
+        body = (_BODIES.get(fault) or _PLAIN.format(path=request.path)).encode()
+        if fault == "memory":
+            threading.Thread(target=self._hurt, args=(fault, port), daemon=True).start()
+        request.send(body, cut=(len(body) + 1) // 2 if fault == "cut" else 0)

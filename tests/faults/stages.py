@@ -116,7 +116,7 @@ _PUBLISHES = (
     ("sent", re.compile(rb"\x0bshot_direct(?:\x11shot_direct\.start|\x16shot_direct\.start\.bulk)")),
     ("parked", re.compile(rb"generate_shot(?:_bulk)?_retry_\d+s")),
     ("buried", re.compile(rb"\x00\x12generate_shot_dead")),
-    ("told", re.compile(rb"\x0bshot_direct(?:\x15shot_direct\.completed|\x12shot_direct\.failed)")),
+    ("completion", re.compile(rb"\x0bshot_direct(?:\x15shot_direct\.completed|\x12shot_direct\.failed)")),
 )
 _ACK, _DELIVER = b"\x00\x3c\x00\x50", b"\x00\x3c\x00\x3c"  # class 60, methods 80 and 60 of AMQP 0-9-1
 
@@ -167,7 +167,7 @@ AMQP_STAGES: dict[str, tuple[str, ...]] = {
     "sent": ("single", "bulk", "private", "bare"),
     "parked": ("single", "bulk", "private"),
     "buried": ("failing",),
-    "told": ("single", "bulk", "bare"),
+    "completion": ("single", "bulk", "bare"),
     "delivered": ("single", "bulk", "bare"),
     "acknowledged": ("single", "bulk", "bare"),
 }

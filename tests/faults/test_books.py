@@ -34,7 +34,7 @@ def whole() -> Books:
         books.record_written(record(state))
     books.record_written(record("done", announced=True))
     books.event(AT + 1, event())
-    books.end_told(event(), "")
+    books.completion(event(), "")
     books.promise(Promise(AT, "POST", JOB))
     return books
 
@@ -76,7 +76,7 @@ def test_generation_that_was_replaced_before_its_end_is_not_lost() -> None:
         books.record_written(record(state))
     books.record_written(record("done", announced=True))
     books.event(AT, event())
-    books.end_told(event(), "")
+    books.completion(event(), "")
     assert kinds(books) == []
 
 
@@ -96,7 +96,7 @@ def test_refused_request_needs_no_event() -> None:
         (lambda books: books.event(AT, event(attempts=2)), ["two events"]),
         (lambda books: books.record_written(record("done", attempt=4)), ["attempts"]),
         (lambda books: books.events.clear(), ["no event", "lost"]),
-        (lambda books: books.told.clear(), ["no event"]),
+        (lambda books: books.completions.clear(), ["no event"]),
         (lambda books: books.bad.add("poison"), ["lost"]),
     ],
 )
@@ -109,7 +109,7 @@ def test_books_find_what_is_wrong(spoil: Any, found: list[str]) -> None:
 def test_event_that_comes_twice_is_allowed() -> None:
     books = whole()
     books.event(AT + 9, event(answers_until="2026-01-01T00:00:00Z"))
-    books.end_told(event(), "")
+    books.completion(event(), "")
     assert kinds(books) == []
 
 

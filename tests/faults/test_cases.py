@@ -116,8 +116,8 @@ def published(exchange: str, key: str) -> bytes:
     [
         ("shot_direct", "shot_direct.start", ("sent",)),
         ("shot_direct", "shot_direct.start.bulk", ("sent",)),
-        ("shot_direct", "shot_direct.completed", ("told",)),
-        ("shot_direct", "shot_direct.failed", ("told",)),
+        ("shot_direct", "shot_direct.completed", ("completion",)),
+        ("shot_direct", "shot_direct.failed", ("completion",)),
         ("", "generate_shot_retry_5s", ("parked",)),
         ("", "generate_shot_bulk_retry_195s", ("parked",)),
         ("", "generate_shot_dead", ("buried",)),

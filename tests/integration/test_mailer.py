@@ -142,6 +142,26 @@ def test_two_events_for_one_subscription_make_one_mail(mailer: Make, detail: Det
     assert store._s3.list_objects_v2(Bucket=store.bucket, Prefix="sub/")["KeyCount"] == 0
 
 
+def test_mail_that_another_consumer_sends_now_is_no_error_in_the_log(
+    mailer: Make, detail: Detail, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Lambda repeats the event, so the function raises all the same."""
+    outcomes: list[BaseException] = []
+
+    class Slow(Post):
+        def send_email(self, **mail: Any) -> Any:
+            with pytest.raises(Busy) as caught:
+                mailer(Post()).mail(detail, context())
+            outcomes.append(caught.value)
+            return super().send_email(**mail)
+
+    mailer(Slow()).mail(detail, context())
+    assert len(outcomes) == 1
+    [line] = [line for line in caplog.records if "in progress" in line.getMessage()]
+    assert (line.levelname, vars(line)["job_id"], vars(line)["recipient"]) == ("INFO", ID, "operator")
+    assert [line.getMessage() for line in caplog.records if line.levelname in ("WARNING", "ERROR")] == []
+
+
 def test_repeated_event_leaves_later_subscriptions(mailer: Make, detail: Detail, store: Store) -> None:
     """The later subscription is from before the older end, but waits for a newer render."""
     post = Post()

@@ -113,13 +113,13 @@ def test_hit_leaves_an_earlier_subscription_of_the_same_subscriber(subs: Subscri
 def test_event_repeated_for_amqp_clients_answers_no_subscriber(subs: SubscriptionStore, report: Report) -> None:
     ask(subs, ANNA, NOON)
     assert answered(subs, events.cached(ID, URL, "bucket", NOON + SECOND, report)) == []
-    assert answered(subs, events.told_again(end(report, NOON + SECOND))) == []
+    assert answered(subs, events.announced_again(end(report, NOON + SECOND))) == []
 
 
 def test_repeated_failure_answers_a_new_subscription_at_any_age(subs: SubscriptionStore, report: Report) -> None:
     failed = end(report, NOON)
     names = ask(subs, ANNA, NOON + CLOCKS + 10 * SECOND)
-    again = events.told_again(failed, only=names)
+    again = events.announced_again(failed, only=names)
     assert answered(subs, again) == [ANNA.address]
 
 

@@ -59,7 +59,7 @@ MUTANTS = (
         Settler,
         "_publish",
         "return self._announce(invocation, done, self._store.change(done, etag))",
-        "from urlshot.core.events import detail; self._announcer.tell(detail(done, self._store.bucket), ''); "
+        "from urlshot.core.events import detail; self._announcer.announce_event(detail(done, self._store.bucket), ''); "
         "return self._announce(invocation, done, self._store.change(done, etag))",
     ),
     Mutant(

@@ -117,7 +117,7 @@ DONE, FAILED = (
 
 @pytest.mark.parametrize(
     "event",
-    [DONE, FAILED, events.told_again(FAILED), events.cached(ID, URL, "bucket", NOW, None)],
+    [DONE, FAILED, events.announced_again(FAILED), events.cached(ID, URL, "bucket", NOW, None)],
     ids=["done", "failed", "failed before", "done before"],
 )
 @pytest.mark.parametrize("links", [FileLinks(None), FileLinks(lambda: b"key")], ids=["open", "with tokens"])

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.bypasses import PRIVATE_ADDRESSES
 from urlshot.core.egress import Egress
 from urlshot.network import dial as dialling
 from urlshot.network.dial import Found, Resolver, Unreachable, dial, dial_protocol
@@ -42,31 +43,24 @@ def answers(*addresses: str) -> tuple[Resolver, Callable[[], int]]:
     return resolver, lambda: asked
 
 
-PRIVATE = [
-    "127.0.0.1",
-    "10.0.0.1",
-    "169.254.169.254",
-    "100.64.0.1",
-    "::1",
-    "fe80::1%eth0",
-    "fd00::1",
-    "::ffff:127.0.0.1",
-    "64:ff9b::7f00:1",
-    "0.0.0.0",
-]
-
-
-@pytest.mark.parametrize("address", PRIVATE)
+@pytest.mark.parametrize("kind", PRIVATE_ADDRESSES)
 @pytest.mark.parametrize("place", [0, 1, 2])
-async def test_one_private_address_refuses_the_name(dialled: list[str], address: str, place: int) -> None:
+async def test_one_private_address_refuses_the_name(dialled: list[str], kind: str, place: int) -> None:
     addresses = [PUBLIC, PUBLIC_6]
-    addresses.insert(place, address)
+    addresses.insert(place, PRIVATE_ADDRESSES[kind])
     resolver, asked = answers(*addresses)
     with pytest.raises(Unreachable) as caught:
         await dial("example.com", 443, Egress(), resolver)
     assert caught.value.failure.code == "blocked_target"
     assert dialled == []
     assert asked() == 1
+
+
+async def test_name_of_a_denied_address_is_refused(dialled: list[str]) -> None:
+    resolver, _ = answers(PUBLIC_6, PUBLIC)
+    with pytest.raises(Unreachable) as caught:
+        await dial("example.com", 443, Egress.of(denied=PUBLIC), resolver)
+    assert (caught.value.failure.code, dialled) == ("blocked_target", [])
 
 
 async def test_checked_addresses_are_dialled_in_order_after_one_lookup(dialled: list[str]) -> None:
@@ -78,7 +72,9 @@ async def test_checked_addresses_are_dialled_in_order_after_one_lookup(dialled: 
     assert asked() == 1
 
 
-@pytest.mark.parametrize("host", [*PRIVATE[:5], "localhost", "a.localhost", "LOCALHOST.", "api.example.com"])
+@pytest.mark.parametrize(
+    "host", [*PRIVATE_ADDRESSES.values(), "localhost", "a.localhost", "LOCALHOST.", "api.example.com"]
+)
 async def test_host_that_is_refused_by_its_spelling_is_not_looked_up(dialled: list[str], host: str) -> None:
     resolver, asked = answers(PUBLIC)
     with pytest.raises(Unreachable) as caught:

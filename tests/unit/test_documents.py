@@ -102,6 +102,18 @@ def test_broken_links_are_recognised(link: str, expected: bool) -> None:
     assert broken(documents.README, link) is expected
 
 
+def test_tests_that_documents_name_exist() -> None:
+    named = every(r"`(tests/[\w/]+\.py::test_\w+)`")
+    assert len(named) > 15
+    missing = []
+    for name in sorted(named):
+        file, _, test = name.partition("::")
+        text = (PROJECT / file).read_text("utf-8") if (PROJECT / file).is_file() else ""
+        if re.search(rf"^(async )?def {test}\(", text, re.MULTILINE) is None:
+            missing.append(name)
+    assert missing == []
+
+
 def test_readme_links_every_document() -> None:
     linked = {(PROJECT / link.partition("#")[0]).resolve() for link in links(documents.README) if "://" not in link}
     assert set(DOCUMENTS) - {documents.README} <= linked

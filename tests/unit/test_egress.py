@@ -110,6 +110,22 @@ def test_operators_lists_decide_which_pages_are_printed(allowed: str, denied: st
 
 
 @pytest.mark.parametrize(
+    ("denied", "address"),
+    [
+        ("93.184.216.34", "93.184.216.34"),
+        ("2606:2800:220:1::34", "2606:2800:220:1::34"),
+        ("[2606:2800:0220:0001:0:0:0:34]", "2606:2800:220:1::34"),
+        ("example.com, 93.184.216.34", "93.184.216.34"),
+    ],
+)
+def test_denied_address_is_closed_for_every_name_that_leads_to_it(denied: str, address: str) -> None:
+    rules, found = Egress.of(denied=denied), ipaddress.ip_address(address)
+    assert rules.for_host("name.example", 443) is None
+    assert not rules.for_address(found, 443).allowed
+    assert Egress.of(denied="other.example").for_address(found, 443).allowed
+
+
+@pytest.mark.parametrize(
     "text", ["https://example.com", "example.com/x", "*", "*.", "a..b", "a b", "b*.com", "münchen.de"]
 )
 def test_list_with_an_entry_that_is_no_host_is_an_error(text: str) -> None:

@@ -1,6 +1,8 @@
 """`functions.api.http` reads API Gateway's events and writes its answers."""
 
+import re
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -32,6 +34,12 @@ def event(path: str = "/pdf", full_path: str = "/prod/pdf", **changes: Any) -> d
         ("/", "/prod", "https", "https://host:1/prod"),
         ("/", "/", "https", "https://host:1"),
         ("/pdf/", "/prod/pdf/", "https", "https://host:1/prod"),
+        ("/pdf", "/pdf", "HTTP", "http://host:1"),
+        ("/pdf", "/pdf", "http, https", "http://host:1"),
+        ("/pdf", "/pdf", "javascript:alert(1)//", "https://host:1"),
+        ("/pdf", "/pdf", "https://evil.example/?", "https://host:1"),
+        ("/pdf", "/pdf", "http\r\nSet-Cookie: a=b", "https://host:1"),
+        ("/pdf", "/pdf", "", "https://host:1"),
     ],
 )
 def test_links_start_with_the_address_of_the_request(path: str, full_path: str, scheme: str | None, base: str) -> None:
@@ -43,6 +51,23 @@ def test_links_start_with_the_address_of_the_request(path: str, full_path: str, 
 def test_redirect_leads_to_the_same_request_with_one_more_hop() -> None:
     call = Call.of(event(queryStringParameters={"url": "https://a/?b=c&d", "hops": "1"}))
     assert call.again(2) == "https://host:1/prod/pdf?url=https%3A%2F%2Fa%2F%3Fb%3Dc%26d&hops=2"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://a/\r\nSet-Cookie: b=c",
+        "https://a/%0d%0aSet-Cookie:b=c",
+        "https://a/\r\n\r\n<script>alert(1)</script>",
+        "https://a/\u560d\u560aSet-Cookie: b=c",  # these end in the bytes of CR and LF where text is cut to bytes
+        "https://a/\x85\u2028\u2029\x00\x0b",
+        "//evil.example/",
+    ],
+)
+def test_url_adds_no_header_to_a_redirect_and_leads_nowhere_else(url: str) -> None:
+    address = Call.of(event(queryStringParameters={"url": url})).again(1)
+    assert re.fullmatch(r"https://host:1/prod/pdf\?url=[A-Za-z0-9%._~+-]*&hops=1", address)
+    assert parse_qs(urlsplit(address).query)["url"] == [url]
 
 
 def test_absent_parts_are_empty() -> None:

@@ -78,6 +78,43 @@ def test_lambda_filters_no_line_of_any_function(level: str) -> None:
         assert function.require("Environment")["Variables"]["POWERTOOLS_LOG_LEVEL"] == level
 
 
+HOSTILE = [
+    'a\r\n{"level": "ERROR"}',
+    "\u2028\u2029\x85\x0b\x0c",
+    "\x1b[31m\x00",
+    "\u202e",
+    "${jndi:ldap://x}",
+    "\ud800",
+]
+STRANGERS = f"""
+import json, logging, sys
+logging.getLogger().setLevel("DEBUG")
+logging.getLogger().addHandler(logging.StreamHandler(sys.stdout))
+from functions.log.app import handler
+from urlshot.adapters.logs import logger
+for text in {HOSTILE!r}:
+    for name in ("log", "metric"):
+        with open(f"tests/events/{{name}}.json") as file:
+            event = json.load(file)
+        event["detail"]["url"] = "https://example.com/" + text
+        if event["detail"]["error"]:
+            event["detail"]["error"]["detail"] = text
+        handler(event, None)
+    logger().info("message: refused", extra={{"correlation_id": text, "reason": text}})
+"""
+
+
+def test_strangers_text_adds_no_line_to_the_log() -> None:
+    """A line break in a URL, an error or an AMQP client's correlation id would look like a line of the function."""
+    text = run("DEBUG", STRANGERS)
+    assert text.isascii()
+    found = [json.loads(line) for line in text.splitlines()]  # a line that a text broke in two is no JSON
+    ends = [line for line in found if "The PDF has" in line["message"]]
+    assert [line["url"].removeprefix("https://example.com/") for line in ends] == [one for one in HOSTILE for _ in "12"]
+    assert [line["reason"] for line in found if line["message"] == "message: refused"] == HOSTILE
+    assert {line["level"] for line in found} == {"DEBUG", "INFO", "ERROR"}
+
+
 CALLS = """
 import logging, sys
 logging.getLogger().setLevel("DEBUG")

@@ -50,7 +50,10 @@ def test_mail_of_a_failure_has_the_talks_subject_and_the_remedy() -> None:
     "evil",
     [
         "a\r\nBcc: all@example.com",
-        "\r\n\r\n<script>",
+        "\r\n\r\n<script>alert(1)</script>",
+        "\r\n.\r\nMAIL FROM:<evil@example.com>",
+        "<img src=x onerror=alert(1)>",
+        "\u560d\u560aBcc: all@example.com",
         "\0",
         "\u2028\u2029\x85\x0b\x0c",
         "\u202egpj.exe",
@@ -59,14 +62,18 @@ def test_mail_of_a_failure_has_the_talks_subject_and_the_remedy() -> None:
 )
 def test_strangers_text_adds_no_line_and_is_in_no_subject(evil: str) -> None:
     report = REPORT.model_copy(update={"title": evil})
-    error = {"code": "page_status", "detail": evil, "remedy": evil}
-    for changes, expected in (({"report": report}, 7), ({"error": error, "report": None, "key": None}, 6)):
+    error = {"code": evil, "detail": evil, "remedy": evil}
+    url = f"https://example.com/{evil}"
+    for changes, expected in (
+        ({"report": report, "url": url}, 7),
+        ({"error": error, "report": None, "key": None, "url": url}, 6),
+    ):
         mail = compose(detail(**changes), "https://a", OPEN)
         assert mail.subject in {"The PDF has been generated", "The PDF has not been generated"}
         lines = mail.text.splitlines()
         assert lines == mail.text.split("\n")[:-1]
         assert len(lines) == expected
-        assert "\u202e" not in mail.text
+        assert not set("\r\0\u202e\u2028\x85") & set(mail.text)
 
 
 @pytest.mark.parametrize("cached", [True, False])

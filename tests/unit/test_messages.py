@@ -120,11 +120,21 @@ SECRET = {"headers": {"x-token": "s3cret"}, "cookies": [{"name": "sid", "value":
 
 def test_secrets_of_a_private_job_are_in_its_message_and_in_no_repr() -> None:
     private = Private.model_validate(SECRET)
-    for message in (OURS.model_copy(update={"private": private}), BareMessage(url=OURS.url, private=private)):
+    ours = OURS.model_copy(update={"id": "a" * 32, "private": private})
+    for message in (ours, BareMessage(url=OURS.url, private=private)):
         assert json.loads(message.body())["private"] == SECRET
         assert parse_message(message.body()) == message
         assert "s3cret" not in repr(message)
     assert "private" not in json.loads(OURS.body())
+
+
+def test_message_with_secrets_and_the_id_of_a_public_job_is_refused() -> None:
+    """Its PDF would be stored where everybody who asks for the URL gets it."""
+    body = OURS.model_copy(update={"private": Private.model_validate(SECRET)}).body()
+    with pytest.raises(Rejected) as caught:
+        parse_message(body)
+    assert (caught.value.code.name, caught.value.field) == ("invalid_request", "id")
+    assert "s3cret" not in str(caught.value)
 
 
 def test_dead_message_has_no_secrets_and_is_refused_without_them() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from functions.api.http import Call
 from functions.api.requests import MAX_BATCH, MAX_BATCH_BODY, MAX_BODY, MAX_HOPS, Rules, batch_of, from_query
 from functions.api.requests import from_body as read_body
+from tests.bypasses import BYPASSES
 from urlshot.core.egress import Egress
 from urlshot.core.errors import Rejected
 from urlshot.core.identity import is_job_id, job_id
@@ -167,6 +168,16 @@ def test_private_request_is_a_job_of_its_own() -> None:
 def test_request_with_an_empty_private_is_an_ordinary_one() -> None:
     body = json.dumps({"url": URL, "private": {}})
     assert from_body(body, is_base64=False, rules=RULES).id == job_id(URL, {})
+
+
+@pytest.mark.parametrize("name", BYPASSES)
+def test_published_bypass_is_refused_in_a_body_and_in_a_query(name: str) -> None:
+    url, code = BYPASSES[name]
+    with pytest.raises(Rejected) as by_body:
+        from_body(json.dumps({"url": url}), is_base64=False, rules=RULES)
+    with pytest.raises(Rejected) as by_query:
+        from_query(call(url=url), RULES)
+    assert {(caught.value.code.name, caught.value.field) for caught in (by_body, by_query)} == {(code, "url")}
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,19 @@ def test_report_comes_with_the_etag_of_its_upload() -> None:
     assert read(event(answered(report=REPORT, etag='"e"'))) == Invocation(JOB, report=REPORT, etag='"e"')
 
 
+def test_texts_that_are_no_unicode_are_read_so_that_they_can_be_stored() -> None:
+    """A page that owns the process of render can answer any JSON."""
+    texts = {"final_url": "https://a/\ud800", "title": "\udfff", "images_missing": ["\ud83d"], "chromium": "\ude00"}
+    payload = answered(report=REPORT, etag='"e"')
+    payload["report"] |= texts
+    report = read(event(payload)).report
+    assert report is not None and report.model_dump_json().encode()
+    assert (report.final_url, report.title, report.images_missing) == ("https://a/?", "?", ("?",))
+    error = read(event({**answered(), "error": {"code": "page_status", "detail": "\ud800."}})).error
+    assert error is not None and error.detail == "?."
+    assert crashed("\ud800", "\udfff").error is not None
+
+
 @pytest.mark.parametrize("code", sorted(CODES.keys() - {"throttled"}))
 def test_reported_error_keeps_its_code_and_its_text(code: str) -> None:
     error = read(event(answered(error=UrlshotError(code, "Why.").public()))).error

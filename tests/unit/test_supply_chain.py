@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from infra.supply_chain.audit import Found, read_npm, read_python, report, rounds
+from infra.supply_chain.hashes import hashes_of, with_hashes
 from infra.supply_chain.pins import DEPLOYED, PROJECT, Pin, all_python_pins, npm_names, npm_packages, python_pins
 from infra.supply_chain.sbom import WITHIN
 
@@ -82,6 +84,80 @@ def test_every_python_requirement_is_pinned() -> None:
         lines = [line for line in file.read_text("utf-8").splitlines() if re.match(r"\w", line)]
         assert len(lines) == len(list(python_pins(file))), file
     assert len(all_python_pins()) > 40
+
+
+DEPLOYED_FILES = [file for files in DEPLOYED.values() for file in files]
+
+
+@pytest.mark.parametrize("file", DEPLOYED_FILES, ids=lambda file: f"{file.parent.name}/{file.name}")
+def test_every_requirement_of_a_layer_has_hashes(file: Path) -> None:
+    """So pip installs nothing else, and refuses a file that was replaced."""
+    pins = list(python_pins(file))
+    assert pins
+    assert [pin.name for pin in pins if not pin.hashes] == []
+    text = file.read_text("utf-8")
+    assert text.count("--hash=sha256:") == sum(len(pin.hashes) for pin in pins)
+    assert "://" not in text  # no address of a registry
+
+
+@pytest.mark.parametrize("recipe", ["shared/Makefile", "chromium/build.py", "chromium/typefaces.py"])
+def test_every_build_of_a_layer_requires_hashes(recipe: str) -> None:
+    text = (PROJECT / "layers" / recipe).read_text("utf-8")
+    assert text.count('"pip", "install"') + text.count("-m pip install") == text.count("--require-hashes") == 1
+
+
+def test_package_with_compiled_code_has_hashes_for_each_python() -> None:
+    """CPython 3.11 to 3.13 on two processors, or one stable ABI for all. Lambda has 3.13."""
+    pins = {pin.name: pin for file in DEPLOYED_FILES for pin in python_pins(file)}
+    for name in ("ada-url", "cffi", "pydantic-core", "pynacl", "zstandard"):
+        assert len(pins[name].hashes) >= 6, name
+
+
+WHEEL = "https://registry.example/x-1-{}.whl"
+
+
+@pytest.mark.parametrize(
+    ("tags", "kept"),
+    [
+        ("py3-none-any", True),
+        ("py2.py3-none-any", True),
+        ("cp313-cp313-manylinux2014_x86_64.manylinux_2_17_x86_64", True),
+        ("cp311-cp311-manylinux_2_28_aarch64", True),
+        ("cp38-abi3-manylinux_2_34_x86_64", True),
+        ("py3-none-manylinux_2_28_x86_64", True),
+        ("cp314-cp314t-manylinux_2_28_x86_64", False),
+        ("cp313-cp313-musllinux_1_2_x86_64", False),
+        ("cp313-cp313-manylinux2014_i686", False),
+        ("cp313-cp313-macosx_11_0_arm64", False),
+        ("cp313-cp313-win_amd64", False),
+        ("pp311-pypy311_pp73-manylinux2014_x86_64", False),
+        ("graalpy312-graalpy250_312_native-manylinux2014_x86_64", False),
+    ],
+)
+def test_hashes_are_those_of_wheels_that_pip_may_choose(tags: str, kept: bool) -> None:
+    always, other = {"url": WHEEL.format("py3-none-any"), "hashes": {"sha256": "b" * 64}}, "a" * 64
+    wheels = [always, {"url": WHEEL.format(tags), "hashes": {"sha256": other}}]
+    package = {"name": "X_y", "version": "1", "wheels": wheels, "sdist": {"hashes": {"sha256": "c" * 64}}}
+    assert hashes_of({"packages": [package]}) == {"x-y": [other, "b" * 64] if kept else ["b" * 64]}
+
+
+def test_package_without_a_wheel_is_an_error() -> None:
+    with pytest.raises(SystemExit, match="x 1 has no wheel"):
+        hashes_of({"packages": [{"name": "x", "version": "1", "sdist": {"hashes": {"sha256": "c" * 64}}}]})
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "# About.\nX_y==1\n\nz==2\n",
+        "# About.\nX_y==1 --hash=sha256:old\n\nz==2 \\\n    --hash=sha256:older \\\n    --hash=sha256:oldest\n",
+        "# About.\nX_y==1\n    --hash=sha256:of-an-older-version\n\nz==2 \\\n    --hash=sha256:old\n",
+    ],
+)
+def test_renewed_hashes_replace_the_old_ones_and_keep_comments(before: str) -> None:
+    after = with_hashes(before, {"x-y": ["a", "b"], "z": ["c"]})
+    assert after == "# About.\nX_y==1 \\\n    --hash=sha256:a \\\n    --hash=sha256:b\n\nz==2 \\\n    --hash=sha256:c\n"
+    assert with_hashes(after, {"x-y": ["a", "b"], "z": ["c"]}) == after
 
 
 def test_every_npm_package_is_pinned_by_its_hash() -> None:

@@ -156,7 +156,7 @@ def real_events() -> list[dict[str, Any]]:
         events.detail(Record(**ended, state="done"), "bucket"),
         failed,
         events.cached("a" * 40, "https://example.com/", "bucket", now, None),
-        events.told_again(failed, ("callback-1",)),
+        events.announced_again(failed, ("callback-1",)),
     ]
     sent: list[Any] = []
 

@@ -158,6 +158,11 @@ def pages() -> list[list[Attempt]]:
     return made
 
 
+def hosts_of(*addresses: str) -> list[str]:
+    """Returns the spellings of these IPv4 addresses, and all other hosts of the attempts."""
+    return [*(spelling for address in addresses for spelling in spellings(address)), *HOSTS]
+
+
 def fixed() -> list[Attempt]:
     """Returns attempts at services with fixed addresses: Lambda's runtime API (two addresses), the metadata service."""
     return [
@@ -195,6 +200,24 @@ def is_awaited(attempt: Attempt, mode: str) -> bool:
     if mode == "open":  # this browser uses the first address of a name, and no link-local address
         return "fe80" not in attempt.host and not attempt.host.startswith(("rebind-", "mixed-last"))
     return True
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the listeners need for groups of attempts: HTML by path, awaited attempts by path, and the ports."""
+
+    pages: dict[str, str]
+    awaited: dict[str, list[Attempt]]
+    ports: set[int]
+
+    @classmethod
+    def of(cls, groups: list[list[Attempt]], mode: str) -> Plan:
+        """Plans a page for each group: page n is at /page/n, and /hold/n holds it until its attempts had time."""
+        return cls(
+            {f"/page/{number}": document(group, number) for number, group in enumerate(groups)},
+            {f"/hold/{n}": [one for one in group if is_awaited(one, mode)] for n, group in enumerate(groups)},
+            {one.port for group in groups for one in group},
+        )
 
 
 def document(attempts: list[Attempt], number: int) -> str:

@@ -10,7 +10,10 @@ import fcntl
 import os
 import socket
 import struct
+import tempfile
 from pathlib import Path
+
+from .attempts import ADDRESSES
 
 _CLONE_NEWNS, _CLONE_NEWNET = 0x00020000, 0x40000000
 _MS_BIND, _MS_REC, _MS_PRIVATE = 4096, 16384, 1 << 18
@@ -39,6 +42,19 @@ def isolate() -> None:
         raise OSError(ctypes.get_errno(), "unshare: a network namespace needs root")
     if libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None) != 0:
         raise OSError(ctypes.get_errno(), "mount: propagation cannot be switched off")
+
+
+def furnish(folder: Path) -> int:
+    """Gives an isolated process the addresses of the attempts, the DNS server of `Listeners`, and `folder` for files.
+
+    Returns:
+        The file descriptor that keeps the interface beside `lo` up.
+    """
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    replace("/etc/resolv.conf", "nameserver 127.0.0.53\noptions timeout:1 attempts:2\n", folder)
+    replace("/etc/hosts", "127.0.0.1 localhost\n", folder)
+    loopback(ADDRESSES)
+    return interface("100.127.0.2")
 
 
 def replace(path: str, content: str, folder: Path) -> None:

@@ -26,24 +26,21 @@ from pathlib import Path
 from typing import Any
 
 from .attempts import (
-    ADDRESSES,
     DENIED,
     FIRST_PORT,
-    HOSTS,
     NAMES,
     PAGES_PORT,
     PUBLIC,
     PUBLIC_6,
     Attempt,
-    document,
+    Plan,
     fixed,
-    is_awaited,
+    hosts_of,
     pages,
     rebinding,
-    spellings,
 )
 from .listeners import Listeners
-from .network import interface, isolate, loopback, replace
+from .network import furnish, isolate
 from .ways import DATAGRAMS, SCRIPTS
 
 # Chromium's own check of local network access is off, because the test is about this project's egress rules.
@@ -221,11 +218,7 @@ def main(mode: str, root: str) -> None:
     folder = Path(tempfile.mkdtemp(prefix="egress-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     layers = unfolded(Path(root), folder)
-    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
-    replace("/etc/resolv.conf", "nameserver 127.0.0.53\noptions timeout:1 attempts:2\n", folder)
-    replace("/etc/hosts", "127.0.0.1 localhost\n", folder)
-    loopback(ADDRESSES)
-    device = interface("100.127.0.2")
+    device = furnish(folder)
 
     from playwright_aws_lambda import launch
 
@@ -239,8 +232,12 @@ def main(mode: str, root: str) -> None:
     link, linked = link_page()
     prefetched = ["prefetched-1.test", "prefetched-2.test"]
     prefetch = "".join(f"<link rel=dns-prefetch href='//{name}'>" for name in prefetched)
-    served = {f"/page/{number}": document(group, number) for number, group in enumerate(groups)}
-    served |= {"/linked": link, "/dns": f"<!doctype html><p>printed</p>{prefetch}<img src='/hold'>", **worker_page()}
+    plan = Plan.of(groups, mode)
+    served = plan.pages | {
+        "/linked": link,
+        "/dns": f"<!doctype html><p>printed</p>{prefetch}<img src='/hold'>",
+        **worker_page(),
+    }
     others = schemes(folder)
     framed = [url for url in others if not url.startswith("javascript:")]  # javascript: would replace the page
     frames = "".join(f'<iframe src="{url}"></iframe><object data="{url}"></object>' for url in framed)
@@ -251,12 +248,8 @@ def main(mode: str, root: str) -> None:
     served["/schemes"] += "</script><img src='/hold'>"
     for number, url in enumerate(others):
         served[f"/location/{number}"] = f"<!doctype html><p>printed</p><script>location={json.dumps(url)}</script>"
-    ports = {attempt.port for group in groups for attempt in group} | {attempt.port for attempt in linked}
-    awaited = {
-        f"/hold/{number}": [attempt for attempt in group if is_awaited(attempt, mode)]
-        for number, group in enumerate(groups)
-    }
-    listeners = Listeners({*ports, *WORKER_PORTS, PAGES_PORT, 9001, 80}, served, NAMES, awaited)
+    ports = plan.ports | {attempt.port for attempt in linked}
+    listeners = Listeners({*ports, *WORKER_PORTS, PAGES_PORT, 9001, 80}, served, NAMES, plan.awaited)
 
     if mode == "naive":
         from functions.render.network import session
@@ -273,7 +266,7 @@ def main(mode: str, root: str) -> None:
     scheme: list[dict[str, Any]] = []
     if mode != "naive":
         visited += browser.visit([f"{secure}{path}" for path in ("/linked", "/dns", "/workers")])
-        hosts = [*spellings("10.0.0.1"), *HOSTS] if mode == "guarded" else ["10.0.0.1", "127.1", "private.test", DENIED]
+        hosts = hosts_of("10.0.0.1") if mode == "guarded" else ["10.0.0.1", "127.1", "private.test", DENIED]
         targets = [f"http://{host}:9001/direct" for host in hosts]
         targets += [f"{origin}/redirect/302?to=http://{host}:9001/" for host in hosts[::3] if host.isascii()]
         direct = browser.visit(targets)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import time
 
+import pytest
+
 from .conftest import Bench, Site, text_of
 
 
@@ -14,14 +16,39 @@ def test_private_page_is_a_blocked_target(render: Bench, neighbour: Site) -> Non
     assert neighbour.hits == []
 
 
-def test_redirect_to_a_private_page_is_blocked(render: Bench, site: Site, neighbour: Site) -> None:
-    for address in (
-        neighbour.url(),
-        f"https://127.0.0.1:{neighbour.port}/",
-        "http://169.254.169.254/latest/meta-data/",
-    ):
-        assert render.error(site.page("/r", "", 302, Location=address)) == "blocked_target"
-        assert render.error(site.page("/s", f"<script>location='{address}'</script>")) == "blocked_target"
+REDIRECTS: dict[str, tuple[str, int, dict[str, str]]] = {
+    **{f"status {status}": ("", status, {"Location": "TO"}) for status in (301, 302, 303, 307, 308)},
+    "Refresh header": ("x", 200, {"Refresh": "0;url=TO"}),
+    "meta refresh": ("<meta http-equiv=refresh content='0;url=TO'>", 200, {}),
+    "script": ("<script>location = String.raw`TO`</script>", 200, {}),
+    "form": ("<form method=post action='TO'><input name=a></form><script>document.forms[0].submit()</script>", 200, {}),
+    "link": ("<a href='TO'>x</a><script>document.links[0].click()</script>", 200, {}),
+}
+TARGETS = {
+    "loopback": "http://127.0.0.1:PORT/",
+    "loopback over TLS": "https://127.0.0.1:PORT/",
+    "scheme in capitals": "HTTP://127.0.0.1:PORT/",
+    "no scheme": "//127.0.0.1:PORT/",
+    "backslashes": r"\\127.0.0.1:PORT\x",
+    "decimal": "http://2130706433:PORT/",
+    "octal": "http://0177.1:PORT/",
+    "this host": "http://0.0.0.0:PORT/",
+    "IPv4-mapped": "http://[::ffff:127.0.0.1]:PORT/",
+    "localhost": "http://localhost:PORT/",
+    "user information": "http://public.test@127.0.0.1:PORT/",
+    "metadata": "http://169.254.169.254/latest/meta-data/",
+}
+
+
+@pytest.mark.parametrize("way", REDIRECTS)
+def test_redirect_to_a_private_page_is_blocked(render: Bench, site: Site, neighbour: Site, way: str) -> None:
+    html, status, headers = REDIRECTS[way]
+    codes = {}
+    for name, target in TARGETS.items():
+        to = target.replace("PORT", str(neighbour.port))
+        sent = {field: value.replace("TO", to) for field, value in headers.items()}
+        codes[name] = render.error(site.page("/r", html.replace("TO", to), status, **sent))
+    assert codes == dict.fromkeys(TARGETS, "blocked_target")
     assert neighbour.hits == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ import pytest
 from urlshot.core.render_contract import RenderAnswer
 
 from .conftest import GRACE, Bench, Site, read_pdf, text_of
+
+SECRET = "made-up-31ce"
 
 SAYS = {
     "locale": ({"locale": "de-DE"}, "navigator.language + (1.5).toLocaleString()", "de-DE1,5"),
@@ -92,6 +95,49 @@ def test_headers_footers_and_page_numbers_are_printed(render: Bench, site: Site)
     text = text_of(render(url, options={**templates, "margin": "20mm"}))
     assert "HEAD T" in text
     assert "FOOT 2" in text
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "<b>bold</b><script>document.body.append('RAN')</script>",
+        "<img src=http://10.0.0.1:9/ onerror=document.body.append('RAN')>",
+        "</title></span><style>*{font-size:40px}</style>",
+        "(1) /Title (2) \\) >> endobj",
+    ],
+)
+def test_markup_in_a_title_is_text_in_header_and_metadata(render: Bench, site: Site, title: str) -> None:
+    script = json.dumps(title).replace("</", "<\\/")
+    url = site.page("/markup", f"<script>document.title = {script}</script><p>text")
+    header = "<div style='font-size:6px;white-space:nowrap'>HEAD <span class=title></span></div>"
+    answer = render(url, options={"header_template": header, "margin": "20mm", "metadata": {"author": "A"}})
+    assert f"HEAD {title}" in text_of(answer)
+    metadata = read_pdf(answer).metadata
+    assert metadata is not None and (metadata.title, metadata.author) == (title, "A")
+    assert answer.report is not None and answer.report.title == title
+    assert "RAN" not in text_of(answer).replace(title, "")
+
+
+_FILE_READS = {
+    "header with a frame": {"header_template": "<iframe src='FILE'></iframe><object data='FILE'></object>"},
+    "footer with an image": {"footer_template": "<img src='FILE'><embed src='FILE'>"},
+    "header with a script": {"header_template": "<script>document.write('<iframe src=FILE></iframe>')</script>"},
+    "css with an import": {"css": "@import url('FILE'); p::after { content: url('FILE') }"},
+    "waiting for a fetch": {
+        "wait_expression": "fetch('FILE').then(a => a.text()).then(t => document.body.append(t)).catch(() => 0), true"
+    },
+}
+
+
+@pytest.mark.parametrize("kind", _FILE_READS)
+def test_option_reads_no_file_of_another_job(render: Bench, site: Site, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "secret.html").write_text(f"<p>{SECRET}")
+    for scheme in ("file://", "FILE://", "file:\\\\"):
+        address = f"{scheme}{tmp_path}/secret.html"
+        options = {name: text.replace("FILE", address) for name, text in _FILE_READS[kind].items()}
+        answer = render(site.page("/page", "<p>text"), options={"margin": "20mm", **options})
+        assert "text" in text_of(answer)
+        assert SECRET not in text_of(answer)
 
 
 _OUTSIDE = {
@@ -215,9 +261,6 @@ def test_fail_on_decides_between_a_warning_and_an_error(render: Bench, site: Sit
     assert render.error(site.page("/c", "<script>oops</script>"), options={"fail_on": ["console"]}) == "console_errors"
 
 
-SECRET = "made-up-31ce"
-
-
 def test_headers_and_cookies_of_the_caller_reach_one_origin_only(
     render: Bench, site: Site, serve: Callable[..., Site], allow: set[tuple[str, int]]
 ) -> None:
@@ -272,3 +315,7 @@ def test_basic_auth_is_sent_to_the_origin_of_the_url_only(
     assert render.error(url, private=private) == "page_status"  # this site accepts no password
     assert "Basic" in str([headers.get("Authorization") for _, headers in site.hits])
     assert "Basic " not in str([headers.get("Authorization") for _, headers in other.hits])
+    # The next job does not send it, although the site asks for it again.
+    site.hits.clear()
+    assert render.error(url) == "page_status"
+    assert site.hits and "Basic " not in str([headers.get("Authorization") for _, headers in site.hits])

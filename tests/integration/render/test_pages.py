@@ -178,12 +178,41 @@ def test_page_that_exceeds_a_limit_is_too_large(render: Bench, site: Site) -> No
     assert render.error(site.page("/p", "x"), limits={"seconds": 30, "pdf_bytes": 100}) == "too_large"
 
 
-def test_jobs_share_no_cookies(render: Bench, site: Site) -> None:
-    script = "<p id=p></p><script>p.innerText='had:'+localStorage.x+document.cookie;localStorage.x='secret'</script>"
-    url = site.page("/cookie", script, Set_Cookie="who=me")
-    assert "had:undefinedwho=me" in text_of(render(url))
-    assert "had:undefinedwho=me" in text_of(render(url))
-    assert not [headers for path, headers in site.hits if path == "/cookie" and "Cookie" in headers]
+MEMORIES = {  # what reads, and what writes
+    "cookie": ("document.cookie.includes('left')", "document.cookie = 'left=1; max-age=3600'"),
+    "cookie of the server": ("document.cookie.includes('who=me')", "fetch('/cookie')"),
+    "localStorage": ("localStorage.left", "localStorage.left = 1"),
+    "sessionStorage": ("sessionStorage.left", "sessionStorage.left = 1"),
+    "name of the window": ("window.name", "window.name = 'left'"),
+    "IndexedDB": (
+        "indexedDB.databases().then(all => all.length)",
+        "new Promise(done => { indexedDB.open('left').onsuccess = done })",
+    ),
+    "Cache": ("caches.keys().then(all => all.length)", "caches.open('left')"),
+    "file system": (
+        "navigator.storage.getDirectory().then(top => top.keys().next()).then(one => !one.done)",
+        "navigator.storage.getDirectory().then(top => top.getFileHandle('left', {create: true}))",
+    ),
+    "HTTP cache": (
+        "fetch('/kept', {cache: 'only-if-cached', mode: 'same-origin'}).then(a => a.ok, () => 0)",
+        "fetch('/kept')",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", MEMORIES)
+def test_job_finds_nothing_that_an_earlier_one_left(render: Bench, site: Site, kind: str) -> None:
+    reads, writes = MEMORIES[kind]
+    site.page("/cookie", "x", Set_Cookie="who=me; max-age=3600")
+    site.page("/kept", "x", Cache_Control="max-age=3600")
+    script = f"""(async () => {{
+      const before = await ({reads}); await ({writes}); const after = await ({reads});
+      p.textContent = `before:${{!!before}} after:${{!!after}}`; window.ready = true
+    }})()"""
+    url = site.page("/memory", f"<p id=p></p><script>{script}</script>")
+    for _ in range(2):
+        assert "before:false after:true" in text_of(render(url, options={"wait_expression": "window.ready"}))
+    assert not [headers for path, headers in site.hits if path == "/memory" and "Cookie" in headers]
 
 
 def test_browser_in_a_single_process_renders_too(single_process_render: Bench, site: Site) -> None:

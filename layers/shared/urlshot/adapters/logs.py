@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+from functools import partial
 
 from aws_lambda_powertools import Logger
 
@@ -18,8 +20,11 @@ def logger() -> Logger:
 
     Lambda's runtime sets the root logger to Lambda's level. This function keeps it at INFO or above, because botocore
     logs whole answers at DEBUG, including secrets.
+
+    Lines are ASCII, with all other characters escaped: strangers' text can neither break a line nor change how a
+    terminal shows it, and a text that is no Unicode does not keep its line from being written.
     """
-    log = Logger(utc=True, use_rfc3339=True)
+    log = Logger(utc=True, use_rfc3339=True, json_serializer=partial(json.dumps, default=str, separators=(",", ":")))
     level = logging.getLevelNamesMapping()[os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO").upper()]
     logging.getLogger(log.name).setLevel(level)
     root = logging.getLogger()

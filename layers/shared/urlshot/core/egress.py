@@ -145,7 +145,9 @@ class Egress:
         return None
 
     def for_address(self, address: Address, port: int) -> Decision:
-        """Decides whether a connection to an address of a name is allowed."""
+        """Decides whether a connection to an address of a name is allowed; a denied address is closed to all names."""
+        if listed(str(address), self.denied):
+            return Decision(False, f"{address} is one of the hosts from which this endpoint does not fetch")
         if (str(address), port) in self.opened:
             return Decision(True, f"{address}:{port} was opened")
         return decide(address)

@@ -220,6 +220,11 @@ PAGE_CODES = frozenset(code.name for code in _PAGE)
 """The codes of faults of the page; the request is valid."""
 
 
+def encodable(text: str) -> str:
+    """Returns a text with a question mark for each lone surrogate, which JSON can contain and UTF-8 cannot."""
+    return text.encode(errors="replace").decode()
+
+
 class UrlshotError(Exception):
     """An error with a code of `CODES`.
 

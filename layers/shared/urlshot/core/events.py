@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from urlshot.core.errors import encodable
 from urlshot.core.records import Record, new_generation
 from urlshot.core.render_contract import Report
 
@@ -131,7 +132,7 @@ def cached(
     )
 
 
-def told_again(event: Detail, only: tuple[str, ...] = ()) -> Detail:
+def announced_again(event: Detail, only: tuple[str, ...] = ()) -> Detail:
     """Returns the event for a request whose job failed recently, with a new `event_key`; `only` is as in `cached`."""
     own = {"event_key": f"{event.id}:{new_generation()}:failed", "cached": True}
     return event.model_copy(update={**own, **_addressed(only)})
@@ -148,7 +149,7 @@ def refusal(body: bytes, error: dict[str, Any], at: datetime) -> Refusal:
         url = value.get("url") if isinstance(value, dict) else None
     except (ValueError, RecursionError):
         url = None
-    shown = url[:2048] if isinstance(url, str) else None
+    shown = encodable(url[:2048]) if isinstance(url, str) else None
     return Refusal(event_key=f"{new_generation()}:refused", url=shown, error=error, finished_at=at)
 
 

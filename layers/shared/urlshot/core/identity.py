@@ -23,6 +23,7 @@ MAX_URL = 2048
 
 _DEFAULT_PORTS = {"http:": 80, "https:": 443}
 _ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{40}")
+_PRIVATE_DIGITS = 32
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,12 @@ def job_id(canonical_url: str, options: dict[str, Any]) -> str:
 
 def private_id() -> str:
     """Returns the id of a private job: 128 random bits in hex, which nobody can guess."""
-    return secrets.token_hex(16)
+    return secrets.token_hex(_PRIVATE_DIGITS // 2)
+
+
+def is_private_id(job: str) -> bool:
+    """Returns whether an id is that of a private job."""
+    return len(job) == _PRIVATE_DIGITS
 
 
 def is_job_id(text: str) -> bool:

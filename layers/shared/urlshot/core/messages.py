@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from urlshot.core.errors import Rejected
-from urlshot.core.identity import is_job_id
+from urlshot.core.identity import is_job_id, is_private_id
 from urlshot.core.options import DEFAULTS, JobOptions, invalid, parse_options
 from urlshot.core.private import Private, no_secrets
 
@@ -154,4 +154,7 @@ def parse_message(data: bytes) -> StartMessage | BareMessage:
         raise invalid(error) from error
     if not is_job_id(message.id):
         raise Rejected("invalid_request", "The message's id is not a job id.", field="id")
+    if message.private and not is_private_id(message.id):
+        # A page that only its caller may see would be stored where everybody who asks for the URL gets it.
+        raise Rejected("invalid_request", "The id of a job with secrets is not that of a private job.", field="id")
     return message

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from urlshot.core.errors import encodable
 from urlshot.core.options import DEFAULTS, JobOptions
 from urlshot.core.private import Private, no_secrets
 
@@ -21,11 +22,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
-def _encodable(value: object) -> object:
-    return value.encode(errors="replace").decode() if isinstance(value, str) else value
-
-
-PageText = Annotated[str, BeforeValidator(_encodable)]
+PageText = Annotated[str, BeforeValidator(lambda value: encodable(value) if isinstance(value, str) else value)]
 """A text that a page wrote. Lone surrogates, which JavaScript has and UTF-8 has not, become question marks."""
 
 

@@ -71,7 +71,7 @@ class Announcer:
             withdrawal.clear(self._store, record)
         if record.error is not None and record.state == "failed" and record.error.get("retryable"):
             self._parking.bury_job(message, record.error)
-        self.tell(detail(record, self._store.bucket, at), correlation_id)
+        self.announce_event(detail(record, self._store.bucket, at), correlation_id)
         try:
             self._store.change(record.with_(announced=True), etag)
         except Conflict:
@@ -82,7 +82,7 @@ class Announcer:
         log.info(f"job: {record.state}", extra={"job_id": record.id, "generation": record.generation})
         return record.state
 
-    def tell(self, event: Detail, correlation_id: str) -> None:
+    def announce_event(self, event: Detail, correlation_id: str) -> None:
         """Puts an event on the bus and publishes it to the exchange, which may have no consumer for it."""
         self._bus.put([event])
         key = FAILED if event.error else COMPLETED
