@@ -67,7 +67,7 @@ def measure(parts: Sequence[str], results: dict[str, Any], *, quick: bool) -> No
                     field, everything, host, say, 1 if quick else 5, COLD_TOOLS if quick else (*COLD_TOOLS, *BESIDE)
                 )
             if "throughput" in parts:
-                sizes, rounds, seconds = ((1, 2), 1, 2.5) if quick else ((1, 2, 4), 3, 5.0)
+                sizes, rounds, seconds = ((1, 2), 1, 2.5) if quick else ((1, 2, 4, 8), 3, 5.0)
                 results["throughput"] = throughput(everything, host, say, sizes, rounds, seconds)
             if "cost" in parts:
                 counts = cost.Rounds(1, 1) if quick else cost.Rounds(5, 3)
