@@ -200,8 +200,9 @@ class Visit:
         """Inspects the page before the print, unless a glance has told everything."""
         options = self._job.options
         by_event = options.wait_until != "settled"
-        if settled.glance is not None:
-            found, state = settled.glance
+        glance = settled.glance
+        if glance is not None and glance.look is not None:
+            found, state = glance.look, glance.state
         else:
             looking = look(
                 self._page,
@@ -243,7 +244,9 @@ class Visit:
     async def _checked(self, pdf: bytes, settled: Readiness, found: Look, options: Options) -> tuple[Printed, int]:
         """Returns the PDF with its facts, and the number of fixed boxes that hide text."""
         seconds = min(_CUT_SECONDS, self._budget.for_page() / 2)
-        paper, cut, covered = await losses(self._page, pdf, options, seconds, plain=settled.glance is not None)
+        paper, cut, covered = await losses(
+            self._page, pdf, options, seconds, plain=settled.glance is not None and settled.glance.simple
+        )
         printed = self._printed(pdf, settled, found, await settled.broken_off())
         return replace(printed, seen=replace(printed.seen, cut=cut, covered=covered), paper=paper), covered
 

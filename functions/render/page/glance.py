@@ -1,4 +1,4 @@
-"""Looks at a page right after its load event. One call finds everything about a page that is as simple as most are."""
+"""Looks at a page right after its load event, so that one call finds everything about most pages."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from functions.render.devtools.page import Page
+from functions.render.page.cut import OPEN_PIXELS
 from functions.render.page.look import Look, read, traces
 from functions.render.page.rest import Rest, State
 from functions.render.page.rest import read as read_state
@@ -15,20 +16,24 @@ from playwright_aws_lambda import DevToolsError
 
 @dataclass(frozen=True)
 class Glance:
-    """The state of a page, and the facts about it if it is simple: no box can cut content off or hide it."""
+    """The state of a page, and the facts about it; None if more has to be done for it before.
+
+    Nothing moves on a page that is `simple`, and no box of it can cut content off or hide it.
+    """
 
     state: State
     look: Look | None
+    simple: bool
 
 
 async def glance(page: Page, rest: Rest, asked: str, *, rests: bool) -> Glance | None:
-    """Looks at a page that has loaded; returns None if that is not enough, or fails.
+    """Looks at a page that has loaded; returns None if it has frames, or has changed its own objects.
 
     Args:
         page: The page.
         rest: Polls the page.
         asked: The job's URL.
-        rests: Whether the page must also be at rest and look the same on paper.
+        rests: Whether to look only at a page that is simple, is at rest, and looks the same on paper.
 
     Raises:
         DevToolsError: The page has gone.
@@ -36,9 +41,9 @@ async def glance(page: Page, rest: Rest, asked: str, *, rests: bool) -> Glance |
     if page.frames.others():
         return None
     try:
-        found = await page.evaluate(_script(), [rest.question(), [traces(), [], []], rests])
-        return Glance(read_state(found[0]), None if found[1] is None else read(found[1], asked, page.url))
-    except (DevToolsError, TypeError, ValueError, KeyError) as error:  # the page has changed its own objects
+        state, facts, simple = await page.evaluate(_script(), [rest.question(), [traces(), [], []], rests])
+        return Glance(read_state(state), None if facts is None else read(facts, asked, page.url), simple is True)
+    except (DevToolsError, TypeError, ValueError, KeyError) as error:
         if isinstance(error, DevToolsError) and gone(error):
             raise
         return None
@@ -46,5 +51,6 @@ async def glance(page: Page, rest: Rest, asked: str, *, rests: bool) -> Glance |
 
 @cache
 def _script() -> str:
-    parts = ", ".join(script(name) for name in ("ask", "plain", "look"))
-    return f"given => ({script('glance')})([{parts}], ...given)"
+    opens = f"() => ({script('open')})({OPEN_PIXELS})"
+    parts = [*(script(name) for name in ("ask", "plain", "look")), opens, script("cut")]
+    return f"given => ({script('glance')})([{', '.join(parts)}], ...given)"

@@ -13,9 +13,8 @@ from contextlib import asynccontextmanager
 
 from functions.render.devtools.network import Response
 from functions.render.devtools.page import IDLE_SECONDS, Page
-from functions.render.page.glance import glance
+from functions.render.page.glance import Glance, glance
 from functions.render.page.loading import Loading
-from functions.render.page.look import Look
 from functions.render.page.press import press
 from functions.render.page.rest import POLL_SECONDS, Rest, State
 from functions.render.page.scripts import gone, script
@@ -46,8 +45,8 @@ class Readiness:
         self._scripts = scripts
         self._rest = Rest(page, witness, scripts=scripts, wakes=wakes)
         self.waited: list[Wait] = []
-        self.glance: tuple[Look, State] | None = None
-        """The facts about a page, and its state, if one look was enough; None if more has to be done for it."""
+        self.glance: Glance | None = None
+        """The facts about a page if one look was enough; None if more has to be done for it."""
         self._breaks: asyncio.Future[list[bool]] | None = None
         """Whether the sources of the document and of its frames break off."""
         self._closed = False
@@ -256,7 +255,7 @@ class Readiness:
         found = await glance(self._page, self._rest, asked, rests=rests)
         moves = self._witness.busy() or self._loading.documents != document or self._loading.refresh is not None
         if found is not None and found.look is not None and not (rests and moves):
-            self.glance = found.look, found.state
+            self.glance = found
             self._note("content", time.monotonic() - began, late=False)
         return found.state if found is not None else None
 
