@@ -6,6 +6,8 @@ import random
 
 STEP = 0.01
 """The latency for decision 0, in seconds."""
+CALM = 80
+"""The latency's limit when everything has healed, in milliseconds."""
 LEAST = 0.15
 """The least probability of a fault while a history has too few of them."""
 WEAK, SLOW = 0.3, 0.25
@@ -47,7 +49,7 @@ class Decisions:
             draw = self._random
             chance = draw()
             if self.calm:
-                code = int(chance * 80)
+                code = int(chance * CALM)
             elif (freezes := self._freezes(name) if self.slow else self.freezes) and draw() < freezes:
                 code = int(1000 + chance * 34_000)
                 self.disturbed += 1
@@ -61,6 +63,8 @@ class Decisions:
                 self._note(f"{name}/latency", code)
         else:
             code = self._take(f"{name}/latency")
+            if self.calm:  # a shorter history may take a decision later than the one that it was recorded from
+                code = min(code, CALM)
         return code / 1000 if code else STEP
 
     def _freezes(self, name: str) -> float:

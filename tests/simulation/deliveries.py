@@ -156,13 +156,14 @@ class Deliveries:
             deleted: The id and the generation of each deleted record.
             operator: Whether the operator wants a mail about each event.
         """
-        # An end that is announced again answers later requests too, and a mail about it says the same.
-        latest: dict[str, dict[str, Any]] = {}
-        for _, event in sorted(events, key=lambda each: each[0]):
-            latest[event["event_key"]] = event
+        # An end may be announced several times, and each time answers other requests. A mail about any of them says
+        # the same.
+        announced: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        for _, event in events:
+            announced[event["event_key"]].append(event)
         for promise in self._promises:
             for subscriber in promise.subscribers:
-                self._check_promise(promise, subscriber, deleted, latest)
+                self._check_promise(promise, subscriber, deleted, announced)
         if operator:
             for key, event in {one["event_key"]: one for _, one in events if one["audience"] == "everyone"}.items():
                 if not self._sent["operator", key] and not self._excused("operator", event):
@@ -170,7 +171,11 @@ class Deliveries:
         self.found += self._answered_twice()
 
     def _check_promise(
-        self, promise: Promise, subscriber: str, deleted: set[tuple[str, str]], latest: dict[str, dict[str, Any]]
+        self,
+        promise: Promise,
+        subscriber: str,
+        deleted: set[tuple[str, str]],
+        announced: dict[str, list[dict[str, Any]]],
     ) -> None:
         one = self._of_request.get((promise.request, subscriber))
         text = f"{promise.request} was accepted for {promise.generation or 'an earlier end'}, and {subscriber[:12]}"
@@ -178,8 +183,8 @@ class Deliveries:
             self.found.append(("not served", f"{text} has no subscription"))
             return
         for sent in self._to(subscriber, one.job):
-            about = latest.get(sent.event["event_key"], sent.event)
-            if sent.at >= one.written and (_answers(sent.event, one) or _answers(about, one)):
+            said = [sent.event, *announced.get(sent.event["event_key"], [])]
+            if sent.at >= one.written and any(_answers(event, one) for event in said):
                 return
         if one.over_by.startswith("delete") or (promise.job, promise.generation) in deleted:
             return
