@@ -101,7 +101,11 @@ def direct(stack: LocalStack, site: Site, times: list[tuple[float, bool]]) -> fl
     def job(seconds: float, limit: bool) -> bytes:
         url = page(site, seconds, limit=limit)
         name, generation, claim = job_id(url, {}), records.new_generation(), records.new_claim()
-        form = stack.s3.generate_presigned_post(stack.ready["bucket"], upload_key(name, claim))
+        # The local S3 takes a POST only with the fields that its policy names, as S3 does.
+        fields = {"Content-Type": "application/pdf"}
+        form = stack.s3.generate_presigned_post(
+            stack.ready["bucket"], upload_key(name, claim), Fields=dict(fields), Conditions=[fields]
+        )
         made = RenderJob(id=name, generation=generation, claim=claim, lease_until=lease, url=url, upload=Upload(**form))
         return made.model_dump_json().encode()
 
