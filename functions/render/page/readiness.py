@@ -203,15 +203,15 @@ class Readiness:
                     if self.glance is not None and not self._closed:
                         return
                     self.glance = None
-                    await self._quiet("content")
+                    await self._quiet("content", of=document)
                 else:
-                    await asyncio.gather(self._quiet("content"), self.look_into_source())
+                    await asyncio.gather(self._quiet("content", of=document), self.look_into_source())
                 if await self._refresh():
                     continue
                 if self._closed:
                     await reach_closed_roots(self._page)
-                    await self._quiet("content")
-                await self._scroll()
+                    await self._quiet("content", of=document)
+                await self._scroll(document)
             except Gone:
                 raise
             except DevToolsError as error:
@@ -281,20 +281,30 @@ class Readiness:
             if gone(error):
                 raise
 
-    async def _quiet(self, what: str, *, again: bool = False) -> None:
-        """Waits for fonts, images, animations and the network, then for pending scripts and other changes."""
-        content, motion, moved = await self._rest.quiet(self._deadline, again=again)
+    async def _quiet(self, what: str, *, of: int | None = None, again: bool = False) -> None:
+        """Waits for fonts, images, animations and the network, then for pending scripts and other changes.
+
+        Args:
+            what: The name of the wait.
+            of: The number of the document that is waited for; None to wait for any.
+            again: Whether the page was at rest a moment ago.
+
+        Raises:
+            Navigated: The page has another document than `of`.
+        """
+        stays = lambda: of is None or self._loading.documents == of  # noqa: E731 - a condition
+        content, motion, moved = await self._rest.quiet(self._deadline, again=again, stays=stays)
         self._note(what, content, late=self._rest.loading)
         if motion:
             self._note("motion", motion, late=moved)
 
-    async def _scroll(self) -> None:
-        """Scrolls once through a page that may load content when it comes into view, and back to the top."""
+    async def _scroll(self, document: int) -> None:
+        """Scrolls once through a document that may load content when it comes into view, and back to the top."""
         scroll = Scroll(self._page, self._rest)
         if not self._scripts or not await scroll.is_lazy():
             return
         async with self.wait("scroll", scroll.seconds + 1):
             await scroll.through(self.left())
         await scroll.back()
-        await self._quiet("lazy content")
+        await self._quiet("lazy content", of=document)
         self.scroll_limit = await scroll.limit()

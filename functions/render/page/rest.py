@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from functions.render.devtools.frames import Frame
 from functions.render.devtools.page import Page
 from functions.render.page.scripts import gone, script
 from functions.render.page.witness import Witness
-from playwright_aws_lambda import DevToolsError
+from playwright_aws_lambda import DevToolsError, Navigated
 
 QUIET_SECONDS = 0.25
 """Time without an end of a script's request after which the network counts as quiet."""
@@ -167,21 +168,30 @@ class Rest:
             pass
         return State()
 
-    async def quiet(self, deadline: float, *, again: bool = False) -> tuple[float, float, bool]:
+    async def quiet(
+        self, deadline: float, *, again: bool = False, stays: Callable[[], bool] = lambda: True
+    ) -> tuple[float, float, bool]:
         """Waits for content, then for the end of motion.
 
         Args:
             deadline: The end of the wait on the monotonic clock.
             again: True if the page was at rest a moment ago; the shortest wait of STILL_SECONDS then does not apply.
+            stays: Returns whether the page still has the document that is waited for.
 
         Returns:
             Seconds of the wait for content, seconds of the wait for motion, and whether motion went beyond its limit.
+
+        Raises:
+            Navigated: The page has another document.
+            DevToolsError: The page has gone.
         """
         began = last = time.monotonic()
         motion = 0.0
         most = max(MOTION_SECONDS - self._moved, AGAIN_SECONDS)
         while True:
             state = await self.ask()
+            if not stays():
+                raise Navigated("the page has another document")
             now = time.monotonic()
             self.loading = not self._is_there(state, began if not again else float("-inf"))
             if not self.loading:
