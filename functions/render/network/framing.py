@@ -40,7 +40,10 @@ class Framing(Protocol):
         """
 
     def frame(self, content: bytes) -> bytes:
-        """Returns the bytes for the browser. Takes the contents that the last call of `feed` returned."""
+        """Returns the bytes for the browser. Takes the contents that the last call of `feed` returned.
+
+        It is not called again after the end.
+        """
 
 
 class UntilClose:
