@@ -210,7 +210,7 @@ async def test_browser_that_leaves_ends_the_connection_to_the_server(net: Net) -
     client.writer.write(server.ask())
     await asyncio.wait_for(asked.wait(), SECONDS)
     client.writer.close()
-    await asyncio.wait_for(left.wait(), SECONDS)
+    assert await asyncio.wait_for(left.wait(), SECONDS)
 
 
 @pytest.mark.parametrize("tunnel", [False, True])

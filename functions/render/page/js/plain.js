@@ -35,6 +35,6 @@
   const animations = document.getAnimations();
   steady &&= animations.every(animation => animation.timeline === document.timeline);
   filters ||= animations.length > 0 || document.querySelector('[style*=filter i], [filter]') !== null;
-  steady &&= !document.querySelector('[media], [srcset], [sizes], video, audio, canvas[is], animate, set');
+  steady &&= !document.querySelector('[media], [srcset], [sizes], video, audio, animate, set');
   return { plain: true, steady, filters };
 }
