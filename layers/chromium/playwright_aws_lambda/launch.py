@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import shutil
 import tempfile
@@ -16,12 +15,13 @@ from playwright_aws_lambda.devtools import Connection, DevToolsError, Gone, Sess
 from playwright_aws_lambda.layer import Layer
 from playwright_aws_lambda.processes import (
     adopt_orphans,
-    browser_processes,
     descendants,
-    kill_browser,
+    kill_processes,
     private_bytes,
-    reap_orphans,
+    reap_processes,
+    running_processes,
 )
+from playwright_aws_lambda.spawn import spawn
 from playwright_aws_lambda.switches import chromium_args
 
 LAUNCH_SECONDS = 20.0
@@ -54,8 +54,7 @@ class Chromium:
     """One running Chromium.
 
     Chromium runs as several processes if the machine allows it. Otherwise, which users report of Lambda, it runs in
-    single-process mode: then it allows only one context, so each `new_page()` starts a new process. A Python process
-    must have only one `Chromium`, because `kill()` kills every descendant that runs the binary.
+    single-process mode: then it allows only one context, so each `new_page()` starts a new process.
 
     Attributes:
         binary: The path of the inflated browser.
@@ -67,8 +66,8 @@ class Chromium:
         self._layer = layer
         self._proxy = proxy
         self._connection: Connection | None = None
-        self._profiles: list[str] = []
-        """The folders of all browsers that have not been reaped."""
+        self._profiles: dict[int, str] = {}
+        """The profile folders of all browsers that have not been reaped, by session."""
         self._stderr = b""
         self._launched = False
         self._pid = 0
@@ -79,7 +78,6 @@ class Chromium:
         self._spare: Blank | None = None
         """The page that has proven the launch."""
         self._proven = False
-        self._killed: list[int] = []
         self.binary = binary
         self.version = ""
         self.single_process = False
@@ -107,7 +105,6 @@ class Chromium:
                 try:
                     await self._prove()
                 except (DevToolsError, TimeoutError):
-                    self.kill()
                     if self._proven:  # this mode works on this machine, so the cause is another one
                         raise
                 else:
@@ -119,6 +116,22 @@ class Chromium:
             await self._reap()
 
     async def _prove(self) -> None:
+        """Launches the browser, once more if it ends at once: about one launch in 800 ends by a SIGSEGV (measured).
+
+        Raises:
+            DevToolsError, TimeoutError, OSError: It does not start in this mode.
+        """
+        try:
+            try:
+                await self._launch()
+            except DevToolsError:
+                self.kill()
+                await self._launch()
+        except (DevToolsError, TimeoutError):
+            self.kill()
+            raise
+
+    async def _launch(self) -> None:
         """Launches the browser and makes a page. Only a page that answers proves that a renderer can start."""
         try:
             async with asyncio.timeout(LAUNCH_SECONDS):
@@ -128,7 +141,7 @@ class Chromium:
                 await page.session.call("Runtime.evaluate", {"expression": "1"})
         except (DevToolsError, TimeoutError) as error:
             if self._stderr:
-                raise DevToolsError(f"{error}: {self._stderr.decode(errors='replace')}") from error
+                raise type(error)(f"{error}: {self._stderr.decode(errors='replace')}") from error
             raise
         self._spare, self._launched = page, True
 
@@ -204,35 +217,17 @@ class Chromium:
     def _start_process(self, connection: Connection, extra: list[str]) -> int:
         """Starts the browser with a profile of its own; returns the end of a pipe from which its messages come."""
         profile = tempfile.mkdtemp(prefix="profile-", dir=self._layer.workspace())
-        self._profiles.append(profile)
         proxy = [f"--proxy-server={self._proxy}", "--proxy-bypass-list=<-loopback>"] if self._proxy else []
         command = [
             *(str(self.binary), *chromium_args(), *proxy, *extra),
             *("--remote-debugging-pipe", f"--user-data-dir={profile}"),
         ]
-        reading, writing = os.pipe()
-        nothing = os.open(os.devnull, os.O_RDWR)
-        reads, writes = connection.theirs
         try:
-            # The browser inherits no other file of this process, such as sockets that a library made inheritable.
-            inherited = [int(entry) for entry in os.listdir("/proc/self/fd") if int(entry) > 4]
-            self._pid = os.posix_spawn(
-                self.binary,
-                command,
-                self.environment(),
-                file_actions=[
-                    *((os.POSIX_SPAWN_DUP2, nothing, end) for end in (0, 1)),
-                    *((os.POSIX_SPAWN_DUP2, ours, end) for ours, end in ((writing, 2), (reads, 3), (writes, 4))),
-                    *((os.POSIX_SPAWN_CLOSE, end) for end in inherited if _is_inheritable(end)),
-                ],
-                setsid=True,  # it does not receive the signals of a terminal
-            )
+            self._pid, reading = spawn(command, self.environment(), *connection.theirs)
         except OSError:
-            os.close(reading)
+            shutil.rmtree(profile, ignore_errors=True)
             raise
-        finally:
-            os.close(writing)
-            os.close(nothing)
+        self._profiles[self._pid] = profile
         return reading
 
     def _listen(self, end: int) -> None:
@@ -299,7 +294,7 @@ class Chromium:
 
     def processes(self) -> list[int]:
         """Returns the ids of the browser's processes."""
-        return browser_processes(self.binary)
+        return running_processes(self._profiles.keys())
 
     def memory(self) -> int:
         """Returns the private memory of all the browser's processes in bytes, without shared pages."""
@@ -309,15 +304,18 @@ class Chromium:
     def kill(self) -> None:
         """Kills the browser immediately, even if it is busy; `start()` launches a new one."""
         self._forget()
-        self._killed += kill_browser(self.binary)
+        kill_processes(self._profiles.keys())
 
     async def _reap(self) -> None:
         """Reaps the processes of earlier browsers, and deletes their profiles."""
-        killed, self._killed = self._killed, []
-        profiles = self._profiles[: None if self._connection is None else -1]
-        self._profiles = self._profiles[len(profiles) :]
-        if profiles:
-            await asyncio.to_thread(_clean_up, self.binary, killed, profiles)
+        earlier = {
+            session: profile
+            for session, profile in self._profiles.items()
+            if session != self._pid or self._connection is None
+        }
+        if earlier:
+            for session in await asyncio.to_thread(_clean_up, earlier):
+                self._profiles.pop(session, None)
 
     async def close(self) -> None:
         """Kills the browser."""
@@ -344,13 +342,9 @@ async def launch_chromium(*, proxy: str | None = None, layer: Layer | None = Non
     return chromium
 
 
-def _clean_up(binary: Path, killed: list[int], profiles: list[str]) -> None:
-    reap_orphans(binary, killed, REAP_SECONDS)
-    for profile in profiles:
+def _clean_up(profiles: dict[int, str]) -> list[int]:
+    """Reaps the processes of these sessions, and deletes their profiles; returns the sessions that have ended."""
+    remaining = reap_processes(profiles.keys(), REAP_SECONDS)
+    for profile in profiles.values():
         shutil.rmtree(profile, ignore_errors=True)
-
-
-def _is_inheritable(end: int) -> bool:
-    with contextlib.suppress(OSError):  # it was closed meanwhile
-        return os.get_inheritable(end)
-    return False
+    return [session for session in profiles if session not in remaining]

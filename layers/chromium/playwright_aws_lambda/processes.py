@@ -1,4 +1,9 @@
-"""Finds, kills and reaps the browser's processes."""
+"""Finds, kills and reaps the browser's processes.
+
+Every browser is the leader of a session (setsid(2)), and its processes stay in it. So the session names them at any
+moment. The path of the binary and the name of the command do not: the kernel calls a process "exe" or after one of its
+threads until it has named itself, and a process that ends has no path any more.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +13,19 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 _PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
-_COMMAND_LENGTH = 15
-"""Length to which the kernel cuts the name of a command (proc(5), `comm`)."""
 
 
 @dataclass(frozen=True)
 class _Process:
     pid: int
     parent: int
-    command: str
-    state: str
+    session: int
+    is_defunct: bool
 
 
 def adopt_orphans() -> None:
@@ -34,20 +37,11 @@ def adopt_orphans() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def browser_processes(binary: Path) -> list[int]:
-    """Returns the ids of this process's descendants that run `binary`, without defunct ones."""
-    parents = {process.pid: process.parent for process in _processes()}
-    own = os.getpid()
-    found = []
-    for pid in parents:
-        ancestor = parents.get(pid, 0)
-        while ancestor not in (0, 1, own):
-            ancestor = parents.get(ancestor, 0)
-        if ancestor == own:
-            with contextlib.suppress(OSError):
-                if os.readlink(f"/proc/{pid}/exe") == str(binary):
-                    found.append(pid)
-    return found
+def running_processes(sessions: Collection[int]) -> list[int]:
+    """Returns the ids of the processes in these sessions, without defunct ones."""
+    if not sessions:
+        return []
+    return [process.pid for process in _processes() if process.session in sessions and not process.is_defunct]
 
 
 def descendants(pid: int) -> list[int]:
@@ -73,45 +67,55 @@ def private_bytes(pid: int) -> int:
     return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
 
 
-def kill_browser(binary: Path) -> list[int]:
-    """Kills every browser process among this process's descendants with SIGKILL; returns their ids."""
-    found = browser_processes(binary)
-    for pid in found:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    return found
+def kill_processes(sessions: Collection[int]) -> None:
+    """Kills all processes in these sessions with SIGKILL, and the children that they start meanwhile."""
+    killed: set[int] = set()
+    while new := {*running_processes(sessions)} - killed:
+        for pid in new:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        killed |= new
 
 
-def reap_orphans(binary: Path, killed: list[int], seconds: float) -> None:
-    """Reaps the browser's processes that are children of this process, so that none stays defunct.
-
-    It reaps no other program: asyncio reaps the driver.
+def reap_processes(sessions: Collection[int], seconds: float) -> set[int]:
+    """Waits until all processes of killed sessions have ended, and reaps those that are children of this process.
 
     Args:
-        binary: The browser's path.
-        killed: Ids of processes whose end it waits for.
+        sessions: The sessions.
         seconds: The longest wait.
+
+    Returns:
+        The sessions that still have processes.
     """
+    deadline = time.monotonic() + seconds
     with contextlib.ExitStack() as open_files:
         poll = select.poll()
         waiting = 0
-        for pid in killed:
+        for pid in [process.pid for process in _processes() if process.session in sessions]:
             with contextlib.suppress(OSError):  # it is reaped already, or the kernel is older than 5.3
                 descriptor = os.pidfd_open(pid)
                 open_files.callback(os.close, descriptor)
                 poll.register(descriptor, select.POLLIN)
                 waiting += 1
-        deadline = time.monotonic() + seconds
         while waiting and (left := deadline - time.monotonic()) > 0:
             for descriptor, _ in poll.poll(left * 1000):
                 poll.unregister(descriptor)
                 waiting -= 1
+    remaining = set()
     for process in _processes():
-        # A defunct process has no executable any more, only the name of its command.
-        is_browser = process.command == binary.name[:_COMMAND_LENGTH]
-        if process.parent == os.getpid() and process.state == "Z" and is_browser:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(process.pid, os.WNOHANG)
+        if process.session in sessions and not _reap(process):
+            remaining.add(process.session)
+    return remaining
+
+
+def _reap(process: _Process) -> bool:
+    """Returns whether a process is reaped; not if it still runs, or has ended before one of its threads."""
+    if not process.is_defunct or process.parent != os.getpid():
+        return False
+    try:
+        return os.waitpid(process.pid, os.WNOHANG)[0] == process.pid
+    except ChildProcessError:  # another thread has just reaped it
+        return True
 
 
 def _processes() -> Iterator[_Process]:
@@ -122,11 +126,9 @@ def _processes() -> Iterator[_Process]:
     for entry in os.listdir("/proc"):
         if entry.isdecimal():
             with contextlib.suppress(OSError, ValueError, IndexError):
-                # The command in parentheses may contain anything. State and parent follow it (proc(5)).
-                start, _, rest = _read(f"/proc/{entry}/stat").rpartition(b")")
-                state, parent = rest.split(None, 2)[:2]
-                command = start.partition(b"(")[2].decode(errors="replace")
-                yield _Process(int(entry), int(parent), command, state.decode())
+                # The command in parentheses may contain anything. The other fields follow it (proc(5)).
+                state, parent, _, session = _read(f"/proc/{entry}/stat").rpartition(b")")[2].split(None, 4)[:4]
+                yield _Process(int(entry), int(parent), int(session), state == b"Z")
 
 
 def _read(path: str) -> bytes:
