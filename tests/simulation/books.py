@@ -81,13 +81,13 @@ class Books:
     found: list[Violation] = field(default_factory=list)
     unrestorable: int = 0
     """PDFs that a slow delete of an equal one removed after a second run had replaced their upload."""
-    _withdrawn: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """The generation of the deleted PDF of each id that has none, and the process that deleted it."""
+    _withdrawn: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    """The process that deleted the PDF of a claim, by the job's id, the generation and the claim."""
     settling: dict[str, tuple[dict[str, Any], timedelta]] = field(default_factory=dict)
     """The render job that each process of `settle` handles, and the length of the lease of a claim."""
     claims: set[str] = field(default_factory=set)
-    _kept: dict[str, str | None] = field(default_factory=dict)
-    """The generation whose PDF each record keeps."""
+    _kept: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """The generation and the claim whose PDF each record keeps."""
     _last: dict[str, Life] = field(default_factory=dict)
     """The generation that was written last to each record."""
     _running: set[str] = field(default_factory=set)
@@ -101,12 +101,13 @@ class Books:
     def object_changed(self, who: str, key: str, old: Object | None, new: Object | None) -> None:
         if key.startswith("pdf/"):
             job_id = key[4:-4]
-            self._withdrawn.pop(job_id, None)
-            if old is not None and new is None:
-                generation = old.metadata.get("generation", "")
-                self._withdrawn[job_id] = (generation, who)
-                if generation == self._kept.get(job_id) and not who.startswith("delete") and not self.same_bytes:
-                    self.violation("no PDF", f"{who} withdrew the PDF of {generation}, which the record keeps")
+            if new is not None:
+                self._withdrawn.pop((job_id, *_owner(new)), None)
+            elif old is not None:
+                owner = _owner(old)
+                self._withdrawn[job_id, *owner] = who
+                if owner == self._kept.get(job_id) and not who.startswith("delete") and not self.same_bytes:
+                    self.violation("no PDF", f"{who} withdrew the PDF of {owner[0]}, which the record keeps")
         if not key.startswith("job/"):
             return
         before = self._last.get(key) if old is not None else None
@@ -117,9 +118,10 @@ class Books:
             return
         record = from_json(new.body)
         life = self._last[key] = self._life(record)
-        self._kept[life.id] = (
-            life.generation if record["state"] == "done" else (record.get("last_good") or {}).get("generation")
-        )
+        if record["state"] == "done":
+            self._kept[life.id] = (life.generation, record["claim"])
+        elif record.get("last_good") is None:
+            self._kept.pop(life.id, None)
         self.claims.add(record["claim"])
         if who in self.settling:
             self._judge_settle(who, life, record)
@@ -175,12 +177,11 @@ class Books:
         but then it must leave the PDF too.
         """
         self.half_deleted.discard(who)
-        generation, by = self._withdrawn.get(job_id, ("", ""))
         life = self._last.get(f"job/{job_id}.json")
-        if by != who or life is None or life.generation != generation or life.deleted or self.same_bytes:
+        if life is None or life.deleted or life.end is None or life.end[0] != "done" or self.same_bytes:
             return
-        if life.end is not None and life.end[0] == "done":
-            self.violation("no PDF", f"{who} deleted the PDF of {generation} and left its record as done")
+        if self._withdrawn.get((job_id, *self._kept[job_id])) == who:
+            self.violation("no PDF", f"{who} deleted the PDF of {life.generation} and left its record as done")
 
     def _life(self, record: dict[str, Any]) -> Life:
         name = (record["id"], record["generation"])
@@ -269,13 +270,13 @@ class Books:
             if record["state"] != "done" or f"pdf/{job_id}.pdf" in objects:
                 continue
             life = self.lives[job_id, record["generation"]]
-            generation, who = self._withdrawn.get(job_id, ("", "nobody"))
+            who = self._withdrawn.get((job_id, record["generation"], record["claim"]), "nobody")
             upload = objects.get(f"upload/{job_id}/{record['claim']}.pdf") if self.same_bytes else None
             if upload is not None and hashlib.sha256(upload.body).hexdigest() != record["report"]["sha256"]:
                 self.unrestorable += 1
                 continue
-            if generation != life.generation or who not in self.half_deleted:
-                yield Violation("no PDF", f"{life.name} is done and has no PDF; {who} deleted that of {generation}")
+            if who not in self.half_deleted:
+                yield Violation("no PDF", f"{life.name} is done and has no PDF; {who} deleted it")
 
     def _promises(self) -> Iterator[Violation]:
         for job_id, generation in self.accepted:
@@ -313,3 +314,8 @@ class Books:
         counts["lost"] = sum(one.lost for one in self.found)
         counts["doubled"] = len(self.found) - counts["lost"]
         return counts
+
+
+def _owner(pdf: Object) -> tuple[str, str]:
+    """Returns the generation and the claim of a published PDF."""
+    return pdf.metadata.get("generation", ""), pdf.metadata.get("claim", "")
