@@ -16,6 +16,8 @@ from playwright_aws_lambda import Blank, Chromium, DevToolsError, Session
 
 DOCUMENTS = {"urlPattern": "*", "resourceType": "Document", "requestStage": "Response"}
 """The pattern of DevTools' Fetch domain that pauses the response of every document."""
+DOCUMENT_REQUESTS = {"urlPattern": "*", "resourceType": "Document", "requestStage": "Request"}
+"""The pattern that pauses the request for every document."""
 REQUESTS = {"urlPattern": "*", "requestStage": "Request"}
 """The pattern that pauses every request."""
 _WORKERS = {
@@ -188,6 +190,14 @@ class Page:
             self.session.on(name, partial(paused, self.session))
         patterns = [DOCUMENTS, REQUESTS] if self._requests else [DOCUMENTS]
         self.session.post("Fetch.enable", {"patterns": patterns, "handleAuthRequests": asks})
+
+    def pause_documents(self, *, pauses: bool, requests: bool = False) -> None:
+        """Begins or ends to pause the responses of documents, and their requests too if `requests` is set."""
+        if not pauses:
+            self.session.post("Fetch.disable")
+            return
+        patterns = [DOCUMENTS, DOCUMENT_REQUESTS] if requests else [DOCUMENTS]
+        self.session.post("Fetch.enable", {"patterns": patterns})
 
     async def add_script(self, script: str) -> None:
         """Runs a script in every further document, before the document's own scripts."""

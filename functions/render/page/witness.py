@@ -78,6 +78,10 @@ class Witness:
         """Requests over plain http whose response has begun, by URL. The proxy sees whether their bodies break off."""
         self._arriving: Response | None = None
         """The response of a navigation that the browser has not committed yet."""
+        self._before: tuple[Response | None, list[Response]] = (None, [])
+        """The response of the document that the navigation would replace, and the responses of its frames."""
+        self._hops = 0
+        """The number of hops before that navigation."""
         self._last_by_script = self._last = float("-inf")
         page.observe(self)
 
@@ -167,6 +171,9 @@ class Witness:
             self.failure = reason
             if self._arriving is not None and self._arriving.request is request:
                 self._arriving = None
+                if "ERR_ABORTED" in reason:  # a download, or another navigation: the document before stays
+                    self.response, self.framed = self._before
+                    self.hops = self.hops[: self._hops]
             return
         # A request that the page aborted, or that the caller's block list stopped, is not a failure.
         if "ERR_ABORTED" in reason or "ERR_BLOCKED_BY_CLIENT" in reason or not request.url.startswith("http"):
@@ -196,8 +203,10 @@ class Witness:
         if request.navigates and len(self.framed) < MOST:
             self.framed.append(response)
         if self._is_document(request):
-            self.framed.clear()
-            self.response = self._arriving = response
+            if self._arriving is None:
+                self._before, self._hops = (self.response, self.framed), len(self.hops)
+            self.response, self.framed = response, []
+            self._arriving = response
             if len(self.hops) < MOST:
                 self.hops.append(Hop(url=shown(response.url), status=response.status))
         elif response.status >= 400:

@@ -51,6 +51,10 @@ class Site:
     pages: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
     hits: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
+    posted: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
+    """Answers to POST; by default those of `pages`."""
+    once: set[str] = field(default_factory=set)
+    """Paths that are answered only once."""
     hold: threading.Event = field(default_factory=threading.Event)
     """/hold is answered when this is set. A page sets it by a request for /release."""
 
@@ -84,7 +88,11 @@ def serve() -> Iterator[Callable[..., Site]]:
                     site.hold.set()
                 if self.path.startswith("/hold"):
                     site.hold.wait(HOLD_SECONDS)
-                status, headers, body = site.pages.get(self.path.partition("?")[0], (404, {}, b"nothing here"))
+                path = self.path.partition("?")[0]
+                answers = site.posted if self.command == "POST" and path in site.posted else site.pages
+                status, headers, body = answers.get(path, (404, {}, b"nothing here"))
+                if path in site.once:
+                    site.pages.pop(path, None)
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
