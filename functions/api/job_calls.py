@@ -120,24 +120,28 @@ def delete(deps: Dependencies, call: Call) -> Answer:
         if pdf is not None and deps.store.read(job_id) is None:
             deps.store.delete_pdf(job_id, pdf.etag)
         return Answer(204, "", NO_STORE)
-    generation = found[0].generation
+    generation, removed = found[0].generation, False
     # A record that has changed since it was read is deleted too, unless it is of a newer generation: that belongs to a
     # later request.
     while found is not None and found[0].generation == generation:
         known = {generation, found[0].last_good.generation if found[0].last_good else generation}
         if pdf is not None and pdf.generation in known:
             deps.store.delete_pdf(job_id, pdf.etag)
-            pdf = None
+            pdf, removed = None, True
         try:
             deps.store.delete(job_id, found[1])
         except Conflict:
             found, pdf = deps.store.read(job_id), deps.store.head_pdf(job_id)
             continue
+        found = None
         # A PDF that is left was there before, of another generation, or `dispatch` has restored it meanwhile.
         left = deps.store.head_pdf(job_id)
         if left is not None and (left.generation in known or (pdf is not None and left.etag == pdf.etag)):
             deps.store.delete_pdf(job_id, left.etag)
+            found, removed = deps.store.read(job_id), True
         break
+    if removed and found is not None:
+        deps.acceptor.restore(found[0], call.request_id)
     log.info("job: deleted", extra={"job_id": job_id})
     return Answer(204, "", NO_STORE)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functions.api import job_calls
 from functions.dispatch.app import Dispatcher
 from functions.dispatch.handover import HandOver
 from functions.dispatch.invoke import Renderer
@@ -146,6 +147,13 @@ MUTANTS = (
         "_not_now",
         "elif record is not None:",
         "elif False:",
+    ),
+    Mutant(
+        "a delete does not restore the PDF of a later request",
+        job_calls,
+        "delete",
+        "if removed and found is not None:",
+        "if False:",
     ),
     Mutant(
         "the PDF of a generation that was taken over stays",

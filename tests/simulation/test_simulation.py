@@ -122,6 +122,7 @@ BY_TRACE = {
     "a PDF that the delete of an equal one removed is not restored",
     "the last message of a job does not restore its PDF",
     "a PDF is restored from any upload",
+    "a delete does not restore the PDF of a later request",
     "the PDF of a generation that was taken over stays",
 }
 """Mistakes that random histories meet too rarely; each has a trace in `test_traces`."""

@@ -138,6 +138,14 @@ TRACES = {
         "a PDF that the delete of an equal one removed is not restored",
         History(EQUAL, (request(0.0),), {**LATE_STRAY, "settle 3/latency/4": 8000}),
     ),
+    "a slow delete takes the equal PDF of a request that came meanwhile, after the last message of its job": (
+        "a delete does not restore the PDF of a later request",
+        History(
+            EQUAL,
+            (request(0.0), delete(200.0), request(201.0)),
+            {"delete 2/latency/2": 5000, "dispatch normal 3/latency/4": 500, "dispatch normal 3/fault/4": DIES},
+        ),
+    ),
     "settle dies after it published the PDF, the job is taken over, and fails": (
         "the PDF of a generation that was taken over stays",
         History(

@@ -206,7 +206,7 @@ class World:
 
     def _delete(self, name: str, operation: Operation) -> None:
         job = IDS[operation.url]
-        call: Any = SimpleNamespace(parameters={"id": job})
+        call: Any = SimpleNamespace(parameters={"id": job}, request_id=name)
         self.books.half_deleted.add(name)
         began = self.kernel.now
         self.books.deletions.append((began, job))

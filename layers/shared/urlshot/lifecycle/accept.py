@@ -119,6 +119,25 @@ class Acceptor:
             if answer is not None:
                 return answer
 
+    def restore(self, record: Record, correlation_id: str) -> None:
+        """Publishes the message of a done job once more: `dispatch` drops it, and restores the PDF if it is gone.
+
+        A slow delete of an older generation may have removed it, if the URL serves a PDF and the two are equal. Only
+        `dispatch` and `settle` may publish a PDF.
+
+        Raises:
+            Transient: The publish was not confirmed.
+        """
+        if record.state == "done":
+            self._publisher.publish(
+                EXCHANGE,
+                START_KEYS[record.priority],
+                message_of(record, no_secrets()).body(),
+                message_id=record.id,
+                correlation_id=correlation_id,
+                type=TYPE,
+            )
+
     def _look(
         self, request: Request, deadline: float, seen: tuple[Record, str] | None
     ) -> tuple[Accepted | None, tuple[Record, str] | None]:

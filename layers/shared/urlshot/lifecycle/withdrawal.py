@@ -4,7 +4,7 @@ S3 deletes an object under the condition that it has a certain ETag, and equal b
 `render` prints differ at least in their dates. A URL that serves a PDF gives equal PDFs, so a slow delete of one can
 remove the next one, which another claim has published meanwhile. Two checks close this gap: the function that deletes a
 PDF reads the record afterwards, and `dispatch` looks for the PDF at the last message of a job, which it drops or which
-announces the end.
+announces the end. `api` may not publish a PDF, so it sends such a message after a delete.
 
 The PDF is restored from its upload. If Lambda ran the event twice and the second run has uploaded other bytes, the PDF
 stays gone, because the report does not describe these bytes. The next request renders the page again.
