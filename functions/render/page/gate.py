@@ -19,16 +19,12 @@ from typing import Any
 
 from functions.render.devtools.page import Page
 from functions.render.page.blocking import Blocker
+from functions.render.page.served import NotServed, read_served
 from functions.render.page.witness import origin
 from playwright_aws_lambda import DevToolsError, Session
 from urlshot.core.errors import UrlshotError, failure
 from urlshot.core.render_contract import RenderJob
 
-_CHUNK = 1 << 20
-_MAGIC_WITHIN = 1024
-"""Bytes within which readers look for a PDF's header (ISO 32000-1, annex H.3.4.1)."""
-_TAIL = 4096
-"""Bytes at the end of a whole PDF that contain `startxref`; some files have other bytes after it."""
 _SHOWN = ("text/", "image/", "audio/", "video/", "multipart/")
 """Media types, by prefix, that Chromium shows or plays. It downloads all others except those of `_SHOWN_TOO`."""
 _SHOWN_TOO = re.compile(r"|application/(?:.*[+])?(?:xml|json|(?:java|ecma)script)", re.IGNORECASE)
@@ -267,26 +263,16 @@ class Gate:
 
         Sets `pdf`, or `error` if the URL leads to a download that is not a PDF.
         """
-        stream = (await session.call("Fetch.takeResponseBodyAsStream", {"requestId": event["requestId"]}))["stream"]
-        data = bytearray()
-        while True:
-            part = await session.call("IO.read", {"handle": stream, "size": _CHUNK})
-            data += base64.b64decode(part["data"]) if part.get("base64Encoded") else part["data"].encode("latin-1")
-            if len(data) >= _MAGIC_WITHIN or part["eof"]:
-                if b"%PDF-" not in data[:_MAGIC_WITHIN]:
-                    if self._page.url != "about:blank":  # a page that starts a download stays and is printed
-                        _continue(session, "Fetch.failRequest", event, errorReason="Aborted")
-                        return
-                    self.error = failure("unsupported_content", "The URL leads to a download that is not a PDF.")
-                elif len(data) > self._most:
-                    self.error = failure("too_large", f"The PDF has more than {self._most:,} bytes.")
-            if self.error is not None or part["eof"]:
-                break
-        if self.error is None and b"startxref" not in data[-_TAIL:]:
-            self.error = failure("unsupported_content", "The PDF at the URL is incomplete.")
-        if self.error is None:
-            self.pdf, self.status = bytes(data), event["responseStatusCode"]
-        if not self.served.done():
+        try:
+            self.pdf = await read_served(session, event["requestId"], self._most)
+            self.status = event["responseStatusCode"]
+        except NotServed:
+            if self._page.url == "about:blank":
+                self.error = failure("unsupported_content", "The URL leads to a download that is not a PDF.")
+        except UrlshotError as error:
+            self.error = error
+        # A page that starts a download of another kind stays and is printed.
+        if (self.pdf is not None or self.error is not None) and not self.served.done():
             self.served.set_result(None)
         _continue(session, "Fetch.failRequest", event, errorReason="Aborted")
 
