@@ -30,7 +30,7 @@ class Budget:
             upload: Whether the PDF will be uploaded.
         """
         self.total = limit if remaining is None else min(limit, remaining - ANSWER_SECONDS)
-        self._began = time.monotonic()
+        self._began = self._explained = time.monotonic()
         self._upload = min(UPLOAD_SECONDS, self.total / 4) if upload else 0.0
         self.phases: dict[str, float] = {}
 
@@ -62,10 +62,13 @@ class Budget:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Adds the time of the enclosed block to the phase, in milliseconds."""
-        began = time.monotonic()
+        """Adds the time until the end of the enclosed block to the phase, in milliseconds.
+
+        The time begins at the end of the phase before, or with the job, so that all of it belongs to a phase.
+        """
         try:
             yield
         finally:
-            took = (time.monotonic() - began) * 1000
-            self.phases[name] = round(self.phases.get(name, 0.0) + took, 1)
+            now = time.monotonic()
+            self.phases[name] = round(self.phases.get(name, 0.0) + (now - self._explained) * 1000, 1)
+            self._explained = now

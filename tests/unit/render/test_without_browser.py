@@ -71,6 +71,19 @@ def test_phases_add_up(clock: list[float]) -> None:
     assert measured.phases == {"print": 500.0}
 
 
+def test_phases_cover_the_time_between_them_and_a_phase_that_fails(clock: list[float]) -> None:
+    measured = Budget(10)
+    clock[0] += 0.125
+    with measured.phase("start"):
+        clock[0] += 0.25
+    clock[0] += 1
+    with contextlib.suppress(KeyError), measured.phase("print"):
+        clock[0] += 0.5
+        raise KeyError
+    assert measured.phases == {"start": 375.0, "print": 1500.0}
+    assert sum(measured.phases.values()) == measured.elapsed() * 1000
+
+
 def _pdf(pages: int) -> bytes:
     """Returns a PDF with a plain cross-reference table."""
     writer = PdfWriter()
