@@ -23,6 +23,7 @@ from typing import Any
 
 import amqp
 import boto3
+from botocore.config import Config
 
 from infra.local.template.addresses import REGION
 from urlshot.core.messages import COMPLETED, EXCHANGE, FAILED
@@ -151,19 +152,20 @@ class Ends:
         self._connection.collect()
 
 
+def s3_client(endpoint: str) -> Any:
+    """Returns a client that signs as urlshot's does; by default, botocore signs forms in another way in REGION."""
+    config = Config(signature_version="s3v4")
+    keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
+    return boto3.client("s3", endpoint_url=endpoint, region_name=REGION, config=config, **keys)
+
+
 class LocalStack:
     """A running local stack."""
 
     def __init__(self, ready: dict[str, Any]) -> None:
         self.ready = ready
         self.ends = Ends(ready["amqp_url"])
-        self.s3 = boto3.client(
-            "s3",
-            endpoint_url=ready["aws_endpoint"],
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
-            region_name=REGION,
-        )
+        self.s3 = s3_client(ready["aws_endpoint"])
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """Calls the API and returns the JSON of its answer. Raises `HTTPError` for a status above 399."""

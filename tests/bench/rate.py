@@ -93,6 +93,12 @@ def ideal_seconds(times: list[float]) -> float:
     return max(free)
 
 
+def upload_form(s3: Any, bucket: str, key: str) -> Upload:
+    """Returns a form for one upload. S3 takes only the fields that the form's policy names."""
+    fields = {"Content-Type": "application/pdf"}
+    return Upload(**s3.generate_presigned_post(bucket, key, Fields=dict(fields), Conditions=[fields]))
+
+
 def direct(stack: LocalStack, site: Site, times: list[tuple[float, bool]]) -> float:
     """Invokes the simulated renders directly, with one thread for each slot, and returns the seconds for all."""
     address = urlsplit(stack.ready["invoke_endpoint"]).netloc
@@ -101,12 +107,8 @@ def direct(stack: LocalStack, site: Site, times: list[tuple[float, bool]]) -> fl
     def job(seconds: float, limit: bool) -> bytes:
         url = page(site, seconds, limit=limit)
         name, generation, claim = job_id(url, {}), records.new_generation(), records.new_claim()
-        # The local S3 takes a POST only with the fields that its policy names, as S3 does.
-        fields = {"Content-Type": "application/pdf"}
-        form = stack.s3.generate_presigned_post(
-            stack.ready["bucket"], upload_key(name, claim), Fields=dict(fields), Conditions=[fields]
-        )
-        made = RenderJob(id=name, generation=generation, claim=claim, lease_until=lease, url=url, upload=Upload(**form))
+        form = upload_form(stack.s3, stack.ready["bucket"], upload_key(name, claim))
+        made = RenderJob(id=name, generation=generation, claim=claim, lease_until=lease, url=url, upload=form)
         return made.model_dump_json().encode()
 
     def render(payload: bytes) -> None:

@@ -16,15 +16,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.local.aws.post_policy import Form, refusal
 from infra.local.settings import PROJECT
 from tests.bench.check import missing, squeeze
+from tests.bench.local import s3_client
 from tests.bench.machine import cpu_model
 from tests.bench.pages import MIXED, PAGES, Page
 from tests.bench.peers_install import PINS, NotInstalled, install, run
 from tests.bench.processes import Process, Tree, below, kill, parsed
+from tests.bench.rate import upload_form
 from tests.bench.site import answers
 from tests.bench.tools import Tool, environment_of, missing_reason, tools
 from tests.bench.usage import Usage
+
+# ---- simulated renders ---------------------------------------------------------------------------------------------
+
+
+def test_form_of_a_simulated_render_keeps_to_its_own_policy() -> None:
+    form = upload_form(s3_client("http://127.0.0.1:9"), "bucket", "upload/a/c.pdf")
+    fields = {name.lower(): value for name, value in form.fields.items()}
+    assert refusal(Form(fields, size=100), "bucket") is None
+    assert refusal(Form({**fields, "acl": "public-read"}, size=100), "bucket") is not None
+
 
 # ---- pages and checks --------------------------------------------------------------------------------------------
 
