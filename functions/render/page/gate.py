@@ -149,8 +149,10 @@ class Gate:
             return
         response = event["response"]
         headers = {name.lower(): value for name, value in response["headers"].items()}
+        is_pdf = response["mimeType"] == "application/pdf"
+        if is_pdf:  # the browser looks at the first bytes if the response names no type
+            headers.setdefault("content-type", "application/pdf")
         if self._is_taken(response["status"], headers) and self._navigation.get("requestId") == event["requestId"]:
-            is_pdf = response["mimeType"] == "application/pdf"
             self._start(self._repeat(self._navigation["request"], is_pdf=is_pdf))
 
     def _downloads(self, event: dict[str, Any]) -> None:

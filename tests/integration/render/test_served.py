@@ -58,6 +58,12 @@ def test_pdf_to_which_a_page_leads_is_served(render: Bench, stays: Site, html: s
     assert {headers["Referer"] for path, headers in stays.hits if path == "/doc"} <= {url, stays.url("/second")}
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "text/html", "application/octet-stream", ""])
+def test_pdf_to_which_a_page_leads_is_recognised_by_its_first_bytes(render: Bench, site: Site, kind: str) -> None:
+    site.pages["/doc"] = (200, {"Content-Type": kind} if kind else {}, PDF[2])
+    served(render, site.page("/start", "<p>soon<script>location = '/doc'</script>"))
+
+
 @pytest.mark.parametrize("late", [False, True], ids=["at once", "after the load event"])
 def test_pdf_that_a_form_posts_for_is_served(render: Bench, site: Site, late: bool) -> None:
     """GET of the same URL gives a page."""
