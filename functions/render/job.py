@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 from dataclasses import replace
 from typing import Any
 
+import pybase64
 from aws_lambda_powertools import Logger
 
 from functions.render.browser.browser import Browser
@@ -76,7 +76,7 @@ class Jobs:
         self._logger.info("rendered", extra=shown)
         more = {"waited": report.waited, "failed": len(report.failed), "blocked": len(report.blocked)}
         self._logger.debug("page: at rest", extra={**more, "gb_seconds": report.gb_seconds})
-        inline = base64.b64encode(pdf).decode() if job.upload is None else None
+        inline = pybase64.b64encode_as_string(pdf) if job.upload is None else None
         return RenderAnswer(id=job.id, generation=job.generation, report=report, etag=etag, pdf=inline)
 
     async def _render(self, job: RenderJob, budget: Budget, *, cold: bool) -> tuple[Report, bytes, str | None]:

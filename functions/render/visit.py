@@ -18,14 +18,14 @@ from functions.render.page.gate import Gate
 from functions.render.page.loading import Loading
 from functions.render.page.look import Look, look
 from functions.render.page.readiness import Readiness
-from functions.render.page.rest import POLL_SECONDS
 from functions.render.page.scripts import gone
 from functions.render.page.tidy import Tidy
 from functions.render.page.witness import Witness, may_pass, shown
 from functions.render.pdf.document import NotPdf
 from functions.render.pdf.ink import Ink
 from functions.render.pdf.losses import losses
-from functions.render.pdf.paper import fitted, print_page, ratio_of, window_of
+from functions.render.pdf.paper import fitted, ratio_of, window_of
+from functions.render.pdf.printing import Print, print_whole
 from functions.render.verdict import Seen
 from playwright_aws_lambda import DevToolsError
 from urlshot.core.egress import Egress
@@ -33,8 +33,6 @@ from urlshot.core.errors import UrlshotError, failure
 from urlshot.core.options import Options
 from urlshot.core.render_contract import Hop, RenderJob, Tidied, Wait
 
-_SHEET_SECONDS = 5.0
-"""Longest wait for resources that the browser requests while it prints."""
 _CUT_SECONDS = 3.0
 """Longest search for content that is cut off."""
 _LITTLE_TEXT = 200
@@ -95,10 +93,11 @@ class Visit:
                 self._check_parts()
             with self._budget.phase("print"):
                 options = await fitted(self._page, self._job.options)
-                pdf = await self._print_page(options, found.title, steady=settled.glance is not None)
+                plain = settled.glance is not None and settled.glance.simple
+                first = await self._print_page(options, found.title, plain=plain)
                 self._check()  # the page may have navigated at the last moment
             with self._budget.phase("check"):
-                printed, covered = await self._checked(pdf, settled, found, options)
+                printed, covered = await self._checked(first, settled, found, options)
             if covered:
                 with self._budget.phase("print"):
                     again = await self._print_headers_once(options, found.title)
@@ -218,39 +217,17 @@ class Visit:
             settled.note_missing(state, content=found.text < _LITTLE_TEXT and not options.waits)
         return found
 
-    async def _print_page(self, options: Options, title: str, *, steady: bool = False) -> bytes:
-        """Prints the page, and prints it again if the browser requested resources while it printed.
+    async def _print_page(self, options: Options, title: str, *, plain: bool = False) -> Print:
+        return await print_whole(self._page, self.witness, self._budget, options, title, plain=plain)
 
-        The browser lays the page out for the sheet only when it prints, and a style sheet may load images and fonts for
-        the sheet's width. A page that is `steady` (plain.js) loads none.
-        """
-        begun = self.witness.begun
-        pdf = await print_page(self._page, options, title)
-        if options.wait_until != "settled" or steady:
-            return pdf
-        with contextlib.suppress(DevToolsError):  # the PDF is good if the page has gone meanwhile
-            await self._page.catch_up()
-        if self.witness.begun == begun:
-            return pdf
-        until = time.monotonic() + min(_SHEET_SECONDS, self._budget.for_page() / 2)
-        while True:
-            await asyncio.sleep(POLL_SECONDS)
-            if not self.witness.busy() or time.monotonic() >= until:
-                break
-        with contextlib.suppress(DevToolsError):  # the first PDF is good if the page has gone meanwhile
-            pdf = await print_page(self._page, options, title)
-        return pdf
-
-    async def _checked(self, pdf: bytes, settled: Readiness, found: Look, options: Options) -> tuple[Printed, int]:
+    async def _checked(self, sheets: Print, settled: Readiness, found: Look, options: Options) -> tuple[Printed, int]:
         """Returns the PDF with its facts, and the number of fixed boxes that hide text."""
         seconds = min(_CUT_SECONDS, self._budget.for_page() / 2)
-        paper, cut, covered = await losses(
-            self._page, pdf, options, seconds, plain=settled.glance is not None and settled.glance.simple
-        )
-        printed = self._printed(pdf, settled, found, await settled.broken_off())
+        paper, cut, covered = await losses(self._page, sheets.pdf, options, seconds, sheets.plain)
+        printed = self._printed(sheets.pdf, settled, found, await settled.broken_off())
         return replace(printed, seen=replace(printed.seen, cut=cut, covered=covered), paper=paper), covered
 
-    async def _print_headers_once(self, options: Options, title: str) -> bytes | None:
+    async def _print_headers_once(self, options: Options, title: str) -> Print | None:
         """Prints again, with fixed headers on the first sheet only; None if no header hid text, or the page fails."""
         with contextlib.suppress(DevToolsError, TimeoutError):
             if await print_headers_once(self._page, ratio_of(options)):

@@ -30,6 +30,7 @@ _FONTS_LICENCE = "OFL-1.1"
 
 WITHIN: dict[str, tuple[tuple[str, str], ...]] = {
     "pynacl": (("libsodium", "ISC"),),
+    "pybase64": (("libbase64", "BSD-2-Clause"),),
     "zstandard": (("zstd", "BSD-3-Clause"),),
     "@sparticuz/chromium": (("chromium", "BSD-3-Clause"), ("nss", "MPL-2.0"), ("nspr", "MPL-2.0"), ("expat", "MIT"),
                             ("open-sans", _FONTS_LICENCE)),

@@ -1,6 +1,6 @@
 """Builds the Chromium layer in the layout of /opt: `python3 build.py ARTIFACTS_DIR`.
 
-    python/     zstandard, playwright_aws_lambda
+    python/     pybase64, zstandard, playwright_aws_lambda
     chromium/   chromium.zst, manifest.json, lib/ (NSS, NSPR), fonts/, fonts.conf, licences/, tidy/
 
 The wheels are for the interpreter in the environment variable LOCAL_PYTHON; without it, for Lambda's Python 3.13.

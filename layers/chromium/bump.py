@@ -1,11 +1,11 @@
-"""Shows the newest versions of the browser and of the layer's package, and updates to them: `make bump` runs it.
+"""Shows the newest versions of the browser and of the layer's Python packages: `make bump` runs it.
 
 Usage: `python layers/chromium/bump.py [--take]`
 
-Both are pinned. `--take` writes the newest versions
-into package.json, package-lock.json and requirements.txt. `make bump TAKE=1` then builds the layer and shows in the
-gallery what is printed differently. Only releases of `@sparticuz/chromium` count whose `engines` allow this machine's
-Node.js, because a newer release could not be installed here.
+All are pinned. `--take` writes the newest versions into package.json, package-lock.json and requirements.txt. `make
+bump TAKE=1` then builds the layer and shows in the gallery what is printed differently. Only releases of
+`@sparticuz/chromium` count whose `engines` allow this machine's Node.js, because a newer release could not be installed
+here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PACKAGE = "@sparticuz/chromium"
-WHEELS = ("zstandard",)
+WHEELS = ("pybase64", "zstandard")
 """The packages that requirements.txt pins."""
 
 

@@ -58,7 +58,7 @@ def test_function_contains_its_own_package_only(build: Path) -> None:
 def test_layers_are_built_for_lambda_without_development_packages(build: Path) -> None:
     names = {path.name for layer in ("SharedLayer", "ChromiumLayer") for path in (build / layer / "python").iterdir()}
     assert {"urlshot", "boto3", "pydantic", "aws_lambda_powertools", "amqp", "ada_url"} <= names
-    assert {"playwright_aws_lambda", "zstandard"} <= names
+    assert {"playwright_aws_lambda", "pybase64", "zstandard"} <= names
     assert not names & {"playwright", "pytest", "moto", "mypy", "hypothesis", "awslambdaric", "pip", "setuptools"}
     extensions = [path.name for path in (build / "SharedLayer").rglob("*.so")]
     assert extensions

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+import pybase64
 
 from functions.render.devtools.frames import Frame, Frames, exception_text
 from functions.render.devtools.network import Network, Observer
@@ -173,9 +174,17 @@ class Page:
         """Adds cookies to the page's context."""
         await self.session.call("Network.setCookies", {"cookies": cookies})
 
-    async def print(self, paper: dict[str, Any]) -> bytes:
-        """Prints the page and returns the PDF; `paper` has the parameters of DevTools' `Page.printToPDF`."""
-        return base64.b64decode((await self.session.call("Page.printToPDF", paper))["data"])
+    async def print(self, paper: dict[str, Any], begun: Callable[[], None] = lambda: None) -> bytes:
+        """Prints the page and returns the PDF.
+
+        Args:
+            paper: The parameters of DevTools' `Page.printToPDF`.
+            begun: Called when the command has been sent. The page's process takes commands in their order, so a script
+                that is evaluated from then on runs right after the print.
+        """
+        printing = self.session.call("Page.printToPDF", paper)
+        begun()
+        return pybase64.b64decode((await printing)["data"], validate=True)
 
     def intercept(self, paused: Paused, *, requests: bool = False, asks: bool = False) -> None:
         """Calls `paused` for each paused response of a document, and for each request if `requests` is set.

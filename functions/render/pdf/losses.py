@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable
 
 from functions.render.devtools.page import Page
-from functions.render.page.cut import count_lost, is_plain
+from functions.render.page.cut import count_lost
 from functions.render.pdf.ink import Ink, ink
 from functions.render.pdf.paper import ratio_of, window_of
 from playwright_aws_lambda import DevToolsError
@@ -16,7 +17,9 @@ _SAME_SCALE = 1e-4
 """Largest difference of two scales that are the same; content that is 3 pixels too wide makes a larger one."""
 
 
-async def losses(page: Page, pdf: bytes, options: Options, seconds: float, *, plain: bool) -> tuple[Ink, int, int]:
+async def losses(
+    page: Page, pdf: bytes, options: Options, seconds: float, plain: Awaitable[bool]
+) -> tuple[Ink, int, int]:
     """Returns what a PDF shows, how many places are cut off on it, and how many fixed boxes hide text.
 
     The page has been printed, so a page that fails from here on does not fail the job.
@@ -25,28 +28,18 @@ async def losses(page: Page, pdf: bytes, options: Options, seconds: float, *, pl
         page: The page, still open.
         pdf: Its PDF.
         options: The options of the print.
-        seconds: The longest time for each search in the page.
-        plain: Whether it is known that no box of the page can cut off content.
+        seconds: The longest time for each answer of the page.
+        plain: The page's answer whether it is known that no box of it can cut off content.
     """
     paper = asyncio.create_task(asyncio.to_thread(ink, pdf))  # while the browser counts
-    if await _loses_nothing(page, paper, options, seconds, plain=plain):
+    is_plain = False
+    with contextlib.suppress(TimeoutError):
+        is_plain = await asyncio.wait_for(plain, seconds)
+    if is_plain and abs((await paper).scale - options.scale) < _SAME_SCALE:
+        # Nothing is cut off or hidden. It would take as long as a third of the print to lay the page out again.
         return await paper, 0, 0
     cut, covered = await _counted(page, options, seconds)
     return await paper, cut, covered
-
-
-async def _loses_nothing(
-    page: Page, paper: asyncio.Task[Ink], options: Options, seconds: float, *, plain: bool
-) -> bool:
-    """Returns whether style sheets and paper show that nothing can be cut off or hidden.
-
-    It saves to lay the page out again as wide as the sheet, which takes as long as a third of the print.
-    """
-    with contextlib.suppress(DevToolsError, TimeoutError):
-        async with asyncio.timeout(seconds):
-            if plain or (not options.single_page and await is_plain(page)):
-                return abs((await asyncio.shield(paper)).scale - options.scale) < _SAME_SCALE
-    return False
 
 
 async def _counted(page: Page, options: Options, seconds: float) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from functions.render.devtools.page import Page
@@ -39,13 +40,14 @@ async def fitted(page: Page, options: Options) -> Options:
     return options.model_copy(update={"scale": scale})
 
 
-async def print_page(page: Page, options: Options, title: str) -> bytes:
+async def print_page(page: Page, options: Options, title: str, begun: Callable[[], None] = lambda: None) -> bytes:
     """Prints a page and returns the PDF.
 
     Args:
         page: The page.
         options: The job's options.
         title: The page's title, for the PDF if the options set other properties but no title.
+        begun: Called once, when the print has begun or is over: a script that is evaluated from then on runs after it.
 
     Raises:
         Rejected: `invalid_option`: An option does not fit this page.
@@ -57,8 +59,9 @@ async def print_page(page: Page, options: Options, title: str) -> bytes:
     try:
         if options.single_page:
             pdf = await one_page(page, options, width_of(options), window_of(options), arguments(options))
+            begun()
         else:
-            pdf = await page.print(arguments(options))
+            pdf = await page.print(arguments(options), begun)
     except DevToolsError as error:
         if "age range" in error.message:
             raise Rejected(

@@ -6,12 +6,13 @@ from tests.bench.workers.protocol import Conversation
 
 talk = Conversation()  # before the imports, which are a part of the cold start
 
-import base64  # noqa: E402
 import os  # noqa: E402
 import sys  # noqa: E402
 from typing import Any  # noqa: E402
 
 os.environ["AWS_LAMBDA_RUNTIME_API"] = "none"  # so that the import starts the browser, as on Lambda
+
+import pybase64  # noqa: E402
 
 from functions.render import app  # noqa: E402
 
@@ -30,7 +31,7 @@ class Urlshot:
             raise RuntimeError(answer["error"])
         report = answer["report"]
         self.versions["chromium"] = report["chromium"]
-        return base64.b64decode(answer["pdf"]), {
+        return pybase64.b64decode(answer["pdf"]), {
             "phases": report["phases"],
             "verdict": report["verdict"],
             "warnings": [warning["code"] for warning in report["warnings"]],

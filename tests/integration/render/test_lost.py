@@ -20,6 +20,8 @@ CUT = {
         document.adoptedStyleSheets = [sheet];</script>""",
     "style by script": f"{BOX}<script>Object.assign(document.querySelector('.box').style, "
     "{ height: '200px', overflow: 'auto' })</script>",
+    "style by a listener to the print event": f"""{BOX}<script>addEventListener('beforeprint', () =>
+        Object.assign(document.querySelector('.box').style, {{ height: '200px', overflow: 'auto' }}))</script>""",
     "open shadow root": f"""<div id=host></div><script>
         document.querySelector('#host').attachShadow({{ mode: 'open' }}).innerHTML =
           `<style>.box {{ height: 200px; overflow: auto }}</style>{BOX}`;</script>""",

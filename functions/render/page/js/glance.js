@@ -2,15 +2,15 @@
 // and whether it is simple, as most documents are: no box can cut content off or hide it, and no script works later.
 //
 // A caller who `rests` asks for a simple document that is at rest and that paper shows as a screen does; for another one
-// the facts are null. Other callers get the facts of every document whose fonts are loaded. The application shell of
-// one that is not simple is opened, and content that is cut off on the screen is noted, as `look()` does it.
+// the facts are null. Other callers get the facts of every document whose fonts are loaded. If a box of it can cut content
+// off, an application shell is opened, and content that is cut off on the screen is noted, as `look()` does it.
 async ([ask, plain, look, open, cut], question, given, rests) => {
   let state = ask(question);
   if (!state || !state.fonts) return [state, null, false];
   const atRest = () => state.fonts && state.inert
     && !(state.images || state.playing || state.pending || state.silent || state.observers);
   if (rests && !atRest()) return [state, null, false];
-  const kind = state.inert ? plain() : { plain: false, steady: false, filters: true };
+  const kind = plain();
   if (rests && !kind.steady) return [state, null, false];
   if (rests && state.scripts) { // the next frame shows whether anything still moves
     const mine = window[Symbol.for('urlshot')];
@@ -22,5 +22,5 @@ async ([ask, plain, look, open, cut], question, given, rests) => {
     try { open(); } catch { /* the page stays as it is */ }
     cut(0);
   }
-  return [state, look([...given, !kind.filters]), kind.plain];
+  return [state, look([...given, !kind.filters]), kind.plain && state.inert];
 }
