@@ -19,6 +19,8 @@ from typing import Any
 _CHUNK = 1 << 20
 _PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031  # <linux/fcntl.h>
+_EVENT = b'{"method":"'
+"""The beginning of an event; an answer begins with its `id`."""
 _FREE = 10
 """Ends of pipes get numbers from here on, so that none of them is 3 or 4."""
 _NAVIGATED = re.compile("navigated|context was destroyed|[Cc]annot find (default execution )?context|uniqueContextId")
@@ -63,6 +65,7 @@ class Session:
     def on(self, event: str, handler: Handler) -> None:
         """Calls `handler` with the parameters of each event of this name."""
         self._handlers.setdefault(event, []).append(handler)
+        self._connection.expect(event)
 
     def call(self, method: str, params: dict[str, Any] | None = None) -> asyncio.Future[Any]:
         """Sends a command, and returns a future for its result.
@@ -105,6 +108,7 @@ class Connection:
         self._number = 0
         self._calls: dict[int, tuple[str, str, asyncio.Future[Any]]] = {}
         self._sessions: dict[str, Session] = {}
+        self._expected: set[bytes] = set()
         self._read: list[bytes] = []
         self._unwritten: deque[bytes] = deque()
         self._ended = False
@@ -138,6 +142,10 @@ class Connection:
         self._calls[self._number] = session, method, future
         self._send(session, method, params)
         return future
+
+    def expect(self, event: str) -> None:
+        """Parses events of this name from now on; the others, which are half of all messages, cost nothing."""
+        self._expected.add(event.encode())
 
     def post(self, session: str, method: str, params: dict[str, Any] | None) -> None:
         """Sends a command of a session, whose answer is ignored."""
@@ -216,11 +224,19 @@ class Connection:
             message = self._read[0] if len(self._read) == 1 else b"".join(self._read)
             self._read = []
             start = end + 1
-            self._receive(json.loads(message))
-            if self._ended:
-                return
+            if self._is_expected(message):
+                self._receive(json.loads(message))
+                if self._ended:
+                    return
         if start < len(data):
             self._read.append(data[start:])
+
+    def _is_expected(self, message: bytes) -> bool:
+        """Returns whether a message is an answer, or an event for which there is a handler."""
+        if not message.startswith(_EVENT):
+            return True
+        begin = len(_EVENT)
+        return message[begin : message.find(b'"', begin)] in self._expected
 
     def _receive(self, message: dict[str, Any]) -> None:
         number = message.get("id")

@@ -86,6 +86,24 @@ def test_messages_are_read_whatever_their_parts(cuts: list[int]) -> None:
     with_browser(test)
 
 
+@given(
+    names=st.lists(st.sampled_from(["Page.loadEventFired", "Page.loadEventFiredTwice", "Page.load", "Log.entryAdded"]))
+)
+def test_only_events_with_a_handler_are_parsed(names: list[str]) -> None:
+    async def test(browser: Browser) -> None:
+        seen: list[str] = []
+        browser.connection.browser.on("Page.loadEventFired", lambda event: seen.append(event["name"]))
+        call = browser.connection.browser.call("Browser.getVersion")
+        for name in names:  # Chromium writes events without spaces
+            text = f'"params":{{"name":"{name}"}}' if name == "Page.loadEventFired" else "not JSON"
+            browser.send(f'{{"method":"{name}",{text}}}'.encode() + b"\0")
+        browser.send(packed({"id": 1, "result": {}}))
+        await call
+        assert seen == [name for name in names if name == "Page.loadEventFired"]
+
+    with_browser(test)
+
+
 def test_large_command_waits_until_the_browser_reads() -> None:
     async def test(browser: Browser) -> None:
         text = "x" * 5_000_000
