@@ -15,13 +15,13 @@ from functions.api.http import Answer, Call, json_answer
 from functions.api.requests import Wanted
 from functions.api.waiting import WAIT_SECONDS
 from urlshot.adapters.logs import error_fields, logger
-from urlshot.adapters.s3 import Conflict
 from urlshot.adapters.store import Pdf
 from urlshot.core import events, records
 from urlshot.core.errors import Rejected, Transient, UrlshotError
 from urlshot.core.events import Detail
 from urlshot.core.identity import is_job_id
 from urlshot.core.records import Record
+from urlshot.lifecycle import withdrawal
 from urlshot.lifecycle.accept import Accepted, Outcome, Request
 
 PATIENCE_SECONDS = records.PUBLISH_LEASE.total_seconds() + 1
@@ -108,7 +108,7 @@ def get(deps: Dependencies, call: Call) -> Answer:
 
 
 def delete(deps: Dependencies, call: Call) -> Answer:
-    """Deletes a job: subscriptions, PDF and record. Without a record, no render publishes its PDF later."""
+    """Deletes a job: subscriptions, PDF and record."""
     job_id = _id(call)
     if not deps.settings.require_api_key:
         raise Rejected("forbidden", "This endpoint requires no API keys, so anyone could delete any PDF.")
@@ -120,28 +120,9 @@ def delete(deps: Dependencies, call: Call) -> Answer:
         if pdf is not None and deps.store.read(job_id) is None:
             deps.store.delete_pdf(job_id, pdf.etag)
         return Answer(204, "", NO_STORE)
-    generation, removed = found[0].generation, False
-    # A record that has changed since it was read is deleted too, unless it is of a newer generation: that belongs to a
-    # later request.
-    while found is not None and found[0].generation == generation:
-        known = {generation, found[0].last_good.generation if found[0].last_good else generation}
-        if pdf is not None and pdf.generation in known:
-            deps.store.delete_pdf(job_id, pdf.etag)
-            pdf, removed = None, True
-        try:
-            deps.store.delete(job_id, found[1])
-        except Conflict:
-            found, pdf = deps.store.read(job_id), deps.store.head_pdf(job_id)
-            continue
-        found = None
-        # A PDF that is left was there before, of another generation, or `dispatch` has restored it meanwhile.
-        left = deps.store.head_pdf(job_id)
-        if left is not None and (left.generation in known or (pdf is not None and left.etag == pdf.etag)):
-            deps.store.delete_pdf(job_id, left.etag)
-            found, removed = deps.store.read(job_id), True
-        break
-    if removed and found is not None:
-        deps.acceptor.restore(found[0], call.request_id)
+    later = withdrawal.delete(deps.store, found, pdf)
+    if later is not None:
+        deps.acceptor.restore(later, call.request_id)
     log.info("job: deleted", extra={"job_id": job_id})
     return Answer(204, "", NO_STORE)
 

@@ -152,7 +152,7 @@ MUTANTS = (
         "a delete does not restore the PDF of a later request",
         job_calls,
         "delete",
-        "if removed and found is not None:",
+        "if later is not None:",
         "if False:",
     ),
     Mutant(

@@ -2,8 +2,8 @@
 
 Every browser is the leader of a session (setsid(2)), and its processes stay in it. So the session names them at any
 moment. The path of the binary and the name of the command do not: the kernel calls a process "exe" or after one of its
-threads until it has named itself, and a process that ends has no path any more. The kernel gives the session's number to
-no other process before the last process of the session is reaped, and only this process reaps them.
+threads until it has named itself, and a process that ends has no path any more. The kernel does not use the number of
+a session again before the last process of the session is reaped, and only this process reaps them.
 """
 
 from __future__ import annotations

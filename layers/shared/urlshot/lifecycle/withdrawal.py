@@ -1,4 +1,4 @@
-"""Deletes published PDFs, and restores those that a slow delete removed by mistake.
+"""Deletes jobs and published PDFs, and restores PDFs that a slow delete removed by mistake.
 
 S3 deletes an object under the condition that it has a certain ETag, and equal bytes have equal ETags. PDFs that
 `render` prints differ at least in their dates. A URL that serves a PDF gives equal PDFs, so a slow delete of one can
@@ -15,7 +15,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from urlshot.adapters.s3 import Conflict, Gone
-from urlshot.adapters.store import Store
+from urlshot.adapters.store import Pdf, Store
 from urlshot.core.records import Record, is_stray
 
 
@@ -31,6 +31,46 @@ def withdraw(store: Store, job_id: str, *, generation: str, claim: str | None = 
             return
         store.delete_pdf(job_id, pdf.etag)
     check(store, job_id)  # also if there is no PDF: an earlier call may have died after its delete
+
+
+def delete(store: Store, found: tuple[Record, str], pdf: Pdf | None) -> Record | None:
+    """Deletes a job's record with its PDF; without a record, no render publishes its PDF later.
+
+    A record that has changed since it was read is deleted too. One of a newer generation belongs to a later request and
+    stays.
+
+    Args:
+        store: The store.
+        found: The record and its ETag.
+        pdf: The published PDF.
+
+    Returns:
+        The record of a later request if its PDF may have been deleted too, because the two are equal; else None.
+
+    Raises:
+        Transient, Broken: Storage does not answer; the call can be repeated.
+    """
+    job_id, generation, deleted = found[0].id, found[0].generation, False
+    current: tuple[Record, str] | None = found
+    while current is not None and current[0].generation == generation:
+        last_good = current[0].last_good
+        known = {generation, last_good.generation if last_good else generation}
+        if pdf is not None and pdf.generation in known:
+            store.delete_pdf(job_id, pdf.etag)
+            pdf, deleted = None, True
+        try:
+            store.delete(job_id, current[1])
+        except Conflict:
+            current, pdf = store.read(job_id), store.head_pdf(job_id)
+            continue
+        # A PDF that is left was there before, of another generation, or `dispatch` has restored it meanwhile.
+        left = store.head_pdf(job_id)
+        if left is None or not (left.generation in known or (pdf is not None and left.etag == pdf.etag)):
+            return None
+        store.delete_pdf(job_id, left.etag)
+        current, deleted = store.read(job_id), True
+        break
+    return current[0] if deleted and current is not None else None
 
 
 def clear(store: Store, record: Record) -> None:
