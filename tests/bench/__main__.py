@@ -58,7 +58,7 @@ def measure(parts: Sequence[str], results: dict[str, Any], *, quick: bool) -> No
             with Field(everything, say) as field:
                 if "warm" in parts:
                     say(f"warm: {len(pages)} pages, {len(everything)} tools; a round takes about a minute")
-                    warm(field, everything, pages, host, say, Rounds(2, 1, 60) if quick else Rounds(7, 3, 420))
+                    warm(field, everything, pages, host, say, Rounds(2, 1, 60) if quick else Rounds(7, 3, 600, turns=3))
                     results["warm"] = field.warm
                     results["pages"] = {page.name: {"title": page.title, "late": page.late} for page in pages}
                 results["tools"] = field.tools if "warm" in parts or not results["tools"] else results["tools"]

@@ -141,8 +141,9 @@ def _warm_part(results: Results) -> str:
         "![The time for each page and tool, on a logarithmic scale](bench-warm.svg)",
         prose(
             f"{dated(results, 'warm')} Each tool is warm, in a process of its own, and the order changes in every"
-            " round. The pages come from a server on the same machine, which forbids caching. All tools print A4 with"
-            " backgrounds, at the load event or when they do by default. urlshot loads pages through its egress proxy,"
+            " round. In a round the floor and urlshot print each page three times, the others once. The pages come from"
+            " a server on the same machine, which forbids caching. All tools print A4 with backgrounds, at the load"
+            " event or when they do by default. urlshot loads pages through its egress proxy,"
             f" checks the PDF, and returns it with its report; {unexplained(results):.0%} of its time with `load` lies"
             " in no phase of the report."
         ),

@@ -106,11 +106,14 @@ class Rounds:
         most: The number of rounds that count.
         slow: That of the tools in `SLOW`.
         seconds: After this time no further round begins, but at least one counts.
+        turns: How often the floor and urlshot print each page in a round. They differ by less than the machine's speed
+            changes.
     """
 
     most: int
     slow: int
     seconds: float
+    turns: int = 1
 
 
 def warm(field: Field, tools: Sequence[Tool], pages: Sequence[Page], host: str, say: Say, rounds: Rounds) -> None:
@@ -122,6 +125,7 @@ def warm(field: Field, tools: Sequence[Tool], pages: Sequence[Page], host: str, 
             say(f"warm: {number - 1} rounds in place of {rounds.most}: the time is over")
             return
         order = [*tools[number % len(tools) :], *tools[: number % len(tools)]]
+        order += [tool for tool in order if not tool.peer] * (rounds.turns - 1)
         for page in pages:
             for tool in order:
                 turn = tool.name not in SLOW or 0 < number <= rounds.slow

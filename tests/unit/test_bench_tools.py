@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,14 @@ def printing(tmp_path: Path) -> dict[str, Tool]:
         return Tool(name, name, "", command=("cp", str(tmp_path / f"{name}.pdf"), "{file}"))
 
     return {name: copies(name) for name in ("right", "empty", "gone")}
+
+
+def test_floor_and_urlshot_have_more_turns_than_peers(printing: dict[str, Tool]) -> None:
+    own = replace(printing["right"], name="own", peer=False)
+    page = Page("a", "a", "", ("Order 80",))
+    with Field([printing["right"], own], print) as field:
+        warm(field, [printing["right"], own], [page], "127.0.0.1:9", print, Rounds(2, 1, 600, turns=3))
+    assert {name: len(cell["ms"]) for name, cell in field.warm["a"].items()} == {"right": 2, "own": 6}
 
 
 def test_field_keeps_times_lacks_and_failures(printing: dict[str, Tool]) -> None:
