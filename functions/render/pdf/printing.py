@@ -34,10 +34,10 @@ class Print:
 async def print_whole(
     page: Page, witness: Witness, budget: Budget, options: Options, title: str, *, plain: bool
 ) -> Print:
-    """Prints a page.
+    """Prints a page, and prints it again if the browser requested resources while it printed.
 
     The browser lays the page out for the sheet only when it prints, and a style sheet may load images and fonts for the
-    sheet's width. With `wait_until: "settled"` the page is then printed again.
+    sheet's width. Only with `wait_until: "settled"` are these waited for.
 
     Args:
         page: The page.

@@ -144,7 +144,7 @@ class Connection:
         return future
 
     def expect(self, event: str) -> None:
-        """Parses events of this name from now on; the others, which are half of all messages, cost nothing."""
+        """Parses events of this name from now on. Others, which are half of all messages, are skipped."""
         self._expected.add(event.encode())
 
     def post(self, session: str, method: str, params: dict[str, Any] | None) -> None:

@@ -2,8 +2,8 @@
 // and whether it is simple, as most documents are: no box can cut content off or hide it, and no script works later.
 //
 // A caller who `rests` asks for a simple document that is at rest and that paper shows as a screen does; for another one
-// the facts are null. Other callers get the facts of every document whose fonts are loaded. If a box of it can cut content
-// off, an application shell is opened, and content that is cut off on the screen is noted, as `look()` does it.
+// the facts are null. Other callers get the facts of every document whose fonts are loaded. If a box of it can cut off
+// content, its application shell is opened, and content that is cut off on the screen is noted, as `look()` does it.
 async ([ask, plain, look, open, cut], question, given, rests) => {
   let state = ask(question);
   if (!state || !state.fonts) return [state, null, false];
