@@ -107,6 +107,7 @@ def _jobs(stack: LocalStack, site: Site, size: int) -> dict[str, Any]:
         began = time.monotonic()
         with ThreadPoolExecutor(CLIENTS) as clients:
             ids = list(clients.map(partial(_request, stack), [page(site, 0.0) for _ in range(size)]))
+        usage.look()  # the stack ends instances of `api` that get no requests for long
         stack.ends.wait_all(ids, 60 + SECONDS_A_JOB * size)
         took += time.monotonic() - began
         stack.await_log("LogFunction", LOGGED, logged + number * size, 60 + SECONDS_A_JOB * size)

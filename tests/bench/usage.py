@@ -10,16 +10,22 @@ from tests.bench.processes import below, table
 
 
 class Usage:
-    """Measures CPU seconds of the stack's processes from its creation on; processes that end meanwhile are left out."""
+    """Measures CPU seconds of the stack's processes from its creation on."""
 
     def __init__(self, stack: LocalStack) -> None:
         self._stack = stack
         self._before = _seconds(stack)
+        self._latest = dict(self._before)
+
+    def look(self) -> None:
+        """Reads the CPU seconds of now. Those of a process that ends later count up to its last look."""
+        self._latest |= _seconds(self._stack)
 
     def since(self) -> list[tuple[str, float]]:
         """Returns the CPU seconds since the creation by kind of process, the largest first."""
+        self.look()
         used: Counter[str] = Counter()
-        for pid, (kind, seconds) in _seconds(self._stack).items():
+        for pid, (kind, seconds) in self._latest.items():
             used[kind] += seconds - self._before.get(pid, (kind, 0.0))[1]
         return [(kind, seconds) for kind, seconds in used.most_common() if seconds >= 0.01]
 

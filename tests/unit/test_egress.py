@@ -65,6 +65,15 @@ def test_address_is_distinguished_from_a_name(host: str, address: str | None) ->
     assert (str(found) if found else None) == address
 
 
+@given(st.one_of(st.text(), st.text("0123456789abcdef.:[]%x "), st.ip_addresses().map(str)))
+def test_address_is_what_the_standard_library_takes_for_one(host: str) -> None:
+    try:
+        expected = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        expected = None
+    assert parse_address(host) == expected
+
+
 def test_name_is_decided_by_its_addresses() -> None:
     assert Egress().for_host("example.com", 443) is None
 

@@ -43,23 +43,19 @@ class Signer:
         Args:
             method: `GET` or `HEAD`.
             key: The key of the object, of characters that need no encoding in a path.
-            query: Parameters of the request.
+            query: Parameters of the request; at least one. Their names come after `X-Amz-` in the order of ASCII.
             seconds: How long the link is valid.
         """
         credentials = self._credentials.get_frozen_credentials()
         at = self._clock().strftime("%Y%m%dT%H%M%SZ")
         scope = f"{at[:8]}/{self._region}/s3/aws4_request"
-        parameters = {
-            **query,
-            "X-Amz-Algorithm": _ALGORITHM,
-            "X-Amz-Credential": f"{credentials.access_key}/{scope}",
-            "X-Amz-Date": at,
-            "X-Amz-Expires": str(seconds),
-            "X-Amz-SignedHeaders": "host",
-        }
-        if credentials.token:
-            parameters["X-Amz-Security-Token"] = credentials.token
-        text = urlencode(sorted(parameters.items()), safe="~", quote_via=quote)
+        credential = quote(f"{credentials.access_key}/{scope}", safe="")
+        token = f"&X-Amz-Security-Token={quote(credentials.token, safe='')}" if credentials.token else ""
+        # The parameters in the order of their names, as the signature needs them.
+        text = (
+            f"X-Amz-Algorithm={_ALGORITHM}&X-Amz-Credential={credential}&X-Amz-Date={at}&X-Amz-Expires={seconds}{token}"
+            f"&X-Amz-SignedHeaders=host&{urlencode(sorted(query.items()), quote_via=quote, safe='')}"
+        )
         request = f"{method}\n{self._path}{key}\n{text}\nhost:{self._host}\n\nhost\nUNSIGNED-PAYLOAD"
         signed = f"{_ALGORITHM}\n{at}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
         secret = f"AWS4{credentials.secret_key}".encode()

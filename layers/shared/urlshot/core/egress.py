@@ -72,8 +72,11 @@ def decide(address: Address) -> Decision:
 
 def parse_address(host: str) -> Address | None:
     """Returns the address that `host` is, with or without the brackets of IPv6; None if it is a name."""
+    text = host.removeprefix("[").removesuffix("]")
+    if ":" not in text and not text[-1:].isdecimal():  # `ip_address` takes long for names
+        return None
     try:
-        return ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+        return ipaddress.ip_address(text)
     except ValueError:
         return None
 
