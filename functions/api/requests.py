@@ -15,8 +15,8 @@ from urlshot.core.egress import Egress
 from urlshot.core.errors import Rejected
 from urlshot.core.identity import job_id, private_id, target
 from urlshot.core.messages import Priority
-from urlshot.core.options import Options, invalid
-from urlshot.core.private import Private
+from urlshot.core.options import Options, defaults, invalid
+from urlshot.core.private import Private, no_secrets
 from urlshot.core.records import now
 from urlshot.core.subscription_rules import callback_subscriber, mail_subscriber
 from urlshot.core.subscriptions import Subscriber
@@ -44,8 +44,8 @@ class Asked(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, strict=True)
 
     url: str
-    options: Options = Options()
-    private: Private = Private()
+    options: Options = Field(default_factory=defaults)
+    private: Private = Field(default_factory=no_secrets)
     max_age: int | None = Field(
         default=None,
         ge=0,

@@ -12,12 +12,14 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlencode, urlsplit
 
 from urlshot.core.events import pdf_key
 
 if TYPE_CHECKING:
+    from botocore.credentials import ReadOnlyCredentials
     from mypy_boto3_s3.client import S3Client
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
@@ -49,8 +51,7 @@ class Signer:
         credentials = self._credentials.get_frozen_credentials()
         at = self._clock().strftime("%Y%m%dT%H%M%SZ")
         scope = f"{at[:8]}/{self._region}/s3/aws4_request"
-        credential = quote(f"{credentials.access_key}/{scope}", safe="")
-        token = f"&X-Amz-Security-Token={quote(credentials.token, safe='')}" if credentials.token else ""
+        credential, token, secret = _for_a_day(credentials, scope)
         # The parameters in the order of their names, as the signature needs them.
         text = (
             f"X-Amz-Algorithm={_ALGORITHM}&X-Amz-Credential={credential}&X-Amz-Date={at}&X-Amz-Expires={seconds}{token}"
@@ -58,7 +59,14 @@ class Signer:
         )
         request = f"{method}\n{self._path}{key}\n{text}\nhost:{self._host}\n\nhost\nUNSIGNED-PAYLOAD"
         signed = f"{_ALGORITHM}\n{at}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
-        secret = f"AWS4{credentials.secret_key}".encode()
-        for part in scope.split("/"):
-            secret = hmac.digest(secret, part.encode(), "sha256")
         return f"{self._base}{key}?{text}&X-Amz-Signature={hmac.digest(secret, signed.encode(), 'sha256').hex()}"
+
+
+@lru_cache(maxsize=1)
+def _for_a_day(credentials: ReadOnlyCredentials, scope: str) -> tuple[str, str, bytes]:
+    """Returns the parts of all links of a day: the credential and the token as in a query, and the signing key."""
+    token = f"&X-Amz-Security-Token={quote(credentials.token, safe='')}" if credentials.token else ""
+    key = f"AWS4{credentials.secret_key}".encode()
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return quote(f"{credentials.access_key}/{scope}", safe=""), token, key

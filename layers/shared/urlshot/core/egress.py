@@ -173,6 +173,8 @@ def host_list(text: str) -> frozenset[str]:
 
 def listed(host: str, hosts: frozenset[str]) -> bool:
     """Returns whether a list from `host_list` contains this host, or a pattern that matches it."""
+    if not hosts:
+        return False
     plain = _plain(host)
     if plain in hosts:
         return True

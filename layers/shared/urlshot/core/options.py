@@ -309,6 +309,12 @@ class Options(BaseModel):
 
 DEFAULTS = Options()
 
+
+def defaults() -> Options:
+    """Returns the shared default options. Pydantic would copy a plain default each time."""
+    return DEFAULTS
+
+
 JobOptions = Annotated[
     Options,
     BeforeValidator(lambda value: DEFAULTS if value == {} else value),
