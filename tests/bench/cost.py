@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.bench import cpu
+from tests.bench.check import missing
 from tests.bench.cold_peers import first_pdf
-from tests.bench.pages import Page
+from tests.bench.pages import LARGE, Page
 from tests.bench.processes import Peak
 from tests.bench.tools import Tool, Worker, started
 from tests.bench.warm import PAUSE
@@ -119,8 +120,11 @@ def cost(tools: Iterable[Tool], pages: Sequence[Page], host: str, say: Say, roun
             say(f"cost: {memory} MB: {took:.0f} ms a job, {used_ms:.0f} of the processor; {price:.4f} USD for 1,000")
         largest = workers[SIZES[-1]]
         used = {}
-        for page in pages:
+        for page in (*pages, *LARGE):
             with Peak([largest.tree], shared=True) as peak:
-                largest.print_page(f"http://{host}/{page.name}", tool.wait)
+                _, pdf = largest.print_page(f"http://{host}/{page.name}", tool.wait)
             used[page.name] = round(peak.bytes / 2**20)
+            if lacks := missing(page, pdf):
+                raise SystemExit(f"cost: the PDF of {page.title} lacks {lacks}")
+        say("cost: memory, MB: " + ", ".join(f"{name} {size:,}" for name, size in used.items()))
     return {"sizes": sizes, "memory_mb": used, "prices": PRICES, "load": round(os.getloadavg()[0], 1)}

@@ -227,6 +227,33 @@ PAGES = (
     ),
 )  # fmt: skip
 
+_CANVASES = """
+for (let number = 0; number < 12; number++) {
+  const canvas = document.body.appendChild(document.createElement("canvas"));
+  [canvas.width, canvas.height, canvas.style.width] = [3000, 2000, "600px"];
+  const context = canvas.getContext("2d");
+  for (let dot = 0; dot < 2000; dot++) {
+    context.fillStyle = `hsl(${dot % 360} 80% 50%)`;
+    context.fillRect((dot * 977) % 3000, (dot * 613) % 2000, 60, 60);
+  }
+}
+"""
+
+LARGE = (
+    Page("rows5000", "table of 5,000 rows", document("Table", table(5_000), TABLE_STYLE), ("Lot 5000",)),
+    Page("rows10000", "table of 10,000 rows", document("Table", table(10_000), TABLE_STYLE), ("Lot 10000",)),
+    Page(
+        "photos", "ten photographs of 3,000 x 2,000 pixels",
+        document("Photographs", "".join(f'<img src="photo/{n}.png" width=600 alt="">' for n in range(10)) + "The end"),
+        ("The end",), images=10,
+    ),
+    Page(
+        "canvases", "twelve canvases of 3,000 x 2,000 pixels",
+        document("Canvases", f"The beginning<script>{_CANVASES}</script>"), ("The beginning",), images=12, script=True,
+    ),
+)  # fmt: skip
+"""Pages that need much memory; only their memory is measured."""
+
 BY_NAME = {page.name: page for page in PAGES}
 COLD = "table"
 """The page of the cold starts."""
@@ -237,13 +264,24 @@ MIXED = ("small", "table", "charts", "cjk")
 def picture(name: str) -> bytes:
     """Returns a PNG of 160 x 100 pixels with noise in it, about 24 kB; every name has another one."""
     noise = random.Random(name).randbytes(160 * 3 * 100).translate(bytes(level & 0xF0 for level in range(256)))
-    rows = b"".join(b"\0" + noise[start : start + 160 * 3] for start in range(0, len(noise), 160 * 3))
+    return _png(160, [noise[start : start + 160 * 3] for start in range(0, len(noise), 160 * 3)])
+
+
+def photo(number: int) -> bytes:
+    """Returns a PNG of 3,000 x 2,000 pixels; two rows of noise alternate, so it has few bytes."""
+    noise = random.Random(number).randbytes(3000 * 3)
+    return _png(3000, [noise, noise[::-1]] * 1000)
+
+
+def _png(width: int, rows: list[bytes]) -> bytes:
+    """Returns a PNG of rows with three bytes for each pixel (PNG specification, third edition)."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", 160, 100, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 1)) + chunk(b"IEND", b"")
+    header = struct.pack(">IIBBBBB", width, len(rows), 8, 2, 0, 0, 0)
+    data = zlib.compress(b"".join(b"\0" + row for row in rows), 1)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
 def style(number: int) -> str:

@@ -145,7 +145,9 @@ def _warm_part(results: Results) -> str:
             " a server on the same machine, which forbids caching. All tools print A4 with backgrounds, at the load"
             " event or when they do by default. urlshot loads pages through its egress proxy,"
             f" checks the PDF, and returns it with its report; {unexplained(results):.0%} of its time with `load` lies"
-            " in no phase of the report."
+            " in no phase of the report. In a pause between two jobs it closes the page and makes the next one. On"
+            " Lambda, which freezes it at its answer, it does that during the upload to S3, which no job here has;"
+            " `render: start` under End to end is what then remains."
         ),
         table(("page", *(tools[name]["title"] for name in names)), warm_rows(results)),
         prose(f"{MARK} The PDF lacks something that the page shows, so the time is no win.{left_out}"),

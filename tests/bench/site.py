@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from infra.local.settings import PROJECT
-from tests.bench.pages import PAGES, picture, style
+from tests.bench.pages import LARGE, PAGES, photo, picture, style
 
 FONTS = PROJECT / ".urlshot" / "layers" / "ChromiumLayer" / "chromium" / "fonts"
 START_SECONDS = 60.0
@@ -25,9 +25,10 @@ START_SECONDS = 60.0
 
 def answers(fonts: Path) -> dict[str, tuple[str, bytes]]:
     """Returns the type and the body of every path."""
-    found = {f"/{page.name}": ("text/html; charset=utf-8", page.html.encode()) for page in PAGES}
+    found = {f"/{page.name}": ("text/html; charset=utf-8", page.html.encode()) for page in (*PAGES, *LARGE)}
     names = [f"{kind}{n}" for kind, count in (("i", 60), ("a", 8), ("l", 24)) for n in range(1, count + 1)]
     found |= {f"/picture/{name}.png": ("image/png", picture(name)) for name in names}
+    found |= {f"/photo/{n}.png": ("image/png", photo(n)) for n in range(10)}
     found |= {f"/style/{n}.css": ("text/css", style(n).encode()) for n in range(3)}
     orders = [{"id": n, "name": f"Order {n}"} for n in range(1, 81)]
     found["/app.json"] = ("application/json", json.dumps(orders).encode())

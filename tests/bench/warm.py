@@ -19,7 +19,10 @@ from tests.bench.peers_install import read_missing
 from tests.bench.tools import Failed, Tool, Worker, missing_reason, run_command, started
 
 PAUSE = 0.15
-"""Seconds between two jobs, in which tools prepare the next one, as they do between two invocations on Lambda."""
+"""Seconds between two jobs, in which urlshot closes the page and makes the next one.
+
+On Lambda, which freezes the process at its answer, it does that during the upload to S3, which no job here has.
+"""
 SLOW = {"weasyprint", "chromium", "wkhtmltopdf"}
 """Tools that take seconds for some pages; they are measured in fewer rounds."""
 FAILURES = 2

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.local.settings import PROJECT
+from infra.local.template.evaluator import load_template
 from tests.bench import cpu
 from tests.bench.cost import cheapest, cpus_of, dollars, gb_seconds, job_ms
-from tests.bench.cost_report import cost_part, page_rows, size_rows
+from tests.bench.cost_report import DEFAULT, cost_part, large_rows, page_rows, size_rows, why_default
 from tests.bench.end_to_end import sizes
 from tests.bench.end_to_end_report import end_to_end_part, job_rows, p95, stage_rows
 from tests.bench.plots import curve_plot
@@ -56,7 +58,7 @@ def results() -> dict[str, Any]:
         "end_to_end": {"stages_ms": {"POST to done": [100.0, 200.0, 300.0]}, "idle_load": 0.5, "jobs": jobs},
         "cost": {
             "sizes": {"1024": size(0.58, 400, 410), "1769": size(1.0, 230), "2048": size(1.16, 200)},
-            "memory_mb": {"small": 300, "table": 410}, "load": 1,
+            "memory_mb": {"small": 300, "table": 410, "photos": 870}, "load": 1,
             "prices": {"gb_second": 0.0000166667, "request": 2e-7, "region": "R", "date": "D", "source": "S"},
         },
         "scale": {"plans": plans, "checks": [check], "curves": {"0": [(0.5, 0.1), (0.9, 20.0)]}},
@@ -113,6 +115,23 @@ def test_rows_of_the_cost_have_every_size_and_page(results: dict[str, Any]) -> N
     assert [row[0] for row in rows] == ["1,024", "1,769", "2,048"]
     assert rows[2][2:5] == ["400", "150", "800"]
     assert page_rows(results)[0] == ["small page", "405", "230", "200", "300"]
+
+
+def test_large_pages_have_rows_of_their_own(results: dict[str, Any]) -> None:
+    assert len(page_rows(results)) == 2
+    assert large_rows(results) == [["ten photographs of 3,000 x 2,000 pixels", "870"]]
+
+
+def test_default_size_is_explained_unless_it_is_the_cheapest(results: dict[str, Any]) -> None:
+    found = results["cost"]
+    assert why_default(found) == ""
+    found["sizes"]["1024"] = size(0.58, 300)
+    assert "a job takes 0.67 of the time" in why_default(found)
+    assert "1,024 MB save 25%, and 43% if a page waits a second longer" in why_default(found)
+
+
+def test_default_size_is_that_of_the_template() -> None:
+    assert load_template(PROJECT / "template.yaml")["Parameters"]["RenderMemory"]["Default"] == DEFAULT
 
 
 def test_rows_of_the_scale_have_every_rate(results: dict[str, Any]) -> None:
