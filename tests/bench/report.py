@@ -188,7 +188,8 @@ def _cold_part(results: Results) -> str:
             f"{dated(results, 'cold')} From a new process with an empty temporary folder to the first PDF of the"
             " table, in turns. The files are in the machine's page cache. Playwright and the floor start urlshot's"
             " layer. They show what its parts cost, and are no peers here. The columns are the milliseconds until the"
-            " code is imported, the browser is inflated, the tool is ready, and the PDF is there."
+            " code is imported, the browser is inflated, the tool is ready, and the PDF is there. urlshot imports its"
+            " code while it inflates the browser."
         ),
         table(("CPUs", "tool", "imported", "inflated", "ready", "first PDF"), rows),
         "`make bench COLD=1` times the built functions in Lambda's image, with Docker.",

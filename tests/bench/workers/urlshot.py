@@ -8,9 +8,28 @@ talk = Conversation()  # before the imports, which are a part of the cold start
 
 import os  # noqa: E402
 import sys  # noqa: E402
+import threading  # noqa: E402
+from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 os.environ["AWS_LAMBDA_RUNTIME_API"] = "none"  # so that the import starts the browser, as on Lambda
+
+from playwright_aws_lambda import Layer  # noqa: E402
+
+inflate = Layer.inflate
+
+
+def marked(layer: Layer) -> Path:
+    """Inflates the browser, and notes when that has ended. A thread does it ahead, while modules are imported."""
+    if threading.current_thread().name == "inflate":
+        found = inflate(layer)
+        talk.mark("inflated")
+        return found
+    talk.mark("imported")  # the renderer asks for the browser as soon as all modules are imported
+    return inflate(layer)
+
+
+Layer.inflate = marked  # type: ignore[method-assign]
 
 import pybase64  # noqa: E402
 
