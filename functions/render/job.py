@@ -32,6 +32,11 @@ from urlshot.core.render_contract import MOST, RenderAnswer, RenderJob, Report
 INLINE_BYTES = 4_500_000
 """Largest PDF that fits as base64 into a Lambda response, which may have 6 MB."""
 
+MEMORY_KEPT = 150_000_000
+"""Bytes of the function's memory that are kept for this process and for what the browser's processes share."""
+MEMORY_SECONDS = 0.2
+"""Time between two looks at the browser's memory. The largest growth was 0.4 GB a second, for the layout of a print."""
+
 
 class Jobs:
     """Runs jobs one after another with one browser."""
@@ -44,7 +49,7 @@ class Jobs:
             lists: The block lists and consent rules.
             egress: The rules for hosts.
             logger: The function's logger.
-            megabytes: The function's memory, for the estimate of a job's cost; 0 if unknown.
+            megabytes: The function's memory; 0 if it has no limit.
         """
         self._megabytes = megabytes
         self._browser = browser
@@ -134,8 +139,8 @@ class Jobs:
             visit = Visit(page, job, ledger, budget, Tidy(page, job.options, self._lists), self._egress)
             try:
                 printed = await self._first(visit, ledger, budget)
-            except Rejected:
-                healthy = True
+            except Rejected as error:
+                healthy = error.code.name != "too_much_memory"
                 raise
             except UrlshotError as error:
                 healthy = error.code.name not in {"timeout", "crash"}
@@ -149,6 +154,7 @@ class Jobs:
     async def _first(self, visit: Visit, ledger: Ledger, budget: Budget) -> Printed:
         """Returns the PDF, or raises if a crash, a limit or the end of the time comes first."""
         work = asyncio.create_task(visit.print())
+        guard = asyncio.create_task(self._guard_memory(ledger))
         try:
             ends: set[asyncio.Future[Any]] = {work, visit.ended, ledger.exceeded}
             await asyncio.wait(ends, timeout=budget.for_page(), return_when=asyncio.FIRST_COMPLETED)
@@ -163,8 +169,23 @@ class Jobs:
                 return work.result()
             raise failure("timeout", f"The page was not ready within {budget.total:.0f} s.")
         finally:
+            guard.cancel()
             work.cancel()
             await asyncio.wait({work}, timeout=1)
+
+    async def _guard_memory(self, ledger: Ledger) -> None:
+        """Ends the job before the browser needs more memory than the function has.
+
+        Otherwise Lambda ends the function, and every attempt of the job fails without a reason. Only memory that is
+        private to a process counts: the browser's shared memory is in files of /tmp, which the kernel can write back.
+        No event tells that the memory is nearly used up, so this looks from time to time.
+        """
+        most = self._megabytes * 2**20 - MEMORY_KEPT
+        while self._megabytes:
+            await asyncio.sleep(MEMORY_SECONDS)
+            if self._browser.chromium.memory() > most:
+                ledger.outgrew(self._megabytes)
+                return
 
     def _check(self, job: RenderJob, printed: Printed) -> int:
         """Returns the number of pages; 0 if the URL served a PDF whose page count cannot be read.

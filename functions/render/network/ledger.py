@@ -1,4 +1,4 @@
-"""Counts the connections and bytes of one job, notes failures, and applies the job's limits."""
+"""Counts the connections and bytes of one job, notes failures, and applies the limits of the job and of the memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Ledger:
         self.cut: set[str] = set()
         """Plain http URLs whose compressed bodies broke off."""
         self.exceeded: asyncio.Future[Failure] = asyncio.get_running_loop().create_future()
-        """Done as soon as the job has used more than its limits allow."""
+        """Done as soon as the job has used more than its limits or the memory allow."""
 
     def request(self) -> bool:
         """Counts a request of the browser; returns False if the job exceeds its limits.
@@ -64,6 +64,11 @@ class Ledger:
         if len(self.cut) < MOST:
             self.cut.add(url)
 
+    def outgrew(self, megabytes: int) -> None:
+        """Notes that the page needs more than the function's memory."""
+        reason = f"The page needs more memory than there is; RenderMemory is {megabytes:,} MB."
+        self._exceed(reason, "too_much_memory")
+
     def summary(self) -> dict[str, int]:
         """Returns the report's field `network`: numbers of bytes and of connections."""
         return {
@@ -73,6 +78,6 @@ class Ledger:
             "refused": self.refused,
         }
 
-    def _exceed(self, reason: str) -> None:
+    def _exceed(self, reason: str, code: str = "too_large") -> None:
         if not self.exceeded.done():
-            self.exceeded.set_result(Failure("too_large", reason))
+            self.exceeded.set_result(Failure(code, reason))

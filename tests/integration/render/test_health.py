@@ -80,6 +80,20 @@ def test_browser_that_grew_too_large_is_replaced(render: Bench, site: Site, monk
     assert "page" in text_of(render(site.url("/p")))
 
 
+def test_page_that_needs_more_memory_than_there_is_ends_with_a_reason(
+    render: Bench, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(render.renderer._jobs, "_megabytes", 512)
+    row = f"<tr>{'<td>cell</td>' * 8}</tr>"
+    table = site.page("/large", f"<table>{row * 10_000}</table>")
+    answer = render(table)
+    assert answer.error is not None and answer.error["code"] == "too_much_memory"
+    assert "RenderMemory is 512 MB" in answer.error["detail"]
+    assert render.deaths == []
+    small = f"<p>small</p><table>{row * 500}</table>"
+    assert "small" in text_of(render(site.page("/small", small), options={"delay": 1}))
+
+
 @pytest.mark.parametrize("single_process", [False, True], ids=["several", "single"])
 def test_replaced_browser_leaves_no_defunct_process(
     alone: Bench, site: Site, monkeypatch: pytest.MonkeyPatch, single_process: bool

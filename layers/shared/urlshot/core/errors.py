@@ -198,6 +198,13 @@ _PAGE = [
         "The page or its PDF is too large",
         "Print fewer pages with page_ranges, or leave content out with block.",
     ),
+    Code(
+        "too_much_memory",
+        413,
+        False,
+        "The page needs too much memory",
+        "Leave content out with block or hide, or split the page. The operator can raise RenderMemory.",
+    ),
     Code("too_many_pages", 413, False, "The PDF has too many pages", "Print fewer pages with page_ranges."),
     Code(
         "timeout",
