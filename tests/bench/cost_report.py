@@ -102,8 +102,8 @@ def cost_part(results: Results) -> str:
             " [Deploying](deploy.md) has them."
         ),
         prose(
-            f"The processes need {most:,} MB at most for the pages of the comparison, and more for large ones, nearly all"
-            " of it in Chromium. If the memory does not suffice, the job fails as `too_much_memory`."
+            f"The processes need {most:,} MB at most for the pages of the comparison, and more for large ones, nearly"
+            " all of it in Chromium. If the memory does not suffice, the job fails as `too_much_memory`."
         ),
         table(("large page", "memory, MB"), large_rows(results)),
         table(("page, ms", *(f"{int(memory):,} MB" for memory in sizes), "memory, MB"), page_rows(results)),
