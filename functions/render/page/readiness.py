@@ -199,7 +199,7 @@ class Readiness:
             document = self._loading.documents
             try:
                 if asked:
-                    await asyncio.gather(self.look_once(asked, rests=True), self.look_into_source())
+                    await asyncio.gather(self.look_into_source(), self.look_once(asked, rests=True))
                     if self.glance is not None and not self._closed:
                         return
                     self.glance = None
@@ -233,9 +233,14 @@ class Readiness:
 
     async def look_into_source(self) -> None:
         """Reads the sources of the documents, checks them for closed shadow roots, and begins to follow their tags."""
-        responses = [self._witness.response, *self._witness.framed]
-        sources = await asyncio.gather(*(read(response) for response in responses))
-        self._no_pdf = None if sources[0].may_be_pdf else responses[0]
+        response = self._witness.response
+        framed = asyncio.gather(*(read(each) for each in self._witness.framed))
+        try:
+            source = await read(response)  # without a task of its own, so it is requested before the page is looked at
+            sources = [source, *await framed]
+        finally:
+            framed.cancel()
+        self._no_pdf = None if source.may_be_pdf else response
         self._closed = self._scripts and any(each.closed_roots for each in sources)
         self._breaks = asyncio.gather(*(each.breaks_off() for each in sources))
 
