@@ -33,7 +33,7 @@ INLINE_BYTES = 4_500_000
 """Largest PDF that fits as base64 into a Lambda response, which may have 6 MB."""
 
 MEMORY_KEPT = 150_000_000
-"""Bytes of the function's memory that are kept for this process and for what the browser's processes share."""
+"""Bytes of the function's memory that are kept for this process and the system, and for growth between two looks."""
 MEMORY_SECONDS = 0.2
 """Time between two looks at the browser's memory. The largest growth was 0.4 GB a second, for the layout of a print."""
 
