@@ -43,7 +43,7 @@ class Readiness:
         self._witness = witness
         self._deadline = deadline
         self._scripts = scripts
-        self._rest = Rest(page, witness, scripts=scripts, wakes=wakes)
+        self._rest = Rest(page, witness, loading, scripts=scripts, wakes=wakes)
         self.waited: list[Wait] = []
         self.glance: Glance | None = None
         """The facts about a page if one look was enough; None if more has to be done for it."""
@@ -258,8 +258,8 @@ class Readiness:
         """
         began, document = time.monotonic(), self._loading.documents
         found = await glance(self._page, self._rest, asked, rests=rests)
-        moves = self._witness.busy() or self._loading.documents != document or self._loading.refresh is not None
-        if found is not None and found.look is not None and not (rests and moves):
+        leaves = self._loading.leaves or self._loading.documents != document or self._loading.refresh is not None
+        if found is not None and found.look is not None and not (rests and (leaves or self._witness.busy())):
             self.glance = found
             self._note("content", time.monotonic() - began, late=False)
         return found.state if found is not None else None

@@ -10,6 +10,7 @@ from typing import Any
 
 from functions.render.devtools.frames import Frame
 from functions.render.devtools.page import Page
+from functions.render.page.loading import Loading
 from functions.render.page.scripts import gone, script
 from functions.render.page.witness import Witness
 from playwright_aws_lambda import DevToolsError, Navigated
@@ -109,18 +110,20 @@ def together(page: State, frames: list[State]) -> State:
 class Rest:
     """Polls one page."""
 
-    def __init__(self, page: Page, witness: Witness, *, scripts: bool, wakes: bool) -> None:
+    def __init__(self, page: Page, witness: Witness, loading: Loading, *, scripts: bool, wakes: bool) -> None:
         """Takes the page.
 
         Args:
             page: The page.
             witness: Observes the page's requests.
+            loading: Follows the page's navigations.
             scripts: Whether the page may run scripts.
             wakes: Whether a poll makes images and frames load that would load when they come into view.
         """
         self._wakes = wakes
         self._page = page
         self._witness = witness
+        self._loading = loading
         self._scripts = scripts
         self._mute: set[Frame] = set()
         self.loading = False
@@ -211,7 +214,7 @@ class Rest:
         return not self._witness.busy() and self._witness.silence() >= STILL_SECONDS
 
     def _is_there(self, state: State, began: float) -> bool:
-        if state.loading or self._witness.busy():
+        if state.loading or self._witness.busy() or self._loading.leaves:
             return False
         if not self._scripts or not state.scripts:
             return True

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
+
+from functions.render.page import readiness
+from functions.render.page.readiness import Readiness
+from functions.render.page.witness import Witness
 
 from .conftest import Bench, Site, text_of
 
@@ -107,3 +114,34 @@ def test_content_that_is_too_wide_is_found_after_one_look(render: Bench, site: S
     _, waited, verdict = waits(render, url)
     assert "print media" not in waited
     assert verdict == "degraded"
+
+
+def test_navigation_that_has_failed_is_not_missed(
+    render: Bench, site: Site, neighbour: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The browser's error page comes some 30 ms after the end of the request, and the look may end in between."""
+    failed = asyncio.Event()
+    enough: list[bool] = []
+    look, look_once, note = readiness.glance, Readiness.look_once, Witness.on_failure
+
+    async def look_until_then(*given: Any, **named: Any) -> Any:
+        found = await look(*given, **named)
+        async with asyncio.timeout(50):
+            await failed.wait()
+        return found
+
+    async def look_once_and_note(settled: Readiness, *given: Any, **named: Any) -> Any:
+        found = await look_once(settled, *given, **named)
+        enough.append(settled.glance is not None)
+        return found
+
+    def note_failure(witness: Witness, request: Any) -> None:
+        note(witness, request)
+        failed.set()
+
+    monkeypatch.setattr(readiness, "glance", look_until_then)
+    monkeypatch.setattr(Readiness, "look_once", look_once_and_note)
+    monkeypatch.setattr(Witness, "on_failure", note_failure)
+    refresh = {"Refresh": f"1;url=https://127.0.0.1:{neighbour.port}/"}
+    assert render.error(site.page("/refresh", "<p>text", **refresh)) == "blocked_target"
+    assert enough[0] is False
