@@ -117,8 +117,6 @@ class Visit:
     async def _open(self) -> None:
         self._gate.open()
         await self._tidy.prepare()
-        if "console" in self._job.options.fail_on:
-            self._page.follow_scripts()  # before the document, so that no message is missed among thousands
         if self._job.private.cookies:
             await self._page.set_cookies(cookies_of(self._job))
         try:
