@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 
 import pytest
 
@@ -56,6 +57,27 @@ def test_pdf_to_which_a_page_leads_is_served(render: Bench, stays: Site, html: s
     found = [hop.url for hop in report.redirects]
     assert found == [url, *next((way for path, way in between.items() if path in html), [])]
     assert {headers["Referer"] for path, headers in stays.hits if path == "/doc"} <= {url, stays.url("/second")}
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "a.click()",
+        "part.click()",
+        "a.dispatchEvent(new MouseEvent('click', {bubbles: true}))",
+        "Object.assign(document.createElement('a'), {href: '/hold', download: ''}).click()",
+    ],
+)
+def test_download_whose_server_answers_late_is_waited_for(render: Bench, stays: Site, script: str) -> None:
+    """The browser reports a download by a link only when its server has answered."""
+    stays.pages["/hold"] = PDF
+    html = f"<a id=a download href=/hold>the <b id=part>document</b></a><script>{script}</script>"
+    answering = threading.Timer(0.3, stays.hold.set)
+    answering.start()
+    try:
+        served(render, stays.page("/start", html))
+    finally:
+        answering.cancel()
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "text/html", "application/octet-stream", ""])

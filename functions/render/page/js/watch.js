@@ -148,6 +148,19 @@
     calls(of('FileReader'), name, (_, __, reader) => until(reader, 'loadend'));
   }
 
+  // Downloads that a script begins by a link. The browser reports one only when its server has answered.
+  const closest = Element.prototype.closest;
+  const download = self => {
+    const link = self instanceof Element && apply(closest, self, ['a[download],area[download]']);
+    if (!link || !link.protocol.startsWith('http')) return;
+    mine.inert = false;
+    begin();
+  };
+  calls(of('HTMLElement'), 'click', (_, __, self) => download(self), false);
+  calls(EventTarget.prototype, 'dispatchEvent', (_, args, self) => {
+    if (args[0].type === 'click') download(self);
+  }, false);
+
   // Functions that call back later. A page that uses one is not inert (ask.js); its changes show when it is at rest.
   calls(of('HTMLCanvasElement'), 'toBlob', () => {});
   calls(of('Geolocation'), 'getCurrentPosition', () => {});
