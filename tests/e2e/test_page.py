@@ -131,6 +131,25 @@ def test_failure_is_shown_with_its_remedy(arrive: Arrive, pages: Pages) -> None:
     assert visitor.focused() == "Your PDFs"
 
 
+def test_job_removed_while_it_is_asked_for_again_stays_removed(arrive: Arrive, pages: Pages) -> None:
+    visitor = arrive()
+    page = visitor.page
+    visitor.ask(pages.url("/unwanted"))
+    job = visitor.job("Page /unwanted")
+    expect(job.get_by_text("Complete")).to_be_visible()
+    held: list[Route] = []
+    page.route("**/pdf", lambda route: held.append(route), times=1)
+    with page.expect_request("**/pdf"):
+        job.get_by_role("button", name="Print again").click()
+    job.get_by_role("button", name="Remove").click()
+    expect(job).to_have_count(0)
+    with page.expect_response("**/pdf"):
+        held[0].continue_()
+    visitor.ask(pages.url("/next"))
+    expect(visitor.job("Page /next").get_by_text("Complete")).to_be_visible()
+    expect(page.get_by_role("article")).to_have_count(1)
+
+
 def test_changed_options_are_sent_and_refusals_are_shown_at_their_field(arrive: Arrive, pages: Pages) -> None:
     visitor = arrive()
     page = visitor.page

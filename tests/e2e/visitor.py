@@ -82,8 +82,11 @@ class Visitor:
             self.keys.add((f"{parts.scheme}://{parts.netloc}", key))
 
     def ask(self, *urls: str) -> None:
+        """Submits the form, and returns when the page has dealt with the answer."""
         self.page.get_by_label("Address of the page").fill("\n".join(urls))
-        self.page.get_by_role("button", name="Make").click()
+        send = self.page.get_by_role("button", name="Make")
+        send.click()
+        expect(send).not_to_have_attribute("aria-disabled", "true")  # set from the click to the end of the answer
 
     def job(self, name: str) -> Locator:
         """Returns the card of the job with this title or address."""

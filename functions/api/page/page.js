@@ -77,6 +77,7 @@ const ACTS = {
     card.hide();
     try {
       const { data } = await call("POST", "pdf", { url: job.url, options: job.options ?? {}, max_age: 0 });
+      if (!jobs.get(job.id)) return; // removed meanwhile
       wanted.add(data.id);
       jobs.add(data, job.options);
       card.go();
