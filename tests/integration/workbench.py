@@ -65,21 +65,21 @@ class ListenedBus:
 
     def __init__(self) -> None:
         self.name = f"bus-{uuid.uuid4().hex}"
-        events, sqs = boto3.client("events"), boto3.client("sqs")
+        events, self._sqs = boto3.client("events"), boto3.client("sqs")
         events.create_event_bus(Name=self.name)
-        self._queue = sqs.create_queue(QueueName=self.name)["QueueUrl"]
-        attributes = sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"]
+        self._queue = self._sqs.create_queue(QueueName=self.name)["QueueUrl"]
+        attributes = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"]
         events.put_rule(Name=self.name, EventBusName=self.name, EventPattern=json.dumps({"source": ["urlshot"]}))
         target = {"Id": "1", "Arn": attributes["QueueArn"]}
         events.put_targets(Rule=self.name, EventBusName=self.name, Targets=[target])
 
     def events(self) -> list[dict[str, Any]]:
         """Returns the events that were put on the bus since the last call."""
-        sqs, found = boto3.client("sqs"), []
-        while messages := sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages"):
+        found = []
+        while messages := self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
                 found.append(json.loads(message["Body"]))
-                sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
+                self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
         return found
 
 
@@ -90,6 +90,7 @@ class Bench:
         self.store = store
         self.broker = broker
         self.renders = renders
+        self.s3 = boto3.client("s3")
         self._listened = ListenedBus()
         self.bus = self._listened.name
         self.now = records.now()
@@ -150,7 +151,7 @@ class Bench:
             return record_of(job, RenderAnswer(id=job.id, generation=job.generation, error=outcome.public()))
         report = outcome.model_copy(update={"sha256": hashlib.sha256(pdf).hexdigest()})
         key = upload_key(job.id, job.claim)
-        etag = boto3.client("s3").put_object(Bucket=self.store.bucket, Key=key, Body=pdf)["ETag"]
+        etag = self.s3.put_object(Bucket=self.store.bucket, Key=key, Body=pdf)["ETag"]
         return record_of(job, RenderAnswer(id=job.id, generation=job.generation, report=report, etag=etag))
 
     # ---- the job and its announcements ------------------------------------------------------------------------------
@@ -185,14 +186,13 @@ class Bench:
     def delete(self) -> None:
         """Deletes the job as `DELETE /pdf/<id>` does."""
         for key in (f"pdf/{ID}.pdf", f"job/{ID}.json"):
-            boto3.client("s3").delete_object(Bucket=self.store.bucket, Key=key)
+            self.s3.delete_object(Bucket=self.store.bucket, Key=key)
 
     def pdf(self) -> bytes | None:
         """Returns the published PDF, or None if there is none."""
-        s3 = boto3.client("s3")
         try:
-            return s3.get_object(Bucket=self.store.bucket, Key=f"pdf/{ID}.pdf")["Body"].read()
-        except s3.exceptions.NoSuchKey:
+            return self.s3.get_object(Bucket=self.store.bucket, Key=f"pdf/{ID}.pdf")["Body"].read()
+        except self.s3.exceptions.NoSuchKey:
             return None
 
     def slots_free(self) -> int:
