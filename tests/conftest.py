@@ -2,7 +2,7 @@
 
 A worker takes one unit at a time and runs all of its tests in order. A unit is a file, or several files that share a
 session fixture that takes seconds to start: otherwise every worker would start its own. The longest units come first,
-so that no worker has to finish one alone at the end.
+so that no worker has to finish one alone at the end. A long file whose tests share nothing is divided.
 
 Tests that need the built layers do not start if the layers are older than their sources. Hypothesis has no deadlines.
 `HYPOTHESIS_PROFILE=slow` makes it try fewer examples on a slow machine.
@@ -32,6 +32,8 @@ ALONE = (
     "tests/integration/test_cloudformation.py",
 )
 """Files below `TOGETHER` that do not use the shared fixture. Each is a unit."""
+DIVIDED = ("tests/simulation/test_simulation.py",)
+"""Files of which each test is a unit."""
 FIRST = (*TOGETHER, "tests/integration/", "tests/conformance/", "tests/gallery/")
 """The order of the units."""
 
@@ -47,6 +49,8 @@ WITHOUT_LAYERS = ("tests/unit", "tests/simulation", "tests/conformance")
 def unit(nodeid: str) -> str:
     """Returns the name of the unit that a test belongs to."""
     file = nodeid.partition("::")[0]
+    if file in DIVIDED:
+        return nodeid
     return file if file in ALONE else next((path for path in TOGETHER if file.startswith(path)), file)
 
 
