@@ -113,14 +113,18 @@ def main(arguments: Sequence[str]) -> None:
         container()
         return
     known: dict[str, Any] = json.loads(JSON.read_text("utf-8")) if JSON.exists() and not quick else {}
-    results = EMPTY | known
     if chosen == ["documents"]:
-        write_documents(results)
+        write_documents(EMPTY | known)
         return
     parts = chosen or [part for part in PARTS if not (quick and part in ON_STACK)]
+    here = machine()
+    try:
+        results = EMPTY | {"machine": here} | kept(known, here, parts)
+    except OtherMachine as error:
+        sys.exit(str(error))
     began = time.monotonic()
     if set(parts) - ON_STACK:
-        results |= {"machine": machine(), "versions": versions(), "sizes": sizes() or results["sizes"]}
+        results |= {"machine": here, "versions": versions(), "sizes": sizes() or results["sizes"]}
         try:
             measure(parts, results, quick=quick)
         except Failed as error:
@@ -134,6 +138,33 @@ def main(arguments: Sequence[str]) -> None:
     else:
         measure_on_stack(parts, results, asked.jobs)
     print(line(ratios(results)), flush=True)
+
+
+class OtherMachine(Exception):
+    """Reports that figures of two machines would stand in one document; the text says what to do."""
+
+
+def kept(known: dict[str, Any], here: dict[str, Any], parts: Sequence[str]) -> dict[str, Any]:
+    """Returns the earlier results that stay beside new ones, which must be from the same machine.
+
+    Args:
+        known: The earlier results.
+        here: This machine.
+        parts: The parts that are measured now. If these are all parts, results of another machine are dropped.
+
+    Raises:
+        OtherMachine: Some of the earlier results would stay, and they are from another machine.
+    """
+    names = ("cpu", "cpus", "memory_gb")
+    before = [known.get("machine", {}).get(name) for name in names]
+    if not any(before) or before == [here[name] for name in names]:
+        return known
+    if set(parts) == set(PARTS):
+        return {}
+    raise OtherMachine(
+        f"The figures in {JSON.relative_to(PROJECT)} are from another machine: {before[0]}, {before[1]} CPUs, "
+        f"{before[2]:g} GB. Measure all parts here with `make bench`, or use QUICK=1, which changes no file."
+    )
 
 
 def _now() -> str:

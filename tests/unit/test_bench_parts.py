@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from infra.local.aws.post_policy import Form, refusal
 from infra.local.settings import PROJECT
+from tests.bench.__main__ import ON_STACK, PARTS, OtherMachine, kept
 from tests.bench.check import missing, squeeze
 from tests.bench.local import s3_client
 from tests.bench.machine import cpu_model
@@ -28,6 +29,35 @@ from tests.bench.rate import upload_form
 from tests.bench.site import answers
 from tests.bench.tools import Tool, environment_of, missing_reason, tools
 from tests.bench.usage import Usage
+
+# ---- machines ------------------------------------------------------------------------------------------------------
+
+HERE = {"cpu": "A CPU", "cpus": 2, "memory_gb": 8.1, "kernel": "6.1", "load_before": 0.5}
+THERE = {**HERE, "cpu": "Another CPU"}
+
+
+@pytest.mark.parametrize(
+    ("before", "parts", "stays"),
+    [
+        ({}, ["warm"], True),  # the first run
+        (HERE, ["warm"], True),
+        (HERE, PARTS, True),
+        ({**HERE, "kernel": "6.2", "load_before": 1.5}, ["scale"], True),
+        (THERE, PARTS, False),
+        (THERE, tuple(reversed(PARTS)), False),
+    ],
+)
+def test_results_of_this_machine_stay(before: dict[str, Any], parts: list[str], stays: bool) -> None:
+    known = {"machine": before, "warm": {"small": {}}} if before else {}
+    assert kept(known, HERE, parts) == (known if stays else {})
+
+
+@pytest.mark.parametrize("parts", [["warm"], sorted(ON_STACK), PARTS[:-1]])
+@pytest.mark.parametrize("changed", [{"cpu": "Another CPU"}, {"cpus": 4}, {"memory_gb": 16.2}])
+def test_figures_of_two_machines_are_not_mixed(changed: dict[str, Any], parts: list[str]) -> None:
+    with pytest.raises(OtherMachine, match=r"from another machine: .*`make bench`, or use QUICK=1"):
+        kept({"machine": {**HERE, **changed}}, HERE, parts)
+
 
 # ---- simulated renders ---------------------------------------------------------------------------------------------
 
